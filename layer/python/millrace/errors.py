@@ -1,0 +1,174 @@
+"""Every error Millrace raises on purpose.
+
+    MillraceError                    exit 1: something broke, try again
+    ├── InvalidRunRequest            exit 2: the request is wrong; names the field, the value and what is allowed
+    ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
+    ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
+    ├── MissingCommitError           exit 1: merge found a planned shard without a commit
+    ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
+    ├── ItemError                    one item cannot be worked: becomes its row in the failure report
+    └── StorageError                 exit 1: an S3 call failed
+        ├── ObjectNotFoundError      404 NoSuchKey, NoSuchVersion
+        ├── BucketNotFoundError      404 NoSuchBucket (exit 2)
+        ├── AccessDeniedError        403 (exit 2)
+        ├── ArchivedError            403 InvalidObjectState: Glacier, not restored
+        ├── ChangedError             412 on If-Match
+        └── ThrottledError           503 SlowDown and its kin, after every retry
+
+A class name is a contract: it is the `Error` of a failed Lambda state, and an `ErrorCode` names its row in the report.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Why an item failed: the `ErrorCode` column of the completion report."""
+
+    NOT_FOUND = "NOT_FOUND"
+    """The object was deleted after the plan was made."""
+    SOURCE_CHANGED = "SOURCE_CHANGED"
+    """The object's ETag or version is no longer the planned one."""
+    ACCESS_DENIED = "ACCESS_DENIED"
+    """S3 refused to let the job read this one object."""
+    ARCHIVED = "ARCHIVED"
+    """The object lies in an archive class and is not restored."""
+    NOT_TEXT = "NOT_TEXT"
+    """The object is not UTF-8 text."""
+    DAMAGED = "DAMAGED"
+    """The object cannot be read as what its name says: a truncated gzip file, say."""
+    KEY_NOT_USABLE = "KEY_NOT_USABLE"
+    """The output's key would be longer than 1,024 bytes, or would lie in a run folder."""
+    READ_FAILED = "READ_FAILED"
+    """S3 failed for this object through every retry."""
+    WORKLOAD_FAILED = "WORKLOAD_FAILED"
+    """The workload raised an error that it does not declare: a fault of the workload on this object."""
+    NOT_RUN = "NOT_RUN"
+    """The item's shard has no commit: the run ended before it was worked."""
+
+
+class MillraceError(Exception):
+    """The root of Millrace's errors.
+
+    Args:
+        message: What is wrong and what to do about it, in one sentence or two.
+        operation: What was being done: "list the source", "commit shard 7".
+        target: The object it was done to, as an `s3://` URI or an ARN.
+    """
+
+    exit_code = 1
+    """0 done, 1 something broke (try again), 2 wrong input (do not), 3 more failures than tolerated."""
+
+    def __init__(self, message: str, *, operation: str = "", target: str = "") -> None:
+        self.message = message
+        self.operation = operation
+        self.target = target
+        head = " ".join(part for part in (operation, target) if part)
+        super().__init__(f"{head}: {message}" if head else message)
+
+
+class InvalidRunRequest(MillraceError):  # noqa: N818 - the name is the state machine's contract
+    """A run request, or a command's arguments, cannot be accepted.
+
+    Args:
+        field: The offending field, dotted: `shard.max_items`.
+        value: The value that was given.
+        allowed: What would have been accepted.
+    """
+
+    exit_code = 2
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field} is {_shown(value)}; allowed: {allowed}")
+
+
+class RunIdentityError(MillraceError):
+    """The run folder was made by another plan, workload, option or code version than the one that goes on with it."""
+
+    exit_code = 2
+
+
+class TooManyFailuresError(MillraceError):
+    """More items failed than the run tolerates. The report is complete all the same."""
+
+    exit_code = 3
+
+
+class MissingCommitError(MillraceError):
+    """A shard that the plan names has no commit, so the results cannot be added up."""
+
+
+class DamagedFileError(MillraceError):
+    """A file of the run folder is not what Millrace wrote there."""
+
+    exit_code = 2
+
+
+class ItemError(MillraceError):
+    """One item cannot be worked; the shard goes on.
+
+    Args:
+        code: The row's error code.
+        message: The row's message.
+        http_status: S3's status code where S3 refused, else None.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, http_status: int | None = None) -> None:
+        self.code = code
+        self.http_status = http_status
+        super().__init__(message)
+
+
+class StorageError(MillraceError):
+    """An S3 call failed.
+
+    Args:
+        message: S3's own words.
+        operation: The verb: "get", "put", "list".
+        target: The `s3://` URI.
+        code: S3's error code: "NoSuchKey".
+        http_status: S3's HTTP status, 0 where no answer came.
+    """
+
+    def __init__(self, message: str, *, operation: str, target: str, code: str = "", http_status: int = 0) -> None:
+        self.code = code
+        self.http_status = http_status
+        super().__init__(f"{message} ({code})" if code else message, operation=operation, target=target)
+
+
+class ObjectNotFoundError(StorageError):
+    """There is no such object, or no such version of it."""
+
+
+class BucketNotFoundError(StorageError):
+    """There is no such bucket."""
+
+    exit_code = 2
+
+
+class AccessDeniedError(StorageError):
+    """S3 says 403: the role may not do this, or the bucket belongs to someone else."""
+
+    exit_code = 2
+
+
+class ArchivedError(StorageError):
+    """The object lies in an archive storage class and has not been restored."""
+
+
+class ChangedError(StorageError):
+    """The object is no longer the one that was asked for (412 on If-Match)."""
+
+
+class ThrottledError(StorageError):
+    """S3 kept asking us to slow down through every retry."""
+
+
+def _shown(value: object) -> str:
+    """The value as a person would type it, cut at 200 characters."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 200 else text[:199] + "…"

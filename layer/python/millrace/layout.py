@@ -1,0 +1,138 @@
+"""Every S3 key that Millrace reads or writes, and the URIs that name them.
+
+A key is bytes to us: it is never treated as a path, never normalised, never stripped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from millrace.errors import InvalidRunRequest
+
+RESERVED_FOLDER = "_millrace/"
+"""The folder below a destination that holds the run folders; no item's output may lie in it."""
+
+MAX_KEY_BYTES = 1024
+"""The longest key in UTF-8 bytes: S3 user guide, object keys."""
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""S3 user guide, bucket naming rules: 3 to 63 of lower-case letters, digits, dots and hyphens."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""Step Functions execution names that can also be logged: StartExecution, `name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Uri:
+    """A bucket and a key, or a bucket and a prefix; the key may be empty."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: object, field: str = "uri") -> S3Uri:
+        """Read `s3://bucket/key`, taking the key as it stands: no decoding, no normalising.
+
+        Args:
+            text: What the user gave.
+            field: The request's field, for the error.
+
+        Raises:
+            InvalidRunRequest: It is not a string, or not of that form.
+        """
+        form = "s3://bucket/prefix/"
+        if not isinstance(text, str) or not text.startswith("s3://"):
+            raise InvalidRunRequest(field, text, f"an S3 URI, {form}")
+        bucket, _, key = text[len("s3://") :].partition("/")
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidRunRequest(field, text, f"{form}, the bucket 3 to 63 of a-z, 0-9, '.' and '-'")
+        try:
+            length = len(key.encode())
+        except UnicodeEncodeError:
+            raise InvalidRunRequest(field, ascii(text), "a key of valid Unicode") from None
+        if length > MAX_KEY_BYTES:
+            raise InvalidRunRequest(field, text, f"a key of at most {MAX_KEY_BYTES} bytes, this one has {length}")
+        return cls(bucket, key)
+
+    @classmethod
+    def parse_folder(cls, text: object, field: str = "uri") -> S3Uri:
+        """Read a folder: as `parse`, and `s3://bucket/docs` means `s3://bucket/docs/`, never `docs2/`."""
+        uri = cls.parse(text, field)
+        return uri if not uri.key or uri.key.endswith("/") else cls(uri.bucket, uri.key + "/")
+
+    def contains(self, other: S3Uri) -> bool:
+        """Whether the other URI lies in this folder, or is it."""
+        return self.bucket == other.bucket and other.key.startswith(self.key)
+
+    def join(self, relative: str) -> S3Uri:
+        """The URI with `relative` put behind the key, character by character."""
+        return S3Uri(self.bucket, self.key + relative)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one run keeps everything but its items' outputs: `{destination}/_millrace/{run_id}/`."""
+
+    root: S3Uri
+
+    @classmethod
+    def of(cls, destination: S3Uri, run_id: str) -> RunFolder:
+        """The folder of the run `run_id` below a destination folder."""
+        return cls(destination.join(f"{RESERVED_FOLDER}{run_id}/"))
+
+    @classmethod
+    def of_plan(cls, plan: S3Uri) -> RunFolder:
+        """The folder that a plan's URI lies in.
+
+        Raises:
+            InvalidRunRequest: The URI does not end in `/plan.json`.
+        """
+        if not plan.key.endswith("/plan.json"):
+            raise InvalidRunRequest("plan", str(plan), "the URI of a run's plan.json")
+        return cls(S3Uri(plan.bucket, plan.key[: -len("plan.json")]))
+
+    @property
+    def run_id(self) -> str:
+        """The last segment of the folder's key."""
+        return self.root.key.rstrip("/").rpartition("/")[2]
+
+    @property
+    def request(self) -> S3Uri:
+        """`run.json`: the checked request."""
+        return self.root.join("run.json")
+
+    @property
+    def plan(self) -> S3Uri:
+        """`plan.json`: counts, bytes, shard count, digest; it never lists the items."""
+        return self.root.join("plan.json")
+
+    def shard_items(self, index: int) -> S3Uri:
+        """`plan/00042.jsonl`: the items of shard 42."""
+        return self.root.join(f"plan/{index:05d}.jsonl")
+
+    def commit(self, index: int) -> S3Uri:
+        """`shards/00042.json`: the commit of shard 42, written once."""
+        return self.root.join(f"shards/{index:05d}.json")
+
+    def partial(self, index: int, sha256: str, suffix: str) -> S3Uri:
+        """`partials/00042.<digest><suffix>`: named by content, so that two copies of a child never overwrite each other."""
+        return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")
+
+    def file(self, name: str) -> S3Uri:
+        """A file at the top of the folder: `result.json`, `words.csv`, `report.csv`, `failures.jsonl`, `_SUCCESS`."""
+        return self.root.join(name)
+
+
+def checked_run_id(text: object) -> str:
+    """A run id as the user gave it.
+
+    Raises:
+        InvalidRunRequest: It is not 1 to 80 of `A-Z a-z 0-9 - _`.
+    """
+    if not isinstance(text, str) or not _RUN_ID.fullmatch(text):
+        raise InvalidRunRequest("run_id", text, "1 to 80 letters, digits, '-' and '_'")
+    return text

@@ -1,0 +1,142 @@
+"""The plan of a run: what is worked, cut into shards; and the way of each part to JSON and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.errors import DamagedFileError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One source object, or a byte range of one, as the plan saw it.
+
+    Attributes:
+        key: The object's whole key, character by character.
+        size: The object's size in bytes (the whole object's, also for a range).
+        etag: Its ETag as S3 gave it, quotes included: an opaque token for If-Match.
+        version_id: Its version where the bucket is versioned, else None.
+        storage_class: Its storage class: STANDARD, GLACIER, ...
+        first_byte: Where the range starts, counted from 0; None for a whole object.
+        last_byte: The range's last byte, inclusive; None for a whole object.
+    """
+
+    key: str
+    size: int
+    etag: str
+    version_id: str | None = None
+    storage_class: str = "STANDARD"
+    first_byte: int | None = None
+    last_byte: int | None = None
+
+    @property
+    def length(self) -> int:
+        """How many bytes of the object this item covers."""
+        if self.first_byte is None or self.last_byte is None:
+            return self.size
+        return self.last_byte - self.first_byte + 1
+
+    def to_line(self) -> bytes:
+        """One line of a shard file, `\\n` included. Lone surrogates cannot occur: S3 keys are valid UTF-8."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The items that one array child works.
+
+    Attributes:
+        index: The child's array index, from 0.
+        items: In the plan's order.
+    """
+
+    index: int
+    items: tuple[Item, ...]
+
+    def to_lines(self) -> bytes:
+        """The shard file, JSON Lines in UTF-8."""
+        return b"".join(item.to_line() for item in self.items)
+
+    @classmethod
+    def from_lines(cls, index: int, lines: Iterable[bytes], name: str) -> Shard:
+        """Read a shard file.
+
+        Args:
+            index: The shard's index.
+            lines: The file's lines, split at `\\n` alone.
+            name: The file's URI, for the error.
+
+        Raises:
+            DamagedFileError: A line is not an item.
+        """
+        return cls(index, tuple(_items(lines, name)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `plan.json` says: small, whatever the number of items.
+
+    Attributes:
+        run_id: The run's id.
+        source: The source folder's URI.
+        destination: The destination folder's URI.
+        workload: The workload's name.
+        options: Its options, defaults filled in.
+        shards: The number of shards, 0 to 10,000.
+        items: The number of items in all shards.
+        total_bytes: What the items cover, in bytes.
+        skipped: Objects that are not items, by reason: folder_markers, not_included, excluded.
+        tolerated_failure_percent: The run fails when more than this share of its items failed.
+        code_version: The version of the code that planned.
+        digest: `sha256:…` over everything that decides what the run computes: source, destination, workload,
+            options, code version, and every shard's items. Commits carry it.
+        planned_at: ISO 8601, UTC.
+    """
+
+    run_id: str
+    source: str
+    destination: str
+    workload: str
+    options: dict[str, Any]
+    shards: int
+    items: int
+    total_bytes: int
+    skipped: dict[str, int]
+    tolerated_failure_percent: float
+    code_version: str
+    digest: str
+    planned_at: str
+
+    def to_json(self) -> bytes:
+        """`plan.json`, indented for people."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, name: str) -> Plan:
+        """Read `plan.json`.
+
+        Args:
+            text: The file.
+            name: Its URI, for the error.
+
+        Raises:
+            DamagedFileError: It is not a plan, or one of another version of Millrace.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
+
+
+def _items(lines: Iterable[bytes], name: str) -> Iterator[Item]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield Item(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise DamagedFileError(
+                f"line {number} is not an item: {error}", operation="read the shard", target=name
+            ) from error
