@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
-from millrace.options import known_workload
+from batch_jobs.workloads.own import own_class
+from millrace.errors import WorkloadUnavailableError
+from millrace.options import check_options, is_own_workload, known_workload
 from millrace.plan import Item
 
 Contribution = TypeVar("Contribution")
-Added = TypeVar("Added", contravariant=True)
+Added_contra = TypeVar("Added_contra", contravariant=True)
 
 
 class Outputs(Protocol):
@@ -31,10 +33,10 @@ class Outputs(Protocol):
         """
 
 
-class Partial(Protocol[Added]):
+class Partial(Protocol[Added_contra]):
     """A shard's share of the merged result: contributions added up, in any order."""
 
-    def add(self, contribution: Added) -> None:
+    def add(self, contribution: Added_contra) -> None:
         """Add one item's contribution."""
 
     def write(self, file: BinaryIO) -> None:
@@ -55,7 +57,10 @@ class Workload(Protocol[Contribution]):
 
     name: ClassVar[str]
     partial_suffix: ClassVar[str]
-    item_suffixes: ClassVar[tuple[str, ...]]
+
+    @property
+    def item_suffixes(self) -> tuple[str, ...]:
+        """May depend on the options; most workloads have a class attribute of that name."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Take the checked options, defaults filled in."""
@@ -65,11 +70,14 @@ class Workload(Protocol[Contribution]):
 
         Args:
             item: The item as planned.
-            body: Its bytes, in chunks.
+            body: Its bytes, in chunks. Once the job has to stop, asking for a chunk raises `StoppedError`, behind the
+                last one too: what computes for long can look there, and let the error pass.
             outputs: Where the item's outputs go.
 
         Raises:
             ItemError: The object is bad. It becomes the item's row in the report; its outputs are thrown away.
+            TryAgainError: The item cannot be worked now; the next attempt of the job takes it up again.
+            MillraceError: Any other ends the job with its exit code.
         """
 
     def partial(self) -> Partial[Contribution]:
@@ -87,16 +95,43 @@ class Workload(Protocol[Contribution]):
         """
 
 
-_MODULES = {"word-count": ("batch_jobs.workloads.word_count", "WordCount")}
+_MODULES = {
+    "word-count": ("batch_jobs.workloads.word_count", "WordCount"),
+    "csv-to-dynamodb": ("batch_jobs.workloads.csv_to_dynamodb", "CsvToDynamoDB"),
+    "images": ("batch_jobs.workloads.images", "Images"),
+    "command": ("batch_jobs.workloads.command", "Command"),
+}
 """Imported only when asked for, so that a job starts without the libraries of other workloads."""
 
 
 def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
     """The workload of that name, made with these options.
 
+    Args:
+        name: A built-in workload's, or that of a user's own: `package.module:Class`, or an entry point's name.
+        options: Checked where the workload is built in. A user's own are checked here, if its class declares them: the
+            class attribute `options`, a tuple of `millrace.options.Option`.
+
     Raises:
-        InvalidRunRequest: There is no such workload.
+        InvalidRunRequest: There is no such workload, or it does not take these options.
+        WorkloadUnavailableError: A user's own workload, or what a workload needs, is not in this image.
     """
-    module, attribute = _MODULES[known_workload(name)]
-    workload: Workload[Any] = getattr(import_module(module), attribute)(options)
+    if is_own_workload(known_workload(name)):
+        made = own_class(name)
+        options = check_options(getattr(made, "options", ()), options)
+    else:
+        made = _built_in_class(name)
+    workload: Workload[Any] = made(options)
     return workload
+
+
+def _built_in_class(name: str) -> Any:
+    module, attribute = _MODULES[name]
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise WorkloadUnavailableError(
+            f"the Python package {error.name} is not installed; batch_jobs/requirements-{name}.txt holds what it needs",
+            operation="load the workload",
+            target=name,
+        ) from error

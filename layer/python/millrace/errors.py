@@ -2,15 +2,22 @@
 
     MillraceError                    exit 1: something broke, try again
     ├── InvalidRunRequest            exit 2: the request is wrong; names the field, the value and what is allowed
+    ├── UsageError                   exit 2: the command line cannot be understood
     ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
+    ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt goes on
+    ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
+    ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
+    ├── TableError                   exit 1: a DynamoDB table cannot be written just now
+    ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
     ├── ItemError                    one item cannot be worked: becomes its row in the failure report
     └── StorageError                 exit 1: an S3 call failed
         ├── ObjectNotFoundError      404 NoSuchKey, NoSuchVersion
         ├── BucketNotFoundError      404 NoSuchBucket (exit 2)
         ├── AccessDeniedError        403 (exit 2)
+        ├── CredentialsError         400, 403 ExpiredToken and its kin: nothing can be read or written
         ├── ArchivedError            403 InvalidObjectState: Glacier, not restored
         ├── ChangedError             412 on If-Match
         └── ThrottledError           503 SlowDown and its kin, after every retry
@@ -38,6 +45,22 @@ class ErrorCode(StrEnum):
     """The object is not UTF-8 text."""
     DAMAGED = "DAMAGED"
     """The object cannot be read as what its name says: a truncated gzip file, say."""
+    NOT_AN_IMAGE = "NOT_AN_IMAGE"
+    """The object is not a picture in a format that the images workload reads."""
+    TOO_LARGE = "TOO_LARGE"
+    """The object passes a limit of the workload: bytes, pixels, a record, what an archive unpacks to."""
+    COMMAND_FAILED = "COMMAND_FAILED"
+    """The command ended with an exit code that means a bad item, or was killed by a signal."""
+    COMMAND_TIMED_OUT = "COMMAND_TIMED_OUT"
+    """The command did not end within its time limit."""
+    NO_OUTPUT = "NO_OUTPUT"
+    """The command ended well, but did not write an output that it was to write."""
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    """The object is sound, but of a kind that is not read: an encrypted zip, an archive in an archive."""
+    WRONG_COLUMNS = "WRONG_COLUMNS"
+    """The columns of a CSV file are not those that the options name."""
+    BAD_ROW = "BAD_ROW"
+    """A row of a CSV file is bad, and the options say that a bad row fails its file."""
     KEY_NOT_USABLE = "KEY_NOT_USABLE"
     """The output's key would be longer than 1,024 bytes, or would lie in a run folder."""
     READ_FAILED = "READ_FAILED"
@@ -86,6 +109,12 @@ class InvalidRunRequest(MillraceError):  # noqa: N818 - the name is the state ma
         super().__init__(f"{field} is {_shown(value)}; allowed: {allowed}")
 
 
+class UsageError(MillraceError):
+    """The command line cannot be understood."""
+
+    exit_code = 2
+
+
 class RunIdentityError(MillraceError):
     """The run folder was made by another plan, workload, option or code version than the one that goes on with it."""
 
@@ -98,12 +127,36 @@ class TooManyFailuresError(MillraceError):
     exit_code = 3
 
 
+class StoppedError(MillraceError):
+    """The job was told to stop, by SIGTERM or by its own deadline. The next attempt goes on from the saved progress."""
+
+
+class TryAgainError(MillraceError):
+    """A workload cannot work an item now. The shard goes on with the others; the next attempt takes up this one."""
+
+
+class WorkloadUnavailableError(MillraceError):
+    """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
+
+    exit_code = 2
+
+
 class MissingCommitError(MillraceError):
     """A shard that the plan names has no commit, so the results cannot be added up."""
 
 
 class DamagedFileError(MillraceError):
     """A file of the run folder is not what Millrace wrote there."""
+
+    exit_code = 2
+
+
+class TableError(MillraceError):
+    """A DynamoDB table cannot be written just now: it is throttled or broken through every retry."""
+
+
+class TableRefusedError(MillraceError):
+    """A DynamoDB table cannot be written at all: it is not there, or the role may not, or its key is another."""
 
     exit_code = 2
 
@@ -132,11 +185,22 @@ class StorageError(MillraceError):
         target: The `s3://` URI.
         code: S3's error code: "NoSuchKey".
         http_status: S3's HTTP status, 0 where no answer came.
+        transient: Whether the same call may succeed later: S3 was busy or broken, or the connection was.
     """
 
-    def __init__(self, message: str, *, operation: str, target: str, code: str = "", http_status: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str,
+        target: str,
+        code: str = "",
+        http_status: int = 0,
+        transient: bool = False,
+    ) -> None:
         self.code = code
         self.http_status = http_status
+        self.transient = transient
         super().__init__(f"{message} ({code})" if code else message, operation=operation, target=target)
 
 
@@ -156,6 +220,10 @@ class AccessDeniedError(StorageError):
     exit_code = 2
 
 
+class CredentialsError(StorageError):
+    """The credentials are missing, expired or wrong: no call can succeed."""
+
+
 class ArchivedError(StorageError):
     """The object lies in an archive storage class and has not been restored."""
 
@@ -165,7 +233,7 @@ class ChangedError(StorageError):
 
 
 class ThrottledError(StorageError):
-    """S3 kept asking us to slow down through every retry."""
+    """S3 asks us to slow down; raised when it kept doing so through every retry."""
 
 
 def _shown(value: object) -> str:

@@ -5,6 +5,7 @@ A key is bytes to us: it is never treated as a path, never normalised, never str
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -85,6 +86,17 @@ class RunFolder:
         return cls(destination.join(f"{RESERVED_FOLDER}{run_id}/"))
 
     @classmethod
+    def of_request(cls, request: S3Uri) -> RunFolder:
+        """The folder that a request's URI lies in.
+
+        Raises:
+            InvalidRunRequest: The URI does not end in `/run.json`.
+        """
+        if not request.key.endswith("/run.json"):
+            raise InvalidRunRequest("request", str(request), "the URI of a run's run.json")
+        return cls(S3Uri(request.bucket, request.key[: -len("run.json")]))
+
+    @classmethod
     def of_plan(cls, plan: S3Uri) -> RunFolder:
         """The folder that a plan's URI lies in.
 
@@ -110,21 +122,60 @@ class RunFolder:
         """`plan.json`: counts, bytes, shard count, digest; it never lists the items."""
         return self.root.join("plan.json")
 
-    def shard_items(self, index: int) -> S3Uri:
-        """`plan/00042.jsonl`: the items of shard 42."""
-        return self.root.join(f"plan/{index:05d}.jsonl")
+    def shard_items(self, index: int, plan_digest: str) -> S3Uri:
+        """`plan/<plan digest>/00042.jsonl`: the items of shard 42.
+
+        The folder is named by the plan's digest, so that two copies of the plan job which listed different objects
+        never write over each other: only the folder that plan.json names counts.
+        """
+        return self.root.join(f"plan/{plan_digest.removeprefix('sha256:')[:16]}/{index:05d}.jsonl")
 
     def commit(self, index: int) -> S3Uri:
         """`shards/00042.json`: the commit of shard 42, written once."""
         return self.root.join(f"shards/{index:05d}.json")
 
     def partial(self, index: int, sha256: str, suffix: str) -> S3Uri:
-        """`partials/00042.<digest><suffix>`: named by content, so that two copies of a child never overwrite each other."""
+        """`partials/00042.<digest><suffix>`: named by content, so that copies of a child never overwrite each other."""
         return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")
+
+    def progress_folder(self, index: int) -> S3Uri:
+        """`progress/00042/`: what interrupted attempts of shard 42 saved."""
+        return self.root.join(f"progress/{index:05d}/")
+
+    def progress(self, index: int, writer: str) -> S3Uri:
+        """`progress/00042/<writer>`: one file per attempt, so that no copy of a child writes over another's.
+
+        Args:
+            index: The shard's index.
+            writer: Who writes, any text: a job id and an attempt.
+        """
+        return self.progress_folder(index).join(hashlib.sha256(writer.encode()).hexdigest()[:16])
 
     def file(self, name: str) -> S3Uri:
         """A file at the top of the folder: `result.json`, `words.csv`, `report.csv`, `failures.jsonl`, `_SUCCESS`."""
         return self.root.join(name)
+
+
+def output_uri(source: S3Uri, destination: S3Uri, key: str, suffix: str) -> S3Uri:
+    """Where an item's output goes: destination, the item's key with the source's prefix cut off, suffix.
+
+    Args:
+        source: The source folder.
+        destination: The destination folder.
+        key: The item's whole key, which begins with the source's.
+        suffix: The output's suffix: ".words.txt".
+    """
+    return destination.join(key[len(source.key) :] + suffix)
+
+
+def output_fault(destination: S3Uri, output: S3Uri) -> str | None:
+    """Why nothing can be written to an output's URI, or None where something can."""
+    length = len(output.key.encode())
+    if length > MAX_KEY_BYTES:
+        return f"the output's key would be {length} bytes long; S3 allows {MAX_KEY_BYTES}"
+    if output.key.startswith(destination.key + RESERVED_FOLDER):
+        return f"the output would lie in {destination.join(RESERVED_FOLDER)}, where the run folders are"
+    return None
 
 
 def checked_run_id(text: object) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from millrace.errors import DamagedFileError
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: a plan encodes millions of items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,16 @@ class Item:
         return self.last_byte - self.first_byte + 1
 
     def to_line(self) -> bytes:
-        """One line of a shard file, `\\n` included. Lone surrogates cannot occur: S3 keys are valid UTF-8."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        """One line of a shard file, its line feed included. Lone surrogates cannot occur: S3 keys are valid UTF-8."""
+        given: dict[str, str | int] = {"key": self.key, "size": self.size, "etag": self.etag}
+        if self.version_id is not None:
+            given["version_id"] = self.version_id
+        if self.storage_class != "STANDARD":
+            given["storage_class"] = self.storage_class
+        if self.first_byte is not None and self.last_byte is not None:
+            given["first_byte"] = self.first_byte
+            given["last_byte"] = self.last_byte
+        return _encode(given).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Shard:
 
         Args:
             index: The shard's index.
-            lines: The file's lines, split at `\\n` alone.
+            lines: The file's lines, split at line feeds alone.
             name: The file's URI, for the error.
 
         Raises:
@@ -86,6 +97,8 @@ class Plan:
         destination: The destination folder's URI.
         workload: The workload's name.
         options: Its options, defaults filled in.
+        include: The request's include patterns.
+        exclude: The request's exclude patterns.
         shards: The number of shards, 0 to 10,000.
         items: The number of items in all shards.
         total_bytes: What the items cover, in bytes.
@@ -93,7 +106,7 @@ class Plan:
         tolerated_failure_percent: The run fails when more than this share of its items failed.
         code_version: The version of the code that planned.
         digest: `sha256:…` over everything that decides what the run computes: source, destination, workload,
-            options, code version, and every shard's items. Commits carry it.
+            options, code version, and every shard's items. Commits carry it. `plan_digest` computes it.
         planned_at: ISO 8601, UTC.
     """
 
@@ -102,6 +115,8 @@ class Plan:
     destination: str
     workload: str
     options: dict[str, Any]
+    include: list[str]
+    exclude: list[str]
     shards: int
     items: int
     total_bytes: int
@@ -130,6 +145,47 @@ class Plan:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
+
+
+def plan_digest(
+    *,
+    source: str,
+    destination: str,
+    workload: str,
+    options: Mapping[str, Any],
+    code_version: str,
+    items_digests: Iterable[str],
+) -> str:
+    """The digest of a plan: of everything that decides what the run computes.
+
+    Args:
+        source: The source folder's URI.
+        destination: The destination folder's URI.
+        workload: The workload's name.
+        options: Its options, defaults filled in.
+        code_version: The version of the code.
+        items_digests: `items_digest` of every shard, in shard order. Merge gets them from the commits: that the
+            plan's digest comes out again shows that the commits cover the plan's items, all of them and no others.
+
+    Returns:
+        `sha256:…`.
+    """
+    head = {
+        "source": source,
+        "destination": destination,
+        "workload": workload,
+        "options": options,
+        "code_version": code_version,
+    }
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
+    for items in items_digests:
+        digest.update(b"\n" + items.encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def items_digest(lines: bytes) -> str:
+    """The digest of a shard file: `sha256:…`."""
+    return f"sha256:{hashlib.sha256(lines).hexdigest()}"
 
 
 def _items(lines: Iterable[bytes], name: str) -> Iterator[Item]:

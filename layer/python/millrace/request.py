@@ -107,7 +107,7 @@ class RunRequest:
             queue=_one_of("queue", given.get("queue", cls.queue), queues),
             share=_share(given.get("share", cls.share)),
             priority=_whole("priority", given.get("priority", cls.priority), 0, 9999),
-            tolerated_failure_percent=_percent(given.get("tolerated_failure_percent", 0)),
+            tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
             run_id=None if run_id is None else checked_run_id(run_id),
         )
 
@@ -137,7 +137,12 @@ def _whole(name: str, value: object, low: int, high: int) -> int:
     return value
 
 
-def _percent(value: object) -> float:
+def checked_percent(value: object) -> float:
+    """A tolerated share of failures.
+
+    Raises:
+        InvalidRunRequest: It is not a number from 0 to 100.
+    """
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
         raise InvalidRunRequest("tolerated_failure_percent", value, "a number, 0 to 100")
     return value

@@ -1,0 +1,96 @@
+"""`python -m batch_jobs plan | migrate | merge`: arguments, logging, signals, exit codes; nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from batch_jobs.arguments import parse_arguments, request_given
+from batch_jobs.job_log import log_to_stderr
+from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError
+from millrace.layout import RunFolder, S3Uri
+from millrace.request import RunRequest, checked_percent
+from millrace.settings import JobSettings
+
+log = logging.getLogger("batch_jobs")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one job.
+
+    Args:
+        arguments: The command line, without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    log_to_stderr()
+    try:
+        _run(parse_arguments(arguments))
+    except MillraceError as error:
+        return _failed(error, error.exit_code)
+    except Exception as error:
+        log.exception("unexpected error")
+        return _failed(error, 1)
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    settings = JobSettings.from_environment()
+    if given.verb == "plan" and given.request is None:
+        request = RunRequest.parse(request_given(given))
+        folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
+    elif given.verb == "plan":
+        folder = RunFolder.of_request(S3Uri.parse(given.request, "request"))
+    else:
+        folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
+    # Imported only now: a command line that is refused need not wait for botocore.
+    from batch_jobs.job import Job  # noqa: PLC0415
+    from batch_jobs.merge import merge  # noqa: PLC0415
+    from batch_jobs.migrate import migrate  # noqa: PLC0415
+    from batch_jobs.plan import plan  # noqa: PLC0415
+    from batch_jobs.stop import Stop  # noqa: PLC0415
+    from millrace.s3 import connect  # noqa: PLC0415
+
+    stop = Stop(settings.attempt_seconds)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.request("SIGTERM"))
+    job = Job(s3=connect(connections=settings.concurrency + 2), settings=settings, stop=stop)
+    if given.verb == "plan":
+        if given.request is not None:
+            request = _read_request(folder, job.s3.read(folder.request))
+        plan(request, folder, job)
+    elif given.verb == "migrate":
+        migrate(folder, settings.array_index if given.index is None else given.index, job)
+    else:
+        percent = given.tolerated_failure_percent
+        merge(folder, job, None if percent is None else checked_percent(percent))
+
+
+def _read_request(folder: RunFolder, text: bytes) -> RunRequest:
+    try:
+        given = json.loads(text)["request"]
+        queue = given.get("queue", RunRequest.queue)
+        # The queues' names are the template's business: Prepare Run has checked this one.
+        return RunRequest.parse(given, queues=(queue,))
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidRunRequest) as error:
+        raise DamagedFileError(
+            f"this is not a run request: {error}", operation="read the request", target=str(folder.request)
+        ) from error
+
+
+def _failed(error: Exception, exit_code: int) -> int:
+    fields = {"error": type(error).__name__, "exit_code": exit_code}
+    log.error("%s", error, extra={"fields": fields})
+    return exit_code
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    # Without waiting for the threads of items that were dropped: they may still be reading.
+    os._exit(code)

@@ -1,0 +1,100 @@
+"""Committing a shard: the partial, then the commit, once; and what to do when another copy was first."""
+
+from __future__ import annotations
+
+import logging
+
+from batch_jobs.item_worker import NEVER_READ, RUN_MARK, ItemWorker
+from batch_jobs.job import Job
+from batch_jobs.outputs import file_digest, temporary_file
+from batch_jobs.parallel import in_order
+from batch_jobs.progress import Progress
+from millrace.commit import Commit, PartialFile
+from millrace.errors import ChangedError, ObjectNotFoundError, RunIdentityError
+from millrace.layout import RunFolder, S3Uri
+from millrace.plan import Plan
+from millrace.s3 import S3
+
+log = logging.getLogger(__name__)
+
+
+def write_partial(folder: RunFolder, index: int, progress: Progress, suffix: str, s3: S3) -> PartialFile | None:
+    """Upload the shard's partial, named by its content; None where no item succeeded."""
+    if not any(outcome.status == "SUCCEEDED" for outcome in progress.outcomes.values()):
+        return None
+    with temporary_file() as file:
+        progress.partial.write(file)
+        size, digest = file.tell(), file_digest(file)
+        uri = folder.partial(index, digest, suffix)
+        s3.put(uri, file)
+    return PartialFile(str(uri), digest, size)
+
+
+def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
+    """Write the commit, unless there is one.
+
+    Returns:
+        The commit that counts: the given one, or that of the copy which was first.
+    """
+    uri = folder.commit(commit.shard)
+    fields = {"shard": commit.shard, "succeeded": commit.counts.succeeded, "failed": commit.counts.failed}
+    if s3.put_if_absent(uri, commit.to_json(), content_type="application/json"):
+        log.info("shard committed", extra={"fields": fields})
+        return commit
+    there = Commit.from_json(s3.read(uri), str(uri))
+    if there.content_digest == commit.content_digest:
+        log.info("shard was committed already, with the same content", extra={"fields": fields})
+    else:
+        log.warning("another copy of this child committed first", extra={"fields": {**fields, "by": there.job}})
+    return there
+
+
+def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | None:
+    """The shard's commit, or None where there is none.
+
+    Raises:
+        DamagedFileError: It is not a commit.
+        RunIdentityError: It belongs to another plan, or to another version of the code.
+    """
+    uri = folder.commit(index)
+    try:
+        commit = Commit.from_json(s3.read(uri), str(uri))
+    except ObjectNotFoundError:
+        return None
+    found = (commit.shard, commit.plan_digest, commit.code_version)
+    if found != (index, plan.digest, plan.code_version):
+        raise RunIdentityError(
+            f"it commits shard {found[0]} of plan {found[1]} by version {found[2]}, "
+            f"where shard {index} of plan {plan.digest} by version {plan.code_version} belongs",
+            operation="read the commit",
+            target=str(uri),
+        )
+    return commit
+
+
+def remove_failed_outputs(commit: Commit, worker: ItemWorker, job: Job) -> None:
+    """Delete the outputs that this run made of items which the commit reports as failed.
+
+    An earlier attempt, or the other copy, may have worked an item that this commit's writer could not: its source was
+    deleted or changed in between. Called after the commit is there, by whoever wrote it, by the copy that came too
+    late, and by every later attempt: before, one would delete what the copy that wins is about to report. An output
+    without this run's mark is an earlier run's, and stays.
+    """
+    suspects = [
+        output
+        for outcome in commit.outcomes
+        if outcome.error_code is not None and outcome.error_code not in NEVER_READ
+        for output in worker.outputs_of(outcome.key)
+    ]
+
+    def remove(output: S3Uri) -> None:
+        try:
+            head = job.s3.head(output)
+            if head.metadata.get(RUN_MARK) == worker.run_id:
+                job.s3.delete(output, etag=head.etag)
+                log.info("output of a failed item deleted", extra={"fields": {"output": str(output)}})
+        except (ObjectNotFoundError, ChangedError):
+            return
+
+    for _ in in_order(remove, suspects, job.settings.concurrency):
+        pass

@@ -1,0 +1,51 @@
+"""Telling a bad object from systemic trouble: a denied bucket must not become a million rows."""
+
+from __future__ import annotations
+
+from batch_jobs.item_worker import NEVER_READ
+from millrace.errors import ErrorCode, StorageError
+from millrace.outcome import Outcome
+
+FIRST_DENIED = 20
+"""So many items denied, and none readable before them: the role may not read this source."""
+
+IN_A_ROW_UNREAD = 20
+"""So many items in a row that S3 failed to give, each through every retry: S3 is down, or the network is."""
+
+
+class FailingFast:
+    """Watches the items of a shard as they get done.
+
+    Args:
+        readable: Whether an earlier attempt could read an item.
+    """
+
+    def __init__(self, *, readable: bool) -> None:
+        self._readable = readable
+        self._denied = 0
+        self._unread = 0
+
+    def see(self, outcome: Outcome, cause: StorageError | None) -> None:
+        """Take note of an item.
+
+        Args:
+            outcome: Its row.
+            cause: S3's error, where that is why it failed.
+
+        Raises:
+            AccessDeniedError: The first items were all denied.
+            StorageError: S3 failed for many items in a row.
+        """
+        if outcome.error_code in NEVER_READ:
+            return
+        if cause is not None and outcome.error_code is ErrorCode.ACCESS_DENIED:
+            self._denied += 1
+            if self._denied >= FIRST_DENIED and not self._readable:
+                raise cause
+        elif cause is not None and outcome.error_code is ErrorCode.READ_FAILED:
+            self._unread += 1
+            if self._unread >= IN_A_ROW_UNREAD:
+                raise cause
+        else:
+            self._readable = True
+            self._unread = 0

@@ -1,0 +1,179 @@
+"""Working one item: read it, hand it to the workload, upload what the workload made of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from batch_jobs.item_body import Body
+from batch_jobs.outputs import HeldFiles
+from batch_jobs.stop import Stop
+from batch_jobs.workloads import Workload
+from millrace.errors import (
+    AccessDeniedError,
+    ArchivedError,
+    BucketNotFoundError,
+    ChangedError,
+    CredentialsError,
+    ErrorCode,
+    ItemError,
+    ObjectNotFoundError,
+    StoppedError,
+    StorageError,
+)
+from millrace.layout import S3Uri, output_fault, output_uri
+from millrace.outcome import Outcome
+from millrace.plan import Item
+from millrace.s3 import S3
+
+log = logging.getLogger(__name__)
+
+RUN_MARK = "millrace-run"
+"""The metadata of an item's output that names the run which made it."""
+
+NEVER_READ = frozenset({ErrorCode.KEY_NOT_USABLE})
+"""What the plan rules out: no attempt asked for such an item, and none has an output of it.
+
+ARCHIVED is not among them, though the listing names the class: a restored object keeps its class and can be read.
+"""
+
+_CODES: tuple[tuple[type[StorageError], ErrorCode], ...] = (
+    (ObjectNotFoundError, ErrorCode.NOT_FOUND),
+    (ChangedError, ErrorCode.SOURCE_CHANGED),
+    (AccessDeniedError, ErrorCode.ACCESS_DENIED),
+    (ArchivedError, ErrorCode.ARCHIVED),
+    (StorageError, ErrorCode.READ_FAILED),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What came of one item.
+
+    Attributes:
+        position: Its place in the shard.
+        outcome: Its row; None where the job had to stop before it was done.
+        contribution: What the workload returned, for the partial.
+        cause: S3's error, where that is why it failed.
+    """
+
+    position: int
+    outcome: Outcome | None
+    contribution: Any = None
+    cause: StorageError | None = None
+
+
+@dataclass(frozen=True)
+class ItemWorker:
+    """Works items of one run, several at a time.
+
+    Attributes:
+        s3: Where to read and write.
+        workload: The program that is run over the items.
+        source: The source folder.
+        destination: The destination folder.
+        run_id: The run.
+        stop: Whether to stop.
+    """
+
+    s3: S3
+    workload: Workload[Any]
+    source: S3Uri
+    destination: S3Uri
+    run_id: str
+    stop: Stop
+
+    def work(self, numbered: tuple[int, Item]) -> Worked:
+        """Work one item, given with its place in the shard.
+
+        Raises:
+            StorageError: The source bucket is gone, the credentials do not work, or an output cannot be written:
+                nothing that concerns this item alone.
+        """
+        position, item = numbered
+        fault = self._fault(item)
+        if fault:
+            return Worked(position, Outcome.failed(item, *fault))
+        try:
+            with HeldFiles(self._refuse) as files:
+                contribution = self._migrate(item, files)
+                outputs = self._upload(item, files)
+        except StoppedError:
+            return Worked(position, None)
+        except ItemError as error:
+            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
+        except _ReadError as error:
+            code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
+            outcome = Outcome.failed(item, code, error.cause.message, error.cause.http_status)
+            return Worked(position, outcome, cause=error.cause)
+        return Worked(position, Outcome.succeeded(item, outputs), contribution)
+
+    def outputs_of(self, key: str) -> list[S3Uri]:
+        """Where the outputs of an item lie, if it has any."""
+        return [output_uri(self.source, self.destination, key, suffix) for suffix in self.workload.item_suffixes]
+
+    def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
+        """Why the item need not even be asked for."""
+        for output in self.outputs_of(item.key):
+            reason = output_fault(self.destination, output)
+            if reason:
+                return ErrorCode.KEY_NOT_USABLE, reason
+        return None
+
+    def _migrate(self, item: Item, files: HeldFiles) -> Any:
+        uri = S3Uri(self.source.bucket, item.key)
+        try:
+            reader = self.s3.open(
+                uri,
+                etag=item.etag,
+                version_id=item.version_id,
+                first_byte=item.first_byte,
+                last_byte=item.last_byte,
+            )
+        except (BucketNotFoundError, CredentialsError):
+            raise
+        except StorageError as error:
+            raise _ReadError(error) from error
+        with reader:
+            body = Body(reader, self.stop)
+            failure: Exception | None = None
+            contribution = None
+            try:
+                contribution = self.workload.migrate(item, body, files)
+            except Exception as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
+                failure = error
+        if isinstance(body.error, StoppedError | BucketNotFoundError | CredentialsError):
+            raise body.error
+        if body.error is not None:
+            raise _ReadError(body.error) from body.error
+        if failure is None:
+            return contribution
+        if isinstance(failure, ItemError | StorageError | StoppedError):
+            raise failure
+        log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": str(uri)}})
+        text = f"{type(failure).__name__}: {failure}"
+        raise ItemError(ErrorCode.WORKLOAD_FAILED, text) from failure
+
+    def _upload(self, item: Item, files: HeldFiles) -> list[str]:
+        outputs = []
+        for held in files:
+            uri = output_uri(self.source, self.destination, item.key, held.name)
+            self.s3.put(
+                uri, cast("BinaryIO", held.file), content_type=held.content_type, metadata={RUN_MARK: self.run_id}
+            )
+            outputs.append(str(uri))
+        return outputs
+
+    def _refuse(self, name: str) -> str | None:
+        declared: Iterable[str] = self.workload.item_suffixes
+        return None if name in declared else f"its item_suffixes are {', '.join(declared) or 'none'}"
+
+
+class _ReadError(Exception):
+    """The item's object could not be read."""
+
+    def __init__(self, cause: StorageError) -> None:
+        self.cause = cause
+        super().__init__(str(cause))

@@ -1,0 +1,70 @@
+"""What each of the three jobs is given to work with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from batch_jobs.stop import Stop
+from batch_jobs.workloads import Workload, load_workload
+from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
+from millrace.layout import RunFolder
+from millrace.plan import Plan
+from millrace.s3 import S3
+from millrace.settings import JobSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job's surroundings; tests and the simulator put in their own.
+
+    Attributes:
+        s3: For all that the job itself reads and writes.
+        settings: What Batch and the deployment say.
+        stop: Whether to stop early.
+        load: Makes a workload from its name and options.
+        now: What time it is, with its zone.
+        clock: Seconds that only ever grow.
+    """
+
+    s3: S3
+    settings: JobSettings = field(default_factory=JobSettings)
+    stop: Stop = field(default_factory=Stop)
+    load: Callable[[str, Mapping[str, Any]], Workload[Any]] = load_workload
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def stoppable_s3(self) -> S3:
+        """For an item's calls: a pause between two tries ends when the job has to stop."""
+        return replace(self.s3, backoff=replace(self.s3.backoff, sleep=self.stop.sleep))
+
+    def timestamp(self) -> str:
+        """Now, ISO 8601, UTC."""
+        return self.now().astimezone(UTC).isoformat(timespec="milliseconds")
+
+    def read_plan(self, folder: RunFolder) -> Plan:
+        """The run's plan.
+
+        Raises:
+            DamagedFileError: plan.json is not a plan, or there is none.
+            RunIdentityError: Another version of the code made it.
+        """
+        try:
+            text = self.s3.read(folder.plan)
+        except ObjectNotFoundError as error:
+            raise DamagedFileError(
+                "there is no plan; run the plan job first", operation="read the plan", target=str(folder.plan)
+            ) from error
+        plan = Plan.from_json(text, str(folder.plan))
+        if plan.code_version != self.settings.code_version:
+            raise RunIdentityError(
+                f"the plan was made by version {plan.code_version}, this is {self.settings.code_version}; "
+                "finish the run with that version, or start a new one",
+                operation="read the plan",
+                target=str(folder.plan),
+            )
+        return plan

@@ -1,0 +1,49 @@
+"""Which of the source's objects are items."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fnmatch import translate
+
+from millrace.plan import Item
+from millrace.s3 import ListedObject
+
+
+class ItemFilter:
+    """Tells items from other objects, and counts the others.
+
+    Args:
+        prefix: The source folder's key.
+        include: Glob patterns of which an item's relative key must match one; empty means all.
+        exclude: Glob patterns of which it may match none. `*` matches `/` too; case counts.
+
+    Attributes:
+        skipped: How many objects were no items: folder_markers, not_included, excluded.
+    """
+
+    def __init__(self, prefix: str, include: Iterable[str], exclude: Iterable[str]) -> None:
+        self.skipped: Counter[str] = Counter({"folder_markers": 0, "not_included": 0, "excluded": 0})
+        self._start = len(prefix)
+        self._include = [re.compile(translate(pattern)) for pattern in include]
+        self._exclude = [re.compile(translate(pattern)) for pattern in exclude]
+
+    def items(self, listing: Iterable[ListedObject]) -> Iterator[Item]:
+        """The items among the listed objects."""
+        for found in listing:
+            reason = self._why_not(found)
+            if reason:
+                self.skipped[reason] += 1
+            else:
+                yield Item(found.key, found.size, found.etag, storage_class=found.storage_class)
+
+    def _why_not(self, found: ListedObject) -> str | None:
+        if found.key.endswith("/") and not found.size:
+            return "folder_markers"
+        relative = found.key[self._start :]
+        if self._include and not any(pattern.match(relative) for pattern in self._include):
+            return "not_included"
+        if any(pattern.match(relative) for pattern in self._exclude):
+            return "excluded"
+        return None

@@ -1,0 +1,126 @@
+"""The migrate job: work the items of one shard, then commit it.
+
+Order matters: an item's outputs are there before its outcome counts, the partial before the commit that names it, and
+the commit is written once. Whatever dies in between, the next attempt goes on; whichever of two copies commits first,
+the other one's work has no effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+
+from batch_jobs.committing import read_commit, remove_failed_outputs, write_commit, write_partial
+from batch_jobs.failing_fast import FailingFast
+from batch_jobs.item_worker import ItemWorker
+from batch_jobs.job import Job
+from batch_jobs.parallel import until_stopped
+from batch_jobs.progress import Progress, ProgressFiles
+from millrace.commit import Commit
+from millrace.errors import InvalidRunRequest, StoppedError
+from millrace.layout import RunFolder, S3Uri
+from millrace.outcome import Counts
+from millrace.plan import Plan, Shard, items_digest
+
+log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 60.0
+"""How often progress is saved: what a crash without a signal costs at most, or one item."""
+
+
+def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
+    """Work one shard, unless it has its commit already.
+
+    Args:
+        folder: The run's folder.
+        index: The shard's index.
+        job: The job's surroundings.
+
+    Returns:
+        The shard's commit.
+
+    Raises:
+        InvalidRunRequest: The plan has no such shard, or the array has another size than the plan.
+        AccessDeniedError: The first items were all denied, or an output may not be written.
+        StorageError: S3 failed for many items in a row, or for a file of the run folder.
+        StoppedError: The job had to stop; its progress is saved.
+    """
+    started_at = job.timestamp()
+    plan = job.read_plan(folder)
+    _check_index(index, plan, job)
+    worker = _worker(plan, job)
+    commit = read_commit(folder, index, plan, job.s3)
+    if commit is not None:
+        log.info("the shard is committed already", extra={"fields": {"shard": index}})
+    else:
+        uri = folder.shard_items(index, plan.digest)
+        lines = job.s3.read(uri)
+        shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
+        saved = ProgressFiles(folder, plan, index, job)
+        progress = _work(shard, saved, worker, job)
+        outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
+        mine = Commit(
+            shard=index,
+            plan_digest=plan.digest,
+            code_version=plan.code_version,
+            items_digest=items_digest(lines),
+            partial=write_partial(folder, index, progress, worker.workload.partial_suffix, job.s3),
+            counts=Counts.of(outcomes),
+            outcomes=outcomes,
+            job={"id": job.settings.job_id, "attempt": job.settings.attempt},
+            started_at=started_at,
+            finished_at=job.timestamp(),
+        )
+        commit = write_commit(folder, mine, job.s3)
+        saved.delete()
+    remove_failed_outputs(commit, worker, job)
+    return commit
+
+
+def _check_index(index: int, plan: Plan, job: Job) -> None:
+    if not 0 <= index < plan.shards:
+        allowed = f"0 to {plan.shards - 1}" if plan.shards else "none: the plan has no shards"
+        raise InvalidRunRequest("index", index, allowed)
+    size = job.settings.array_size
+    if size is not None and size != plan.shards:
+        raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_SIZE", size, f"{plan.shards}, the plan's number of shards")
+
+
+def _worker(plan: Plan, job: Job) -> ItemWorker:
+    return ItemWorker(
+        s3=job.stoppable_s3,
+        workload=job.load(plan.workload, plan.options),
+        source=S3Uri.parse(plan.source),
+        destination=S3Uri.parse(plan.destination),
+        run_id=plan.run_id,
+        stop=job.stop,
+    )
+
+
+def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> Progress:
+    """Work what is not done yet.
+
+    Raises:
+        StoppedError: The job had to stop; the progress is saved.
+    """
+    progress = saved.load(worker.workload)
+    left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
+    fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
+    log.info("working the shard", extra={"fields": fields})
+    watch = FailingFast(readable=bool(progress.outcomes))
+    saved_at = job.clock()
+    with closing(until_stopped(worker.work, left, job.settings.concurrency, job.stop)) as done_items:
+        for worked in done_items:
+            if worked.outcome is None:
+                continue
+            watch.see(worked.outcome, worked.cause)
+            progress.add(worked.position, worked.outcome, worked.contribution)
+            if job.clock() - saved_at >= SAVE_SECONDS:
+                saved.save(progress)
+                saved_at = job.clock()
+    if len(progress.outcomes) < len(shard.items):
+        saved.save(progress)
+        done = f"{len(progress.outcomes)} of {len(shard.items)} items are done and saved"
+        message = f"{job.stop.reason}; {done}, the next attempt goes on"
+        raise StoppedError(message, operation=f"migrate shard {shard.index}")
+    return progress

@@ -1,0 +1,62 @@
+"""When a job has to stop early: SIGTERM, or its own deadline, which lies before Batch's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from millrace.errors import StoppedError
+
+MARGIN_SECONDS = 120.0
+"""How long before the attempt's time limit a job stops by itself, or a quarter of the limit where that is less.
+
+Batch never retries an attempt that ran into its limit (Batch user guide, job timeouts), so it must not come to that.
+"""
+
+
+class Stop:
+    """Says whether the job has to stop.
+
+    Args:
+        attempt_seconds: The attempt's time limit; None where there is none.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(self, attempt_seconds: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._deadline: float | None = None
+        if attempt_seconds is not None:
+            self._deadline = clock() + attempt_seconds - min(MARGIN_SECONDS, attempt_seconds / 4)
+        self._event = threading.Event()
+        self._reason = ""
+
+    def request(self, reason: str) -> None:
+        """Ask the job to stop; a signal handler may call it."""
+        self._reason = self._reason or reason
+        self._event.set()
+
+    @property
+    def reason(self) -> str:
+        """Why the job has to stop; empty as long as it need not."""
+        if not self._reason and self._deadline is not None and self._clock() >= self._deadline:
+            self.request("the attempt's time is almost up")
+        return self._reason
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            StoppedError: The job has to stop.
+        """
+        if self.reason:
+            raise StoppedError(f"{self.reason}; the next attempt goes on")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless the job has to stop.
+
+        Raises:
+            StoppedError: The job has to stop.
+        """
+        self._event.wait(seconds)
+        self.check()

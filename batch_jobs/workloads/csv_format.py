@@ -1,0 +1,93 @@
+"""How a CSV file is written: delimiter, quotes, header, encoding."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from millrace.errors import InvalidRunRequest
+
+_DELIMITERS = (",", ";", "\t", "|")
+"""What `auto` looks for; the first of equals wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFormat:
+    """How a file is written.
+
+    Attributes:
+        delimiter: One character, or "auto": what splits the first line into most cells.
+        quote: One character; empty where nothing is quoted.
+        escape: One character; empty where a quote inside quotes is doubled.
+        header: Whether the first row holds the names of the columns.
+        column_names: The names, where there is no header or it is not to be used.
+        encoding: A text encoding of Python's; a byte order mark is dropped.
+    """
+
+    delimiter: str = "auto"
+    quote: str = '"'
+    escape: str = ""
+    header: bool = True
+    column_names: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """The format that a workload's checked options describe.
+
+        Raises:
+            InvalidRunRequest: There is no such encoding, or nothing names the columns.
+        """
+        encoding = options["encoding"]
+        try:
+            b"".decode(encoding)
+            encoding = codecs.lookup(encoding).name
+        except (LookupError, ValueError):
+            raise InvalidRunRequest("options.encoding", encoding, "a text encoding of Python's: utf-8") from None
+        names = tuple(options["column_names"])
+        if not options["header"] and not names:
+            raise InvalidRunRequest("options.column_names", [], "the columns' names, because there is no header")
+        if len(set(names)) < len(names):
+            raise InvalidRunRequest("options.column_names", list(names), "names that are all different")
+        given = [mark for mark in (options["delimiter"], options["quote"], options["escape"]) if mark]
+        if len(set(given)) < len(given):
+            raise InvalidRunRequest("options.quote", options["quote"], "another character than delimiter and escape")
+        return cls(
+            delimiter=options["delimiter"],
+            quote=options["quote"],
+            escape=options["escape"],
+            header=options["header"],
+            column_names=names,
+            encoding=encoding,
+        )
+
+    def dialect(self, first_line: str) -> dict[str, Any]:
+        """The arguments of `csv.reader`.
+
+        Args:
+            first_line: The file's first line, which `auto` looks at.
+        """
+        delimiter = self.delimiter
+        if delimiter == "auto":
+            delimiter = max(_DELIMITERS, key=lambda candidate: self._fit(first_line, candidate))
+        return self._dialect(delimiter)
+
+    def _fit(self, line: str, delimiter: str) -> tuple[bool, int]:
+        """How well a delimiter cuts a line: whether into as many cells as there are names, and into how many."""
+        try:
+            found = len(next(csv.reader([line], **self._dialect(delimiter)), []))
+        except csv.Error:
+            found = 0
+        return bool(found) and found == len(self.column_names), found
+
+    def _dialect(self, delimiter: str) -> dict[str, Any]:
+        return {
+            "delimiter": delimiter,
+            "quotechar": self.quote or None,
+            "quoting": csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            "escapechar": self.escape or None,
+            "doublequote": not self.escape,
+        }

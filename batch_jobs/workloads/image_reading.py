@@ -1,0 +1,101 @@
+"""Opening an object as a picture: which formats, how large, and what it means where that fails."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from struct import error as StructError  # noqa: N812 - it is a class, whatever its name looks like
+from tempfile import SpooledTemporaryFile
+from typing import IO
+from zlib import error as ZlibError  # noqa: N812 - as above
+
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL.ImageFile import ImageFile
+
+from millrace.errors import ErrorCode, ItemError
+
+FORMATS = ("JPEG", "PNG", str(TiffImagePlugin.TiffImageFile.format), str(WebPImagePlugin.WebPImageFile.format), "GIF")
+"""What is read. Importing the modules of two registers them before threads do; `preinit` imports the others."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How files of these formats begin."""
+
+_SPOOL_BYTES = 8 << 20
+"""What an object takes in memory; beyond that it lies on disk."""
+
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, StructError, ZlibError),
+    *(ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError),
+)
+"""What Pillow's decoders raise for files that are not as they should be: found by changing bytes of sound ones."""
+
+
+def guard_pillow(max_pixels: int) -> None:
+    """Let Pillow itself refuse larger pictures, whoever asks it to open one, for the whole process.
+
+    Pillow 13 warns of a picture with more than MAX_IMAGE_PIXELS and refuses at twice as many (PIL.Image,
+    `_decompression_bomb_check`): the warning is made an error. Its warnings about odd files would break the job's log,
+    which is JSON.
+    """
+    Image.preinit()
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+@contextmanager
+def opened(body: Iterable[bytes], max_pixels: int) -> Generator[ImageFile, None, None]:
+    """The picture in an object, its header read, its pixels not yet.
+
+    Args:
+        body: The object's bytes.
+        max_pixels: How many pixels it may have.
+
+    Raises:
+        ItemError: `NOT_AN_IMAGE`, `TOO_LARGE` or `DAMAGED`.
+    """
+    with SpooledTemporaryFile(_SPOOL_BYTES) as file:
+        for chunk in body:
+            file.write(chunk)
+        if not file.tell():
+            raise ItemError(ErrorCode.NOT_AN_IMAGE, "the object is empty")
+        with damage_told():
+            image = _open(file)
+        with image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise ItemError(
+                    ErrorCode.TOO_LARGE, f"{width:,} x {height:,} pixels; the option max_pixels allows {max_pixels:,}"
+                )
+            yield image
+
+
+@contextmanager
+def damage_told() -> Generator[None, None, None]:
+    """Translates what Pillow raises inside.
+
+    Raises:
+        ItemError: `TOO_LARGE` or `DAMAGED`.
+    """
+    try:
+        yield
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ItemError(ErrorCode.TOO_LARGE, f"{error} The option max_pixels allows more.") from error
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault, not the file's
+        raise ItemError(ErrorCode.DAMAGED, f"the picture cannot be decoded: {error}") from error
+
+
+def _open(file: IO[bytes]) -> ImageFile:
+    """Read the header."""
+    file.seek(0)
+    start = file.read(16)
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        if start.startswith(_SIGNATURES):
+            raise ItemError(ErrorCode.DAMAGED, "it begins like a picture, but its header cannot be read") from None
+        names = ", ".join(FORMATS)
+        raise ItemError(ErrorCode.NOT_AN_IMAGE, f"this is no picture in a format that is read: {names}") from None

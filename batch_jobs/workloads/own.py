@@ -1,0 +1,56 @@
+"""Finding a user's own workload: `package.module:Class`, or an entry point of the group `millrace.workloads`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from millrace.errors import WorkloadUnavailableError
+
+ENTRY_POINTS = "millrace.workloads"
+"""The entry point group (packaging.python.org, entry points specification)."""
+
+_REQUIRED = ("partial_suffix", "item_suffixes", "migrate", "partial", "merge")
+
+
+def own_class(name: str) -> Any:
+    """The class of a user's own workload.
+
+    Args:
+        name: `package.module:Class`, or an entry point's name, which has a dot in it: `acme.line-count`.
+
+    Raises:
+        WorkloadUnavailableError: The module cannot be imported, it has no such class, no package or several packages
+            declare such an entry point, or the class is no workload.
+    """
+    place = name if ":" in name else _entry_point(name)
+    module_name, _, attribute = place.partition(":")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        raise _unavailable(
+            name, f"the module {module_name} cannot be imported ({error}); is it in the image, below PYTHONPATH?"
+        ) from error
+    found = getattr(module, attribute, None)
+    if not isinstance(found, type):
+        raise _unavailable(name, f"the module {module_name} has no class {attribute}")
+    missing = [wanted for wanted in _REQUIRED if not hasattr(found, wanted)]
+    if missing:
+        raise _unavailable(name, f"the class is no workload, it lacks {', '.join(missing)}")
+    return found
+
+
+def _entry_point(name: str) -> str:
+    """What an entry point's name stands for: `package.module:Class`."""
+    places = sorted({f"{found.module}:{found.attr}" for found in entry_points(group=ENTRY_POINTS, name=name)})
+    if not places:
+        known = ", ".join(sorted(entry_points(group=ENTRY_POINTS).names)) or "none"
+        raise _unavailable(name, f"no installed package declares it as an entry point of {ENTRY_POINTS}; here: {known}")
+    if len(places) > 1:
+        raise _unavailable(name, f"several packages declare it: {', '.join(places)}")
+    return places[0]
+
+
+def _unavailable(name: str, why: str) -> WorkloadUnavailableError:
+    return WorkloadUnavailableError(why, operation="load the workload", target=name)

@@ -1,0 +1,116 @@
+"""Text in chunks of any size, cut anew into blocks that hold whole words, and checked to be text on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from batch_jobs.workloads.words import SPACED, spaced
+from millrace.errors import ErrorCode, ItemError
+
+MAX_WORD_BYTES = 1 << 20
+"""The longest word in bytes of UTF-8. Anything longer is data, and would have to be held in memory whole."""
+
+_REACHES = (1 << 12, 1 << 15, 1 << 21)
+"""How far back, in bytes, an unfinished run without an ASCII separator is looked through for another one (Chinese)."""
+
+
+def word_blocks(body: Iterable[bytes], block_bytes: int) -> Iterator[bytes]:
+    """Cut UTF-8 text at word boundaries.
+
+    A byte order mark needs no care: U+FEFF is no letter, so it separates.
+
+    Args:
+        body: The text in chunks; words and UTF-8 sequences may straddle them.
+        block_bytes: About how long a block shall be, at most `MAX_WORD_BYTES`.
+
+    Yields:
+        The text translated by `SPACED`: no block begins or ends inside a word.
+
+    Raises:
+        ItemError: `NOT_TEXT`: not UTF-8, a NUL byte, or a word longer than `MAX_WORD_BYTES`; with the offset.
+    """
+    offset = 0
+    begun = rest = b""
+    for chunk in _resized(body, block_bytes):
+        raw = rest + chunk
+        whole = _whole_characters(raw)
+        raw, rest = raw[:whole], raw[whole:]
+        _check_text(raw, offset)
+        offset += len(raw)
+        block = begun + raw.translate(SPACED)
+        end = _last_boundary(block)
+        block, begun = block[:end], block[end:]
+        if max(len(block), len(begun)) > MAX_WORD_BYTES:
+            _check_words(block + begun, offset)
+        if block:
+            yield block
+    if rest:
+        raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: the character at byte {offset} is cut off")
+    if begun:
+        yield begun
+
+
+def _resized(body: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in chunks of `size`, or somewhat less where a chunk of the body ends."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in body:
+        if length + len(chunk) > size and held:
+            yield b"".join(held)
+            held, length = [], 0
+        if len(chunk) > size:
+            for start in range(0, len(chunk), size):
+                yield chunk[start : start + size]
+        else:
+            held.append(chunk)
+            length += len(chunk)
+    if held:
+        yield b"".join(held)
+
+
+def _whole_characters(raw: bytes) -> int:
+    """How many bytes come before a UTF-8 sequence that the chunk's end cuts, if it cuts one."""
+    for back in range(1, min(3, len(raw)) + 1):
+        byte = raw[-back]
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(raw) - back if back < length else len(raw)
+        if byte < 0x80:
+            break
+    return len(raw)
+
+
+def _check_text(raw: bytes, offset: int) -> None:
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            _check_text(raw[: error.start], offset)
+            place = f"byte {offset + error.start}"
+            raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: {error.reason} at {place}") from None
+    if (found := raw.find(0)) >= 0:
+        raise ItemError(ErrorCode.NOT_TEXT, f"not text: a NUL byte at byte {offset + found}")
+
+
+def _check_words(block: bytes, offset: int) -> None:
+    if any(len(word.encode()) > MAX_WORD_BYTES for word in spaced(block.decode()).split()):
+        raise ItemError(
+            ErrorCode.NOT_TEXT, f"not text: a word longer than {MAX_WORD_BYTES:,} bytes before byte {offset}"
+        )
+
+
+def _last_boundary(block: bytes) -> int:
+    """How long the block is up to and with its last separator; 0 where it is all one word so far."""
+    end = block.rfind(b" ") + 1
+    if len(block) - end <= _REACHES[0] or block[end:].isascii():
+        return end
+    for reach in _REACHES:
+        start = max(end, len(block) - reach)
+        while 0x80 <= block[start] < 0xC0:
+            start += 1  # inside a character
+        text = block[start:].decode()
+        if (found := spaced(text).rfind(" ")) >= 0:
+            return start + len(text[: found + 1].encode())
+        if start == end:
+            break
+    return end

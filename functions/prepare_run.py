@@ -1,0 +1,158 @@
+"""Prepare Run: check the execution input, fill in defaults, name the run folder, write run.json.
+
+A wrong input fails here within a second, before any job, with `InvalidRunRequest` naming the field, the value and
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from millrace.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    DamagedFileError,
+    InvalidRunRequest,
+    ObjectNotFoundError,
+    RunIdentityError,
+)
+from millrace.layout import RunFolder, S3Uri, checked_run_id
+from millrace.request import RunRequest
+from millrace.s3 import S3, connect
+from millrace.settings import FunctionSettings
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+settings = FunctionSettings.from_environment()
+s3 = connect()
+
+RESUMABLE = ("run_id", "queue", "share", "priority", "tolerated_failure_percent")
+"""What a resumed run may ask for anew; all else decides what the run computes."""
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """The Lambda's entry point: `prepare_run` with this function's clients and settings."""
+    run = prepare_run(event, s3, settings)
+    metrics.add_metric("RunsPrepared", MetricUnit.Count, 1)
+    logger.info("run prepared", extra={"run_id": run["run_id"], "request": run["request"]})
+    return run
+
+
+def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict[str, Any]:
+    """Check a run request and write it down.
+
+    Args:
+        event: `input`, the execution's input; `execution_arn`, `execution_name` and `started_at` of the execution.
+        s3: The client to look at the buckets and write run.json with.
+        settings: The queues by name, and the version of the code.
+
+    Returns:
+        What the state machine keeps as `$.run`: run_id, request and plan (URIs), job_name (at most 80 characters),
+        queue (ARN), share, priority, tolerated_failure_percent (as text).
+
+    Raises:
+        InvalidRunRequest: The input is wrong, a bucket is missing or denied, or the run id is taken or unknown.
+        RunIdentityError: The run to go on with was asked for something else.
+    """
+    request = RunRequest.parse(event["input"], queues=tuple(settings.queues))
+    run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
+    folder = RunFolder.of(S3Uri.parse(request.destination), run_id)
+    _require_bucket("source", request.source, s3)
+    _require_bucket("destination", request.destination, s3)
+    if request.run_id is None:
+        _write_request(folder, request, event, s3, settings)
+    else:
+        _compare_request(folder, request, s3)
+    return {
+        "run_id": run_id,
+        "request": str(folder.request),
+        "plan": str(folder.plan),
+        "job_name": run_id,
+        "queue": settings.queues[request.queue],
+        "share": request.share,
+        "priority": request.priority,
+        # As text: it becomes a word of the merge job's command.
+        "tolerated_failure_percent": f"{request.tolerated_failure_percent:g}",
+    }
+
+
+def _id_of_a_new_run(execution_name: str) -> str:
+    try:
+        return checked_run_id(execution_name)
+    except InvalidRunRequest as error:
+        raise InvalidRunRequest("the execution's name", execution_name, error.allowed) from None
+
+
+def _require_bucket(field: str, folder: str, s3: S3) -> None:
+    """Look at one key: a bucket that is missing or denied is found now, not by a job in ten minutes."""
+    uri = S3Uri.parse(folder)
+    try:
+        next(iter(s3.list(uri.bucket, uri.key)), None)
+    except BucketNotFoundError:
+        raise InvalidRunRequest(field, folder, f"a folder of a bucket that exists; there is no bucket {uri.bucket}") from None
+    except AccessDeniedError:
+        raise InvalidRunRequest(
+            field, folder, f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
+        ) from None
+
+
+def _write_request(
+    folder: RunFolder, request: RunRequest, event: dict[str, Any], s3: S3, settings: FunctionSettings
+) -> None:
+    execution = {"execution_arn": event["execution_arn"], "started_at": event["started_at"]}
+    document = {
+        "run_id": folder.run_id,
+        **execution,
+        "code_version": settings.code_version,
+        "request": replace(request, run_id=None).to_json(),
+    }
+    body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    if s3.put_if_absent(folder.request, body, content_type="application/json"):
+        return
+    found = _read_request(folder, s3)
+    if any(found.get(name) != value for name, value in execution.items()):
+        # The very same execution finds its own file when Step Functions calls a second time.
+        raise InvalidRunRequest(
+            "the execution's name",
+            folder.run_id,
+            f"a name that no earlier run had: {folder.root} is taken; "
+            f'to go on with that run, put "run_id": "{folder.run_id}" into the input',
+        )
+
+
+def _compare_request(folder: RunFolder, request: RunRequest, s3: S3) -> None:
+    try:
+        earlier = _read_request(folder, s3)["request"]
+    except ObjectNotFoundError:
+        raise InvalidRunRequest(
+            "run_id", folder.run_id, f"the id of an earlier run to {request.destination}; {folder.request} is not there"
+        ) from None
+    asked = request.to_json()
+    differing = [name for name in asked if name not in RESUMABLE and asked[name] != earlier.get(name)]
+    if differing:
+        was = "; ".join(f"{name} was {json.dumps(earlier.get(name))}, is {json.dumps(asked[name])}" for name in differing)
+        raise RunIdentityError(
+            f"this run was asked for something else: {was}. Start a new run for that.",
+            operation="go on with the run",
+            target=str(folder.root),
+        )
+
+
+def _read_request(folder: RunFolder, s3: S3) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(s3.read(folder.request))
+    except ValueError as error:
+        raise DamagedFileError(
+            f"this is not a run request: {error}", operation="read the request", target=str(folder.request)
+        ) from error
+    return document

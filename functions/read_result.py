@@ -1,0 +1,55 @@
+"""Read Result: the run's counts and addresses, as the execution's output."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from millrace.errors import DamagedFileError
+from millrace.layout import RunFolder, S3Uri
+from millrace.s3 import S3, connect
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+s3 = connect()
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """The Lambda's entry point: `read_result` with this function's client."""
+    result = read_result(event, s3)
+    metrics.add_metric("ItemsSucceeded", MetricUnit.Count, result["counts"]["succeeded"])
+    metrics.add_metric("ItemsFailed", MetricUnit.Count, result["counts"]["failed"])
+    logger.info("run finished", extra={"run_id": result["run_id"], "status": result["status"], **result["counts"]})
+    return result
+
+
+def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
+    """Read what result.json says, without the workload's own part, which may be large.
+
+    Args:
+        event: `plan`, the URI of the run's plan.json.
+        s3: The client to read with.
+
+    Returns:
+        run_id, status, counts, failures (rows by error code), files (URIs by name), and result, the URI of result.json:
+        the execution's output, well under its limit of 256 KiB.
+
+    Raises:
+        DamagedFileError: The file is not a result.
+        StorageError: It cannot be read.
+    """
+    uri = RunFolder.of_plan(S3Uri.parse(event["plan"], "plan")).file("result.json")
+    try:
+        found = json.loads(s3.read(uri))
+        output = {name: found[name] for name in ("run_id", "status", "counts", "failures", "files")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"this is not a result: {error!r}", operation="read the result", target=str(uri)) from error
+    return {**output, "result": str(uri)}

@@ -1,0 +1,136 @@
+"""Reading one S3 object as a stream that survives broken connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+
+from millrace.backoff import Backoff, Tries
+from millrace.errors import StorageError
+from millrace.layout import S3Uri
+from millrace.s3_errors import storage_error, storage_errors
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mypy_boto3_s3 import S3Client
+
+CHUNK_BYTES = 262_144
+"""What one step of the iteration reads at most."""
+
+
+class ObjectReader:
+    """The bytes of one object in chunks. A read that breaks goes on where it stopped, if the object is still the same.
+
+    `S3.open` makes it. It is an iterator, and a context manager that closes the connection.
+
+    Attributes:
+        etag: The object's ETag.
+        length: How many bytes the read will give.
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        backoff: Backoff,
+        uri: S3Uri,
+        *,
+        etag: str | None,
+        version_id: str | None,
+        first_byte: int | None,
+        last_byte: int | None,
+    ) -> None:
+        self._client = client
+        self._backoff = backoff
+        self._uri = uri
+        self._request: dict[str, Any] = {"Bucket": uri.bucket, "Key": uri.key}
+        if etag:
+            self._request["IfMatch"] = etag
+        if version_id is not None:
+            self._request["VersionId"] = version_id
+        self._first = first_byte or 0
+        self._last = last_byte
+        self._read = 0
+        answer = backoff.run(self._get)
+        self._body = answer["Body"]
+        self.length: int = answer["ContentLength"]
+        self.etag: str = answer["ETag"]
+        self._last = self._first + self.length - 1
+        self._request["IfMatch"] = self.etag
+        self._tries = Tries(backoff)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes.
+
+        Raises:
+            StopIteration: The object, or the range, has been read to its end.
+            ChangedError: The connection broke, and the object is another one by now.
+            StorageError: S3 failed through every retry.
+        """
+        while True:
+            try:
+                chunk: bytes = self._body.read(CHUNK_BYTES)
+            except FlexibleChecksumError as error:  # all bytes came, and they are not the object's
+                raise storage_error(error, "get", self._uri) from error
+            except (BotoCoreError, OSError) as error:
+                if self._read < self.length:
+                    self._reopen(storage_error(error, "get", self._uri))
+                    continue
+                chunk = b""
+            if chunk:
+                self._read += len(chunk)
+                self._tries = Tries(self._backoff)
+                return chunk
+            if self._read == self.length:
+                self.close()
+                raise StopIteration
+            self._reopen(self._truncated())
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._body.close()
+
+    def _reopen(self, error: StorageError) -> None:
+        """Wait, then ask for the rest.
+
+        Raises:
+            StorageError: The given error, where the tries are used up; or what the new request met.
+        """
+        self.close()
+        self._tries.wait(error)
+        self._body = self._backoff.run(self._get)["Body"]
+
+    def _get(self) -> Any:
+        position = self._first + self._read
+        request = dict(self._request)
+        ranged = position > 0 or (self._last is not None and not self._read)
+        if ranged:
+            request["Range"] = f"bytes={position}-{'' if self._last is None else self._last}"
+        with storage_errors("get", self._uri):
+            answer = self._client.get_object(**request)
+        if ranged and "ContentRange" not in answer:
+            raise StorageError(
+                "the whole object came where a range was asked for", operation="get", target=str(self._uri)
+            )
+        return answer
+
+    def _truncated(self) -> StorageError:
+        return StorageError(
+            f"the body ended after {self._read} of {self.length} bytes",
+            operation="get",
+            target=str(self._uri),
+            code="TruncatedBody",
+            transient=True,
+        )

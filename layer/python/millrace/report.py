@@ -1,0 +1,149 @@
+"""The completion report: a row per item, what became of it; and the run's result document.
+
+`report.csv` holds the columns of S3 Batch Operations' report and more; every field is quoted. A cell that begins
+with a character that makes a spreadsheet run it as a formula (OWASP, CSV injection) gets an apostrophe in front, and
+so does a cell that begins with an apostrophe: whoever strips one leading apostrophe from every cell has the exact text.
+`failures.jsonl` holds a JSON object per failed item, its key unaltered.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+from millrace.outcome import Counts, Outcome
+from millrace.plan import Plan
+
+COLUMNS = (
+    "Bucket",
+    "Key",
+    "VersionId",
+    "TaskStatus",
+    "ErrorCode",
+    "HTTPStatusCode",
+    "ResultMessage",
+    "Size",
+    "ETag",
+    "FirstByte",
+    "LastByte",
+    "Shard",
+    "Outputs",
+)
+"""The first seven as in S3 user guide, batch operations completion reports; Outputs is a JSON list of URIs."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001 - full-width ones count too
+"""What a spreadsheet may run, and the apostrophe itself."""
+
+
+class ReportWriter:
+    """Writes report.csv and failures.jsonl row by row, into files of the caller.
+
+    Args:
+        bucket: The source bucket.
+        report: Takes report.csv.
+        failures: Takes failures.jsonl.
+
+    Attributes:
+        counts: The rows so far.
+        codes: The failed rows so far, by error code.
+    """
+
+    def __init__(self, bucket: str, report: BinaryIO, failures: BinaryIO) -> None:
+        self.counts = Counts()
+        self.codes: Counter[str] = Counter()
+        self._bucket = bucket
+        self._report = report
+        self._failures = failures
+        self._report.write(_csv([COLUMNS]))
+
+    def add(self, shard: int, outcomes: Iterable[Outcome]) -> None:
+        """Write a shard's outcomes: a row each."""
+        given = tuple(outcomes)
+        self.counts += Counts.of(given)
+        self._report.write(_csv(_row(self._bucket, shard, outcome) for outcome in given))
+        for outcome in given:
+            if outcome.error_code is not None:
+                self.codes[outcome.error_code.value] += 1
+                row = {"bucket": self._bucket, **outcome.to_json(), "shard": shard}
+                self._failures.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def result_document(
+    plan: Plan,
+    *,
+    counts: Counts,
+    codes: Mapping[str, int],
+    status: str,
+    files: Mapping[str, str],
+    result: Mapping[str, Any] | None,
+    finished_at: str,
+) -> bytes:
+    """`result.json`.
+
+    Args:
+        plan: The run's plan.
+        counts: All items, counted.
+        codes: The failed items by error code.
+        status: SUCCEEDED, SUCCEEDED_WITH_FAILURES or FAILED.
+        files: The URIs of the workload's files, by name.
+        result: The workload's own part; None where the run failed.
+        finished_at: ISO 8601, UTC: when the last shard was finished, so that a repeated merge gives the same bytes.
+    """
+    document = {
+        "run_id": plan.run_id,
+        "status": status,
+        "source": plan.source,
+        "destination": plan.destination,
+        "workload": plan.workload,
+        "options": plan.options,
+        "plan_digest": plan.digest,
+        "counts": {**asdict(counts), "shards": plan.shards},
+        "failures": dict(sorted(codes.items())),
+        "files": dict(files),
+        "result": result,
+        "finished_at": finished_at,
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def safe_cell(text: str) -> str:
+    """The text, with an apostrophe in front where a spreadsheet might run it, or where it begins with one."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def exact_cell(cell: str) -> str:
+    """The text that `safe_cell` was given."""
+    return cell.removeprefix("'")
+
+
+def _row(bucket: str, shard: int, outcome: Outcome) -> list[str]:
+    succeeded = outcome.status == "SUCCEEDED"
+    status = (200 if outcome.first_byte is None else 206) if succeeded else outcome.http_status
+    cells = (
+        bucket,
+        outcome.key,
+        outcome.version_id,
+        outcome.status.lower(),
+        outcome.error_code,
+        status,
+        outcome.message,
+        outcome.size,
+        outcome.etag,
+        outcome.first_byte,
+        outcome.last_byte,
+        shard,
+        json.dumps(outcome.outputs, ensure_ascii=False) if outcome.outputs else None,
+    )
+    return ["" if cell is None else safe_cell(str(cell)) for cell in cells]
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    # Every field quoted: a spreadsheet that splits at semicolons would find a formula behind one in a bare field.
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue().encode()

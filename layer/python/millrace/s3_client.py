@@ -1,0 +1,43 @@
+"""Making the boto3 S3 client: explicit retries, time limits and connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from millrace.settings import aws_region
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def new_client(connections: int) -> S3Client:
+    """A client that finds endpoint, region and credentials by botocore's own environment.
+
+    It is botocore's, without boto3 around it: the same object, with less to import.
+
+    Args:
+        connections: How many calls may be under way at once.
+    """
+    # Imported here: a job that only prints its help, or refuses its arguments, starts in a tenth of the time.
+    import botocore.session  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.handlers import add_expect_header  # noqa: PLC0415
+
+    session = botocore.session.get_session()
+    # Nobody reads a listing's dates, and parsing them takes two thirds of its time.
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    client: Any = session.create_client(
+        "s3",
+        region_name=aws_region(),
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": 3},
+            max_pool_connections=connections,
+            connect_timeout=10,
+            read_timeout=60,
+            user_agent_extra="millrace",
+        ),
+    )
+    # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    made: S3Client = client
+    return made

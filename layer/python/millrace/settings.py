@@ -1,0 +1,97 @@
+"""What the deployment decides, read from the environment here and nowhere else in the jobs and Lambdas."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from millrace import __version__
+from millrace.errors import InvalidRunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What a job is told by Batch and by its job definition.
+
+    Attributes:
+        array_index: Which child of the array this is, from 0; 0 outside an array (Batch, job environment variables).
+        array_size: The array's size; None outside an array.
+        job_id: The Batch job's id; empty outside Batch.
+        attempt: Which attempt of the job this is, from 1.
+        attempt_seconds: The attempt's time limit in the job definition; None where there is none. Batch never retries
+            a job that ran into it, so the job stops itself before.
+        concurrency: How many items, or run files, a job has in flight at once.
+        code_version: The version of the code, as plan and commits name it.
+    """
+
+    array_index: int = 0
+    array_size: int | None = None
+    job_id: str = ""
+    attempt: int = 1
+    attempt_seconds: int | None = None
+    concurrency: int = 16
+    code_version: str = __version__
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
+        """Read `AWS_BATCH_JOB_*` and `MILLRACE_*`.
+
+        Raises:
+            InvalidRunRequest: A variable is not the whole number that it should be.
+        """
+        return cls(
+            array_index=_whole(environ, "AWS_BATCH_JOB_ARRAY_INDEX", 0) or 0,
+            array_size=_whole(environ, "AWS_BATCH_JOB_ARRAY_SIZE", 1),
+            job_id=environ.get("AWS_BATCH_JOB_ID", ""),
+            attempt=_whole(environ, "AWS_BATCH_JOB_ATTEMPT", 1) or 1,
+            attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
+            concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSettings:
+    """What a Lambda is told by the template.
+
+    Attributes:
+        queues: The job queues' ARNs by the names that a run request uses.
+        code_version: The version of the code, as run.json names it.
+    """
+
+    queues: dict[str, str]
+    code_version: str = __version__
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
+        """Read `QUEUES`, a JSON object of ARNs by name, and `MILLRACE_CODE_VERSION`.
+
+        Raises:
+            InvalidRunRequest: `QUEUES` is not such an object.
+        """
+        text = environ.get("QUEUES", "{}")
+        try:
+            queues = json.loads(text)
+        except ValueError:
+            queues = None
+        if not isinstance(queues, dict) or not all(isinstance(arn, str) for arn in queues.values()):
+            raise InvalidRunRequest(
+                "QUEUES", text, 'a JSON object of queue ARNs by name, {"standard": "arn:aws:batch:…"}'
+            )
+        return cls(queues=queues, code_version=environ.get("MILLRACE_CODE_VERSION") or __version__)
+
+
+def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`AWS_REGION`, which botocore does not read, or None to let botocore look in its own places."""
+    return environ.get("AWS_REGION") or None
+
+
+def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
+    text = environ.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise InvalidRunRequest(name, text, f"a whole number, {least} or more")
+    return int(text)

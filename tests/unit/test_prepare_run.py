@@ -1,0 +1,165 @@
+"""Prepare Run: what it accepts, what it refuses, and what it writes down."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prepare_run import prepare_run
+from tests.in_memory_s3 import InMemoryS3Client
+
+from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
+from millrace.s3 import S3
+from millrace.settings import FunctionSettings
+
+QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
+SETTINGS = FunctionSettings(queues={"standard": QUEUE}, code_version="1.2.3")
+SOURCE, DESTINATION = "s3://letters/in/", "s3://results/out/"
+
+
+@pytest.fixture
+def client() -> InMemoryS3Client:
+    """An S3 with a source bucket and a result bucket."""
+    return InMemoryS3Client("letters", "results")
+
+
+def event(name: str = "run-1", started_at: str = "2026-11-21T09:00:00Z", **given: Any) -> dict[str, Any]:
+    """What the state machine hands over for an execution input."""
+    return {
+        "input": {"source": SOURCE, "destination": DESTINATION, **given},
+        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}",
+        "execution_name": name,
+        "started_at": started_at,
+    }
+
+
+def refusal(client: InMemoryS3Client, **given: Any) -> MillraceError:
+    """The error that an input is refused with."""
+    with pytest.raises(MillraceError) as raised:
+        prepare_run(event(**given), S3(client), SETTINGS)
+    return raised.value
+
+
+def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None:
+    """Source and destination are enough: the rest is defaults, and run.json says which."""
+    run = prepare_run(event(), S3(client), SETTINGS)
+
+    folder = "s3://results/out/_millrace/run-1"
+    assert run == {
+        "run_id": "run-1",
+        "request": f"{folder}/run.json",
+        "plan": f"{folder}/plan.json",
+        "job_name": "run-1",
+        "queue": QUEUE,
+        "share": "default",
+        "priority": 0,
+        "tolerated_failure_percent": "0",
+    }
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["code_version"] == "1.2.3"
+    assert written["request"]["workload"] == "word-count"
+    assert written["request"]["options"]["stop_words"] == ["and", "the"]
+    assert written["request"]["shard"]["max_shards"] == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "says"),
+    [
+        ({"source": "letters/in"}, "source", "s3://bucket/prefix/"),
+        ({"source": 7}, "source", "s3://bucket/prefix/"),
+        ({"source": "s3://No_Bucket/x"}, "source", "3 to 63"),
+        ({"source": "s3://missing-bucket/x"}, "source", "there is no bucket missing-bucket"),
+        ({"destination": "s3://missing-bucket/x"}, "destination", "there is no bucket missing-bucket"),
+        ({"destination": "s3://letters/in/results/"}, "destination", "apart from the source"),
+        ({"destination": "s3://letters/"}, "destination", "apart from the source"),
+        ({"workload": "wordcount"}, "workload", "word-count"),
+        ({"options": {"min_lenght": 2}}, "options.min_lenght", "did you mean min_length?"),
+        ({"options": {"min_length": "2"}}, "options.min_length", "a whole number"),
+        ({"options": {"min_length": 0}}, "options.min_length", "1 to 1000"),
+        ({"options": {"stop_words": "and"}}, "options.stop_words", "a list of strings"),
+        ({"options": ["min_length"]}, "options", "an object"),
+        ({"include": "*.txt"}, "include", "a list of glob patterns"),
+        ({"shard": {"max_shards": 10_001}}, "shard.max_shards", "1 to 10,000"),
+        ({"shard": {"max_item": 5}}, "shard.max_item", "did you mean max_items?"),
+        ({"shard": {"target_bytes": True}}, "shard.target_bytes", "a whole number"),
+        ({"queue": "fast"}, "queue", "standard"),
+        ({"share": "team_a"}, "share", "letters, digits and '-'"),
+        ({"priority": 10_000}, "priority", "0 to 9,999"),
+        ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
+        ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
+        ({"run_id": "no such run"}, "run_id", "letters, digits"),
+        ({"run_id": "never-was"}, "run_id", "an earlier run"),
+    ],
+)
+def test_a_wrong_input_is_refused_by_name(client: InMemoryS3Client, given: dict[str, Any], field: str, says: str) -> None:
+    """Each wrong field fails with its name, its value and what is allowed, and nothing is written."""
+    error = refusal(client, **given)
+
+    assert isinstance(error, InvalidRunRequest)
+    assert error.field == field
+    assert says in str(error)
+    assert not client.bodies("results")
+
+
+@pytest.mark.parametrize("missing", ["source", "destination"])
+def test_a_missing_uri_is_named(client: InMemoryS3Client, missing: str) -> None:
+    """Source and destination have no default."""
+    given = event()
+    del given["input"][missing]
+    with pytest.raises(InvalidRunRequest, match=f"{missing} is 'missing'; allowed: an S3 URI"):
+        prepare_run(given, S3(client), SETTINGS)
+
+
+def test_an_input_that_is_no_object_is_refused(client: InMemoryS3Client) -> None:
+    """The console sends whatever JSON one types."""
+    with pytest.raises(InvalidRunRequest, match="input is"):
+        prepare_run({**event(), "input": ["s3://letters/in/"]}, S3(client), SETTINGS)
+
+
+def test_a_bucket_that_may_not_be_listed_is_refused(client: InMemoryS3Client) -> None:
+    """A denied bucket is found out here, not by a job in ten minutes."""
+    client.denied.add(("letters", ""))
+    client.denied.add(("letters", "in/"))
+    error = refusal(client)
+    assert isinstance(error, InvalidRunRequest)
+    assert error.field == "source"
+    assert "refuses it" in str(error)
+
+
+def test_a_second_call_of_the_same_execution_finds_its_own_file(client: InMemoryS3Client) -> None:
+    """Step Functions may call the function twice for one execution."""
+    first = prepare_run(event(), S3(client), SETTINGS)
+    assert prepare_run(event(), S3(client), SETTINGS) == first
+
+
+def test_a_name_used_before_is_refused(client: InMemoryS3Client) -> None:
+    """Another execution of the same name must not write into the earlier run's folder."""
+    prepare_run(event(), S3(client), SETTINGS)
+    with pytest.raises(InvalidRunRequest, match=r'is taken; .*"run_id": "run-1"'):
+        prepare_run(event(started_at="2027-03-01T00:00:00Z"), S3(client), SETTINGS)
+
+
+def test_an_execution_name_that_cannot_be_a_folder_is_refused(client: InMemoryS3Client) -> None:
+    """Step Functions takes names that S3 keys and job names do not."""
+    with pytest.raises(InvalidRunRequest, match="the execution's name is 'a.b'"):
+        prepare_run(event("a.b"), S3(client), SETTINGS)
+
+
+def test_a_run_goes_on_under_its_first_id(client: InMemoryS3Client) -> None:
+    """`run_id` leads to the earlier run's folder, and may bring another tolerance with it."""
+    first = prepare_run(event(), S3(client), SETTINGS)
+    resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client), SETTINGS)
+    assert resumed == {**first, "tolerated_failure_percent": "5"}
+
+
+def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:
+    """What decides the result must be what it was; the error says what differs."""
+    prepare_run(event(), S3(client), SETTINGS)
+    with pytest.raises(RunIdentityError, match=r'include was \[\], is \["\*.md"\]'):
+        prepare_run(event("run-2", run_id="run-1", include=["*.md"]), S3(client), SETTINGS)
+
+
+def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:
+    """The queue's name becomes its ARN."""
+    settings = replace(SETTINGS, queues={"standard": QUEUE, "urgent": QUEUE + "-urgent"})
+    assert prepare_run(event(queue="urgent"), S3(client), settings)["queue"] == QUEUE + "-urgent"

@@ -1,0 +1,40 @@
+"""Read Result: what an execution ends with."""
+
+import json
+
+import pytest
+from read_result import read_result
+from tests.in_memory_s3 import InMemoryS3Client
+
+from millrace.errors import DamagedFileError
+from millrace.s3 import S3
+
+EVENT = {"plan": "s3://results/_millrace/run-1/plan.json"}
+RESULT = {
+    "run_id": "run-1",
+    "status": "SUCCEEDED_WITH_FAILURES",
+    "counts": {"items": 3, "succeeded": 2, "failed": 1, "bytes": 30, "shards": 1},
+    "failures": {"NOT_TEXT": 1},
+    "files": {"words.csv": "s3://results/_millrace/run-1/words.csv"},
+    "result": {"top": [{"word": "mill", "count": 9}] * 10_000},
+}
+
+
+def test_the_output_is_small_whatever_the_workload_wrote() -> None:
+    """Counts, failures and addresses go out; the workload's own part stays in result.json."""
+    client = InMemoryS3Client("results")
+    client.store("results", "_millrace/run-1/result.json", json.dumps(RESULT).encode())
+    output = read_result(EVENT, S3(client))
+    assert output == {
+        **{name: RESULT[name] for name in ("run_id", "status", "counts", "failures", "files")},
+        "result": "s3://results/_millrace/run-1/result.json",
+    }
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"3"])
+def test_a_damaged_result_is_named(text: bytes) -> None:
+    """A file that is not a result fails as that, with its URI."""
+    client = InMemoryS3Client("results")
+    client.store("results", "_millrace/run-1/result.json", text)
+    with pytest.raises(DamagedFileError, match="s3://results/_millrace/run-1/result.json"):
+        read_result(EVENT, S3(client))

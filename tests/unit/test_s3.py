@@ -1,0 +1,304 @@
+"""The S3 verbs, on the S3 in memory: what they give, how they fail, and what they survive."""
+
+import io
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ResponseStreamingError,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace import errors
+from millrace.layout import S3Uri
+from millrace.multipart import PART_BYTES
+from millrace.object_reader import CHUNK_BYTES
+from millrace.s3 import S3
+from tests.in_memory_s3 import InMemoryS3Client, error, slow_down, truncated
+from tests.run_in_memory import fast
+
+URI = S3Uri("bucket", "a key")
+
+keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+"""Any legal key that is not too long: S3 forbids nothing but lone surrogates."""
+
+
+@pytest.fixture
+def client() -> InMemoryS3Client:
+    """An S3 with one bucket."""
+    return InMemoryS3Client("bucket", page_size=7)
+
+
+@pytest.fixture
+def s3(client: InMemoryS3Client) -> S3:
+    """The verbs, without waiting between tries."""
+    return S3(client, fast())
+
+
+class Failing:
+    """A hook that raises so many times, then lets calls pass."""
+
+    def __init__(self, times: int, raised: Exception) -> None:
+        self.times, self.raised = times, raised
+
+    def __call__(self, *_call: Any) -> None:
+        """Raise, or not."""
+        if self.times:
+            self.times -= 1
+            raise self.raised
+
+
+@given(st.sets(keys, max_size=30))
+def test_any_key_comes_back_from_a_listing(names: set[str]) -> None:
+    """Keys survive the listing's URL encoding and its pages, in the order of their UTF-8 bytes."""
+    client = InMemoryS3Client("bucket", page_size=4)
+    for name in names:
+        client.store("bucket", name, b"x")
+
+    found = [found.key for found in S3(client).list("bucket")]
+
+    assert found == sorted(names, key=str.encode)
+
+
+def test_a_listing_goes_through_all_pages(s3: S3, client: InMemoryS3Client) -> None:
+    """A hundred objects in pages of seven: each once, with size, ETag and class; other prefixes are left out."""
+    for number in range(100):
+        client.store("bucket", f"in/{number:03}", b"x" * number, "GLACIER" if number == 5 else "STANDARD")
+    client.store("bucket", "in", b"")
+    client.store("bucket", "in0", b"")
+
+    found = list(s3.list("bucket", "in/"))
+
+    assert [one.key for one in found] == [f"in/{number:03}" for number in range(100)]
+    assert [one.size for one in found] == list(range(100))
+    assert found[5].storage_class == "GLACIER"
+    assert found[0].etag == '"d41d8cd98f00b204e9800998ecf8427e"'
+    assert [one.key for one in s3.list("bucket", "in/", start_after="in/097")] == ["in/098", "in/099"]
+
+
+def test_a_large_object_is_read_in_chunks(s3: S3, client: InMemoryS3Client) -> None:
+    """Reading streams: no chunk is larger than CHUNK_BYTES."""
+    body = bytes(range(256)) * 4096
+    client.store("bucket", URI.key, body)
+
+    with s3.open(URI) as chunks:
+        parts = list(chunks)
+
+    assert b"".join(parts) == body
+    assert max(map(len, parts)) <= CHUNK_BYTES
+    assert len(parts) > 1
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_a_range_is_read_to_its_last_byte(body: bytes, data: st.DataObject) -> None:
+    """Both ends of a range are inclusive."""
+    first = data.draw(st.integers(0, len(body) - 1))
+    last = data.draw(st.integers(first, len(body) - 1))
+    client = InMemoryS3Client("bucket")
+    client.store("bucket", URI.key, body)
+
+    assert b"".join(S3(client).open(URI, first_byte=first, last_byte=last)) == body[first : last + 1]
+
+
+@given(st.binary(min_size=1, max_size=2000), st.lists(st.integers(0, 700), max_size=6), st.booleans())
+def test_a_read_that_breaks_goes_on_where_it_stopped(body: bytes, breaks: list[int], ranged: bool) -> None:  # noqa: FBT001
+    """However often a body ends too early, each byte comes once and in order."""
+    client = InMemoryS3Client("bucket")
+    client.store("bucket", URI.key, body)
+    lengths = list(breaks)
+
+    def cut(_verb: str, _bucket: str, _key: str, answer: dict[str, Any]) -> dict[str, Any] | None:
+        if lengths and lengths[0] < answer["ContentLength"]:
+            return truncated(answer, lengths.pop(0))
+        return None
+
+    client.after = cut
+    last = len(body) - 1
+    reader = S3(client, fast()).open(URI, **({"first_byte": 0, "last_byte": last} if ranged else {}))
+
+    assert b"".join(reader) == body
+    assert client.requests["get_object"] == 1 + len(breaks) - len(lengths)
+
+
+def test_a_read_does_not_go_on_with_another_object(s3: S3, client: InMemoryS3Client) -> None:
+    """When the object was replaced while the connection was broken, the rest would be another text's."""
+    client.store("bucket", URI.key, b"a" * 1000)
+
+    def replace(_verb: str, _bucket: str, _key: str, answer: dict[str, Any]) -> dict[str, Any]:
+        client.store("bucket", URI.key, b"b" * 1000)
+        return truncated(answer, 10)
+
+    client.after = replace
+    with pytest.raises(errors.ChangedError):
+        b"".join(s3.open(URI))
+
+
+def test_a_body_that_never_comes_whole_is_given_up(s3: S3, client: InMemoryS3Client) -> None:
+    """Attempts without a byte gained are bounded, and the error says how far the read came."""
+    client.store("bucket", URI.key, b"0123456789")
+    client.after = lambda _verb, _bucket, _key, answer: truncated(answer, 0)
+
+    with pytest.raises(errors.StorageError, match="expected is 10") as raised:
+        b"".join(s3.open(URI))
+
+    assert raised.value.transient
+    assert client.requests["get_object"] == s3.backoff.attempts
+
+
+def test_a_broken_stream_is_an_interruption_too(s3: S3, client: InMemoryS3Client) -> None:
+    """Botocore's own streaming errors lead to a new request, not to a failed read."""
+    client.store("bucket", URI.key, b"x" * 50)
+
+    class Broken(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise ResponseStreamingError(error="reset")
+
+    bodies = [Broken()]
+    client.after = lambda *call: {**call[3], "Body": bodies.pop()} if bodies else None
+
+    assert s3.read(URI) == b"x" * 50
+
+
+def test_an_empty_object_is_no_bytes(s3: S3, client: InMemoryS3Client) -> None:
+    """Zero bytes are read without a range, which S3 would refuse."""
+    client.store("bucket", URI.key, b"")
+
+    assert s3.read(URI) == b""
+
+
+def test_only_the_planned_object_is_read(s3: S3, client: InMemoryS3Client) -> None:
+    """If-Match refuses another ETag; a version is read even where a newer one exists."""
+    etag = client.store("bucket", URI.key, b"old")
+    client.store("bucket", URI.key, b"new")
+
+    with pytest.raises(errors.ChangedError, match="PreconditionFailed"):
+        s3.open(URI, etag=etag)
+
+    kept = InMemoryS3Client(versioned=("bucket",))
+    etag = kept.store("bucket", URI.key, b"old")
+    stored = kept.stored("bucket", URI.key)
+    kept.store("bucket", URI.key, b"new")
+    assert stored
+    assert b"".join(S3(kept).open(URI, etag=etag, version_id=stored.version_id)) == b"old"
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "calls"),
+    [
+        (error("NoSuchKey", 404), errors.ObjectNotFoundError, 1),
+        (error("404", 404), errors.ObjectNotFoundError, 1),
+        (error("MethodNotAllowed", 405), errors.ObjectNotFoundError, 1),
+        (error("NoSuchBucket", 404), errors.BucketNotFoundError, 1),
+        (error("AccessDenied", 403), errors.AccessDeniedError, 1),
+        (error("InvalidObjectState", 403), errors.ArchivedError, 1),
+        (error("ExpiredToken", 400), errors.CredentialsError, 1),
+        (NoCredentialsError(), errors.CredentialsError, 1),
+        (error("InvalidRange", 416), errors.StorageError, 1),
+        (slow_down(), errors.ThrottledError, 12),
+        (error("KMS.ThrottlingException", 400), errors.ThrottledError, 12),
+        (error("InternalError", 500), errors.StorageError, 12),
+        (error("", 502), errors.StorageError, 12),
+        (error("RequestTimeout", 400), errors.StorageError, 12),
+        (EndpointConnectionError(endpoint_url="https://s3"), errors.StorageError, 12),
+        (ConnectionClosedError(endpoint_url="https://s3"), errors.StorageError, 12),
+        (ConnectionResetError("reset"), errors.StorageError, 12),
+    ],
+)
+def test_an_error_is_mapped_and_tried_again_where_that_helps(
+    s3: S3, client: InMemoryS3Client, raised: Exception, expected: type[errors.StorageError], calls: int
+) -> None:
+    """What S3 and botocore raise becomes the error it means, naming verb and object, after as many calls as are due."""
+    client.before = Failing(99, raised)
+
+    with pytest.raises(errors.StorageError, match="get s3://bucket/a key: ") as caught:
+        s3.read(URI)
+
+    assert type(caught.value) is expected
+    assert client.requests["get_object"] == calls
+
+
+def test_a_storm_of_slow_down_is_weathered(s3: S3, client: InMemoryS3Client) -> None:
+    """Eleven refusals in a row, for every one of 200 objects, and all are written."""
+    pending: dict[str, int] = {}
+
+    def storm(_verb: str, _bucket: str, key: str) -> None:
+        pending[key] = pending.get(key, 0) + 1
+        if pending[key] < 12:
+            raise slow_down()
+
+    client.before = storm
+    for number in range(200):
+        s3.put(S3Uri("bucket", str(number)), b"x")
+
+    assert len(client.bodies("bucket")) == 200
+
+
+def test_put_if_absent_writes_once(s3: S3, client: InMemoryS3Client) -> None:
+    """The second writer is told so, and what the first one wrote stays."""
+    assert s3.put_if_absent(URI, b"first")
+    assert not s3.put_if_absent(URI, b"second")
+    assert client.bodies("bucket") == {URI.key: b"first"}
+
+
+def test_put_if_absent_that_meets_its_own_success(s3: S3, client: InMemoryS3Client) -> None:
+    """When the answer is lost after the write took effect, the retry finds the object: not written, but there."""
+    client.after = Failing(1, ConnectionClosedError(endpoint_url="https://s3"))
+
+    assert not s3.put_if_absent(URI, b"mine")
+    assert s3.read(URI) == b"mine"
+
+
+def test_put_if_absent_goes_on_after_a_conflict(s3: S3, client: InMemoryS3Client) -> None:
+    """409 ConditionalRequestConflict is a race, not an answer: S3 asks to try again."""
+    client.before = Failing(2, error("ConditionalRequestConflict", 409))
+
+    assert s3.put_if_absent(URI, b"x")
+    assert client.requests["put_object"] == 3
+
+
+def test_a_large_file_goes_up_in_parts(s3: S3, client: InMemoryS3Client) -> None:
+    """Beyond one part's size a file is uploaded in parts, wherever its position stood; metadata goes along."""
+    body = bytes(range(256)) * (PART_BYTES // 128) + b"end"
+    file = io.BytesIO(body)
+    file.seek(100)
+    client.before = Failing(1, slow_down())
+
+    s3.put(URI, file, content_type="text/csv", metadata={"millrace-run": "r"})
+
+    stored = client.stored("bucket", URI.key)
+    assert stored
+    assert (stored.body == body, stored.content_type) == (True, "text/csv")
+    assert s3.head(URI).metadata == {"millrace-run": "r"}
+    assert client.requests["upload_part"] == 3
+
+
+def test_parts_of_a_failed_upload_are_thrown_away(s3: S3, client: InMemoryS3Client) -> None:
+    """An upload that fails leaves no object and no parts behind."""
+
+    def refuse(verb: str, _bucket: str, _key: str) -> None:
+        if verb == "complete_multipart_upload":
+            raise error("AccessDenied", 403)
+
+    client.before = refuse
+    with pytest.raises(errors.AccessDeniedError):
+        s3.put(URI, io.BytesIO(b"x" * (PART_BYTES + 1)))
+
+    assert client.bodies("bucket") == {}
+    assert client.unfinished_uploads == 0
+
+
+def test_delete_only_what_was_seen(s3: S3, client: InMemoryS3Client) -> None:
+    """With an ETag, an object that was replaced meanwhile stays; what is not there is no error."""
+    etag = client.store("bucket", URI.key, b"old")
+    client.store("bucket", URI.key, b"new")
+
+    with pytest.raises(errors.ChangedError):
+        s3.delete(URI, etag=etag)
+    s3.delete(URI)
+    s3.delete(URI)
+
+    assert client.bodies("bucket") == {}

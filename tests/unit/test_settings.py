@@ -1,0 +1,58 @@
+"""What the environment says to jobs and Lambdas."""
+
+import pytest
+
+from millrace import __version__
+from millrace.errors import InvalidRunRequest
+from millrace.settings import FunctionSettings, JobSettings, aws_region
+
+
+def test_a_job_outside_batch_has_defaults() -> None:
+    """Without a variable set, a job is child 0, attempt 1, without a time limit."""
+    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, __version__)
+
+
+def test_a_child_knows_its_place() -> None:
+    """Batch's variables and the job definition's are read."""
+    environ = {
+        "AWS_BATCH_JOB_ARRAY_INDEX": "7",
+        "AWS_BATCH_JOB_ARRAY_SIZE": "40",
+        "AWS_BATCH_JOB_ID": "abc:7",
+        "AWS_BATCH_JOB_ATTEMPT": "2",
+        "MILLRACE_ATTEMPT_SECONDS": "3600",
+        "MILLRACE_CONCURRENCY": "4",
+        "MILLRACE_CODE_VERSION": "1.2.3",
+    }
+    assert JobSettings.from_environment(environ) == JobSettings(7, 40, "abc:7", 2, 3600, 4, "1.2.3")
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", "٣", " 1"])
+def test_a_variable_that_is_no_number_is_named(value: str) -> None:
+    """A wrong variable is refused by name, not taken for 0."""
+    with pytest.raises(InvalidRunRequest, match="AWS_BATCH_JOB_ARRAY_INDEX is"):
+        JobSettings.from_environment({"AWS_BATCH_JOB_ARRAY_INDEX": value})
+
+
+def test_no_concurrency_is_refused() -> None:
+    """Nothing gets done none at a time."""
+    with pytest.raises(InvalidRunRequest, match="1 or more"):
+        JobSettings.from_environment({"MILLRACE_CONCURRENCY": "0"})
+
+
+def test_a_lambda_knows_the_queues() -> None:
+    """QUEUES is a JSON object of ARNs by name."""
+    settings = FunctionSettings.from_environment({"QUEUES": '{"standard": "arn:q"}', "MILLRACE_CODE_VERSION": "2"})
+    assert settings == FunctionSettings({"standard": "arn:q"}, "2")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"standard": 1}'])
+def test_queues_of_another_form_are_refused(text: str) -> None:
+    """What is not an object of ARNs is refused by name."""
+    with pytest.raises(InvalidRunRequest, match="QUEUES is"):
+        FunctionSettings.from_environment({"QUEUES": text})
+
+
+def test_the_region_may_be_unset() -> None:
+    """Without AWS_REGION, botocore looks in its own places."""
+    assert aws_region({}) is None
+    assert aws_region({"AWS_REGION": "eu-west-1"}) == "eu-west-1"
