@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test check format lock clean
+.PHONY: help install demo test check format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -30,19 +30,39 @@ $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 	touch $@
 
 demo: install  ## count the words of examples/documents on the embedded AWS
-	$(BIN)/millrace local run --source examples/documents --destination build/demo
+	$(BIN)/millrace local run --source examples/documents --destination build/demo --max-items 3
 
-test: install  ## every test that needs no AWS account and no Docker
+test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest
 
-check: install  ## linters, types, template, state machine
+# The linters of the state machine that only npm has; pinned by package-lock.json.
+NPM_LINTERS := node_modules/.package-lock.json
+$(NPM_LINTERS): package.json package-lock.json .npmrc
+	@command -v npm > /dev/null || { echo "make check needs Node.js 18 or newer, with npm" >&2; exit 1; }
+	npm ci --no-progress
+	touch $@
+
+check: install $(NPM_LINTERS)  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/sam validate --lint --region us-east-1
+	$(BIN)/python -m checks
 
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+STACK ?= millrace
+IMAGE_TAG ?= latest
+PLATFORM ?= linux/amd64
+image:  ## build the job image and push it to the repository of STACK (needs Docker and the aws CLI)
+	@set -euo pipefail; \
+	repository=$$(aws cloudformation describe-stacks --stack-name $(STACK) --output text \
+	  --query "Stacks[0].Outputs[?OutputKey=='ImageRepositoryUri'].OutputValue"); \
+	aws ecr get-login-password | docker login --username AWS --password-stdin "$${repository%%/*}"; \
+	docker build --platform $(PLATFORM) -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
+	docker push "$$repository:$(IMAGE_TAG)"
 
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes

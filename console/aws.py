@@ -1,0 +1,96 @@
+"""Where AWS is: the one place that makes clients, on AWS or on the embedded AWS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from millrace.s3 import S3
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+LOCAL_REGION = "us-east-1"
+"""The region that the embedded AWS plays."""
+
+LOCAL_CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+"""What the embedded AWS takes for its administrator."""
+
+CONNECTIONS = 32
+"""How many requests of one client may be under way."""
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An AWS to talk to. Clients are made when first asked for: boto3 takes 0.3 s to load.
+
+    Attributes:
+        region: The region's name.
+        endpoint_url: The embedded AWS's address; None for AWS itself, with the user's own credentials.
+        profile: The profile of the user's AWS configuration; None for the default chain.
+    """
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    profile: str | None = None
+
+    @classmethod
+    def embedded(cls, endpoint_url: str) -> Aws:
+        """The embedded AWS at this address."""
+        return cls(region=LOCAL_REGION, endpoint_url=endpoint_url)
+
+    @cached_property
+    def s3(self) -> S3:
+        """S3, by Millrace's own verbs."""
+        return S3(self._client("s3"))
+
+    @cached_property
+    def step_functions(self) -> SFNClient:
+        """Step Functions."""
+        client: SFNClient = self._client("stepfunctions")
+        return client
+
+    @cached_property
+    def batch(self) -> BatchClient:
+        """Batch."""
+        client: BatchClient = self._client("batch")
+        return client
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """CloudWatch Logs."""
+        client: CloudWatchLogsClient = self._client("logs")
+        return client
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """CloudFormation."""
+        client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+        if self.endpoint_url is None:
+            return boto3.Session(region_name=self.region, profile_name=self.profile)
+        return boto3.Session(
+            LOCAL_CREDENTIALS["aws_access_key_id"], LOCAL_CREDENTIALS["aws_secret_access_key"], region_name=self.region
+        )
+
+    def _client(self, service: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            max_pool_connections=CONNECTIONS,
+            user_agent_extra="millrace",
+        )
+        if self.endpoint_url is not None:
+            # A path-style bucket needs no DNS; loopback must not be asked of a proxy.
+            config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
+        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)

@@ -1,0 +1,217 @@
+"""Start, find and stop the embedded AWS server.
+
+The server (`python -m local_aws`) runs in an environment of its own and stays up when the caller exits.
+Which one it is stands in `<state_dir>/server.json`.
+
+EmbeddedAwsError
+    NotInstalledError  its environment is missing
+    PortTakenError     another process listens on the port
+    StartError         it did not come up
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PYTHON = REPOSITORY / ".venv/local_aws/bin/python"
+PYTHON_VARIABLE = "MILLRACE_LOCAL_AWS_PYTHON"
+"""Names another interpreter with the server's packages."""
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+_HEALTH_SECONDS = 3.0
+_STATE_FILE = "server.json"
+_LOG_FILE = "server.log"
+_SHOWN_LOG_LINES = 15
+_USAGE_EXIT_CODE = 2  # of the server: wrong options, or the port is taken
+_started: dict[int, subprocess.Popen[bytes]] = {}
+"""The servers that this very process started, by pid: they become its zombies if it outlives them."""
+
+
+class EmbeddedAwsError(Exception):
+    """Base of all errors here."""
+
+
+class NotInstalledError(EmbeddedAwsError):
+    """Raised when the server's environment does not exist."""
+
+
+class PortTakenError(EmbeddedAwsError):
+    """Raised when another process listens on the port."""
+
+
+class StartError(EmbeddedAwsError):
+    """Raised when the server ended while starting, or was not ready in time; carries the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class EmbeddedAws:
+    """A running server."""
+
+    endpoint_url: str
+    """What AWS_ENDPOINT_URL must be."""
+    pid: int
+    port: int
+    log_file: str
+
+
+def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: float = START_SECONDS) -> EmbeddedAws:
+    """Start a server, or return the one of this state directory when it runs.
+
+    Args:
+        port: TCP port on 127.0.0.1; 0 picks a free one. A server that runs already keeps its own.
+        state_dir: where server.json and server.log go; made if missing.
+        options: further options of `python -m local_aws`.
+        seconds: how long it may take to become ready.
+
+    Raises:
+        NotInstalledError: the server's environment does not exist.
+        PortTakenError: another process listens on the port.
+        StartError: it ended while starting, or was not ready in time.
+    """
+    running = find(state_dir)
+    if running is not None:
+        return running
+    python = Path(os.environ.get(PYTHON_VARIABLE) or PYTHON)
+    if not python.exists():
+        msg = f"{python} does not exist; `make install` makes the environment of the embedded AWS"
+        raise NotInstalledError(msg)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    log_file = state_dir / _LOG_FILE
+    ready_read, ready_write = os.pipe()
+    with contextlib.ExitStack() as cleanup, log_file.open("wb") as log:
+        cleanup.callback(os.close, ready_read)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own server
+                [str(python), "-m", "local_aws", "--port", str(port), "--ready-fd", str(ready_write), *options],
+                cwd=REPOSITORY,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[ready_write],
+                start_new_session=True,  # it stays when the caller's terminal goes
+            )
+        finally:
+            os.close(ready_write)
+        bound_port = _wait_until_ready(process, ready_read, log_file, seconds)
+    _started[process.pid] = process
+    server = EmbeddedAws(f"http://127.0.0.1:{bound_port}", process.pid, bound_port, str(log_file))
+    temporary = state_dir / f"{_STATE_FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(asdict(server), indent=2) + "\n")
+    temporary.replace(state_dir / _STATE_FILE)
+    return server
+
+
+def find(state_dir: Path) -> EmbeddedAws | None:
+    """The server of this state directory if it runs; a file that is stale is removed."""
+    path = state_dir / _STATE_FILE
+    try:
+        server = EmbeddedAws(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        server = None
+    # The pid alone proves nothing, as its number may be another process's by now: the server itself must answer.
+    if server is not None and _answers(server):
+        return server
+    path.unlink(missing_ok=True)
+    return None
+
+
+def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
+    """Stop the server of this state directory with all jobs; False: none was running.
+
+    A server that has not ended in time is killed; its jobs end all the same.
+    """
+    server = find(state_dir)
+    if server is None:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(server.pid, number)
+        except ProcessLookupError:
+            break
+        if _ended(server.pid, seconds):
+            break
+    (state_dir / _STATE_FILE).unlink(missing_ok=True)
+    return True
+
+
+@contextlib.contextmanager
+def running(port: int, *, state_dir: Path, options: Sequence[str] = ()) -> Iterator[EmbeddedAws]:
+    """A server for the length of a `with` block."""
+    server = start(port, state_dir=state_dir, options=options)
+    try:
+        yield server
+    finally:
+        stop(state_dir)
+
+
+def _environment() -> dict[str, str]:
+    """The caller's environment without what would leak the project's own packages into the server."""
+    dropped = {"PYTHONHOME", "VIRTUAL_ENV"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log_file: Path, seconds: float) -> int:
+    """The port, which the server writes into the pipe once it answers; the pipe closes when the server ends."""
+    readable, _, _ = select.select([ready], [], [], seconds)
+    text = os.read(ready, 16).decode() if readable else ""
+    if text.strip():
+        return int(text)
+    log = "\n".join(log_file.read_text(errors="replace").splitlines()[-_SHOWN_LOG_LINES:])
+    if not readable:
+        process.kill()
+        process.wait()
+        msg = f"the embedded AWS was not ready after {seconds:g} seconds; {log_file} ends with:\n{log}"
+        raise StartError(msg)
+    code = process.wait()
+    taken = [line for line in log.splitlines() if " is taken" in line]
+    if code == _USAGE_EXIT_CODE and taken:
+        raise PortTakenError(taken[-1].removeprefix("local_aws: "))
+    msg = f"the embedded AWS ended with exit code {code}; {log_file} ends with:\n{log}"
+    raise StartError(msg)
+
+
+def _answers(server: EmbeddedAws) -> bool:
+    """Whether this very server listens on its port; one that is too busy to answer in time counts as there."""
+    url = f"{server.endpoint_url}/_local_aws/health"
+    try:
+        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS) as response:  # noqa: S310 - we wrote http:// ourselves
+            return bool(json.load(response).get("pid") == server.pid)
+    except TimeoutError:
+        return _exists(server.pid)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Whether the process has ended within the time."""
+    own = _started.get(pid)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if own is not None and own.poll() is not None:
+            del _started[pid]
+            return True
+        if not _exists(pid):
+            return True
+        time.sleep(0.02)  # there is no portable way to wait for a process that is not a child
+    return False

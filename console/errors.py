@@ -1,0 +1,67 @@
+"""What can go wrong in the operator's command line, beside what goes wrong in a run.
+
+MillraceError
+├── NotACheckoutError        exit 2: the verb needs the project's template.yaml and sources
+├── ToolMissingError         exit 1: a program of the toolchain is not installed
+├── DeployError              exit 1: `sam build` or `sam deploy` failed
+├── StackNotFoundError       exit 1: the stack is not deployed, or not there yet
+├── RunFailedError           the failed state's own exit code: 1, 2 or 3
+└── RunInterrupted           exit 130: Ctrl-C; the run goes on
+"""
+
+from __future__ import annotations
+
+from millrace.errors import MillraceError
+
+
+class NotACheckoutError(MillraceError):
+    """The command line was not installed from a checkout of the project, so there is nothing to deploy."""
+
+    exit_code = 2
+
+
+class ToolMissingError(MillraceError):
+    """A program that the command needs is not installed."""
+
+
+class DeployError(MillraceError):
+    """`sam build` or `sam deploy` failed.
+
+    Args:
+        message: What is wrong, and where the whole output is.
+        operation: The command.
+        details: The last lines of its output, to be shown above the message.
+    """
+
+    def __init__(self, message: str, *, operation: str, details: str) -> None:
+        self.details = details
+        super().__init__(message, operation=operation)
+
+
+class StackNotFoundError(MillraceError):
+    """There is no such stack, or it lacks an output that the command needs."""
+
+
+class RunFailedError(MillraceError):
+    """A run ended otherwise than well.
+
+    Args:
+        state: The state that failed, as the state machine names it; empty where none did (an abort, say).
+        error: The error's name: a Lambda's error type, a job's error class, "States.Timeout".
+        message: The error's own words.
+        exit_code: What the command ends with: 2 for a bad request, 3 for too many failures, else 1.
+    """
+
+    def __init__(self, state: str, error: str, message: str, *, exit_code: int = 1) -> None:
+        self.state = state
+        self.error = error
+        self.exit_code = exit_code
+        super().__init__(
+            f"{error}: {message}" if message else error, operation=f"{state} failed" if state else "the run"
+        )
+
+
+class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which goes on
+    """The watcher was stopped with Ctrl-C; the run goes on. The message says how to come back to it."""
+
+    exit_code = 130

@@ -1,0 +1,131 @@
+"""A run while it runs: a line per step with a bar for the shards, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from console.run_progress import Children, RunProgress, Step
+from console.terminal import number_of, seconds
+
+Show = Callable[[RunProgress], None]
+"""What is told how far the run is."""
+
+PLAIN_SECONDS = 10
+"""How often, at most, plain lines tell of the shards' progress."""
+
+
+@contextmanager
+def shown(console: Console) -> Iterator[Show]:
+    """Show a run as it goes on.
+
+    Yields:
+        What to call with each look at the run.
+    """
+    if not console.is_terminal:
+        yield PlainLines(console).show
+        return
+    spinner = Spinner("dots" if console.encoding.startswith("utf") else "line", style="cyan")
+    with Live(console=console, refresh_per_second=10) as live:
+        yield lambda progress: live.update(_table(progress, spinner, console.encoding.startswith("utf")), refresh=True)
+
+
+class PlainLines:
+    """A line when a step begins, when it ends, and now and then while shards are worked."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: dict[str, str] = {}
+        self._children_told: datetime | None = None
+        self._children: Children | None = None
+
+    def show(self, progress: RunProgress) -> None:
+        """Tell what is new."""
+        for step in progress.steps:
+            if step.status in ("succeeded", "failed", "skipped") and self._told.get(step.name) != step.status:
+                took = f" after {_took(step)}" if step.ended else ""
+                self._say(f"{step.name}: {_words(step)}{took}")
+            elif step.status == "running" and step.name not in self._told:
+                self._say(f"{step.name} ...")
+            elif step.status == "running" and step.children:
+                self._say_children(step)
+            self._told[step.name] = step.status if step.status != "waiting" else self._told.pop(step.name, "")
+            if not self._told[step.name]:
+                del self._told[step.name]
+
+    def _say_children(self, step: Step) -> None:
+        now = datetime.now(UTC)
+        due = self._children_told is None or (now - self._children_told).total_seconds() >= PLAIN_SECONDS
+        if due and step.children and step.children != self._children:
+            self._say(f"{step.name}: {_count(step.children)}")
+            self._children_told, self._children = now, step.children
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def _table(progress: RunProgress, spinner: Spinner, unicode: bool) -> Table:  # noqa: FBT001 - private
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=3, justify="right")
+    table.add_column(min_width=12)
+    table.add_column(justify="right", min_width=8)
+    table.add_column()
+    marks = {
+        "succeeded": Text("✓" if unicode else "ok", "green"),
+        "failed": Text("✗" if unicode else "x", "red"),
+        "skipped": Text("-", "dim"),
+        "waiting": Text(""),
+    }
+    for step in progress.steps:
+        mark: RenderableType = spinner if step.status == "running" else marks[step.status]
+        name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
+        table.add_row(mark, name, Text(_took(step), "dim"), _detail(step))
+    return table
+
+
+def _detail(step: Step) -> RenderableType:
+    if step.status == "skipped":
+        return Text("nothing to do", "dim")
+    if step.children is None:
+        return Text("")
+    children = step.children
+    row = Table.grid(padding=(0, 1))
+    bar = ProgressBar(
+        total=children.total,
+        completed=children.done,
+        width=28,
+        complete_style="red" if children.failed else "cyan",
+        finished_style="red" if children.failed else "green",
+    )
+    row.add_row(bar, Text(_count(children), "red" if children.failed else ""))
+    return row
+
+
+def _count(children: Children) -> str:
+    """`12 of 40 shards done, 2 running, 1 failed`."""
+    parts = [f"{children.done:,} of {number_of(children.total, 'shard')} done"]
+    parts += [f"{children.running:,} running"] if children.running else []
+    parts += [f"{children.failed:,} failed"] if children.failed else []
+    return ", ".join(parts)
+
+
+def _words(step: Step) -> str:
+    if step.status == "skipped":
+        return "nothing to do"
+    what = {"succeeded": "done", "failed": "failed"}[step.status]
+    return f"{what}, {_count(step.children)}," if step.children else what
+
+
+def _took(step: Step) -> str:
+    if step.started is None:
+        return ""
+    ended = step.ended or datetime.now(step.started.tzinfo)
+    return seconds(max(0.0, (ended - step.started).total_seconds()))

@@ -1,0 +1,79 @@
+"""Finding the stack: what `template.yaml` puts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.aws import Aws
+from console.errors import StackNotFoundError
+
+LOCAL_STACK = "millrace-local"
+"""The stack's name on the embedded AWS, as in samconfig.toml."""
+
+_USABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack. The attributes are the template's outputs.
+
+    Attributes:
+        name: The stack's name.
+        outputs: Every output, by name.
+    """
+
+    name: str
+    outputs: dict[str, str]
+
+    @classmethod
+    def find(cls, aws: Aws, name: str) -> Stack:
+        """Look the stack up.
+
+        Raises:
+            StackNotFoundError: It is not there, or not in a state to be used.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+        try:
+            described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            # CloudFormation answers ValidationError, "Stack with id … does not exist", for a missing stack.
+            if "does not exist" not in str(error):
+                raise
+            raise StackNotFoundError(
+                "there is no such stack; deploy it first", operation="find the stack", target=name
+            ) from None
+        if described["StackStatus"] not in _USABLE:
+            raise StackNotFoundError(
+                f"its status is {described['StackStatus']}; deploy it again", operation="find the stack", target=name
+            )
+        return cls(name, {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])})
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The state machine."""
+        return self._output("StateMachineArn")
+
+    @property
+    def source_bucket(self) -> str:
+        """The bucket that the stack made for sources, or that the user named."""
+        return self._output("SourceBucketName")
+
+    @property
+    def result_bucket(self) -> str:
+        """The bucket that the stack made for results, or that the user named."""
+        return self._output("ResultBucketName")
+
+    @property
+    def job_queue_arn(self) -> str:
+        """The standard job queue."""
+        return self._output("JobQueueArn")
+
+    def _output(self, name: str) -> str:
+        if name not in self.outputs:
+            raise StackNotFoundError(
+                f"it has no output {name}; deploy this version of the template",
+                operation="read the stack",
+                target=self.name,
+            )
+        return self.outputs[name]

@@ -1,0 +1,79 @@
+"""What came of a run, for people: the workload's part as tables, counts, failures with an example of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from console.file_names import shown
+from console.terminal import Terminal, number_of, size
+
+SHOWN_ROWS = 20
+"""How many rows of a table are shown; the files have them all."""
+
+
+def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what result.json says.
+
+    Args:
+        terminal: Where to.
+        result: result.json.
+        examples: One failed item for each error code, a row of failures.jsonl.
+    """
+    part: Mapping[str, Any] = result.get("result") or {}
+    for name, value in part.items():
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+            _print_rows(terminal, name, value)
+    counts: Mapping[str, int] = result["counts"]
+    facts = [f"{_label(name)} {_value(value)}" for name, value in part.items() if not isinstance(value, list | dict)]
+    if facts:
+        terminal.print(", ".join(facts).capitalize())
+    terminal.print(
+        f"{number_of(counts['items'], 'item')} ({size(counts['bytes'])}) in {number_of(counts['shards'], 'shard')}: "
+        f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
+        style="bold" if not counts["failed"] else "bold yellow",
+    )
+    if result.get("failures"):
+        _print_failures(terminal, result["failures"], examples)
+
+
+def _print_rows(terminal: Terminal, name: str, rows: list[dict[str, Any]]) -> None:
+    columns = list(rows[0])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = isinstance(rows[0][column], int | float)
+        table.add_column(_label(column), justify="right" if numeric else "left")
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(*(Text(_value(row.get(column, ""))) for column in columns))
+    terminal.print(f"\n{_title(name, len(rows))}", style="bold")
+    terminal.out.print(table)
+
+
+def _print_failures(terminal: Terminal, failures: Mapping[str, int], examples: Mapping[str, Mapping[str, Any]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("error")
+    table.add_column("items", justify="right")
+    table.add_column("for example", overflow="fold")
+    for code, count in sorted(failures.items(), key=lambda each: (-each[1], each[0])):
+        row = examples.get(code)
+        text = f"{shown(str(row['key']))}: {shown(str(row.get('message', '')))}" if row else ""
+        table.add_row(Text(code), f"{count:,}", Text(text))
+    terminal.print("\nFailed items", style="bold")
+    terminal.out.print(table)
+
+
+def _title(name: str, rows: int) -> str:
+    title = _label(name).capitalize()
+    return title if rows <= SHOWN_ROWS else f"{title}: the first {SHOWN_ROWS} of {rows:,}"
+
+
+def _label(name: str) -> str:
+    return shown(name).replace("_", " ")
+
+
+def _value(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))

@@ -1,0 +1,93 @@
+"""What people see: results on standard output, all else on standard error; colour only where a terminal wants it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+# Keys, words and messages are other people's text: never read as markup, emoji or something to colour.
+_console = partial(Console, markup=False, emoji=False, highlight=False)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where output goes.
+
+    Attributes:
+        out: Standard output: the result.
+        notes: Standard error: what is being done, and what is wrong.
+    """
+
+    out: Console = field(default_factory=_console)
+    notes: Console = field(default_factory=partial(_console, stderr=True))
+
+    def note(self, text: str) -> None:
+        """Say in one line what is being done."""
+        self.notes.print(Text(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Say in one line what the user should look at."""
+        self.notes.print(Text("warning: ", style="yellow").append(text, style="default"), soft_wrap=True)
+
+    def print(self, text: str, style: str = "") -> None:
+        """Print a line of the result."""
+        self.out.print(Text(text, style=style), soft_wrap=True)
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar that counts files, gone when it is done; nothing where there is no terminal.
+
+        Yields:
+            What to call with the number of files done and their whole number.
+        """
+        if not self.notes.is_terminal:
+            yield _nothing
+            return
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), MofNCompleteColumn())
+        with Progress(*columns, console=self.notes, transient=True) as progress:
+            task = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], str]]:
+    """How long something took, for people: `1.4 s`."""
+    started = time.monotonic()
+    yield lambda: seconds(time.monotonic() - started)
+
+
+def seconds(value: float) -> str:
+    """A duration for people: `1.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    if value < 59.5:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(value: int) -> str:
+    """A number of bytes for people: `812 B`, `34.5 kB`, `1.2 GB`."""
+    amount, units = float(value), ["B", "kB", "MB", "GB", "TB", "PB"]
+    while amount >= 999.5 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{value} B" if units[0] == "B" else f"{amount:.3g} {units[0]}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _nothing(_done: int, _total: int) -> None:
+    pass

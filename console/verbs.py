@@ -1,0 +1,89 @@
+"""How verbs are found, and the options that several share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from console.checkout import DEFAULT_PORT
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass
+class Invocation:
+    """What every verb of one call shares.
+
+    Attributes:
+        debug: Whether an error shows its traceback.
+    """
+
+    debug: bool = False
+
+
+class Verbs(click.Group):
+    """A group whose verbs lie in files of their own, each loaded when it is asked for.
+
+    Args:
+        verbs: Where each verb is: "package.module:attribute", by name, in the order of the help.
+    """
+
+    def __init__(self, *args: Any, verbs: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The verbs' names, in order."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """The verb of that name; None where there is none."""
+        if cmd_name not in self._verbs:
+            return None
+        module, attribute = self._verbs[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+def _remember_debug(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    if value:
+        ctx.ensure_object(Invocation).debug = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_debug,
+    help="Show an error's traceback.",
+)
+
+
+def local_options(function: Function) -> Function:
+    """The options of every `local` verb: which embedded AWS is meant."""
+    state = click.option(
+        "--state-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Where the embedded AWS keeps its state. [default: build/local of the checkout]",
+    )
+    return debug_option(state(function))
+
+
+def port_option(function: Function) -> Function:
+    """`--port`, for the verbs that may start the embedded AWS."""
+    option = click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=DEFAULT_PORT,
+        show_default=True,
+        help="Its port on 127.0.0.1, when it is started; 0 picks a free one.",
+    )
+    decorated: Function = option(function)
+    return decorated

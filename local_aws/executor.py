@@ -1,0 +1,40 @@
+"""What runs a task: the interface between the scheduler and processes (or, one day, containers)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from local_aws.jobs import Stoppable
+
+
+class TaskStartError(Exception):
+    """Raised when a task can't start; its text is the container's `reason`, in the words of ECS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """One task to run."""
+
+    task_id: str
+    image: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    """All variables but those that belong to the machine (PATH, HOME, LANG, PYTHONPATH)."""
+
+
+class Task(Stoppable, Protocol):
+    """A running task."""
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code; a death by signal is 128 plus the signal, as in a container."""
+
+
+class Executor(Protocol):
+    """Starts tasks."""
+
+    def start(self, request: TaskRequest, output: Callable[[bytes], None]) -> Task:
+        """Start a task whose output (stdout and stderr, interleaved) goes to `output`, called from one other thread.
+
+        Raises:
+            TaskStartError: it can't start.
+        """

@@ -1,0 +1,78 @@
+"""The server's settings: what the command line gave, with defaults."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ACCOUNT_ID = "123456789012"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every setting of one server."""
+
+    port: int
+    """TCP port on 127.0.0.1; 0 picks a free one."""
+    job_python: Path = REPOSITORY / ".venv/bin/python"
+    """The interpreter that stands for the project's image: `<job_python> -m batch_jobs` is its entry point."""
+    executor: str = "process"
+    """How jobs run: only processes of this machine for now."""
+    enforce_iam: bool = False
+    """Check IAM policies on every request, and run jobs under their own roles."""
+    max_jobs: int = os.cpu_count() or 1
+    """Job processes at once, over all queues."""
+    log_file: Path | None = None
+    """Where the server's own log goes; None: standard error."""
+    attempt_seconds_scale: float = 1.0
+    """Factor on attemptDurationSeconds, so that tests need not wait for the minimum of 60 seconds."""
+    stop_grace_seconds: float = 30.0
+    """Between SIGTERM and SIGKILL (30 seconds: Batch job timeouts)."""
+    wait_scale: float = 1.0
+    """Factor on the Wait states and the retry intervals of state machines."""
+    ready_fd: int | None = None
+    """A file descriptor to write the port into, and to close, once requests are answered."""
+    mock_config: Path | None = None
+    """A MockConfigFile.json of AWS Step Functions Local."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't work.
+
+        Raises:
+            ValueError: a number is out of its range.
+        """
+        if not 0 <= self.port <= 65535:
+            msg = f"port must be 0 to 65535, not {self.port}"
+            raise ValueError(msg)
+        if self.max_jobs < 1:
+            msg = f"max-jobs must be at least 1, not {self.max_jobs}"
+            raise ValueError(msg)
+        if self.attempt_seconds_scale <= 0 or self.stop_grace_seconds < 0 or self.wait_scale < 0:
+            msg = "scales and the grace period can't be negative, and attempt-seconds-scale can't be 0"
+            raise ValueError(msg)
+
+
+def parse_options(arguments: list[str]) -> Options:
+    """Read the command line (without the program's name); exits with 2 and a usage line when it is wrong."""
+    default = Options(port=0)
+    parser = argparse.ArgumentParser(prog="python -m local_aws", description="The embedded AWS of Millrace.")
+    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0 picks a free one")
+    parser.add_argument("--job-python", type=Path, default=default.job_python, help="interpreter that runs batch_jobs")
+    parser.add_argument("--executor", choices=["process"], default=default.executor, help="how jobs run")
+    parser.add_argument("--enforce-iam", action="store_true", help="check IAM policies; jobs run under their roles")
+    parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="job processes at once")
+    parser.add_argument("--log-file", type=Path, default=None, help="where the server's own log goes")
+    parser.add_argument("--mock-config", type=Path, default=None, help="MockConfigFile.json of Step Functions Local")
+    parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
+    # For tests: they shorten waiting, never what is checked.
+    parser.add_argument(
+        "--attempt-seconds-scale", type=float, default=default.attempt_seconds_scale, help=argparse.SUPPRESS
+    )
+    parser.add_argument("--stop-grace-seconds", type=float, default=default.stop_grace_seconds, help=argparse.SUPPRESS)
+    parser.add_argument("--wait-scale", type=float, default=default.wait_scale, help=argparse.SUPPRESS)
+    try:
+        return Options(**vars(parser.parse_args(arguments)))
+    except ValueError as error:
+        parser.error(str(error))

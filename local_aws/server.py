@@ -1,0 +1,182 @@
+"""Puts the server together and runs it until it is told to stop."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import tempfile
+import urllib.request
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve  # type: ignore[import-not-found,unused-ignore]  # only in the server's environment
+from hypercorn.config import Config  # type: ignore[import-not-found,unused-ignore]
+
+from local_aws.attempts import Attempts
+from local_aws.batch import Batch
+from local_aws.batch_api import BatchApi
+from local_aws.cloudformation import BatchTypes
+from local_aws.control_api import ControlApi, with_control
+from local_aws.events import JobEvents
+from local_aws.executions import Executions
+from local_aws.iam_resources import batch_resource_arn
+from local_aws.logs import LogService
+from local_aws.ministack_hooks import Ministack
+from local_aws.ministack_lambda_hooks import name_lambda_errors
+from local_aws.ministack_states_hooks import StatesEngine
+from local_aws.options import ACCOUNT_ID, REGION, Options
+from local_aws.orphan_guard import OrphanGuard
+from local_aws.process_executor import ProcessExecutor
+from local_aws.step_functions import SubmitJobTask
+from local_aws.timers import Timers
+
+HOST = "127.0.0.1"
+_KEEP_ALIVE_SECONDS = 75
+_LOG = logging.getLogger("local_aws")
+
+
+class PortTakenError(Exception):
+    """Raised when another process listens on the port; its text says what to do."""
+
+
+def bind(port: int) -> socket.socket:
+    """Take a port of 127.0.0.1.
+
+    Raises:
+        PortTakenError: it is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        msg = f"port {port} on {HOST} is taken{_holder(port)}; stop that one, or choose another port with --port"
+        raise PortTakenError(msg) from error
+    listener.setblocking(False)  # noqa: FBT003 - takes it by position only
+    return listener
+
+
+def _holder(port: int) -> str:
+    """Who holds a port, as far as it can be told."""
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/_local_aws/health", timeout=1) as response:
+            return f" by another embedded AWS (process {json.load(response)['pid']})"
+    except (OSError, ValueError, KeyError):
+        return " by another program (`ss -ltnp` names it)"
+
+
+def set_environment(options: Options, directory: Path) -> None:
+    """Configure ministack, which reads its settings from the environment when it is imported."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # the operator's own profile and credentials have no place here
+    os.environ.update({
+        "GATEWAY_PORT": str(options.port),
+        "BIND_HOST": HOST,
+        "MINISTACK_HOST": "localhost",
+        "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
+        "MINISTACK_REGION": REGION,
+        "AUTH": "true" if options.enforce_iam else "false",
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{options.port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        # Listeners of their own, with fixed ports, that nothing here needs.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "SFN_WAIT_SCALE": str(options.wait_scale),
+        "TMPDIR": str(directory),
+    })  # fmt: skip
+    if options.mock_config is not None:
+        os.environ["SFN_MOCK_CONFIG"] = str(options.mock_config)
+    tempfile.tempdir = str(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Everything that runs."""
+
+    application: Callable[..., Awaitable[None]]
+    batch: Batch
+    guard: OrphanGuard
+
+    async def serve(self, listener: socket.socket, ready_fd: int | None) -> None:
+        """Answer requests until SIGTERM or SIGINT, then end all jobs; ready_fd: see Options."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        config = Config()
+        config.bind = [f"fd://{listener.fileno()}"]
+        config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
+        config.graceful_timeout = 1.0
+
+        async def stopped() -> None:
+            # hypercorn waits for this from the moment it accepts connections
+            _tell_ready(ready_fd, listener.getsockname()[1])
+            await stop.wait()
+            self.batch.scheduler.close()
+
+        application: Any = self.application
+        await serve(application, config, shutdown_trigger=stopped)
+
+
+def _tell_ready(ready_fd: int | None, port: int) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, f"{port}\n".encode())
+        os.close(ready_fd)
+
+
+def build(options: Options, directory: Path) -> Server:
+    """Load ministack and put Batch into it."""
+    ministack = Ministack()
+    guard = OrphanGuard(directory)
+    timers = Timers()
+    attempts = Attempts(
+        executor=ProcessExecutor(options.job_python, guard),
+        logs=LogService(ministack),
+        credentials=ministack.task_credentials,
+        timers=timers,
+        scheduler=lambda: batch.scheduler,
+        endpoint_url=f"http://{HOST}:{options.port}",
+        attempt_seconds_scale=options.attempt_seconds_scale,
+    )
+    batch = Batch(
+        changes=JobEvents(ministack),
+        max_jobs=options.max_jobs,
+        stop_grace_seconds=options.stop_grace_seconds,
+        run_attempt=attempts.run,
+    )
+    api = BatchApi(batch)
+    ministack.serve_batch(api.request, batch.reset)
+    ministack.name_batch_resources(batch_resource_arn)
+    BatchTypes(api, ministack).register()
+    name_lambda_errors(ministack)
+    engine = StatesEngine(ministack)
+    executions = Executions(engine, timers, batch.scheduler.wake_waiters)
+    engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))
+    control = ControlApi(batch.scheduler, api, ACCOUNT_ID, REGION)
+    return Server(with_control(ministack.application, control), batch, guard)
+
+
+def run(options: Options) -> None:
+    """Run the server until it is told to stop.
+
+    Raises:
+        PortTakenError: another process listens on the port.
+    """
+    listener = bind(options.port)
+    options = replace(options, port=listener.getsockname()[1])
+    directory = Path(tempfile.mkdtemp(prefix="millrace-local-aws-"))
+    set_environment(options, directory)
+    server = build(options, directory)
+    _LOG.info("ready on http://%s:%s, process %s", HOST, options.port, os.getpid())
+    try:
+        asyncio.run(server.serve(listener, options.ready_fd))
+    finally:
+        server.batch.scheduler.close()
+        server.guard.close()

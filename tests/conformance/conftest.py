@@ -1,0 +1,41 @@
+"""One embedded AWS for all tests, with waiting cut short and nothing else changed."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console import embedded_aws
+from tests.conformance.account import Account
+
+OPTIONS = (
+    "--attempt-seconds-scale=0.01",  # the minimum of 60 seconds becomes 0.6
+    "--stop-grace-seconds=0.5",
+    "--wait-scale=0.02",
+    "--max-jobs=4",
+    f"--job-python={sys.executable}",
+)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_aws.EmbeddedAws]:
+    """A server on a free port."""
+    python = Path(os.environ.get(embedded_aws.PYTHON_VARIABLE) or embedded_aws.PYTHON)
+    if not python.exists():
+        pytest.skip(f"{python} does not exist: `make install` makes it")
+    with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("embedded_aws"), options=OPTIONS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def account(server: embedded_aws.EmbeddedAws) -> Account:
+    """An account on it."""
+    return Account(server.endpoint_url)
+
+
+@pytest.fixture(scope="session")
+def queue(account: Account) -> str:
+    """A queue that most tests share."""
+    return account.queue()

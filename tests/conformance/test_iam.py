@@ -1,0 +1,113 @@
+"""With IAM enforced: jobs run under their own roles, and requests are checked."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from console import embedded_aws
+from tests.conformance.account import Account, unique
+from tests.conformance.conftest import OPTIONS
+from tests.conformance.test_step_functions import task
+
+BUCKET = "allowed"
+PUT = """
+import boto3, sys
+boto3.client("s3").put_object(Bucket=sys.argv[1], Key="k", Body=b"x")
+print(boto3.client("sts").get_caller_identity()["Arn"])
+"""
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory, server: embedded_aws.EmbeddedAws) -> Iterator[Account]:
+    """An account on a server that enforces IAM."""
+    assert server.pid
+    options = (*OPTIONS, "--enforce-iam")
+    with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("strict"), options=options) as running:
+        account = Account(running.endpoint_url)
+        for bucket in (BUCKET, "forbidden"):
+            account.client("s3").create_bucket(Bucket=bucket)
+        yield account
+
+
+def role(account: Account, service: str, *statements: dict[str, Any]) -> str:
+    """A new role that a service may assume; returns its ARN."""
+    iam, name = account.client("iam"), unique("role")
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    document = {"Version": "2012-10-17", "Statement": [trust]}
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+    if statements:
+        policy = {"Version": "2012-10-17", "Statement": list(statements)}
+        iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    return arn
+
+
+@pytest.mark.parametrize(("bucket", "status"), [(BUCKET, "SUCCEEDED"), ("forbidden", "FAILED")])
+def test_a_job_can_do_what_its_role_allows(strict: Account, bucket: str, status: str) -> None:
+    """A job writes where its role may write, and nowhere else."""
+    allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    arn = role(strict, "ecs-tasks.amazonaws.com", allowed)
+    job = strict.ended(
+        strict.submit(
+            strict.queue(), strict.definition(sys.executable, "-c", PUT, bucket, container={"jobRoleArn": arn})
+        )
+    )
+
+    assert job["status"] == status, strict.output(job["jobId"])
+    expected = f"assumed-role/{arn.rpartition('/')[2]}/" if status == "SUCCEEDED" else "AccessDenied"
+    assert expected in strict.output(job["jobId"])[-1]
+
+
+def test_a_role_must_trust_tasks(strict: Account) -> None:
+    """A role that ECS tasks can't assume fails the start, in the words of ECS."""
+    arn = role(strict, "lambda.amazonaws.com")
+    job = strict.ended(strict.submit(strict.queue(), strict.shell("true", container={"jobRoleArn": arn})))
+
+    assert job["statusReason"] == "Task failed to start"
+    assert job["container"]["reason"].startswith(f"ECS was unable to assume the role '{arn}'")
+
+
+def test_a_job_without_role_has_no_credentials(strict: Account) -> None:
+    """Without jobRoleArn there is nothing to sign requests with."""
+    job = strict.ended(strict.submit(strict.queue(), strict.shell('test -z "$AWS_ACCESS_KEY_ID"')))
+
+    assert job["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(("scoped", "status"), [(True, "SUCCEEDED"), (False, "FAILED")])
+def test_a_state_machine_needs_its_role(strict: Account, *, scoped: bool, status: str) -> None:
+    """The role of a state machine must allow SubmitJob on queue and definition."""
+    queue, definition = strict.queue(), strict.shell("true")
+    (described,) = strict.batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
+    resources = [described["jobQueueArn"], definition] if scoped else [described["jobQueueArn"]]
+    statement = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": resources}
+    arn = strict.states.create_state_machine(
+        name=unique("machine"),
+        roleArn=role(strict, "states.amazonaws.com", statement),
+        definition=json.dumps({"StartAt": "Run", "States": {"Run": task(queue, definition)}}),
+    )["stateMachineArn"]
+    execution = strict.execution(strict.start(arn))
+
+    assert execution["status"] == status
+    if not scoped:
+        assert execution["error"] == "Batch.AWSBatchException"
+        assert f"batch:SubmitJob on resource: {definition}" in execution["cause"]
+
+
+def test_requests_are_scoped_to_a_queue(strict: Account) -> None:
+    """A caller who may submit to one queue is refused at another."""
+    queue, other, definition = strict.queue(), strict.queue(), strict.shell("true")
+    (described,) = strict.batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
+    iam, name = strict.client("iam"), unique("user")
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": described["jobQueueArn"]}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    batch = Account(strict.endpoint_url, key["AccessKeyId"], key["SecretAccessKey"]).batch
+
+    assert batch.submit_job(jobName="j", jobQueue=queue, jobDefinition=definition)["jobId"]
+    with pytest.raises(batch.exceptions.ClientError, match="AccessDenied"):
+        batch.submit_job(jobName="j", jobQueue=other, jobDefinition=definition)

@@ -1,0 +1,388 @@
+"""`millrace local run`, the real command on the real stack: what it counts, what it writes, how it refuses."""
+
+import csv
+import json
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import unicodedata
+import venv
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.checkout import ROOT
+
+Millrace = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def words_of(text: str) -> Counter[str]:
+    """An independent count: runs of letters, marks and numbers by Unicode category, each lower-cased as a whole."""
+    kept = ("".join(each if unicodedata.category(each)[0] in "LMN" else " " for each in text)).split(" ")
+    return Counter(word.lower() for word in kept if word)
+
+
+def words_csv(text: str) -> dict[str, int]:
+    """The totals in a words.csv."""
+    rows = list(csv.reader(text.splitlines()))
+    assert rows[0] == ["word", "count"]
+    return {word: int(number) for word, number in rows[1:]}
+
+
+def last_line(ended: "subprocess.CompletedProcess[str]") -> str:
+    """The last line on standard error."""
+    return ended.stderr.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def two_thousand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Counter[str]]]:
+    """A folder of 2,000 generated files of mixed size, in several scripts and folders, and the count of each."""
+    chance = random.Random(20261121)
+    alphabets = [
+        "abcdefghij",
+        "ABCÉÈÀßœ",
+        "абвгдежз",
+        "αβγδεζης",
+        "你我他的是不",
+        "कखगािी्",
+        "اأبتثج",
+        "0123456789٣٤",
+        "e\u0301a\u0308",
+    ]
+    words = ["".join(chance.choices(chance.choice(alphabets), k=chance.randint(1, 9))) for _ in range(600)]
+    between = [" ", "\n", ", ", "_", "-", "\r\n", "\t", ". ", "'", "\u00a0", "\u2028"]
+    folder, counts = tmp_path_factory.mktemp("two-thousand"), {}
+    for number in range(2000):
+        length = 0 if number % 97 == 0 else int(chance.paretovariate(1.1) * 3)
+        text = "".join(chance.choice(words) + chance.choice(between) for _ in range(min(length, 20_000)))
+        key = f"{number % 7}/{number:04d} é&+%.txt"
+        (folder / key).parent.mkdir(exist_ok=True)
+        (folder / key).write_bytes(text.encode())
+        counts[key] = words_of(text)
+    return folder, counts
+
+
+def test_the_demo(millrace: Millrace, tmp_path: Path) -> None:
+    """The README's first command counts the examples right, shows them, and a second one has nothing to build."""
+    arguments = ("--source", "examples/documents", "--destination", str(tmp_path / "demo"))
+    millrace("run", *arguments)
+    ended = millrace("run", *arguments)
+
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((tmp_path / "demo" / "result.json").read_text())
+    documents = [path for path in (ROOT / "examples/documents").iterdir() if path.suffix == ".txt"]
+    plain = sum((words_of(path.read_text()) for path in documents), Counter[str]())
+    totals = words_csv((tmp_path / "demo" / "words.csv").read_text())
+    assert all(totals[word] >= number for word, number in plain.items())
+    top = result["result"]["top"][0]
+    assert re.search(rf"{top['word']}\s+{top['count']}", ended.stdout)
+    assert f"{result['counts']['items']} items" in ended.stdout
+    assert "millrace local down" in ended.stdout
+    assert (tmp_path / "demo" / "_SUCCESS").exists()
+    assert (tmp_path / "demo" / f"{documents[0].name}.words.txt").exists()
+    assert "0 new or changed" in ended.stderr
+    assert "the folder was not empty" in ended.stdout
+    assert "sam" not in ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
+
+
+def test_two_thousand_files_in_one_shard(
+    millrace: Millrace, two_thousand: tuple[Path, dict[str, Counter[str]]], tmp_path: Path
+) -> None:
+    """With one shard every total is right, and so is every file that comes back into the folder."""
+    folder, counts = two_thousand
+    ended = millrace(
+        "run", "--source", str(folder), "--destination", str(tmp_path / "out"), "--max-items", "5000", "--json"
+    )
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["counts"] == {
+        **{"items": 2000, "succeeded": 2000, "failed": 0, "shards": 1},
+        "bytes": sum(path.stat().st_size for path in folder.rglob("*.txt")),
+    }
+    assert words_csv((tmp_path / "out/words.csv").read_text()) == sum(counts.values(), Counter())
+    for key, expected in counts.items():
+        lines = (tmp_path / "out" / f"{key}.words.txt").read_text().splitlines()
+        found = {word: int(number) for word, _, number in (line.rpartition(":") for line in lines)}
+        assert found == expected, key
+
+
+@pytest.mark.parametrize(
+    ("shards", "limits"), [(2, ("--max-items", "10", "--max-shards", "2")), (40, ("--max-items", "50"))]
+)
+def test_two_thousand_files_in_many_shards(
+    millrace: Millrace,
+    two_thousand: tuple[Path, dict[str, Counter[str]]],
+    destination: str,
+    s3: Any,
+    shards: int,
+    limits: tuple[str, ...],
+) -> None:
+    """However the same files are cut into shards, the totals are the same."""
+    folder, counts = two_thousand
+    ended = millrace("run", "--source", str(folder), "--destination", destination, "--json", *limits)
+    assert ended.returncode == 0, ended.stderr
+    assert f"{shards} of {shards} shards done" in ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["counts"]["shards"] == shards
+    bucket, _, key = result["files"]["words.csv"].removeprefix("s3://").partition("/")
+    text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    assert words_csv(text) == sum(counts.values(), Counter())
+
+
+def test_an_empty_folder(millrace: Millrace, tmp_path: Path) -> None:
+    """No files, no shards: a successful run with an empty result."""
+    (tmp_path / "empty").mkdir()
+    ended = millrace("run", "--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
+    assert ended.returncode == 0, ended.stderr
+    assert "Migrate: nothing to do" in ended.stderr
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    assert result["counts"] == {"items": 0, "succeeded": 0, "failed": 0, "bytes": 0, "shards": 0}
+    assert (tmp_path / "out/words.csv").read_bytes().strip() == b"word,count"
+
+
+ODD_KEYS = [
+    "plain.txt",
+    "a b+c#d%20.txt",
+    "a//b",
+    "../up",
+    "/abs",
+    "a/./b",
+    "new\nline",
+    "e\u0301",
+    "é",
+    "folder/",
+    "&<>\"'",
+]
+
+
+def test_odd_keys(millrace: Millrace, source: str, s3: Any, tmp_path: Path) -> None:
+    """Every key is worked; those that are no file names are not written as files, and named; none leaves the folder."""
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    for key in ODD_KEYS:
+        s3.put_object(Bucket=bucket, Key=prefix + key, Body=b"one two two")
+    longest = "k" * (1024 - len(prefix))
+    s3.put_object(Bucket=bucket, Key=prefix + longest, Body=b"one two two")
+    s3.put_object(Bucket=bucket, Key=prefix + "marker/", Body=b"")
+    s3.put_object(Bucket=bucket, Key=prefix + "empty.txt", Body=b"")
+    out = tmp_path / "below" / "out"
+
+    ended = millrace("run", "--source", source, "--destination", str(out), "--tolerated-failure-percent", "50")
+
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((out / "result.json").read_text())
+    assert result["counts"]["items"] == len(ODD_KEYS) + 2
+    assert result["failures"] == {"KEY_NOT_USABLE": 1}
+    assert "KEY_NOT_USABLE" in ended.stdout
+    assert result["result"]["total_words"] == 3 * len(ODD_KEYS)
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*.words.txt")}
+    refused = {"a//b", "../up", "/abs", "a/./b"}
+    assert written == {f"{key}.words.txt" for key in [*ODD_KEYS, "empty.txt"] if key not in refused}
+    assert [path.name for path in (tmp_path / "below").iterdir()] == ["out"]
+    warning = next(line for line in ended.stderr.splitlines() if line.startswith("warning"))
+    assert warning.startswith("warning: 4 objects cannot be a file here")
+    assert all(f"{key}.words.txt" in warning for key in refused)
+
+
+def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) -> None:
+    """More bad files than tolerated: exit code 3, the counts and an example shown, the report fetched, no _SUCCESS."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "good.txt").write_text("good words here")
+    (folder / "bad\x1b[31m.txt").write_bytes(b"\xff\xfe\xfd")
+    ended = millrace("run", "--source", str(folder), "--destination", str(out), "--max-items", "1")
+    assert ended.returncode == 3
+    assert last_line(ended).startswith("millrace: error: Merge failed: TooManyFailuresError: ")
+    assert "1 of 2 items failed" in last_line(ended)
+    assert re.search(r"NOT_TEXT\s+1\s+.*bad\\x1b\[31m.txt", ended.stdout)
+    assert "NOT_TEXT" in (out / "report.csv").read_text()
+    assert len((out / "failures.jsonl").read_text().splitlines()) == 1
+    assert not (out / "_SUCCESS").exists()
+
+
+def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
+    """A failed array state ends with the failed child's own error; the same run, repaired, goes on to the same result."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.txt").write_text("water mill " * number)
+    arguments = ("--source", str(folder), "--destination", str(out), "--max-items", "2")
+    first = json.loads(millrace("run", *arguments, "--json").stdout)
+    bucket, _, key = first["files"]["words.csv"].removeprefix("s3://").partition("/")
+    root = key.removesuffix("words.csv")
+    planned = s3.list_objects_v2(Bucket=bucket, Prefix=f"{root}plan/")["Contents"][1]["Key"]
+    plan = s3.get_object(Bucket=bucket, Key=planned)["Body"].read()
+    s3.put_object(Bucket=bucket, Key=planned, Body=b"no plan\n")
+    s3.delete_object(Bucket=bucket, Key=f"{root}shards/00001.json")
+
+    broken = millrace("run", *arguments, "--run-id", first["run_id"])
+
+    assert broken.returncode == 2
+    assert last_line(broken).startswith("millrace: error: Migrate Shards failed: DamagedFileError: ")
+    assert "shard 1, the first of 1 failed of 3; job " in last_line(broken)
+    assert "Array Child Job failed" not in broken.stderr
+
+    s3.put_object(Bucket=bucket, Key=planned, Body=plan)
+    before = (out / "words.csv").read_bytes()
+    repaired = millrace("run", *arguments, "--run-id", first["run_id"], "--json")
+    assert repaired.returncode == 0, repaired.stderr
+    assert "0 new or changed" in repaired.stderr
+    assert json.loads(repaired.stdout)["run_id"] == first["run_id"]
+    assert (out / "words.csv").read_bytes() == before
+
+    other = millrace("run", *arguments, "--run-id", first["run_id"], "--option", "top=1")
+    assert other.returncode == 2
+    assert last_line(other).startswith("millrace: error: Prepare Run failed: RunIdentityError: ")
+
+
+def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
+    """Ctrl-C ends the watching alone and says how to come back; the line that it says finds the run and its result."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number}.txt").write_text("water mill " * number)
+    command = [sys.executable, "-m", "console", "local", "run", "--state-dir", str(stack.state_dir), "--max-items", "2"]
+    command += ["--source", str(folder), "--destination", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("Migrate"):
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.readlines()
+    assert process.returncode == 130
+    run_id = re.search(r"--run-id (\S+)", "".join(said))
+    assert run_id is not None, said
+    again = subprocess.run([*command, "--run-id", run_id[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "is at work; watching it" in again.stderr
+    assert json.loads((out / "result.json").read_text())["counts"]["succeeded"] == 40
+
+
+def test_a_missing_bucket(millrace: Millrace, destination: str) -> None:
+    """A bucket that does not exist fails Prepare Run, and the last line is the Lambda's own error."""
+    ended = millrace("run", "--source", "s3://no-such-bucket-here/x/", "--destination", destination)
+    assert ended.returncode == 2
+    assert last_line(ended).startswith("millrace: error: Prepare Run failed: InvalidRunRequest: source is ")
+    assert "there is no bucket no-such-bucket-here" in last_line(ended)
+
+
+def test_an_unknown_run_id(millrace: Millrace, source: str, destination: str) -> None:
+    """Going on with a run that never was is refused by name."""
+    ended = millrace("run", "--source", source, "--destination", destination, "--run-id", "never-was")
+    assert ended.returncode == 2
+    assert "run_id is 'never-was'; allowed: the id of an earlier run" in last_line(ended)
+
+
+def test_a_run_id_used_before(run_to_end: Any, source: str, destination: str, s3: Any) -> None:
+    """An execution of a name whose run folder is another's is refused, and is told how to go on with that run."""
+    bucket, _, prefix = destination.removeprefix("s3://").partition("/")
+    run_json = json.dumps({"run_id": "taken", "execution_arn": "arn:other", "started_at": "2026", "request": {}})
+    s3.put_object(Bucket=bucket, Key=f"{prefix}_millrace/taken/run.json", Body=run_json.encode())
+    ended = run_to_end({"source": source, "destination": destination}, name="taken")
+    assert ended["status"] == "FAILED"
+    assert ended["error"] == "InvalidRunRequest"
+    assert "a name that no earlier run had" in ended["cause"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--source", "s3:/bucket/x", "--destination", "out"), "source is 's3:/bucket/x'; allowed: an S3 URI"),
+        (("--source", "missing", "--destination", "out"), "there is no such folder"),
+        (("--source", "in", "--destination", "in/out"), "neither may lie inside the other"),
+        (("--source", "s3://some-bucket/a/", "--destination", "s3://some-bucket/a/b/"), "neither may lie inside"),
+        (("--source", "in", "--destination", "out", "--workload", "word-cuont"), "workload is 'word-cuont'; allowed"),
+        (("--source", "in", "--destination", "out", "--option", "topp=3"), "did you mean top?"),
+        (("--source", "in", "--destination", "out", "--option", "top"), "option is 'top'; allowed: NAME=VALUE"),
+        (("--source", "in", "--destination", "out", "--max-shards", "10001"), "shard.max_shards is 10001"),
+        (("--source", "in", "--destination", "out", "--max-items", "many"), "'many' is not a valid integer"),
+        (("--source", "in"), "Missing option '--destination'"),
+    ],
+)
+def test_a_bad_request_starts_nothing(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    """A slip in the command costs no server and no deployment: one line, exit code 2."""
+    (tmp_path / "in").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-m", "console", "local", "run", "--state-dir", "state", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("millrace: error: ")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_taken_port(tmp_path: Path) -> None:
+    """A port that another program holds is an error that says so and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "-m", "console", "local", "up", "--state-dir", str(tmp_path), "--port", str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert last_line(ended).startswith(f"millrace: error: port {port} on 127.0.0.1 is taken")
+    assert "--port" in last_line(ended)
+
+
+def test_sam_missing(tmp_path: Path) -> None:
+    """Without sam on the PATH or beside the interpreter, a deployment says what to install."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv/bin/python"
+    packages = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (Path(packages) / "ours.pth").write_text("\n".join([*ours, str(ROOT), str(ROOT / "layer/python")]) + "\n")
+    assert shutil.which("sam", path="/usr/bin:/bin") is None
+    command = [python, "-m", "console", "local"]
+    state = ("--state-dir", str(tmp_path / "state"))
+    try:
+        ended = subprocess.run(
+            [*command, "deploy", *state, "--port", "0"],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        subprocess.run([*command, "down", *state], check=True, capture_output=True)
+    assert ended.returncode == 1
+    assert last_line(ended).startswith("millrace: error: find the command sam: ")
+    assert "make install" in last_line(ended)
+
+
+def test_status_and_down(tmp_path: Path) -> None:
+    """`up`, `status` and `down` say what is there, and what `down` takes with it."""
+    state = ("--state-dir", str(tmp_path / "state"))
+
+    def local(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "console", "local", *arguments, *state]
+        return subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "is down" in local("status").stdout
+    up = local("up", "--port", "0").stdout
+    assert re.fullmatch(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:\d+\n", up)
+    assert "up already" in local("up").stderr
+    assert "not deployed" in local("status").stdout
+    assert "Everything in it is gone" in local("down").stderr
+    assert "is not up" in local("down").stderr
