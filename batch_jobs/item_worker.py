@@ -19,9 +19,11 @@ from millrace.errors import (
     CredentialsError,
     ErrorCode,
     ItemError,
+    MillraceError,
     ObjectNotFoundError,
     StoppedError,
     StorageError,
+    TryAgainError,
 )
 from millrace.layout import S3Uri, output_fault, output_uri
 from millrace.outcome import Outcome
@@ -54,15 +56,17 @@ class Worked:
 
     Attributes:
         position: Its place in the shard.
-        outcome: Its row; None where the job had to stop before it was done.
+        outcome: Its row; None where the job had to stop before it was done, or where it was postponed.
         contribution: What the workload returned, for the partial.
         cause: S3's error, where that is why it failed.
+        postponed: Why the workload leaves it to the next attempt, where it does.
     """
 
     position: int
     outcome: Outcome | None
     contribution: Any = None
     cause: StorageError | None = None
+    postponed: TryAgainError | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class ItemWorker:
                 outputs = self._upload(item, files)
         except StoppedError:
             return Worked(position, None)
+        except TryAgainError as error:
+            return Worked(position, None, postponed=error)
         except ItemError as error:
             return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
         except _ReadError as error:
@@ -150,8 +156,10 @@ class ItemWorker:
             raise _ReadError(body.error) from body.error
         if failure is None:
             return contribution
-        if isinstance(failure, ItemError | StorageError | StoppedError):
+        if isinstance(failure, ItemError | StorageError | StoppedError | TryAgainError):
             raise failure
+        if isinstance(failure, MillraceError) and failure.exit_code == 2:
+            raise failure  # no other item would fare better: a program is missing, a table
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": str(uri)}})
         text = f"{type(failure).__name__}: {failure}"
         raise ItemError(ErrorCode.WORKLOAD_FAILED, text) from failure

@@ -176,10 +176,12 @@ def _write_result(
 
 def _opened(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
     """The partials, each open for reading until the next is asked for; a few are fetched ahead."""
+    fetched: list[BinaryIO] = []
 
     def fetch(partial: PartialFile) -> BinaryIO:
         job.stop.check()
         file = temporary_file()
+        fetched.append(file)
         with job.s3.open(S3Uri.parse(partial.uri)) as chunks:
             for chunk in chunks:
                 file.write(chunk)
@@ -188,10 +190,15 @@ def _opened(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, 
         file.seek(0)
         return file
 
-    with closing(in_order(fetch, partials, job.settings.concurrency)) as files:
-        for file in files:
-            with file:
+    try:
+        with closing(in_order(fetch, partials, job.settings.concurrency)) as files:
+            for file in files:
                 yield file
+                file.close()
+                fetched.remove(file)
+    finally:
+        for file in fetched:
+            file.close()
 
 
 def _refuse(name: str) -> str | None:

@@ -17,7 +17,7 @@ from batch_jobs.job import Job
 from batch_jobs.parallel import until_stopped
 from batch_jobs.progress import Progress, ProgressFiles
 from millrace.commit import Commit
-from millrace.errors import InvalidRunRequest, StoppedError
+from millrace.errors import InvalidRunRequest, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
 from millrace.outcome import Counts
 from millrace.plan import Plan, Shard, items_digest
@@ -44,6 +44,8 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         AccessDeniedError: The first items were all denied, or an output may not be written.
         StorageError: S3 failed for many items in a row, or for a file of the run folder.
         StoppedError: The job had to stop; its progress is saved.
+        TryAgainError: All items were worked but those that the workload postponed; the progress is saved.
+        MillraceError: One with exit code 2: the workload cannot run here.
     """
     started_at = job.timestamp()
     plan = job.read_plan(folder)
@@ -102,16 +104,19 @@ def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> P
 
     Raises:
         StoppedError: The job had to stop; the progress is saved.
+        TryAgainError: A workload postponed items; the progress is saved.
     """
     progress = saved.load(worker.workload)
     left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
     fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
     log.info("working the shard", extra={"fields": fields})
     watch = FailingFast(readable=bool(progress.outcomes))
+    postponed: TryAgainError | None = None
     saved_at = job.clock()
     with closing(until_stopped(worker.work, left, job.settings.concurrency, job.stop)) as done_items:
         for worked in done_items:
             if worked.outcome is None:
+                postponed = worked.postponed or postponed
                 continue
             watch.see(worked.outcome, worked.cause)
             progress.add(worked.position, worked.outcome, worked.contribution)
@@ -121,6 +126,7 @@ def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> P
     if len(progress.outcomes) < len(shard.items):
         saved.save(progress)
         done = f"{len(progress.outcomes)} of {len(shard.items)} items are done and saved"
-        message = f"{job.stop.reason}; {done}, the next attempt goes on"
-        raise StoppedError(message, operation=f"migrate shard {shard.index}")
+        reason = job.stop.reason or (postponed.message if postponed else "")
+        kind = TryAgainError if postponed and not job.stop.reason else StoppedError
+        raise kind(f"{reason}; {done}, the next attempt goes on", operation=f"migrate shard {shard.index}")
     return progress

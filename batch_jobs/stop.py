@@ -21,14 +21,21 @@ class Stop:
     Args:
         attempt_seconds: The attempt's time limit; None where there is none.
         clock: Seconds that only ever grow.
+        wait: Waits so many seconds; None waits until the job has to stop, at most.
     """
 
-    def __init__(self, attempt_seconds: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        attempt_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
         self._clock = clock
         self._deadline: float | None = None
         if attempt_seconds is not None:
             self._deadline = clock() + attempt_seconds - min(MARGIN_SECONDS, attempt_seconds / 4)
         self._event = threading.Event()
+        self._wait = wait or self._event.wait
         self._reason = ""
 
     def request(self, reason: str) -> None:
@@ -58,5 +65,5 @@ class Stop:
         Raises:
             StoppedError: The job has to stop.
         """
-        self._event.wait(seconds)
+        self._wait(seconds)
         self.check()

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    invocation = Invocation()
+    invocation = Invocation(tuple(arguments))
     try:
         # Verbs return nothing; click hands an early exit's code through: --help and --version end with 0.
         return millrace.main(arguments, prog_name="millrace", standalone_mode=False, obj=invocation) or 0

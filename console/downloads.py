@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 
-from console.aws import CONNECTIONS, Aws
+from console.aws import Aws, workers
 from console.file_names import NotAFileNameError, path_of
 from millrace.layout import S3Uri
 
@@ -61,7 +60,7 @@ def download(
             wanted.append((directory / path, uri))
         else:
             done.refused.append((uri, "this file system does not tell its name from another object's"))
-    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+    with workers() as pool:
         for (_, uri), size in zip(wanted, pool.map(lambda each: _get(aws, *each), wanted), strict=True):
             if size is None:
                 done.refused.append((uri, "a folder of that name is in the way"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,16 @@ from console.uploads import upload
 from console.watching import watch
 from millrace.errors import TooManyFailuresError
 
+Again = Callable[..., str]
+"""The same command line with other values of some options: `again(run_id="…")`."""
+
 NAMED = 5
 """How many files that were not written, or not read, are named one by one."""
 
 
-def run_locally(order: RunOrder, checkout: Checkout, port: int, terminal: Terminal, *, as_json: bool) -> None:
+def run_locally(
+    order: RunOrder, checkout: Checkout, port: int, terminal: Terminal, *, as_json: bool, again: Again
+) -> None:
     """Do everything that `millrace local run` does.
 
     Args:
@@ -37,6 +43,7 @@ def run_locally(order: RunOrder, checkout: Checkout, port: int, terminal: Termin
         port: The port for a new embedded AWS.
         terminal: Where to say what.
         as_json: Print result.json alone on standard output.
+        again: Gives the command line that comes back to a run.
 
     Raises:
         RunFailedError: The run failed; what it left has been shown and fetched all the same.
@@ -53,7 +60,7 @@ def run_locally(order: RunOrder, checkout: Checkout, port: int, terminal: Termin
         _upload(aws, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
-    failure = _watch(aws, run, order, server.endpoint_url, terminal)
+    failure = _watch(aws, run, again, server.endpoint_url, terminal)
     # A run with too many failures has a complete report. Any other failure left nothing to show.
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
@@ -92,15 +99,14 @@ def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None
         terminal.warn(f"left out, being neither files nor links to files of this folder: {_some(paths)}")
 
 
-def _watch(aws: Aws, run: Run, order: RunOrder, endpoint_url: str, terminal: Terminal) -> RunFailedError | None:
+def _watch(aws: Aws, run: Run, again: Again, endpoint_url: str, terminal: Terminal) -> RunFailedError | None:
     """Watch the run to its end; the error where it failed."""
     try:
         with shown_run(terminal.notes) as show:
             progress = watch(aws, run, show)
     except KeyboardInterrupt:
-        again = ["millrace", "local", "run", "--source", order.source.given, "--destination", order.destination.given]
         terminal.note(f"\nThe run {run.run_id} goes on without this window.")
-        terminal.note(f"  watch it  {shlex.join([*again, '--run-id', run.run_id])}  (with the same other options)")
+        terminal.note(f"  watch it  {again(run_id=run.run_id)}")
         terminal.note(f"  stop it   export {_environment(endpoint_url)}")
         terminal.note(f"            aws stepfunctions stop-execution --execution-arn {run.execution_arn}")
         raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=run.run_id) from None

@@ -11,7 +11,7 @@ from console.checkout import Checkout
 from console.local_pipeline import run_locally
 from console.run_order import RunOrder, workload_options
 from console.terminal import Terminal
-from console.verbs import local_options, port_option
+from console.verbs import Invocation, local_options, port_option
 
 
 @click.command(context_settings={"show_default": False})
@@ -53,8 +53,9 @@ def run(
 
     Exit codes: 0 done, 1 something broke, 2 a bad request, 3 more failures than tolerated, 130 Ctrl-C.
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
+    invocation: Invocation = click.get_current_context().ensure_object(Invocation)
     order = RunOrder.check(source, destination, request_fields(workload, given))
-    run_locally(order, Checkout.here(state_dir), port, Terminal(), as_json=as_json)
+    run_locally(order, Checkout.here(state_dir), port, Terminal(), as_json=as_json, again=invocation.again)
 
 
 def request_fields(workload: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def _print_runs(aws: Aws, stack: Stack, terminal: Terminal) -> None:
     if not runs:
         terminal.print("Runs          none yet")
         return
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    terminal.print("")
     for name in ("run", "status", "started", "took"):
         table.add_column(name)
     styles = {"SUCCEEDED": "green", "RUNNING": "cyan"}

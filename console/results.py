@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from console.aws import CONNECTIONS, Aws
+from console.aws import Aws, workers
 from console.downloads import Downloaded, download
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
@@ -81,7 +80,7 @@ def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:
     """Every output that a commit of the run names, in shard order."""
     plan = _read(aws, folder.plan)
     shards = json.loads(plan)["shards"] if plan is not None else 0
-    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+    with workers() as pool:
         for commit in pool.map(lambda index: _read(aws, folder.commit(index)), range(shards)):
             for outcome in json.loads(commit)["outcomes"] if commit is not None else []:
                 yield from map(S3Uri.parse, outcome.get("outputs", []))

@@ -12,6 +12,9 @@ from rich.text import Text
 from console.file_names import shown
 from console.terminal import Terminal, number_of, size
 
+TITLES = {"top": "Top words"}
+"""What a part of a result is called where its name alone does not say it."""
+
 SHOWN_ROWS = 20
 """How many rows of a table are shown; the files have them all."""
 
@@ -29,6 +32,7 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             _print_rows(terminal, name, value)
     counts: Mapping[str, int] = result["counts"]
+    terminal.print("")
     facts = [f"{_label(name)} {_value(value)}" for name, value in part.items() if not isinstance(value, list | dict)]
     if facts:
         terminal.print(", ".join(facts).capitalize())
@@ -43,7 +47,7 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
 
 def _print_rows(terminal: Terminal, name: str, rows: list[dict[str, Any]]) -> None:
     columns = list(rows[0])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         numeric = isinstance(rows[0][column], int | float)
         table.add_column(_label(column), justify="right" if numeric else "left")
@@ -54,7 +58,7 @@ def _print_rows(terminal: Terminal, name: str, rows: list[dict[str, Any]]) -> No
 
 
 def _print_failures(terminal: Terminal, failures: Mapping[str, int], examples: Mapping[str, Mapping[str, Any]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("error")
     table.add_column("items", justify="right")
     table.add_column("for example", overflow="fold")
@@ -67,7 +71,7 @@ def _print_failures(terminal: Terminal, failures: Mapping[str, int], examples: M
 
 
 def _title(name: str, rows: int) -> str:
-    title = _label(name).capitalize()
+    title = TITLES.get(name, _label(name).capitalize())
     return title if rows <= SHOWN_ROWS else f"{title}: the first {SHOWN_ROWS} of {rows:,}"
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import file_digest, md5
 from os.path import realpath
 from pathlib import Path
 from typing import Any
 
-from console.aws import CONNECTIONS, Aws
+from console.aws import Aws, workers
 from console.file_names import key_of
 from millrace.layout import S3Uri
 from millrace.multipart import PART_BYTES
@@ -57,7 +56,7 @@ def upload(aws: Aws, directory: Path, folder: S3Uri, moved: Callable[[int, int],
     done = Uploaded()
     files = {key_of(path.relative_to(directory)): path for path in _files(directory, directory, done.left_out)}
     stored = {each.key.removeprefix(folder.key): each for each in aws.s3.list(folder.bucket, folder.key)}
-    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+    with workers() as pool:
         for _ in pool.map(lambda key: aws.s3.delete(folder.join(key)), set(stored) - set(files)):
             done.deleted += 1
         put = pool.map(lambda each: _put(aws, folder.join(each[0]), each[1], stored.get(each[0])), files.items())

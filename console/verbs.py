@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,10 +21,22 @@ class Invocation:
     """What every verb of one call shares.
 
     Attributes:
+        arguments: The command line without the program's name.
         debug: Whether an error shows its traceback.
     """
 
+    arguments: tuple[str, ...] = ()
     debug: bool = False
+
+    def again(self, **options: str) -> str:
+        """The same command line with other values of some options, for people to paste: `run_id="…"`."""
+        kept, skip = [], False
+        names = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        for word in self.arguments:
+            if not skip and word.partition("=")[0] not in names:
+                kept.append(word)
+            skip = not skip and word in names
+        return shlex.join(["millrace", *kept, *(word for option in names.items() for word in option)])
 
 
 class Verbs(click.Group):

@@ -30,7 +30,7 @@ PRIVATE_NAMES = {
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
-    "ministack.services.eventbridge": ("_rules", "_put_events"),
+    "ministack.services.eventbridge": ("_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL"),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": ("_execute_function_warm",),
     "ministack.services.stepfunctions": (
@@ -188,6 +188,17 @@ class Ministack:
         except Exception:
             # A target that can't be called must not end the thread that publishes for all.
             logging.getLogger("local_aws.events").exception("event of %s lost", resource)
+
+    def scale_schedules(self, scale: float) -> None:
+        """Multiply the intervals of rate(...), and the time between two looks at the scheduled rules."""
+        seconds_of = self._events._parse_rate_seconds
+
+        def parse_rate_seconds(expression: str) -> float | None:
+            seconds = seconds_of(expression)
+            return None if seconds is None else seconds * scale
+
+        self._events._parse_rate_seconds = parse_rate_seconds
+        self._events._SCHEDULER_TICK_INTERVAL *= scale
 
     # IAM
 

@@ -36,6 +36,10 @@ class Options:
     """A file descriptor to write the port into, and to close, once requests are answered."""
     mock_config: Path | None = None
     """A MockConfigFile.json of AWS Step Functions Local."""
+    job_endpoint_url: str | None = None
+    """Where jobs find AWS; None: this server. A test puts a proxy in between."""
+    schedule_scale: float = 1.0
+    """Factor on rate(...) of scheduled rules, so that a test need not wait for the minimum of a minute."""
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -52,6 +56,12 @@ class Options:
         if self.attempt_seconds_scale <= 0 or self.stop_grace_seconds < 0 or self.wait_scale < 0:
             msg = "scales and the grace period can't be negative, and attempt-seconds-scale can't be 0"
             raise ValueError(msg)
+        if self.schedule_scale <= 0:
+            msg = f"schedule-scale must be more than 0, not {self.schedule_scale}"
+            raise ValueError(msg)
+        if self.job_endpoint_url is not None and not self.job_endpoint_url.startswith(("http://", "https://")):
+            msg = f"job-endpoint-url must be http://... or https://..., not {self.job_endpoint_url}"
+            raise ValueError(msg)
 
 
 def parse_options(arguments: list[str]) -> Options:
@@ -65,6 +75,7 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="job processes at once")
     parser.add_argument("--log-file", type=Path, default=None, help="where the server's own log goes")
     parser.add_argument("--mock-config", type=Path, default=None, help="MockConfigFile.json of Step Functions Local")
+    parser.add_argument("--job-endpoint-url", default=None, help="where jobs find AWS: a proxy before this server")
     parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
     # For tests: they shorten waiting, never what is checked.
     parser.add_argument(
@@ -72,6 +83,7 @@ def parse_options(arguments: list[str]) -> Options:
     )
     parser.add_argument("--stop-grace-seconds", type=float, default=default.stop_grace_seconds, help=argparse.SUPPRESS)
     parser.add_argument("--wait-scale", type=float, default=default.wait_scale, help=argparse.SUPPRESS)
+    parser.add_argument("--schedule-scale", type=float, default=default.schedule_scale, help=argparse.SUPPRESS)
     try:
         return Options(**vars(parser.parse_args(arguments)))
     except ValueError as error:

@@ -142,7 +142,7 @@ def build(options: Options, directory: Path) -> Server:
         credentials=ministack.task_credentials,
         timers=timers,
         scheduler=lambda: batch.scheduler,
-        endpoint_url=f"http://{HOST}:{options.port}",
+        endpoint_url=options.job_endpoint_url or f"http://{HOST}:{options.port}",
         attempt_seconds_scale=options.attempt_seconds_scale,
     )
     batch = Batch(
@@ -154,6 +154,7 @@ def build(options: Options, directory: Path) -> Server:
     api = BatchApi(batch)
     ministack.serve_batch(api.request, batch.reset)
     ministack.name_batch_resources(batch_resource_arn)
+    ministack.scale_schedules(options.schedule_scale)
     BatchTypes(api, ministack).register()
     name_lambda_errors(ministack)
     engine = StatesEngine(ministack)

@@ -124,7 +124,7 @@ class RunInMemory:
         return Job(
             s3=S3(self.client, fast()),
             settings=JobSettings(concurrency=self.concurrency, **settings),
-            stop=stop or Stop(),
+            stop=stop or Stop(wait=lambda _seconds: None),
             load=self.load,
             now=self._now,
             clock=self.clock,

@@ -77,7 +77,7 @@ class Workload(Protocol[Contribution]):
         Raises:
             ItemError: The object is bad. It becomes the item's row in the report; its outputs are thrown away.
             TryAgainError: The item cannot be worked now; the next attempt of the job takes it up again.
-            MillraceError: Any other ends the job with its exit code.
+            MillraceError: One with exit code 2 ends the job: no other item would fare better.
         """
 
     def partial(self) -> Partial[Contribution]:

@@ -1,4 +1,4 @@
-"""The CSV files of one object: the object itself, gunzipped, or the members of a zip. The content decides, not the name."""
+"""The CSV files of one object: the object itself, gunzipped, or a zip's members. The content decides, not the name."""
 
 from __future__ import annotations
 

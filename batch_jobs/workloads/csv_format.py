@@ -43,7 +43,7 @@ class CsvFormat:
         """
         encoding = options["encoding"]
         try:
-            b"".decode(encoding)
+            "a".encode(encoding)
             encoding = codecs.lookup(encoding).name
         except (LookupError, ValueError):
             raise InvalidRunRequest("options.encoding", encoding, "a text encoding of Python's: utf-8") from None

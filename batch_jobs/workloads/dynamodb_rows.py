@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batch_jobs.workloads.dynamodb_values import ENCODERS, CellError, exact_number, item_bytes, quoted
@@ -87,12 +87,18 @@ class RowEncoder:
             else:
                 self._others.append((position, f"{quoted(name)}:{{", ENCODERS[kind], empty))
 
-    def encode(self, line: int, cells: list[str]) -> tuple[Hashable, bytes]:
+    def encode(self, line: int, cells: list[str] | str) -> tuple[Hashable, bytes]:
         """The row's key, equal for equal keys, and `{"PutRequest":{"Item":{…}}}`.
+
+        Args:
+            line: Where the row is.
+            cells: Its cells, or why it cannot be read.
 
         Raises:
             RowError: The row cannot be an item.
         """
+        if isinstance(cells, str):
+            raise RowError(cells)
         if self._made:
             cells = [*cells, *[make(line) for make in self._made]]
         key, parts = self._key_of(cells)
@@ -104,26 +110,22 @@ class RowEncoder:
                 parts.append(empty)
             elif empty is None:
                 raise RowError(f"{self._label(position)} is empty")
+        if self._others:
+            parts += self._typed(cells)
+        return key, _checked_wire('{"PutRequest":{"Item":{' + "},".join(parts) + "}}}}")
+
+    def _typed(self, cells: list[str]) -> Iterator[str]:
         for position, head, encoder, empty in self._others:
             text = cells[position]
             if text and not text.isspace():
                 try:
-                    parts.append(head + encoder(text))
+                    yield head + encoder(text)
                 except CellError as error:
                     raise RowError(f"{self._label(position)}: {error}") from None
             elif empty:
-                parts.append(empty)
+                yield empty
             elif empty is None:
                 raise RowError(f"{self._label(position)} is empty")
-        try:
-            wire = ('{"PutRequest":{"Item":{' + "},".join(parts) + "}}}}").encode()
-        except UnicodeEncodeError as error:
-            raise RowError(f"byte 0x{ord(error.object[error.start]) & 0xFF:02X} is not UTF-8") from None
-        if len(wire) > MAX_ITEM_BYTES:
-            size = item_bytes(json.loads(wire)["PutRequest"]["Item"])
-            if size > MAX_ITEM_BYTES:
-                raise RowError(f"the item would have {size:,} bytes, DynamoDB allows {MAX_ITEM_BYTES:,}")
-        return key, wire
 
     def _key_of(self, cells: list[str]) -> tuple[Hashable, list[str]]:
         values: list[Hashable] = []
@@ -150,6 +152,18 @@ class RowEncoder:
         if position < len(self._columns):
             return f"column {self._columns[position]!r}"
         return "a constant or computed attribute"
+
+
+def _checked_wire(text: str) -> bytes:
+    try:
+        wire = text.encode()
+    except UnicodeEncodeError as error:
+        raise RowError(f"byte 0x{ord(error.object[error.start]) & 0xFF:02X} is not UTF-8") from None
+    if len(wire) > MAX_ITEM_BYTES:
+        size = item_bytes(json.loads(wire)["PutRequest"]["Item"])
+        if size > MAX_ITEM_BYTES:
+            raise RowError(f"the item would have {size:,} bytes, DynamoDB allows {MAX_ITEM_BYTES:,}")
+    return wire
 
 
 def _empty(name: str, empty_cells: str, kind: str) -> str | None:

@@ -44,12 +44,12 @@ def metadata(image: Image.Image, size: tuple[int, int], exif: Image.Exif, *, kee
 
     Args:
         image: The picture as it was opened.
-        size: Its width and height as stored, before it is turned upright.
+        size: Its width and height, when turned upright.
         exif: Its EXIF block.
         keep_gps: Whether to tell where it was taken.
 
     Returns:
-        `{"format", "width", "height", "mode", "orientation", "color_profile", "exif": {…}}` and, on request, `"gps"`.
+        `{"format", "width", "height", "mode", "color_profile", "exif": {…}}` and, on request, `"gps"`.
         EXIF values are texts, numbers, and lists of numbers; a fraction is a number, null where it divides by zero.
     """
     tags = _readable(dict(exif), ExifTags.TAGS)
@@ -60,7 +60,6 @@ def metadata(image: Image.Image, size: tuple[int, int], exif: Image.Exif, *, kee
         "width": size[0],
         "height": size[1],
         "mode": image.mode,
-        "orientation": orientation_of(exif),
         "color_profile": profile_name(image.info.get("icc_profile")),
         "exif": dict(sorted(tags.items())),
     }

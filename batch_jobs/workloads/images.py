@@ -101,15 +101,20 @@ class Images:
             size = image.size
             # A PNG's EXIF may lie behind its pixels: to ask is to decode. All other formats tell it now.
             exif = exif_of(image) if image.format != "PNG" else Image.Exif()
+            turn = orientation_of(exif)
             if not self._filter_needs_all():
-                reduce_decoding(image, lying(self._wanted(), orientation_of(exif)))
+                reduce_decoding(image, lying(self._wanted(), turn))
             with self._budget.hold(self._decoding_bytes(image, size)):
                 with damage_told():
                     picture = decoded(image)
                 if image.format == "PNG":
                     exif = exif_of(image)
-                source = _Source(picture, size, image.info.get("icc_profile"), orientation_of(exif))
-                told = metadata(image, size, exif, keep_gps=self._keep_gps)
+                    turn = orientation_of(exif)
+                told: dict[str, Any] = {"orientation": turn}
+                if image.format == "TIFF":
+                    turn = 1  # Pillow has turned it upright, and tells the size that it has then
+                told |= metadata(image, lying(size, turn), exif, keep_gps=self._keep_gps)
+                source = _Source(picture, size, image.info.get("icc_profile"), turn)
                 if self._filtered:
                     self._write_filtered(source, outputs)
                 thumbnail_bytes, cell = self._write_thumbnail(source, outputs)

@@ -60,9 +60,9 @@ class WordTotals:
 
     def by_word(self) -> Iterator[Row]:
         """Every word once, in code-point order. One such iteration at a time."""
-        held = sorted(self._held.items())
+        held = _sorted(self._held)
         if not self._runs:
-            return iter(held)
+            return held
         return _summed(heapq.merge(*map(_rows_of_run, self._runs), held))
 
     def by_count(self) -> Iterator[Row]:
@@ -82,7 +82,7 @@ class WordTotals:
             _close(runs)
 
     def _spill(self) -> None:
-        self._runs.append(_run(sorted(self._held.items())))
+        self._runs.append(_run(_sorted(self._held)))
         self._held = {}
         if len(self._runs) >= _RUNS:
             merged = _run(self.by_word())
@@ -104,7 +104,7 @@ def read_rows(file: BinaryIO) -> Iterator[Row]:
         DamagedFileError: It is something else, or cut off.
     """
     rest = b""
-    while block := file.read(1 << 18):
+    while block := file.read(1 << 16):
         lines, end, rest = (rest + block).rpartition(b"\n")
         cells = (lines + end).replace(b"\n", b"\t").split(b"\t")
         try:
@@ -121,6 +121,12 @@ def write_ranked(rows: Iterable[Row], file: BinaryIO) -> None:
         end = b":%d\n" % count
         while words := list(islice(map(itemgetter(0), same), _ROWS)):
             file.write(end.join(words) + end)
+
+
+def _sorted(held: dict[bytes, int]) -> Iterator[Row]:
+    """By word: keys alone sort faster than pairs, and take less memory."""
+    words = sorted(held)
+    return zip(words, map(held.__getitem__, words), strict=True)
 
 
 def _ranked(rows: Iterable[Row]) -> list[Row]:

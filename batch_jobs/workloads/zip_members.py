@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
-from re import IGNORECASE, Pattern, compile
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -65,7 +65,7 @@ def zip_members(
         try:
             _check_directory(file, size)
             with zipfile.ZipFile(file) as archive:
-                members = _matching(archive, [compile(translate(pattern), IGNORECASE) for pattern in patterns])
+                members = _matching(archive, [re.compile(translate(pattern), re.IGNORECASE) for pattern in patterns])
                 _check_contents(archive, members, max_unpacked_bytes)
                 for member in members:
                     yield member.filename, _read(archive, member)
@@ -92,7 +92,7 @@ def _check_directory(file: IO[bytes], size: int) -> None:
         raise ItemError(ErrorCode.TOO_LARGE, f"the zip file has more than {MAX_ENTRIES:,} entries")
 
 
-def _matching(archive: zipfile.ZipFile, patterns: list[Pattern[str]]) -> list[zipfile.ZipInfo]:
+def _matching(archive: zipfile.ZipFile, patterns: list[re.Pattern[str]]) -> list[zipfile.ZipInfo]:
     files = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(files) > MAX_ENTRIES:
         raise ItemError(ErrorCode.TOO_LARGE, f"the zip file has more than {MAX_ENTRIES:,} entries")

@@ -56,7 +56,7 @@ def test_the_digest_covers_what_the_template_names() -> None:
 
 
 def test_sam_is_found_beside_the_interpreter_or_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who calls .venv/bin/millrace need not have .venv/bin on the PATH; without sam anywhere the error says what to do."""
+    """Without .venv/bin on the PATH its sam is found all the same; without any sam the error says what to do."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
     with pytest.raises(ToolMissingError, match="make install"):
@@ -69,7 +69,7 @@ def test_sam_is_found_beside_the_interpreter_or_on_the_path(tmp_path: Path, monk
 
 
 def test_a_failed_build_shows_sams_last_words(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the command and the log; its details are the last lines of the output, and nothing counts as built."""
+    """The error names the command and the log, its details are the last lines, and nothing counts as built."""
     sam = checkout.root / "sam"
     sam.write_text('#!/bin/sh\nfor i in $(seq 40); do echo "line $i"; done\necho "AWS: $AWS_PROFILE." >&2\nexit 4\n')
     sam.chmod(0o755)

@@ -204,7 +204,7 @@ def test_a_failed_run_stops_at_the_failed_step() -> None:
 
 @pytest.mark.parametrize("name", ["succeeded", "empty", "broken_child", "too_many_failures"])
 def test_every_moment_of_a_run_makes_sense(name: str) -> None:
-    """At each moment of a real history: done steps, then at most one running, then waiting ones, and never a failure."""
+    """At each moment of a real history: done steps, then at most one running, then waiting ones."""
     history = Recording(name).told["history"]
     order = {"succeeded": 0, "skipped": 0, "running": 1, "waiting": 2}
     for length in range(len(history) + 1):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.in_memory_s3 import InMemoryS3Client
 
 from console.downloads import download
 from console.results import failure_examples, fetch, read_result
@@ -15,6 +14,7 @@ from console.uploads import etag_of, upload
 from millrace.layout import RunFolder, S3Uri
 from millrace.multipart import PART_BYTES
 from millrace.s3 import S3
+from tests.in_memory_s3 import InMemoryS3Client
 
 FOLDER = S3Uri("bucket", "below/")
 
@@ -64,7 +64,7 @@ def test_only_what_changed_goes_up_again(aws: Any, client: InMemoryS3Client, tmp
 
 
 def test_links_do_not_lead_out(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
-    """A link to a file of the folder is that file; links out, to folders, in circles or to nowhere are left out and named."""
+    """A link to a file of the folder is that file; links out, to folders or to nowhere are left out and named."""
     inside, outside = tmp_path / "in", tmp_path / "out"
     (inside / "sub").mkdir(parents=True)
     outside.mkdir()
@@ -117,7 +117,7 @@ def test_nothing_is_written_outside(aws: Any, client: InMemoryS3Client, tmp_path
     assert done.files == 4
 
 
-def test_a_file_is_whole_or_not_there(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
+def test_a_file_is_whole_or_not_there(aws: Any, tmp_path: Path) -> None:
     """Where the download breaks, the earlier file stays as it was, and no part of the new one is left."""
     (tmp_path / "file").write_text("earlier")
     with pytest.raises(Exception, match="NoSuchKey"):

@@ -62,7 +62,7 @@ def planned(objects: dict[str, bytes], **given: Any) -> RunInMemory:
 
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_every_item_has_its_row_and_its_output(concurrency: int) -> None:
-    """The commit has a row per item in the plan's order; outputs lie below the destination under the key and the suffix."""
+    """The commit has a row per item in the plan's order; outputs lie under the key and the suffix."""
     objects = {f"in/{name}": name.encode() for name in ("a b", "a//b", "../x", "n\nl", "\u00e9", "e\u0301", "t/")}
     run = planned({**objects, "in/empty": b""}, concurrency=concurrency)
     commit = run.migrate(job_id="job", attempt=2)
@@ -281,7 +281,7 @@ def test_an_output_that_cannot_be_written_fails_the_job() -> None:
     """A destination that refuses is not a bad object: exit 2 instead of a row."""
     run = planned({"in/a": b"1"})
     run.client.denied.add((RESULT, "out/a.size"))
-    with pytest.raises(AccessDeniedError, match="put s3://result/out/a.size"):
+    with pytest.raises(AccessDeniedError, match=r"put s3://result/out/a\.size"):
         run.migrate()
 
 

@@ -119,7 +119,7 @@ def test_a_repeated_plan_job_keeps_the_plan() -> None:
 
 
 def test_the_first_of_two_plan_jobs_wins() -> None:
-    """Two live copies list different objects: the later one keeps the plan of the other, whose shard files it leaves alone."""
+    """Two live copies list different objects: the later one keeps the plan and the shard files of the first."""
     run = RunInMemory({"in/a": b"1", "in/b": b"2"}, {"shard": {"max_items": 1}})
     winners: list[Plan] = []
 

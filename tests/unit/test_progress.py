@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_crash_costs_a_minute_of_work() -> None:
 def test_items_that_s3_did_not_give_are_asked_for_again() -> None:
     """A read that failed through every retry is not saved as done: the next attempt may have more luck."""
     run = planned()
-    stop = Stop()
+    stop = Stop(wait=lambda _seconds: None)
 
     def hook(verb: str, bucket: str, key: str) -> None:
         if verb == "get_object" and bucket == SOURCE:
@@ -221,11 +222,13 @@ def test_a_signal_stops_a_child_with_many_downloads() -> None:
 
         def migrate(self, item: Any, body: Any, outputs: Any) -> tuple[str, int]:
             """Measure, slowly."""
-            if item.key >= "in/08":
-                if waiting.wait() == 0:
+            if item.key >= "in/08" and not worked.is_set():
+                if waiting.wait(timeout=20) == 0:
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                    while not stop.reason:
+                        time.sleep(0.01)
                     worked.set()
-                worked.wait()
+                worked.wait(timeout=20)
             return super().migrate(item, body, outputs)
 
     run = RunInMemory(dict(OBJECTS), concurrency=8, load=lambda _name, options: Slow(options))

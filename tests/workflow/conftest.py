@@ -20,6 +20,8 @@ from console.deployment import deploy
 from console.executions import new_name
 from console.explanation import log_tail
 from console.stack import Stack
+from tests.workflow.fault_proxy import FaultProxy
+from tests.workflow.runs import Runs
 
 RunToEnd = Callable[..., dict[str, Any]]
 
@@ -42,11 +44,18 @@ class LocalStack:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The real template on an embedded AWS of this test session, on a free port."""
+def _proxy() -> Iterator[FaultProxy]:
+    with FaultProxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, _proxy: FaultProxy) -> Iterator[LocalStack]:
+    """The real template on an embedded AWS of this test session, on a free port; its jobs reach it through the proxy."""
     state = tmp_path_factory.mktemp("embedded-aws")
-    options = ["--stop-grace-seconds=1"]
+    options = ["--stop-grace-seconds=1", "--schedule-scale=0.05", f"--job-endpoint-url={_proxy.url}"]
     with embedded_aws.running(0, state_dir=state, options=options) as server:
+        _proxy.forward_to = server.endpoint_url
         deployed, _ = deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
         yield LocalStack(deployed, Aws.embedded(server.endpoint_url), server.endpoint_url, state)
 
@@ -87,6 +96,22 @@ def run_to_end(stack: LocalStack) -> RunToEnd:
         pytest.fail(f"{arn} is still running after {seconds} s")
 
     return run
+
+
+@pytest.fixture
+def proxy(_proxy: FaultProxy) -> Iterator[FaultProxy]:
+    """The proxy between the jobs and the embedded AWS, its counts at zero; a test fails that broke the proxy itself."""
+    _proxy.clear()
+    yield _proxy
+    errors = list(_proxy.errors)
+    _proxy.clear()
+    assert not errors, errors
+
+
+@pytest.fixture(scope="session")
+def runs(stack: LocalStack, s3: Any) -> Runs:
+    """Starts executions, waits for them, ends their jobs, looks at what they wrote."""
+    return Runs(stack.aws, s3, stack.stack.state_machine_arn, stack.stack.job_queue_arn)
 
 
 @pytest.fixture(scope="session")

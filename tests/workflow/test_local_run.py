@@ -104,7 +104,10 @@ def test_two_thousand_files_in_one_shard(
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert result["counts"] == {
-        **{"items": 2000, "succeeded": 2000, "failed": 0, "shards": 1},
+        "items": 2000,
+        "succeeded": 2000,
+        "failed": 0,
+        "shards": 1,
         "bytes": sum(path.stat().st_size for path in folder.rglob("*.txt")),
     }
     assert words_csv((tmp_path / "out/words.csv").read_text()) == sum(counts.values(), Counter())
@@ -122,6 +125,7 @@ def test_two_thousand_files_in_many_shards(
     two_thousand: tuple[Path, dict[str, Counter[str]]],
     destination: str,
     s3: Any,
+    *,
     shards: int,
     limits: tuple[str, ...],
 ) -> None:
@@ -208,7 +212,7 @@ def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) 
 
 
 def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
-    """A failed array state ends with the failed child's own error; the same run, repaired, goes on to the same result."""
+    """A failed array ends with its failed child's own error; the same run, repaired, goes on to the same result."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for number in range(6):

@@ -7,10 +7,10 @@
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
     ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt goes on
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
+    │   └── TableError               a DynamoDB table cannot be written just now
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
-    ├── TableError                   exit 1: a DynamoDB table cannot be written just now
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
     ├── ItemError                    one item cannot be worked: becomes its row in the failure report
     └── StorageError                 exit 1: an S3 call failed
@@ -135,6 +135,10 @@ class TryAgainError(MillraceError):
     """A workload cannot work an item now. The shard goes on with the others; the next attempt takes up this one."""
 
 
+class TableError(TryAgainError):
+    """A DynamoDB table cannot be written just now: it is throttled or broken through every retry."""
+
+
 class WorkloadUnavailableError(MillraceError):
     """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
 
@@ -149,10 +153,6 @@ class DamagedFileError(MillraceError):
     """A file of the run folder is not what Millrace wrote there."""
 
     exit_code = 2
-
-
-class TableError(MillraceError):
-    """A DynamoDB table cannot be written just now: it is throttled or broken through every retry."""
 
 
 class TableRefusedError(MillraceError):

@@ -52,6 +52,7 @@ class ObjectReader:
         self._first = first_byte or 0
         self._last = last_byte
         self._read = 0
+        self._ended = False
         answer = backoff.run(self._get)
         self._body = answer["Body"]
         self.length: int = answer["ContentLength"]
@@ -79,7 +80,7 @@ class ObjectReader:
             ChangedError: The connection broke, and the object is another one by now.
             StorageError: S3 failed through every retry.
         """
-        while True:
+        while not self._ended:
             try:
                 chunk: bytes = self._body.read(CHUNK_BYTES)
             except FlexibleChecksumError as error:  # all bytes came, and they are not the object's
@@ -95,8 +96,10 @@ class ObjectReader:
                 return chunk
             if self._read == self.length:
                 self.close()
-                raise StopIteration
-            self._reopen(self._truncated())
+                self._ended = True
+            else:
+                self._reopen(self._truncated())
+        raise StopIteration  # for ever: a workload may ask again, to hear whether the job has to stop
 
     def close(self) -> None:
         """Let go of the connection."""

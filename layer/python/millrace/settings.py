@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from millrace import __version__
@@ -86,6 +86,27 @@ class FunctionSettings:
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     """`AWS_REGION`, which botocore does not read, or None to let botocore look in its own places."""
     return environ.get("AWS_REGION") or None
+
+
+def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a program that a job runs: its search path, a UTF-8 locale, and what is asked for.
+
+    The job's credentials, and whatever else the job has, are not in it.
+
+    Args:
+        given: Names of variables of the job, or NAME=VALUE.
+        environ: The job's environment.
+
+    Raises:
+        InvalidRunRequest: The job has no variable of that name.
+    """
+    environment = {"PATH": environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
+    for words in given:
+        name, equals, value = words.partition("=")
+        if not name or "\0" in words or (not equals and name not in environ):
+            raise InvalidRunRequest("options.environment", words, "the name of a variable that the job has, NAME=VALUE")
+        environment[name] = value if equals else environ[name]
+    return environment
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:

@@ -1,0 +1,159 @@
+"""CPU and memory of a thumbnail: Millrace's `images` beside the usual way and beside the other libraries.
+
+    python benchmarks/images.py [--pictures N] [--rounds N]
+
+Makes N JPEG photographs of 12 megapixels with a fixed seed, then, in the same process, turns by turn, lets every way
+make a thumbnail of 200 x 200 of each. Prints a Markdown table: CPU per picture (the median round), and how many times
+less that is than `open, copy, thumbnail`. Peak memory is measured with one more picture in a process of its own.
+OpenCV and simplejpeg take part where they are installed.
+"""
+
+# ruff: noqa: INP001, T201 - a script; it prints
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import multiprocessing
+import random
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from io import BytesIO
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from batch_jobs.outputs import HeldFiles
+from batch_jobs.workloads import load_workload
+from millrace.options import checked_options
+from millrace.plan import Item
+
+WIDTH, HEIGHT, BOX = 4000, 3000, 200
+
+Way = Callable[[bytes], object]
+
+
+def photograph(seed: int) -> bytes:
+    """A JPEG of 12 megapixels: shapes with soft edges, fine structure and a sensor's noise; quality 85, about 3 MB."""
+    chance = random.Random(seed)  # noqa: S311 - the same pictures each time are the point
+    image = Image.merge("RGB", [Image.linear_gradient("L").rotate(90 * n).resize((WIDTH, HEIGHT)) for n in range(3)])
+    draw = ImageDraw.Draw(image)
+    for _ in range(600):
+        x, y, r = chance.randrange(WIDTH), chance.randrange(HEIGHT), int(20 * math.exp(chance.uniform(0, 3)))
+        color = tuple(chance.randrange(256) for _ in range(3))
+        draw.ellipse((x - r, y - r, x + r, y + chance.randint(1, r)), fill=color)
+    soft = image.filter(ImageFilter.GaussianBlur(2))
+    grain = Image.effect_noise((WIDTH, HEIGHT), 24)
+    noisy = Image.blend(soft, Image.merge("RGB", [grain, grain, grain]), 0.22)
+    noisy.save(file := BytesIO(), "JPEG", quality=85)
+    return file.getvalue()
+
+
+def usual(raw: bytes) -> bytes:
+    """`open`, `copy`, `thumbnail`, `save`: what one writes first."""
+    thumbnail = Image.open(BytesIO(raw)).copy()
+    thumbnail.thumbnail((BOX, BOX))
+    thumbnail.save(file := BytesIO(), "JPEG")
+    return file.getvalue()
+
+
+def in_place(raw: bytes) -> bytes:
+    """`open`, `thumbnail`, `save`: Pillow decodes at a reduced scale."""
+    image = Image.open(BytesIO(raw))
+    image.thumbnail((BOX, BOX))
+    image.save(file := BytesIO(), "JPEG")
+    return file.getvalue()
+
+
+def millrace(**options: object) -> Way:
+    """The workload, all of it: thumbnail, metadata, the contact sheet's cell."""
+    workload = load_workload("images", checked_options("images", options))
+
+    def work(raw: bytes) -> object:
+        with HeldFiles(lambda _name: None) as files:
+            return workload.migrate(Item("a.jpg", len(raw), '"e"'), [raw], files)
+
+    return work
+
+
+def opencv() -> Way:
+    """OpenCV, one thread, decoding at an eighth."""
+    import cv2  # noqa: PLC0415 - optional
+    import numpy as np  # noqa: PLC0415 - optional
+
+    cv2.setNumThreads(1)
+
+    def work(raw: bytes) -> object:
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
+        return cv2.imencode(".jpg", cv2.resize(pixels, (BOX, BOX * HEIGHT // WIDTH), interpolation=cv2.INTER_AREA))
+
+    return work
+
+
+def simplejpeg() -> Way:
+    """simplejpeg, decoding at a reduced scale; Pillow scales the rest and writes."""
+    import simplejpeg  # noqa: PLC0415 - optional
+
+    def work(raw: bytes) -> object:
+        image = Image.fromarray(simplejpeg.decode_jpeg(raw, min_width=BOX, min_height=BOX * HEIGHT // WIDTH))
+        image.thumbnail((BOX, BOX))
+        image.save(file := BytesIO(), "JPEG")
+        return file
+
+    return work
+
+
+WAYS: dict[str, Callable[[], Way]] = {
+    "open, copy, thumbnail": lambda: usual,
+    "open, thumbnail": lambda: in_place,
+    "Millrace, all outputs": millrace,
+    "Millrace, no contact sheet": lambda: millrace(contact_sheet=0),
+    "Millrace, sepia in full size": lambda: millrace(filter="sepia"),
+    "OpenCV, reduced by 8": opencv,
+    "simplejpeg": simplejpeg,
+}
+_NEEDS = {"OpenCV, reduced by 8": "cv2", "simplejpeg": "simplejpeg"}
+
+
+def peak_mib(name: str, raw: bytes) -> float:
+    """The peak of a fresh process that makes one thumbnail, in MiB, everything imported included."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_peak, (name, raw))
+
+
+def _peak(name: str, raw: bytes) -> float:
+    WAYS[name]()(raw)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pictures", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    pictures = [photograph(seed) for seed in range(given.pictures)]
+    names = [name for name in WAYS if importlib.util.find_spec(_NEEDS.get(name, "PIL"))]
+    ways = {name: WAYS[name]() for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(given.rounds + 1):
+        for name, work in ways.items():
+            started = time.process_time()
+            for raw in pictures:
+                work(raw)
+            if number:  # the first round warms up
+                seconds[name].append((time.process_time() - started) / len(pictures))
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    size = sum(map(len, pictures)) / len(pictures) / 1e6
+    print(f"{len(pictures)} JPEGs of {WIDTH} x {HEIGHT}, {size:.1f} MB each; {given.rounds} rounds; Pillow.\n")
+    print("| way | CPU per picture, ms | times less than the usual | peak memory, MiB |")
+    print("|---|---:|---:|---:|")
+    for name, median in medians.items():
+        times = medians["open, copy, thumbnail"] / median
+        print(f"| {name} | {median * 1000:.1f} | {times:.1f} | {peak_mib(name, pictures[0]):.0f} |")
+
+
+if __name__ == "__main__":
+    main()

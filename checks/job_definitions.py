@@ -1,0 +1,74 @@
+"""Job definitions and queues: what Batch refuses or does late, and CloudFormation's schemas let pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from checks.fargate import memory_choices
+from checks.faults import Fault
+from checks.parameters import default, extremes
+from checks.sources import TEMPLATE, Sources
+
+GLOB = re.compile(r"[A-Za-z0-9.: ]+\*?|\*")
+EXIT_CODE_GLOB = re.compile(r"[0-9]+\*?|\*")
+LAST_RULE = {"OnReason": "*", "Action": "EXIT"}
+
+
+def check(sources: Sources) -> Iterator[Fault]:
+    """Retries, time limits, roles and sizes of the job definitions; the policy of the queues."""
+    parameters = sources.template.get("Parameters", {})
+    for name, properties in sources.of_type("AWS::Batch::JobDefinition").items():
+        where = f"{TEMPLATE}: {name}"
+        yield from _retry_faults(properties.get("RetryStrategy", {}), parameters, f"{where}/RetryStrategy")
+        yield from _number_faults(
+            properties.get("Timeout", {}).get("AttemptDurationSeconds"), 60, None, parameters, f"{where}/Timeout"
+        )
+        if not properties.get("ResourceRetentionPolicy", {}).get("SkipDeregisterOnUpdate"):
+            yield Fault(where, "has no SkipDeregisterOnUpdate: an update would fail the runs in flight, and redrives")
+        if "FARGATE" in properties.get("PlatformCapabilities", []):
+            yield from _fargate_faults(properties.get("ContainerProperties", {}), parameters, where)
+    for name, properties in sources.of_type("AWS::Batch::JobQueue").items():
+        if "SchedulingPolicyArn" not in properties:
+            yield Fault(f"{TEMPLATE}: {name}", "has no SchedulingPolicyArn, and a queue can never get one later")
+    for name, properties in sources.of_type("AWS::Batch::ComputeEnvironment").items():
+        if "ServiceRole" in properties:
+            yield Fault(f"{TEMPLATE}: {name}", "has a ServiceRole: updates in place need Batch's service-linked role")
+
+
+def _retry_faults(strategy: dict[str, Any], parameters: dict[str, Any], where: str) -> Iterator[Fault]:
+    yield from _number_faults(strategy.get("Attempts"), 1, 10, parameters, f"{where}/Attempts")
+    rules = strategy.get("EvaluateOnExit", [])
+    if len(rules) > 5:
+        yield Fault(where, f"has {len(rules)} rules in EvaluateOnExit: Batch takes at most 5")
+    if not rules or rules[-1] != LAST_RULE:
+        yield Fault(where, f"its last rule must be {LAST_RULE}: what matches no rule is retried")
+    for rule in rules:
+        for condition, text in rule.items():
+            glob = EXIT_CODE_GLOB if condition == "OnExitCode" else GLOB
+            if condition != "Action" and not glob.fullmatch(str(text)):
+                yield Fault(
+                    f"{where}/EvaluateOnExit", f"{condition} {text!r} is no pattern that Batch takes: {glob.pattern}"
+                )
+
+
+def _number_faults(value: Any, least: int, most: int | None, parameters: dict[str, Any], where: str) -> Iterator[Fault]:
+    possible = extremes(value, parameters)
+    if value is None or not possible:
+        yield Fault(where, "is not set: Batch's default is no limit, and one attempt")
+        return
+    bounds = f"{least} to {most}" if most is not None else f"at least {least}"
+    for number in possible:
+        if float(number) < least or (most is not None and float(number) > most):
+            yield Fault(where, f"can be {number}, and Batch takes {bounds}")
+
+
+def _fargate_faults(container: dict[str, Any], parameters: dict[str, Any], where: str) -> Iterator[Fault]:
+    if "ExecutionRoleArn" not in container:
+        yield Fault(where, "has no ExecutionRoleArn: a Fargate job cannot pull its image without one")
+    sizes = {need["Type"]: default(need["Value"], parameters) for need in container.get("ResourceRequirements", [])}
+    choices = memory_choices(str(sizes.get("VCPU")))
+    if int(sizes.get("MEMORY", 0)) not in choices:
+        pairs = f"{min(choices)} to {max(choices)} MiB in Fargate's steps" if choices else "nothing: no such size"
+        yield Fault(where, f"{sizes.get('VCPU')} vCPU with {sizes.get('MEMORY')} MiB: Fargate takes {pairs}")

@@ -1,0 +1,135 @@
+"""Whatever a user answers to the template's parameters, no reference leads to a resource that is not made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from checks.conditions import Resolver, dangling_references, references
+from checks.faults import SourceError
+from tests.infrastructure.checkout import REAL, Checkout
+
+OWN_NETWORK = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
+
+
+def _values(parameter: dict[str, Any]) -> st.SearchStrategy[str]:
+    """Every kind of answer that the parameter's own bounds let in."""
+    match parameter:
+        case {"AllowedValues": allowed}:
+            return st.sampled_from([str(value) for value in allowed])
+        case {"AllowedPattern": pattern}:
+            return st.from_regex(pattern, fullmatch=True)
+        case {"MinValue": least, "MaxValue": most}:
+            return st.integers(int(least), int(most)).map(str)
+        case {"Type": "CommaDelimitedList"}:
+            return st.lists(st.from_regex("[a-z]{2,6}-[0-9a-f]{8}", fullmatch=True), max_size=3).map(",".join)
+        case _:
+            return st.sampled_from(["", "{}", '{"source": "s3://a/", "destination": "s3://b/"}'])
+
+
+ANSWERS = st.fixed_dictionaries({name: _values(parameter) for name, parameter in REAL.expanded["Parameters"].items()})
+
+
+@settings(max_examples=150, deadline=None)
+@given(values=ANSWERS)
+def test_no_reference_dangles(values: dict[str, str]) -> None:
+    """For any mix of own or made buckets and network, with or without a schedule, every reference has its target."""
+    resolver = Resolver(REAL.expanded, values)
+    for condition in REAL.expanded["Conditions"]:
+        event(f"{condition} is {resolver.holds(condition)}")
+    assert list(map(str, dangling_references(REAL.expanded, values))) == []
+
+
+@pytest.mark.parametrize("condition", sorted(REAL.expanded["Conditions"]))
+def test_each_condition_can_be_true_and_false(condition: str) -> None:
+    """No condition is decided for ever, so that the property above looks at both sides of each."""
+    filled = {
+        "SourceBucketName": "my-source",
+        "ResultBucketName": "my-results",
+        "ScheduleExpression": "rate(1 day)",
+        "ScheduleInput": "{}",
+        **OWN_NETWORK,
+    }
+    assert Resolver(REAL.expanded, {}).holds(condition) != Resolver(REAL.expanded, filled).holds(condition)
+
+
+def test_sees_a_reference_without_its_condition(checkout: Checkout) -> None:
+    """A reference to a made subnet dangles where the user brings a network, and only there."""
+    checkout.resource("ComputeEnvironment")["ComputeResources"]["Subnets"] = [{"Ref": "PublicSubnet1"}]
+    expanded = checkout.sources().expanded
+    assert list(dangling_references(expanded, {})) == []
+    (fault,) = dangling_references(expanded, OWN_NETWORK)
+    assert str(fault).endswith("Resources/ComputeEnvironment: refers to PublicSubnet1, which is not there")
+
+
+def test_sees_a_resource_without_its_condition(checkout: Checkout) -> None:
+    """A rule that is made without a schedule refers to a role that is not."""
+    del checkout.template["Resources"]["ScheduleRule"]["Condition"]
+    (fault,) = dangling_references(checkout.sources().expanded, {})
+    assert "Resources/ScheduleRule: refers to ScheduleRole" in str(fault)
+
+
+def test_sees_an_output_without_its_condition(checkout: Checkout) -> None:
+    """An output is deployed too, with all that it refers to."""
+    checkout.template["Outputs"]["VpcId"] = {"Value": {"Fn::Sub": "${Vpc.Arn} in ${AWS::Region}"}}
+    expanded = checkout.sources().expanded
+    assert list(dangling_references(expanded, {})) == []
+    assert [str(fault) for fault in dangling_references(expanded, OWN_NETWORK)] == [
+        "template.yaml, expanded: Outputs/VpcId: refers to Vpc, which is not there"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "targets"),
+    [
+        ({"Ref": "A"}, ["A"]),
+        ({"Fn::GetAtt": ["A", "Arn"]}, ["A"]),
+        ({"Fn::GetAtt": "A.Arn"}, ["A"]),
+        ({"Fn::Sub": "${A}/${B.Arn}/${!C}/${AWS::Region}"}, ["A", "B", "AWS::Region"]),
+        ({"Fn::Sub": ["${A}/${Own}", {"Own": {"Ref": "B"}}]}, ["A", "B"]),
+        ({"Type": "T", "DependsOn": "A"}, ["A"]),
+        ({"Type": "T", "DependsOn": ["A", "B"]}, ["A", "B"]),
+        ({"Type": "T", "Properties": {"P": [{"Ref": "A"}, "B"]}}, ["A"]),
+    ],
+)
+def test_finds_references_in_every_form(part: dict[str, Any], targets: list[str]) -> None:
+    """Ref, Fn::GetAtt in both forms, Fn::Sub with and without names of its own, and DependsOn."""
+    assert list(references(part)) == targets
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"Fn::Equals": [{"Ref": "P"}, "x"]}, True),
+        ({"Fn::Not": [{"Fn::Equals": [{"Ref": "P"}, "x"]}]}, False),
+        ({"Fn::And": [{"Condition": "Yes"}, {"Fn::Equals": ["1", 1]}]}, True),
+        ({"Fn::And": [{"Condition": "Yes"}, {"Fn::Equals": ["1", "2"]}]}, False),
+        ({"Fn::Or": [{"Fn::Not": [{"Condition": "Yes"}]}, {"Fn::Equals": ["1", "2"]}]}, False),
+        ({"Fn::Or": [{"Condition": "Yes"}, {"Fn::Equals": ["1", "2"]}]}, True),
+        ({"Fn::Equals": [{"Fn::Join": ["", {"Ref": "L"}]}, "ab"]}, True),
+    ],
+)
+def test_decides_conditions(condition: dict[str, Any], holds: bool) -> None:  # noqa: FBT001  # an expectation
+    """Each condition function gives what CloudFormation documents for it."""
+    template = {
+        "Parameters": {"P": {"Type": "String", "Default": "x"}, "L": {"Type": "CommaDelimitedList", "Default": "a,b"}},
+        "Conditions": {"Yes": {"Fn::Equals": ["a", "a"]}, "Asked": condition},
+    }
+    assert Resolver(template, {}).holds("Asked") is holds
+
+
+def test_refuses_what_it_cannot_decide() -> None:
+    """A function that the resolver does not know stops it; it never guesses."""
+    template = {"Conditions": {"Asked": {"Fn::Contains": [["a"], "a"]}}}
+    with pytest.raises(SourceError, match="Fn::Contains"):
+        Resolver(template, {}).holds("Asked")
+
+
+def test_drops_what_has_no_value() -> None:
+    """AWS::NoValue takes the property, or the element, away."""
+    template = {"Conditions": {"Yes": {"Fn::Equals": ["a", "a"]}}}
+    nothing = {"Fn::If": ["Yes", {"Ref": "AWS::NoValue"}, {"Ref": "B"}]}
+    assert Resolver(template, {}).resolve({"a": nothing, "b": [nothing, 1]}) == {"b": [1]}

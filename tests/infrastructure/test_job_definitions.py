@@ -1,0 +1,116 @@
+"""What Batch refuses in a job definition, or finds out late, is seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from checks import job_definitions
+from tests.infrastructure.checkout import Checkout, Plant
+
+PLANTS = [
+    Plant(
+        "A job is tried ten times at most.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"].update(Attempts=11),
+        "can be 11, and Batch takes 1 to 10",
+    ),
+    Plant(
+        "A parameter lets in what Batch refuses.",
+        lambda c: c.template["Parameters"]["Attempts"].update(MaxValue=20),
+        "can be 20, and Batch takes 1 to 10",
+    ),
+    Plant(
+        "A parameter without a bound lets everything in.",
+        lambda c: c.template["Parameters"]["Attempts"].pop("MaxValue"),
+        "can be inf, and Batch takes 1 to 10",
+    ),
+    Plant(
+        "Without a number of attempts a lost host fails the run.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"].pop("Attempts"),
+        "MigrateJobDefinition/RetryStrategy/Attempts: is not set",
+    ),
+    Plant(
+        "Batch takes five rules.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"].insert(
+            0, {"OnReason": "a", "Action": "EXIT"}
+        ),
+        "has 6 rules",
+    ),
+    Plant(
+        "What matches no rule is retried.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"].pop(),
+        "its last rule must be",
+    ),
+    Plant(
+        "Batch takes a star at the end only.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][0].update(
+            OnStatusReason="*EC2*"
+        ),
+        "OnStatusReason '*EC2*' is no pattern",
+    ),
+    Plant(
+        "A bracket in a pattern is refused.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][0].update(
+            OnStatusReason="Host EC2 (instance*"
+        ),
+        "is no pattern",
+    ),
+    Plant(
+        "An exit code is a number.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][3].update(OnExitCode="!0"),
+        "OnExitCode '!0' is no pattern",
+    ),
+    Plant(
+        "A job without a time limit can run for ever.",
+        lambda c: c.resource("MigrateJobDefinition").pop("Timeout"),
+        "MigrateJobDefinition/Timeout: is not set",
+    ),
+    Plant(
+        "A time limit below a minute is refused.",
+        lambda c: c.template["Parameters"]["AttemptSeconds"].update(MinValue=30),
+        "can be 30, and Batch takes at least 60",
+    ),
+    Plant(
+        "An update deregisters the revision that runs in flight use.",
+        lambda c: c.resource("MigrateJobDefinition").pop("ResourceRetentionPolicy"),
+        "has no SkipDeregisterOnUpdate",
+    ),
+    Plant(
+        "Without an execution role no image is pulled.",
+        lambda c: c.container("PlanJobDefinition").pop("ExecutionRoleArn"),
+        "PlanJobDefinition: has no ExecutionRoleArn",
+    ),
+    Plant(
+        "The default size must be one that Fargate has.",
+        lambda c: c.template["Parameters"]["JobMemory"].update(Default=1024),
+        "1 vCPU with 1024 MiB: Fargate takes 2048 to 8192 MiB",
+    ),
+    Plant(
+        "The number of vCPUs must be one that Fargate has.",
+        lambda c: c.template["Parameters"]["JobVcpus"].update(Default="3"),
+        "3 vCPU with 2048 MiB: Fargate takes nothing",
+    ),
+    Plant(
+        "A constant size counts as well.",
+        lambda c: c.container("MergeJobDefinition").update(
+            ResourceRequirements=[{"Type": "VCPU", "Value": "4"}, {"Type": "MEMORY", "Value": "4096"}]
+        ),
+        "4 vCPU with 4096 MiB",
+    ),
+    Plant(
+        "A queue can never get a fair-share policy later.",
+        lambda c: c.resource("StandardJobQueue").pop("SchedulingPolicyArn"),
+        "has no SchedulingPolicyArn",
+    ),
+    Plant(
+        "A role of its own keeps a compute environment from updates in place.",
+        lambda c: c.resource("ComputeEnvironment").update(ServiceRole="arn:aws:iam::123456789012:role/batch"),
+        "has a ServiceRole",
+    ),
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=str)
+def test_sees(plant: Plant, checkout: Checkout) -> None:
+    """The rules for job definitions and queues name the planted fault."""
+    plant.edit(checkout)
+    assert plant.message in "\n".join(map(str, job_definitions.check(checkout.sources())))

@@ -1,0 +1,66 @@
+"""`python -m tests.simulation --seeds 2000`: run seeds, say what was injected and checked; on a violation, which seed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+sys.path[:0] = [".", "layer/python", "functions"]
+
+from tests.simulation.runs import Simulated, simulate
+
+TAIL_LINES = 60
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run seeds; returns 1 where one broke a promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="K", help="the first one (default: %(default)s)")
+    parser.add_argument("--seed", type=int, metavar="K", help="this one alone")
+    parser.add_argument("--trace", action="store_true", help="print everything that happens")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="how many at once (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    seeds = [given.seed] if given.seed is not None else range(given.first_seed, given.first_seed + given.seeds)
+    started = time.monotonic()
+    faults: Counter[str] = Counter()
+    checked: Counter[str] = Counter()
+    broken: list[int] = []
+    steps = runs = 0
+    with ProcessPoolExecutor(given.processes) as pool:
+        done = map(simulate, seeds) if given.processes == 1 else pool.map(simulate, seeds, chunksize=20)
+        for simulated in done:
+            runs += 1
+            steps += simulated.steps
+            faults += simulated.faults
+            checked += simulated.checked
+            if simulated.violation:
+                broken.append(simulated.seed)
+            if given.trace or simulated.violation:
+                _print_trace(simulated, whole=given.trace)
+            if len(broken) >= 5:
+                break
+    print(f"\nfaults injected: {faults.total()}")
+    for kind, count in sorted(faults.items()):
+        print(f"  {count:8,d}  {kind}")
+    print(f"\npromises checked: {checked.total():,d} times")
+    for promise, count in sorted(checked.items()):
+        print(f"  {count:8,d}  {promise}")
+    print(f"\n{runs:,d} seeds, {steps:,d} steps, {time.monotonic() - started:.1f} s")
+    if broken:
+        print(f"BROKEN by seeds {broken}; python -m tests.simulation --seed {broken[0]} --trace")
+    return 1 if broken else 0
+
+
+def _print_trace(simulated: Simulated, *, whole: bool) -> None:
+    print(f"\nseed {simulated.seed}, digest {simulated.digest[:16]}")
+    for line in simulated.lines if whole else simulated.lines[-TAIL_LINES:]:
+        print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

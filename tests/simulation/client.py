@@ -1,0 +1,149 @@
+"""One process's S3 client: every call offers the baton, may meet a fault, is traced and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS, refusal
+from tests.simulation.keys import kind_of
+from tests.simulation.process import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+VERBS = frozenset({"get_object", "head_object", "put_object", "delete_object", "list_objects_v2"})
+"""What Millrace calls for small objects. Multipart uploads take 8 MiB and more, which no simulated object has."""
+
+
+class SimulatedClient:
+    """A boto3 S3 client of a process.
+
+    Args:
+        world: What it is part of.
+        process: Whose it is.
+    """
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    def __getattr__(self, verb: str) -> Callable[..., dict[str, Any]]:
+        if verb not in VERBS:
+            raise AttributeError(f"the simulator does not know the call {verb}")
+        return lambda **given: self._call(verb, given)
+
+    def _call(self, verb: str, given: dict[str, Any]) -> dict[str, Any]:
+        world, process = self._world, self._process
+        bucket, key = given["Bucket"], given.get("Key", given.get("Prefix", ""))
+        world.pass_time()
+        process.live(world.scheduler.now)
+        kind = kind_of(bucket, key)
+        conditional = verb == "put_object" and "IfNoneMatch" in given
+        fault = world.faults.draw(verb, kind, process.runs, conditional=conditional)
+        self._befall(fault)
+        said = f"{verb} {bucket}/{key}{_conditions(given)}"
+        if fault == "crash before":
+            world.trace(process, f"{said} -> killed before")
+            process.die()
+        if fault in REFUSALS or fault == "409 on a conditional write":
+            world.faulty_reads.add((process.run_id, key)) if kind == "source" else None
+            world.trace(process, f"{said} -> {fault}")
+            raise refusal(fault)
+        answer = self._take_effect(verb, given, said)
+        if fault == "crash after":
+            world.trace(process, "killed after")
+            process.die()
+        if fault in LOST_ANSWERS or fault in CONDITIONAL:
+            world.trace(process, f"-> {fault}")
+            if kind == "source":
+                world.faulty_reads.add((process.run_id, key))
+            raise refusal(fault)
+        if fault == "slow answer":
+            world.scheduler.pause(steps=world.chance.randrange(1, 40), seconds=20)
+            process.live(world.scheduler.now)
+        if verb == "get_object":
+            if fault in BODIES and kind == "source":
+                world.faulty_reads.add((process.run_id, key))
+            answer["Body"] = SimulatedBody(world, process, answer["Body"].read(), fault if fault in BODIES else None)
+        return answer
+
+    def _take_effect(self, verb: str, given: dict[str, Any], said: str) -> dict[str, Any]:
+        world, process = self._world, self._process
+        bucket, key = given["Bucket"], given.get("Key", given.get("Prefix", ""))
+        world.online.asked(process, verb, given)
+        before = world.s3.stored(bucket, key) if "Key" in given else None
+        try:
+            answer: dict[str, Any] = getattr(world.s3, verb)(**given)
+        except ClientError as refused:
+            world.trace(process, f"{said} -> {refused.response['Error']['Code']}")
+            raise
+        after = world.s3.stored(bucket, key) if "Key" in given else None
+        world.trace(process, f"{said} -> {after.etag if after and verb != 'list_objects_v2' else 'done'}")
+        if verb in {"put_object", "delete_object"}:
+            world.online.changed(process, bucket, key, before, after)
+        return answer
+
+    def _befall(self, fault: str | None) -> None:
+        """SIGTERM, or being taken for dead."""
+        world, process = self._world, self._process
+        if fault is None:
+            return
+        if fault.startswith("SIGTERM"):
+            world.trace(process, fault)
+            process.stop.request("SIGTERM")
+            if fault != "SIGTERM":
+                process.calls_left = world.chance.randrange(1, 12)
+        if fault == "zombie":
+            world.trace(process, "taken for dead, and paused")
+            process.lost = True
+            process.on_lost(process)
+            world.scheduler.pause(ready=world.release(process))
+            world.trace(process, "the zombie goes on")
+
+
+class SimulatedBody:
+    """An object's bytes on their way.
+
+    Args:
+        world: What it is part of.
+        process: Who reads.
+        content: The bytes.
+        fault: What is wrong with it, one of `BODIES`.
+    """
+
+    def __init__(self, world: World, process: Process, content: bytes, fault: str | None) -> None:
+        self._world = world
+        self._process = process
+        self._content = content
+        self._fault = fault
+        self._position = 0
+        self._end = len(content)
+        self._piece = len(content)
+        if fault is not None:
+            self._piece = 1 + world.chance.randrange(max(len(content), 1))
+            if fault != "slow body":
+                self._end = world.chance.randrange(len(content) + 1)
+
+    def read(self, amount: int) -> bytes:
+        """Some more bytes."""
+        if self._fault is not None:
+            self._world.pass_time()
+            self._process.live(self._world.scheduler.now)
+        if self._position == self._end < len(self._content) and self._fault is not None:
+            self._world.trace(self._process, f"{self._fault} at {self._position} of {len(self._content)}")
+            raise refusal(self._fault)
+        start = self._position
+        self._position = min(start + min(amount, self._piece), self._end)
+        return self._content[start : self._position]
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def _conditions(given: dict[str, Any]) -> str:
+    names = ("IfNoneMatch", "IfMatch", "Range")
+    said = ", ".join(f"{name} {given[name]}" for name in names if name in given)
+    return f" ({said})" if said else ""

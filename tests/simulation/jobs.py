@@ -1,0 +1,96 @@
+"""Running a job's command line, or a Lambda's function, as the real code does, in a simulated process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("AWS_REGION", "us-east-1")
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "millrace")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
+os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
+
+from prepare_run import prepare_run
+from read_plan import read_plan
+from read_result import read_result
+
+from batch_jobs.__main__ import _read_request
+from batch_jobs.arguments import parse_arguments
+from batch_jobs.merge import merge
+from batch_jobs.migrate import migrate
+from batch_jobs.plan import plan
+from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
+from millrace.layout import RunFolder, S3Uri
+from millrace.settings import FunctionSettings, JobSettings
+from tests.simulation.errors import Crash
+from tests.simulation.process import Process
+from tests.simulation.promises import Promise
+from tests.simulation.world import World
+
+QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
+SETTINGS = FunctionSettings(queues={"standard": QUEUE})
+
+KILLED = 137
+"""128 and SIGKILL."""
+
+NEVER = (DamagedFileError, RunIdentityError, MissingCommitError)
+"""What no job of a simulated run may meet: nobody but Millrace touches the run folder."""
+
+
+def run_job(world: World, process: Process, command: list[str], settings: JobSettings) -> None:
+    """Run a job to its end; `process` then has its exit code.
+
+    Raises:
+        Violation: It ended in a way that no disturbance explains.
+    """
+    world.trace(process, f"starts: {' '.join(command)}")
+    try:
+        _dispatch(world, process, command, settings)
+    except Crash:
+        process.exit_code = None if process.reason else KILLED
+    except MillraceError as error:
+        process.exit_code = error.exit_code
+        world.trace(process, f"{type(error).__name__}: {error}")
+        world.promises.check(Promise.READABLE, not isinstance(error, NEVER), f"{process.name}: {error}")
+    else:
+        process.exit_code = 0
+        process.ended = world.scheduler.steps
+        world.promises.check(Promise.READABLE, kept=True, details=process.name)
+    world.trace(process, f"ends with {process.exit_code}")
+
+
+def run_function(world: World, process: Process, event: dict[str, Any]) -> dict[str, Any]:
+    """Call a Lambda's function.
+
+    Raises:
+        MillraceError: As the function does.
+        Crash: The process died.
+    """
+    world.trace(process, "starts")
+    s3 = world.storage(process)
+    if process.runs == "prepare_run":
+        answer = prepare_run(event, s3, SETTINGS)
+    elif process.runs == "read_plan":
+        answer = read_plan(event, s3)
+    else:
+        answer = read_result(event, s3)
+    world.trace(process, f"answers {answer}")
+    return answer
+
+
+def _dispatch(world: World, process: Process, command: list[str], settings: JobSettings) -> None:
+    # What batch_jobs/__main__.py does with its command line.
+    given = parse_arguments(command)
+    job = world.job(process, settings)
+    if given.verb == "plan":
+        folder = RunFolder.of_request(S3Uri.parse(given.request, "request"))
+        plan(_read_request(folder, job.s3.read(folder.request)), folder, job)
+        return
+    folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
+    if given.verb == "migrate":
+        process.shard = settings.array_index
+        migrate(folder, settings.array_index, job)
+    else:
+        process.percent = given.tolerated_failure_percent
+        merge(folder, job, given.tolerated_failure_percent)

@@ -1,0 +1,41 @@
+"""Which kind of object a key names: the simulator's own reading of the layout, apart from millrace/layout.py."""
+
+from __future__ import annotations
+
+import re
+
+SOURCE, RESULT = "source", "result"
+SOURCE_PREFIX, RESULT_PREFIX = "in/", "out/"
+_RUN = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/([A-Za-z0-9_-]+)/(.*)", re.DOTALL)
+_FOLDERS = {"plan": "shard file", "shards": "commit", "partials": "partial", "progress": "progress"}
+OWN_FILES = ("run.json", "plan.json", "failures.jsonl", "report.csv", "result.json", "_SUCCESS")
+
+
+def run_of(bucket: str, key: str) -> str | None:
+    """The run whose folder a key lies in."""
+    found = _RUN.fullmatch(key) if bucket == RESULT else None
+    return found[1] if found else None
+
+
+def kind_of(bucket: str, key: str) -> str:
+    """What an object is: source, output, shard file, commit, partial, progress, a file's own name, or merged file."""
+    if bucket == SOURCE:
+        return "source"
+    found = _RUN.fullmatch(key)
+    if not found:
+        return "output" if not key.endswith("/") else "folder"
+    rest = found[2]
+    folder, slash, _ = rest.partition("/")
+    if slash:
+        return _FOLDERS.get(folder, "unknown file")
+    return rest if rest in OWN_FILES else "merged file"
+
+
+def run_key(run_id: str, name: str) -> str:
+    """The key of a file in a run's folder."""
+    return f"{RESULT_PREFIX}_millrace/{run_id}/{name}"
+
+
+def shard_of(key: str) -> int:
+    """The index of a shard's commit, from its key."""
+    return int(key.rpartition("/")[2].removesuffix(".json"))

@@ -1,0 +1,75 @@
+"""A simulated process: one attempt of a job, or one call of a Lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from batch_jobs.stop import Stop
+from tests.simulation.errors import Crash
+
+
+@dataclass(eq=False)
+class Process:
+    """One process, alive or not.
+
+    Attributes:
+        name: For people.
+        runs: The function, or the job's verb.
+        run_id: The run it works for.
+        shard: Which one it migrates.
+        stop: How it is told to stop.
+        began: The step at which it started.
+        ended: The step at which it came to its end by itself, without an error.
+        listed: The steps at which it began and ended to list.
+        dead: Whether nothing that it does has an effect any more.
+        lost: Whether Batch takes it for dead, alive or not.
+        calls_left: How many calls it has left until it is killed; None where it is not.
+        time_limit: When Batch kills it.
+        on_lost: Told when Batch takes it for dead.
+        exit_code: How it ended.
+        reason: Batch's statusReason, where it did not end by itself.
+        percent: The tolerance that a merge was started with.
+    """
+
+    name: str
+    runs: str
+    run_id: str
+    shard: int | None = None
+    stop: Stop = field(default_factory=Stop)
+    began: int = 0
+    ended: int | None = None
+    listed: list[int] = field(default_factory=list)
+    dead: bool = False
+    lost: bool = False
+    calls_left: int | None = None
+    time_limit: float | None = None
+    on_lost: Callable[[Process], None] = lambda _process: None
+    exit_code: int | None = None
+    reason: str = ""
+    percent: float | None = None
+
+    def die(self, reason: str = "") -> None:
+        """End here and now.
+
+        Raises:
+            Crash: Always.
+        """
+        self.dead = True
+        self.reason = reason
+        raise Crash
+
+    def live(self, now: float) -> None:
+        """Make another call, if it lives.
+
+        Raises:
+            Crash: It does not.
+        """
+        if self.dead:
+            raise Crash
+        if self.time_limit is not None and now > self.time_limit:
+            self.die("Job attempt duration exceeded timeout")
+        if self.calls_left is not None:
+            self.calls_left -= 1
+            if self.calls_left <= 0:
+                self.die()

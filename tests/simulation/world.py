@@ -1,0 +1,128 @@
+"""What a simulated run consists of, for those who take part in it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from batch_jobs.job import Job
+from batch_jobs.stop import Stop
+from millrace.backoff import Backoff
+from millrace.s3 import S3
+from millrace.settings import JobSettings
+from mypy_boto3_s3 import S3Client
+from tests.in_memory_s3 import InMemoryS3Client
+from tests.simulation.client import SimulatedClient
+from tests.simulation.faults import Faults
+from tests.simulation.keys import RESULT, SOURCE, run_key
+from tests.simulation.online import OnlineChecks
+from tests.simulation.process import Process
+from tests.simulation.promises import Promises
+from tests.simulation.records import Records
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.source import SourceObjects
+from tests.simulation.workloads import WORKLOADS
+
+BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+class World:
+    """Everything that one seed decides.
+
+    Args:
+        seed: The seed.
+        without: Promises that are not checked, to see which others catch a fault.
+
+    Attributes:
+        processes: Every process there was.
+        faulty_reads: (run, key) of the source reads that met a fault.
+        released: Whether no zombie waits any longer.
+    """
+
+    def __init__(self, seed: int, without: frozenset[str] = frozenset()) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"{seed} scenario")
+        self.scheduler = Scheduler(random.Random(f"{seed} scheduler"), self.chance.choice((0.0, 0.0, 0.5, 0.9)))
+        self.workload = self.chance.choice(WORKLOADS)
+        self.faults = Faults(random.Random(f"{seed} faults"), self.chance.choice((0, 2, 5, 10, 20, 40)))
+        self.s3 = InMemoryS3Client(SOURCE, RESULT, page_size=self.chance.choice((2, 5, 1000)))
+        self.source = SourceObjects(self.s3, random.Random(f"{seed} source"), self.workload)
+        self.promises = Promises(without)
+        self.records = Records(self.s3)
+        self.online = OnlineChecks(self)
+        self.processes: list[Process] = []
+        self.faulty_reads: set[tuple[str, str]] = set()
+        self.released = False
+        self.attempt_seconds: int | None = self.chance.choice((None, None, 300, 3600))
+        self.lines: list[str] = []
+        self._digest = hashlib.sha256()
+        self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that happened so far."""
+        return self._digest.hexdigest()
+
+    def trace(self, who: Process | str, what: str) -> None:
+        """Write down what happened."""
+        name = who if isinstance(who, str) else who.name
+        line = f"{self.scheduler.steps:6d} {self.scheduler.now:9.1f} {name}: {what!r}"
+        self.lines.append(line)
+        self._digest.update(line.encode())
+
+    def pass_time(self) -> None:
+        """Offer the baton; a call costs time."""
+        self.scheduler.pause(seconds=self.chance.random() * self._seconds_per_call)
+
+    def release(self, process: Process) -> Callable[[], bool]:
+        """When a zombie goes on: soon, much later, when its run is complete, or at the very end."""
+        kind = self.chance.randrange(4)
+        step = self.scheduler.steps + self.chance.randrange(5, 60 if kind == 0 else 600)
+
+        def ready() -> bool:
+            if self.released:
+                return True
+            if kind < 2:
+                return self.scheduler.steps >= step
+            return kind == 2 and self.s3.stored(RESULT, run_key(process.run_id, "_SUCCESS")) is not None
+
+        return ready
+
+    def storage(self, process: Process) -> S3:
+        """The S3 of a process."""
+        chance = random.Random(f"{self.seed} backoff {process.name}")
+        backoff = Backoff(sleep=self.scheduler.sleep, chance=chance.random, clock=self.scheduler.clock)
+        return S3(cast("S3Client", SimulatedClient(self, process)), backoff)
+
+    def job(self, process: Process, settings: JobSettings) -> Job:
+        """The surroundings of a job; one thing at a time in each."""
+        process.stop = Stop(settings.attempt_seconds, self.scheduler.clock)
+        process.stop._event = cast("threading.Event", _NoWaiting(self.scheduler))
+        return Job(
+            s3=self.storage(process),
+            settings=settings,
+            stop=process.stop,
+            load=self.workload.load,
+            now=lambda: BEGINNING + timedelta(seconds=self.scheduler.now),
+            clock=self.scheduler.clock,
+        )
+
+
+class _NoWaiting:
+    """Where the real `Stop` waits, simulated time passes."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._set = False
+
+    def set(self) -> None:
+        """As threading.Event's."""
+        self._set = True
+
+    def wait(self, seconds: float) -> None:
+        """As threading.Event's."""
+        self._scheduler.pause(seconds=0.0 if self._set else seconds)

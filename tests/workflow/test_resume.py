@@ -1,0 +1,69 @@
+"""A run that is stopped in the middle: nothing of it runs on, its commits stay, and going on with it does only the rest."""
+
+from __future__ import annotations
+
+from tests.workflow.fault_proxy import FaultProxy
+from tests.workflow.faults import Gate
+from tests.workflow.runs import Run, Runs, until
+from tests.workflow.texts import counted, texts, totals
+
+BODIES = texts(60)
+"""In shards of five: 12 shards, whose numbers are the names' fifths."""
+
+
+def stopped_midway(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> Run:
+    """A run of which shards 0 to 4 are committed and the next ones are at work when its execution is stopped."""
+    runs.put(source, BODIES)
+    gate = Gate()
+    with (
+        proxy.when("GET", "/(02[5-9]|0[345][0-9]).txt$", gate) as held,
+        proxy.when("PUT", "/shards/[0-9]+.json$") as committed,
+    ):
+        run = runs.start(source, destination, max_items=5)
+        committed.wait_for_answers(5)
+        held.wait_for_hits()
+        runs.aws.step_functions.stop_execution(executionArn=run.execution, error="Enough", cause="for today")
+        until("the end of all jobs", lambda: not runs.unended(run, "migrate"))
+        gate.open()
+    return run
+
+
+def test_stop_in_mid_array(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
+    """StopExecution in mid-array ends the running children, cancels the others, and leaves the commits as they are."""
+    run = stopped_midway(runs, proxy, source, destination)
+    stopped = runs.wait(run, "ABORTED")
+    assert (stopped["error"], stopped["cause"]) == ("Enough", "for today")
+    array = runs.job(run, "migrate")
+    assert array["status"] == "FAILED"
+    assert array["arrayProperties"]["statusSummary"]["SUCCEEDED"] == 5
+    assert array["arrayProperties"]["statusSummary"]["FAILED"] == 7
+    never_started = runs.job(run, "migrate", 11)
+    assert (never_started["status"], never_started["attempts"]) == ("FAILED", [])
+    assert runs.committed(run) == [0, 1, 2, 3, 4]
+    assert runs.read(run.folder.file("_SUCCESS")) is None
+    assert runs.jobs(run, "merge") == []
+
+
+def test_going_on_with_a_stopped_run(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
+    """A new execution with the run's id reads the items of committed shards zero times and each other item once, and gives
+    byte for byte the words.csv of an undisturbed run over the same source.
+    """
+    stopped = stopped_midway(runs, proxy, source, destination)
+    done = {key for shard in runs.committed(stopped) for key in runs.items(stopped, shard)}
+    assert len(done) == 25
+
+    proxy.clear()
+    resumed = runs.start(source, destination, stopped.run_id, max_items=5)
+    output = runs.wait(resumed)
+
+    assert output["run_id"] == stopped.run_id
+    assert output["counts"]["succeeded"] == 60
+    asked = [proxy.count("GET", f"{source}{name}$") for name in BODIES]
+    assert asked == [0] * 25 + [1] * 35
+    assert proxy.count("PUT", r"\.words\.txt$") == 35
+    assert proxy.statuses["PUT", str(resumed.folder.file("_SUCCESS")), 200] == 1
+    undisturbed = runs.start(source, f"{destination}undisturbed/", max_items=5)
+    runs.wait(undisturbed)
+    words = runs.file(resumed, "words.csv")
+    assert words == runs.file(undisturbed, "words.csv")
+    assert totals(words) == counted(BODIES.values())
