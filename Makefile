@@ -67,8 +67,8 @@ image:  ## build the job image and push it to the repository of STACK (needs Doc
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) requirements-dev.in -o requirements-dev.txt
-	for part in batch_jobs functions console; do \
-	  $(BIN)/$(LOCK) $$part/requirements.in -c requirements-dev.txt -o $$part/requirements.txt || exit 1; done
+	for part in batch_jobs/requirements batch_jobs/requirements-images functions/requirements console/requirements; do \
+	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 
 clean:  ## remove what make made

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from batch_jobs.arguments import parse_arguments, request_given
-from batch_jobs.job_log import log_to_stderr
+from batch_jobs.job_log import log_to_stderr, set_level
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError
 from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest, checked_percent
-from millrace.settings import JobSettings
+from millrace.settings import JobSettings, log_level
 
 log = logging.getLogger("batch_jobs")
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(given: argparse.Namespace) -> None:
+    set_level(log_level())
     settings = JobSettings.from_environment()
     if given.verb == "plan" and given.request is None:
         request = RunRequest.parse(request_given(given))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from batch_jobs.item_worker import NEVER_READ
 from millrace.errors import ErrorCode, StorageError
 from millrace.outcome import Outcome
@@ -17,12 +19,13 @@ class FailingFast:
     """Watches the items of a shard as they get done.
 
     Args:
-        readable: Whether an earlier attempt could read an item.
+        before: What earlier attempts saved of the shard: a denied item of theirs counts like one of this attempt's.
     """
 
-    def __init__(self, *, readable: bool) -> None:
-        self._readable = readable
-        self._denied = 0
+    def __init__(self, before: Iterable[Outcome] = ()) -> None:
+        codes = [outcome.error_code for outcome in before]
+        self._readable = any(code not in {ErrorCode.ACCESS_DENIED, *NEVER_READ} for code in codes)
+        self._denied = codes.count(ErrorCode.ACCESS_DENIED)
         self._unread = 0
 
     def see(self, outcome: Outcome, cause: StorageError | None) -> None:

@@ -24,10 +24,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send every log line of this process to stderr as JSON; libraries only from WARNING on."""
+def log_to_stderr() -> None:
+    """Send every log line of this process to stderr as JSON, from INFO on; libraries only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    set_level("INFO")
+
+
+def set_level(level: str) -> None:
+    """Log our own lines from this level on."""
     logging.getLogger("batch_jobs").setLevel(level)
     logging.getLogger("millrace").setLevel(level)

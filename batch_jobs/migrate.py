@@ -110,7 +110,7 @@ def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> P
     left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
     fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
     log.info("working the shard", extra={"fields": fields})
-    watch = FailingFast(readable=bool(progress.outcomes))
+    watch = FailingFast(progress.outcomes.values())
     postponed: TryAgainError | None = None
     saved_at = job.clock()
     with closing(until_stopped(worker.work, left, job.settings.concurrency, job.stop)) as done_items:

@@ -95,7 +95,7 @@ def by_batch_writer(rows: int) -> None:
     with table.batch_writer(overwrite_by_pkeys=["id"]) as batch:
         for row in csv.DictReader(lines(rows)):
             for name in ("vote_average", "vote_count"):
-                row[name] = Decimal(row[name])  # type: ignore[assignment]
+                row[name] = Decimal(row[name])
             batch.put_item(Item=row)
 
 

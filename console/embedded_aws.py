@@ -160,7 +160,10 @@ def _environment() -> dict[str, str]:
     """The caller's environment without what would leak the project's own packages into the server."""
     dropped = {"PYTHONHOME", "VIRTUAL_ENV"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    # For the jobs, not for the server: where a workload of the user's own is found.
+    modules = os.pathsep.join(str(folder.absolute()) for folder in folders)
+    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "MILLRACE_WORKLOAD_PATH": modules}
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log_file: Path, seconds: float) -> int:

@@ -5,6 +5,10 @@ MillraceError
 ├── ToolMissingError         exit 1: a program of the toolchain is not installed
 ├── DeployError              exit 1: `sam build` or `sam deploy` failed
 ├── StackNotFoundError       exit 1: the stack is not deployed, or not there yet
+├── ServerDownError          exit 1: the embedded AWS that is meant is not up
+├── RunNotFoundError         exit 2: there is no such run, or more than one fits
+├── RunStateError            exit 2: the run cannot be treated so, as it stands
+├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
 ├── RunFailedError           the failed state's own exit code: 1, 2 or 3
 └── RunInterrupted           exit 130: Ctrl-C; the run goes on
 """
@@ -40,6 +44,26 @@ class DeployError(MillraceError):
 
 class StackNotFoundError(MillraceError):
     """There is no such stack, or it lacks an output that the command needs."""
+
+
+class ServerDownError(MillraceError):
+    """The embedded AWS that the command is meant for is not up."""
+
+
+class RunNotFoundError(MillraceError):
+    """There is no such run, or more than one fits what was given."""
+
+    exit_code = 2
+
+
+class RunStateError(MillraceError):
+    """What was asked for makes no sense for the run as it stands: to cancel one that has ended, say."""
+
+    exit_code = 2
+
+
+class StillRunningError(MillraceError):
+    """The jobs of a cancelled run did not end in time."""
 
 
 class RunFailedError(MillraceError):

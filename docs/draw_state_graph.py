@@ -20,8 +20,8 @@ WIDTH, HEIGHT, ROW, COLUMN = 190, 44, 84, 230
 STYLE = """
   .state { fill: #fff; stroke: #334155; stroke-width: 1.5 } .lambda { fill: #fef3c7 } .batch { fill: #dbeafe }
   .choice { fill: #f1f5f9 } .edge { fill: none; stroke: #64748b; stroke-width: 1.5 }
-  text { font: 14px system-ui, sans-serif; fill: #0f172a; text-anchor: middle } .small { font-size: 11px; fill: #475569 }
-  .page { fill: #fff }
+  text { font: 14px system-ui, sans-serif; fill: #0f172a; text-anchor: middle }
+  .small { font-size: 11px; fill: #475569 } .page { fill: #fff }
 """
 
 
@@ -83,9 +83,10 @@ def draw(machine: dict[str, Any]) -> str:
             f'<text class="small" x="{x:.0f}" y="{y + 14:.0f}">{caption}</text>'
         )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" '
-        f'aria-label="The states of one run"><style>{STYLE}</style><defs><marker id="arrow" viewBox="0 0 8 8" refX="6" '
-        'refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#64748b"/></marker></defs>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'role="img" aria-label="The states of one run"><style>{STYLE}</style><defs>'
+        '<marker id="arrow" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0,0 L8,4 L0,8 z" fill="#64748b"/></marker></defs>'
         f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>\n' + "\n".join(edges + boxes) + "\n</svg>\n"
     )
 

@@ -99,7 +99,9 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
     try:
         next(iter(s3.list(uri.bucket, uri.key)), None)
     except BucketNotFoundError:
-        raise InvalidRunRequest(field, folder, f"a folder of a bucket that exists; there is no bucket {uri.bucket}") from None
+        raise InvalidRunRequest(
+            field, folder, f"a folder of a bucket that exists; there is no bucket {uri.bucket}"
+        ) from None
     except AccessDeniedError:
         raise InvalidRunRequest(
             field, folder, f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
@@ -140,7 +142,9 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3) -> None:
     asked = request.to_json()
     differing = [name for name in asked if name not in RESUMABLE and asked[name] != earlier.get(name)]
     if differing:
-        was = "; ".join(f"{name} was {json.dumps(earlier.get(name))}, is {json.dumps(asked[name])}" for name in differing)
+        was = "; ".join(
+            f"{name} was {json.dumps(earlier.get(name))}, is {json.dumps(asked[name])}" for name in differing
+        )
         raise RunIdentityError(
             f"this run was asked for something else: {was}. Start a new run for that.",
             operation="go on with the run",

@@ -51,5 +51,7 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
         found = json.loads(s3.read(uri))
         output = {name: found[name] for name in ("run_id", "status", "counts", "failures", "files")}
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"this is not a result: {error!r}", operation="read the result", target=str(uri)) from error
+        raise DamagedFileError(
+            f"this is not a result: {error!r}", operation="read the result", target=str(uri)
+        ) from error
     return {**output, "result": str(uri)}

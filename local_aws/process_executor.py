@@ -129,7 +129,8 @@ class ProcessExecutor:
             "HOME": str(directory),
             "TMPDIR": str(directory),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python")]),
+            # The user's own path comes last: a workload of theirs is found there without building an image.
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python"), *_own_path()]),
         }
         return machine | request.environment
 
@@ -137,3 +138,8 @@ class ProcessExecutor:
 def is_command_image(image: str) -> bool:
     """True for an image whose repository is called `command`, wherever it is and whatever its tag."""
     return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0] == COMMAND_IMAGE
+
+
+def _own_path() -> list[str]:
+    """Where the user who started the embedded AWS keeps modules: `console/embedded_aws.py` tells it."""
+    return [folder for folder in os.environ.get("MILLRACE_WORKLOAD_PATH", "").split(os.pathsep) if folder]

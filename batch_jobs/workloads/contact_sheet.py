@@ -50,7 +50,7 @@ def contact_sheet(cells: Iterable[Cell], images: int) -> bytes:
     """
     items = [_item(cell) for cell in cells]
     style = b64encode(sha256(_STYLE.encode()).digest()).decode()
-    shown = f"{len(items)} of {images:,} pictures" if len(items) < images else f"{images:,} pictures"
+    shown = f"{len(items)} of {images:,} pictures, the first" if len(items) < images else f"{images:,} pictures"
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -59,7 +59,7 @@ def contact_sheet(cells: Iterable[Cell], images: int) -> bytes:
 <title>Contact sheet: {shown}</title>
 <style>{_STYLE}</style>
 <h1>Contact sheet</h1>
-<p>{shown}, the first in the order of their keys.</p>
+<p>{shown} in the order of their keys.</p>
 <ul>
 {"".join(items)}</ul>
 </html>

@@ -14,8 +14,9 @@ from millrace.errors import ErrorCode, ItemError
 MAX_RECORD_CHARACTERS = 4_194_304
 """The longest row. A DynamoDB item has at most 400 KB; what is ten times that is another file format, or a bomb."""
 
+_LEAST_BYTES = 65_536
 _BLOCK_BYTES = 262_144
-"""How much is decoded and cut into lines at once."""
+"""How much is decoded and cut into lines at once, at least and at most."""
 
 # One setting for the whole process. A field that passes it leaves the reader in the middle of a quoted cell, whose
 # lines it would then take for rows; the check in `_lines` strikes long before.
@@ -129,7 +130,7 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
     )
     done = 0
     try:
-        for chunk in chunks:
+        for chunk in _gathered(chunks):
             for start in range(0, len(chunk), _BLOCK_BYTES):
                 block = chunk[start : start + _BLOCK_BYTES]
                 if text := decoder.decode(block):
@@ -140,6 +141,19 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         message = f"{head}this is not {encoding} text, near byte {done + error.start}: {error.reason}"
         raise ItemError(ErrorCode.NOT_TEXT, message) from None
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in no tiny chunks: each costs a look at the line so far."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= _LEAST_BYTES:
+            yield b"".join(held) if len(held) > 1 else chunk
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _reason(error: csv.Error, line: int, last: int) -> str:

@@ -103,7 +103,7 @@ class Images:
             exif = exif_of(image) if image.format != "PNG" else Image.Exif()
             turn = orientation_of(exif)
             if not self._filter_needs_all():
-                reduce_decoding(image, lying(self._wanted(), turn))
+                reduce_decoding(image, fitted(size, lying(self._wanted(), turn)))
             with self._budget.hold(self._decoding_bytes(image, size)):
                 with damage_told():
                     picture = decoded(image)

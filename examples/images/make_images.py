@@ -82,8 +82,8 @@ def main(folder: Path) -> None:
     hills(800, 500, chance).save(folder / "hills.jpg", quality=80, progressive=True)
     wheel(320).save(folder / "wheel.png", optimize=True)
     hills(480, 320, chance).save(folder / "valley.webp", quality=75)
-    frames = [wheel(96).rotate(turn, fillcolor=(0, 0, 0, 0)).quantize(32) for turn in (0, 10, 20)]
-    frames[0].save(folder / "turning.gif", save_all=True, append_images=frames[1:], duration=120, loop=0)
+    frames = [wheel(96).rotate(turn) for turn in (0, 10, 20)]
+    frames[0].save(folder / "turning.gif", save_all=True, append_images=frames[1:], duration=120, loop=0, disposal=2)
     hills(240, 160, chance).convert("L").save(folder / "plate.tiff", compression="tiff_lzw")
     (folder / "not-a-picture.jpg").write_text("This is text. The name says otherwise.\n")
 

@@ -33,6 +33,7 @@ class Promise(StrEnum):
     CONDITIONAL = "4: items are read with the planned ETag and version"
     NOT_AGAIN = "5: a committed shard's items are not read again"
     REPEATED = "5: repeating a complete run reads no item and changes nothing"
+    FAIL_FAST = "a source that denies everything fails the run, instead of giving a row per item"
     SOURCE = "6: the source is never written"
     ENDS = "7: every run ends, and once nothing disturbs it, completely"
     READABLE = "7: no job finds the run folder damaged or taken"

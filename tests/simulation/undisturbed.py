@@ -10,7 +10,7 @@ from batch_jobs.merge import merge
 from batch_jobs.migrate import migrate
 from batch_jobs.plan import plan
 from batch_jobs.stop import Stop
-from millrace.errors import MillraceError
+from millrace.errors import AccessDeniedError, MillraceError
 from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest
 from millrace.s3 import S3
@@ -44,8 +44,12 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     folder = RunFolder.of(S3Uri(RESULT, RESULT_PREFIX), run_id)
     job = _job(world, s3)
     made = plan(RunRequest.parse(request), folder, job)
-    for index in range(made.shards):
-        migrate(folder, index, job)
+    try:
+        for index in range(made.shards):
+            migrate(folder, index, job)
+    except AccessDeniedError as error:
+        world.promises.check(Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}")
+        return
     merge(folder, job, 100)
     for key, expected in s3.bodies(RESULT).items():
         if kind_of(RESULT, key) in {"merged file", "report.csv", "failures.jsonl", "result.json", "_SUCCESS"}:

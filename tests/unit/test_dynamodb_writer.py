@@ -97,35 +97,41 @@ def test_how_rows_are_counted_does_not_depend_on_time() -> None:
 
 
 def test_a_key_is_under_way_once() -> None:
-    """A batch that repeats a key waits for the earlier one, however long that takes; others do not."""
-    under_way: Counter[str] = Counter()
-    most: Counter[str] = Counter()
+    """A batch that repeats a key waits for the earlier one, however long that takes; others overtake it."""
+    made = database()
     lock = threading.Lock()
-    together = threading.Barrier(2)
-    overlapped = threading.Event()
+    under_way: Counter[str] = Counter()
+    twice: set[str] = set()
+    begun: list[int] = []
+    overtaken: list[int] = []
+    third_began = threading.Event()
 
-    class Slow:
-        """An endpoint whose calls overlap."""
+    class SlowAtFirst:
+        """An endpoint whose first call takes as long as it can."""
 
         def call(self, operation: str, body: bytes) -> tuple[int, bytes]:
-            """Wait for another call, unless calls have met already."""
+            """Write, the first batch last of all."""
             keys = [put["PutRequest"]["Item"]["id"]["S"] for put in json.loads(body)["RequestItems"]["rows"]]
             with lock:
+                begun.append(len(keys))
+                number = len(begun)
                 under_way.update(keys)
-                most.update({key: 1 for key in keys if under_way[key] > 1})
-            if not overlapped.is_set():
-                together.wait(10)
-                overlapped.set()
+                twice.update(key for key in keys if under_way[key] > 1)
+            if number >= 3:
+                third_began.set()
+            if number == 1:
+                third_began.wait(0.3)
+                overtaken.append(len(begun))
             answer = made.call(operation, body)
             with lock:
                 under_way.subtract(keys)
             return answer
 
-    made = database()
-    rows = [(f"k{number % 60}", f"v{number}") for number in range(600)]
-    write(writer_of(Slow(), 4), rows)
-    assert overlapped.is_set()
-    assert not most
+    # The third batch begins with ten new keys, and goes on with those of the first.
+    rows = [(f"k{number % 60}", f"v{number}") for number in range(200)]
+    write(writer_of(SlowAtFirst(), 4), rows)
+    assert overtaken == [2]
+    assert not twice
     assert kept(made) == dict(rows)
 
 
@@ -164,7 +170,7 @@ def test_unprocessed_items_are_written_in_the_end() -> None:
     assert write(writer_of(made, 1, clock), [(f"k{number}", "x") for number in range(4)])[0] == 4
     assert len(made.history) == 4
     assert made.requests["BatchWriteItem"] == 4
-    assert clock.slept == [0.05, 0.05, 0.05]  # every request took something, but the third
+    assert clock.slept == [0.05, 0.05, 0.1]  # the third request took nothing
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def test_a_table_that_stays_busy_is_given_up_for_good() -> None:
 
     clock = Clock()
     writer = writer_of(database(before=before), 1, clock)
-    with pytest.raises(TableError, match="took nothing for 300 seconds.*too fast"):
+    with pytest.raises(TableError, match=r"took nothing for 300 seconds.*too fast"):
         write(writer, [("k", "x")])
     assert 250 < clock.now <= 300
     assert max(clock.slept) == 20
@@ -246,7 +252,7 @@ def test_what_concerns_the_whole_table_ends_the_job(code: str, kind: type[TableE
         raise client_error(code, "because")
 
     made = database(before=before)
-    with pytest.raises(kind, match="BatchWriteItem rows.*because") as caught:
+    with pytest.raises(kind, match=r"BatchWriteItem rows.*because") as caught:
         write(writer_of(made, 1), [(f"k{number}", "x") for number in range(30)])
     assert caught.value.exit_code == exit_code
 

@@ -140,7 +140,9 @@ def test_what_reverses_or_hides_text_is_shown_as_its_code() -> None:
 
 def test_the_sheet_says_how_many_there_are() -> None:
     """It does not pretend to be all."""
-    assert b"1 of 2,000 pictures" in contact_sheet([Cell("a", b"", 4, 3)], 2000)
+    assert b"<p>1 of 2,000 pictures, the first in the order of their keys" in contact_sheet(
+        [Cell("a", b"", 4, 3)], 2000
+    )
 
 
 def test_large_pictures_wait_for_each_other() -> None:

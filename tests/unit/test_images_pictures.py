@@ -17,6 +17,8 @@ from PIL import Image, ImageCms
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
+from batch_jobs.workloads.image_reading import opened
+from batch_jobs.workloads.image_scaling import reduce_decoding
 from batch_jobs.workloads.image_totals import Pictured
 from millrace.errors import ErrorCode, ItemError, WorkloadUnavailableError
 from millrace.options import checked_options
@@ -270,3 +272,10 @@ def test_a_missing_pillow_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WorkloadUnavailableError, match=r"PIL is not installed; .*requirements-images\.txt") as caught:
         load_workload("images", checked_options("images", {}))
     assert caught.value.exit_code == 2
+
+
+def test_a_jpeg_is_decoded_at_a_reduced_scale() -> None:
+    """A quarter is enough for twice the thumbnail's size; the rest is never computed."""
+    with opened([saved(halves(size=(1600, 1200)), "JPEG")], 10**7) as image:
+        reduce_decoding(image, (200, 150))
+        assert image.size == (400, 300)

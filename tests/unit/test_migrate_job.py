@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from batch_jobs.stop import Stop
 from millrace.commit import Commit
 from millrace.errors import (
     AccessDeniedError,
@@ -19,6 +20,7 @@ from millrace.errors import (
     InvalidRunRequest,
     MillraceError,
     RunIdentityError,
+    StoppedError,
     StorageError,
     ThrottledError,
 )
@@ -236,6 +238,27 @@ def test_a_denied_source_fails_fast() -> None:
     assert raised.value.exit_code == 2
     assert run.file("shards/00000.json") is None
     assert run.client.requests["get_object"] == 3 + 20
+
+
+def test_denied_rows_of_an_interrupted_attempt_do_not_make_the_source_readable() -> None:
+    """SIGTERM after 5 of 25 denied items: the next attempt still fails fast, instead of committing 25 rows."""
+    run = planned({f"in/{number:03}": b"x" for number in range(25)})
+    run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(25)}
+    stop = Stop()
+    asked: list[str] = []
+
+    def count(_verb: str, bucket: str, key: str) -> None:
+        if bucket == SOURCE:
+            asked.append(key)
+        if len(asked) == 5:
+            stop.request("SIGTERM")
+
+    run.client.before = count
+    with pytest.raises(StoppedError):
+        run.migrate(stop=stop)
+    run.client.before = lambda *_call: None
+    with pytest.raises(AccessDeniedError):
+        run.migrate(attempt=2)
 
 
 def test_denied_objects_among_others_are_rows() -> None:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prepare_run import prepare_run
-from tests.in_memory_s3 import InMemoryS3Client
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.s3 import S3
 from millrace.settings import FunctionSettings
+from prepare_run import prepare_run
+from tests.in_memory_s3 import InMemoryS3Client
 
 QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
 SETTINGS = FunctionSettings(queues={"standard": QUEUE}, code_version="1.2.3")
@@ -91,7 +91,9 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"run_id": "never-was"}, "run_id", "an earlier run"),
     ],
 )
-def test_a_wrong_input_is_refused_by_name(client: InMemoryS3Client, given: dict[str, Any], field: str, says: str) -> None:
+def test_a_wrong_input_is_refused_by_name(
+    client: InMemoryS3Client, given: dict[str, Any], field: str, says: str
+) -> None:
     """Each wrong field fails with its name, its value and what is allowed, and nothing is written."""
     error = refusal(client, **given)
 
@@ -141,7 +143,7 @@ def test_a_name_used_before_is_refused(client: InMemoryS3Client) -> None:
 
 def test_an_execution_name_that_cannot_be_a_folder_is_refused(client: InMemoryS3Client) -> None:
     """Step Functions takes names that S3 keys and job names do not."""
-    with pytest.raises(InvalidRunRequest, match="the execution's name is 'a.b'"):
+    with pytest.raises(InvalidRunRequest, match=r"the execution's name is 'a\.b'"):
         prepare_run(event("a.b"), S3(client), SETTINGS)
 
 

@@ -1,12 +1,12 @@
 """Read Plan: what the array job is sized from."""
 
 import pytest
-from read_plan import read_plan
-from tests.in_memory_s3 import InMemoryS3Client
 
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.plan import Plan
 from millrace.s3 import S3
+from read_plan import read_plan
+from tests.in_memory_s3 import InMemoryS3Client
 
 EVENT = {"plan": "s3://results/_millrace/run-1/plan.json"}
 PLAN = Plan(
@@ -37,7 +37,7 @@ def test_the_counts_of_the_plan_are_returned() -> None:
 
 def test_a_missing_plan_is_named() -> None:
     """The error says which object is not there."""
-    with pytest.raises(ObjectNotFoundError, match="s3://results/_millrace/run-1/plan.json"):
+    with pytest.raises(ObjectNotFoundError, match=r"s3://results/_millrace/run-1/plan.json"):
         read_plan(EVENT, S3(InMemoryS3Client("results")))
 
 
@@ -46,5 +46,5 @@ def test_a_damaged_plan_is_named(text: bytes) -> None:
     """A file that is not a plan fails as that, with its URI."""
     client = InMemoryS3Client("results")
     client.store("results", "_millrace/run-1/plan.json", text)
-    with pytest.raises(DamagedFileError, match="s3://results/_millrace/run-1/plan.json"):
+    with pytest.raises(DamagedFileError, match=r"s3://results/_millrace/run-1/plan.json"):
         read_plan(EVENT, S3(client))

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from read_result import read_result
-from tests.in_memory_s3 import InMemoryS3Client
 
 from millrace.errors import DamagedFileError
 from millrace.s3 import S3
+from read_result import read_result
+from tests.in_memory_s3 import InMemoryS3Client
 
 EVENT = {"plan": "s3://results/_millrace/run-1/plan.json"}
 RESULT = {
@@ -36,5 +36,5 @@ def test_a_damaged_result_is_named(text: bytes) -> None:
     """A file that is not a result fails as that, with its URI."""
     client = InMemoryS3Client("results")
     client.store("results", "_millrace/run-1/result.json", text)
-    with pytest.raises(DamagedFileError, match="s3://results/_millrace/run-1/result.json"):
+    with pytest.raises(DamagedFileError, match=r"s3://results/_millrace/run-1/result.json"):
         read_result(EVENT, S3(client))

@@ -4,7 +4,7 @@ import pytest
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
-from millrace.settings import FunctionSettings, JobSettings, aws_region
+from millrace.settings import FunctionSettings, JobSettings, aws_region, log_level
 
 
 def test_a_job_outside_batch_has_defaults() -> None:
@@ -56,3 +56,15 @@ def test_the_region_may_be_unset() -> None:
     """Without AWS_REGION, botocore looks in its own places."""
     assert aws_region({}) is None
     assert aws_region({"AWS_REGION": "eu-west-1"}) == "eu-west-1"
+
+
+@pytest.mark.parametrize(("given", "level"), [({}, "INFO"), ({"MILLRACE_LOG_LEVEL": "DEBUG"}, "DEBUG")])
+def test_the_log_level_is_the_job_definitions(given: dict[str, str], level: str) -> None:
+    """A job logs from the level that its definition sets, INFO where it sets none."""
+    assert log_level(given) == level
+
+
+def test_an_unknown_log_level_is_refused() -> None:
+    """A level that the logging module does not know is named, with those that are allowed."""
+    with pytest.raises(InvalidRunRequest, match="MILLRACE_LOG_LEVEL is 'LOUD'; allowed: DEBUG"):
+        log_level({"MILLRACE_LOG_LEVEL": "LOUD"})

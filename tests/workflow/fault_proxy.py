@@ -221,7 +221,7 @@ class FaultProxy:
         times: int | None = None,
         seed: int = 0,
     ) -> Iterator[Rule]:
-        """Apply a rule during the block. Of several that hit a request, the fault of the first counts."""
+        """Apply a rule during the block. A request meets one fault at most: that of the first rule which hits it."""
         rule = Rule(verb, uri, fault, chance, times, seed)
         self._rules.append(rule)
         try:
@@ -232,9 +232,7 @@ class FaultProxy:
     def count(self, verb: str, uri: str) -> int:
         """How many requests arrived that a Rule of this verb and URI would hit."""
         found = self.requests.copy().items()
-        return sum(
-            number for (each, name), number in found if re.fullmatch(verb, each) and re.search(uri, name)
-        )
+        return sum(number for (each, name), number in found if re.fullmatch(verb, each) and re.search(uri, name))
 
     def clear(self) -> None:
         """Forget rules, counts and errors."""
@@ -265,10 +263,14 @@ class FaultProxy:
         asked = exchange.verb, exchange.uri
         before = self.requests[asked]
         self.requests[asked] += 1
-        rules = [rule for rule in self._rules if rule.hit(*asked, before)]
+        fault: Fault | None = None
+        rules: list[Rule] = []
+        for rule in self._rules:
+            if (fault is None or rule.fault is None) and rule.hit(*asked, before):
+                rules.append(rule)
+                fault = fault or rule.fault
         try:
-            fault = next((rule.fault for rule in rules if rule.fault is not None), Exchange.pass_on)
-            await fault(exchange)
+            await (fault or Exchange.pass_on)(exchange)
         finally:
             for rule in rules:
                 rule.done()

@@ -98,6 +98,12 @@ class Runs:
         """Start the execution again where it failed."""
         self.aws.step_functions.redrive_execution(executionArn=run.execution)
 
+    def undisturbed_words(self, source: str, destination: str) -> bytes:
+        """The words.csv of another run over the same source, to another destination and in one shard."""
+        run = self.start(source, f"{destination}undisturbed/")
+        self.wait(run)
+        return self.file(run, "words.csv")
+
     # Jobs
 
     def jobs(self, run: Run, verb: str) -> list[dict[str, Any]]:
@@ -138,9 +144,7 @@ class Runs:
 
     def interrupt(self, job_id: str, status_reason: str, grace_seconds: float = 0) -> None:
         """End a job's attempt as the loss of its host would."""
-        self._control(
-            f"jobs/{job_id}/interrupt", {"status_reason": status_reason, "grace_seconds": grace_seconds}
-        )
+        self._control(f"jobs/{job_id}/interrupt", {"status_reason": status_reason, "grace_seconds": grace_seconds})
 
     def fail_start(self, job_name: str, status_reason: str, reason: str) -> None:
         """Let the next start of a job of this name fail."""

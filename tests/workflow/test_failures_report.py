@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 
+from millrace.layout import S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.runs import Runs
@@ -55,7 +56,8 @@ def test_ten_thousand_items_of_which_54_fail(runs: Runs, proxy: FaultProxy, sour
     assert failed == expected
     told = [json.loads(line) for line in runs.file(run, "failures.jsonl").splitlines()]
     assert {row["key"].rpartition("/")[2]: row["error_code"] for row in told} == expected
-    written = [name for name in runs.names(run.folder.root.join("../..")) if name.endswith(".words.txt")]
-    assert written == []
+    uri = S3Uri.parse_folder(destination)
+    written = {name.removesuffix(".words.txt") for name in runs.names(uri) if name.endswith(".words.txt")}
+    assert written == bodies.keys() - expected.keys()
     rest = [body for name, body in bodies.items() if name not in expected]
     assert totals(runs.file(run, "words.csv")) == counted(rest)

@@ -26,13 +26,6 @@ MOMENTS = (
 """The requests of a child whose shard is the one item `007.txt`."""
 
 
-def words_of_an_undisturbed_run(runs: Runs, source: str, destination: str) -> bytes:
-    """The words.csv of another run over the same source, in one shard."""
-    run = runs.start(source, f"{destination}undisturbed/")
-    runs.wait(run)
-    return runs.file(run, "words.csv")
-
-
 def exit_codes(job: dict[str, Any]) -> list[int | None]:
     """The exit code of each attempt."""
     return [attempt["container"].get("exitCode") for attempt in job["attempts"]]
@@ -72,7 +65,7 @@ def test_thirty_of_two_hundred_children_are_killed(
     assert [proxy.statuses["PUT", str(run.folder.commit(shard)), 200] for shard in range(200)] == [1] * 200
     words = runs.file(run, "words.csv")
     assert totals(words) == counted(bodies.values())
-    assert words == words_of_an_undisturbed_run(runs, source, destination)
+    assert words == runs.undisturbed_words(source, destination)
 
 
 def test_plan_and_merge_are_killed(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
@@ -136,7 +129,7 @@ def test_sigterm_in_mid_shard(runs: Runs, proxy: FaultProxy, source: str, destin
     assert runs.names(run.folder.file("progress/")) == []
     words = runs.file(run, "words.csv")
     assert totals(words) == counted(bodies.values())
-    assert words == words_of_an_undisturbed_run(runs, source, destination)
+    assert words == runs.undisturbed_words(source, destination)
 
 
 @pytest.mark.parametrize("reason", ["Host EC2 (instance i-0a1b2c3d) terminated.", "Your Spot Task was interrupted."])
@@ -185,9 +178,7 @@ def test_bad_input_is_not_tried_again(runs: Runs, proxy: FaultProxy, source: str
     assert exit_codes(runs.job(run, "migrate")) == [2]
 
 
-def test_too_many_failures_are_not_tried_again(
-    runs: Runs, proxy: FaultProxy, source: str, destination: str
-) -> None:
+def test_too_many_failures_are_not_tried_again(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
     """Exit code 3 ends the merge with its first attempt and a complete report; the run, accepted as it is, then reads no
     item again.
     """

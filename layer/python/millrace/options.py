@@ -60,11 +60,7 @@ class Option:
                 raise InvalidRunRequest(field, list(value), f"{type_names[list]}, {self.minimum} or more; {self.doc}")
             return list(value)
         if isinstance(self.default, Mapping):
-            if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in (*value, *value.values())):
-                raise InvalidRunRequest(field, value, type_names[dict])
-            for name, text in value.items():
-                self._check_text(f"{field}.{name}", text)
-            return dict(value)
+            return self._checked_object(field, value)
         if type(value) is not type(self.default):
             raise InvalidRunRequest(field, value, type_names[type(self.default)])
         if isinstance(value, str):
@@ -76,6 +72,13 @@ class Option:
                     field, value, f"{low if low is not None else 'any'} to {high if high is not None else 'any'}"
                 )
         return value
+
+    def _checked_object(self, field: str, value: object) -> dict[str, str]:
+        if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in (*value, *value.values())):
+            raise InvalidRunRequest(field, value, type_names[dict])
+        for name, text in value.items():
+            self._check_text(f"{field}.{name}", text)
+        return dict(value)
 
     def _check_text(self, field: str, text: str) -> None:
         if self.choices and text not in self.choices:
@@ -119,7 +122,7 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("delimiter", "auto", "One character, or auto.", pattern=r"auto|[^\r\n]", form="one character, or auto"),
         Option("quote", '"', "One character; empty: no quoting.", pattern=r"[^\r\n]?", form="one character, or empty"),
         Option("escape", "", "One character; empty: none.", pattern=r"[^\r\n]?", form="one character, or empty"),
-        Option("header", True, "Whether the first row holds the columns' names."),
+        Option("header", default=True, doc="Whether the first row holds the columns' names."),
         Option("column_names", (), "The columns' names, where there is no header or it is not to be used."),
         Option("encoding", "utf-8", "As Python names it; a byte order mark is dropped."),
         Option("members", ("*.csv", "*.tsv", "*.txt"), "Which files of a zip are imported, as patterns."),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
@@ -86,6 +88,18 @@ class FunctionSettings:
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     """`AWS_REGION`, which botocore does not read, or None to let botocore look in its own places."""
     return environ.get("AWS_REGION") or None
+
+
+def log_level(environ: Mapping[str, str] = os.environ) -> str:
+    """The least level that a job logs, `MILLRACE_LOG_LEVEL`: DEBUG, INFO (the default), WARNING or ERROR.
+
+    Raises:
+        InvalidRunRequest: The variable holds something else.
+    """
+    level = environ.get("MILLRACE_LOG_LEVEL") or "INFO"
+    if level not in _LOG_LEVELS:
+        raise InvalidRunRequest("MILLRACE_LOG_LEVEL", level, " or ".join(_LOG_LEVELS))
+    return level
 
 
 def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""A stack that is updated in place while a run is at work, and a stack that starts runs by the clock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.checkout import ROOT, Checkout
+from console.deployment import OPTIONS, _environment, alone, find_sam
+from console.stack import Stack
+from millrace.layout import RunFolder, S3Uri
+from tests.workflow.fault_proxy import FaultProxy
+from tests.workflow.faults import Gate
+from tests.workflow.runs import Run, Runs, until
+from tests.workflow.texts import counted, texts, totals
+
+NAME = "millrace-updated"
+DEFINITIONS = {verb: f"{verb.title()}JobDefinition" for verb in ("plan", "migrate", "merge")}
+
+
+def sam_deploy(endpoint_url: str, **parameters: str) -> None:
+    """Run the real `sam deploy` for a stack of this test's own, from what the session's deployment built."""
+    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
+    command = [find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", NAME]
+    with alone(Checkout(ROOT, Path()).build):
+        ended = subprocess.run(
+            command, cwd=ROOT, env=_environment(endpoint_url), capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def own(stack: Any, s3: Any) -> Iterator[Runs]:
+    """The runs of a stack of this test's own, on the session's server; its schedule, if it has one, ends with the test."""
+    sam_deploy(stack.endpoint_url)
+    deployed = Stack.find(stack.aws, NAME)
+    yield Runs(stack.aws, s3, deployed.state_machine_arn, deployed.job_queue_arn)
+    rules = stack.aws._client("events")
+    for name in rules.list_rule_names_by_target(TargetArn=deployed.state_machine_arn)["RuleNames"]:
+        rules.disable_rule(Name=name)
+
+
+def definitions(runs: Runs) -> dict[str, dict[str, Any]]:
+    """The stack's present job definitions, by verb."""
+    found = {}
+    for verb, logical_id in DEFINITIONS.items():
+        resource = runs.aws.cloudformation.describe_stack_resource(StackName=NAME, LogicalResourceId=logical_id)
+        arn = resource["StackResourceDetail"]["PhysicalResourceId"]
+        found[verb] = dict(runs.aws.batch.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"][0])
+    return found
+
+
+def used(runs: Runs, run: Run) -> dict[str, str]:
+    """The job definitions that a run's jobs were made from, by verb."""
+    return {verb: runs.job(run, verb)["jobDefinition"] for verb in DEFINITIONS}
+
+
+def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy) -> None:
+    """A second `sam deploy` with a changed parameter makes new revisions of the job definitions and leaves the old ones
+    active; the run that was at work during it ends well with the old ones, the next run uses the new ones.
+    """
+    deployed = Stack.find(stack.aws, NAME)
+    source, destination = f"s3://{deployed.source_bucket}/in/", f"s3://{deployed.result_bucket}/out/"
+    bodies = texts(6)
+    own.put(source, bodies)
+    before = definitions(own)
+    gate = Gate()
+    with proxy.when("GET", "/in/0", gate) as held:
+        at_work = own.start(source, destination, max_items=2)
+        held.wait_for_hits()
+        sam_deploy(stack.endpoint_url, AttemptSeconds="14000")
+        gate.open()
+        own.wait(at_work)
+    after = definitions(own)
+    next_run = own.start(source, destination, max_items=2)
+    own.wait(next_run)
+
+    for verb in DEFINITIONS:
+        assert after[verb]["jobDefinitionName"] == before[verb]["jobDefinitionName"]
+        assert after[verb]["revision"] == before[verb]["revision"] + 1
+        assert after[verb]["timeout"] == {"attemptDurationSeconds": 14000}
+    arns = [before[verb]["jobDefinitionArn"] for verb in DEFINITIONS]
+    still = own.aws.batch.describe_job_definitions(jobDefinitions=arns)["jobDefinitions"]
+    assert [definition["status"] for definition in still] == ["ACTIVE"] * 3
+    assert used(own, at_work) == {verb: definition["jobDefinitionArn"] for verb, definition in before.items()}
+    assert used(own, next_run) == {verb: definition["jobDefinitionArn"] for verb, definition in after.items()}
+    words = own.file(next_run, "words.csv")
+    assert words == own.file(at_work, "words.csv")
+    assert totals(words) == counted(bodies.values())
+
+
+def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
+    """`rate(1 minute)`, which a test's server turns into three seconds, starts a run over the whole source bucket into the
+    result bucket's folder `scheduled/`, and that run ends well.
+    """
+    deployed = Stack.find(stack.aws, NAME)
+    bodies = texts(3)
+    own.put(f"s3://{deployed.source_bucket}/by-the-clock/", bodies)
+    states, machine = own.aws.step_functions, deployed.state_machine_arn
+    earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
+    sam_deploy(stack.endpoint_url, ScheduleExpression="rate(1 minute)")
+
+    def found() -> list[str]:
+        listed = states.list_executions(stateMachineArn=machine)["executions"]
+        return [run["executionArn"] for run in listed if run["executionArn"] not in earlier]
+
+    arn = until("a run that the schedule started", found)[-1]
+    asked = json.loads(states.describe_execution(executionArn=arn)["input"])
+    assert asked == {
+        "source": f"s3://{deployed.source_bucket}/",
+        "destination": f"s3://{deployed.result_bucket}/scheduled/",
+    }
+    scheduled = S3Uri(deployed.result_bucket, "scheduled/")
+    output = own.wait(Run(arn, RunFolder.of(scheduled, arn.rpartition(":")[2])))
+    assert output["counts"]["succeeded"] >= len(bodies)
+    assert any(name.endswith("by-the-clock/000.txt.words.txt") for name in own.names(scheduled))
