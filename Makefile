@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test check format image lock clean
+.PHONY: help install demo test simulate check format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -41,6 +41,10 @@ $(NPM_LINTERS): package.json package-lock.json .npmrc
 	@command -v npm > /dev/null || { echo "make check needs Node.js 18 or newer, with npm" >&2; exit 1; }
 	npm ci --no-progress
 	touch $@
+
+SEEDS ?= 2000
+simulate: install  ## SEEDS=2000: disturbed runs, one per seed, each checked by adding up (docs/simulator.md)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 check: install $(NPM_LINTERS)  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from batch_jobs.arguments import parse_arguments, request_given
 from batch_jobs.job_log import log_to_stderr, set_level
-from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError
+from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
-from millrace.request import RunRequest, checked_percent
+from millrace.request import RunRequest, checked_count, checked_percent
 from millrace.settings import JobSettings, log_level
 
 log = logging.getLogger("batch_jobs")
@@ -63,25 +63,45 @@ def _run(given: argparse.Namespace) -> None:
     job = Job(s3=connect(connections=settings.concurrency + 2), settings=settings, stop=stop)
     if given.verb == "plan":
         if given.request is not None:
-            request = _read_request(folder, job.s3.read(folder.request))
+            request = _read_request(folder, job.s3.read(folder.request), settings.code_version)
         plan(request, folder, job)
     elif given.verb == "migrate":
         migrate(folder, settings.array_index if given.index is None else given.index, job)
     else:
-        percent = given.tolerated_failure_percent
-        merge(folder, job, None if percent is None else checked_percent(percent))
+        percent, count = given.tolerated_failure_percent, given.tolerated_failure_count
+        merge(
+            folder,
+            job,
+            None if percent is None else checked_percent(percent),
+            None if count is None else checked_count(count),
+        )
 
 
-def _read_request(folder: RunFolder, text: bytes) -> RunRequest:
+def _read_request(folder: RunFolder, text: bytes, code_version: str | None = None) -> RunRequest:
+    """The request in run.json.
+
+    Raises:
+        DamagedFileError: It is not one.
+        RunIdentityError: It was made by another version of the code than the given one.
+    """
     try:
-        given = json.loads(text)["request"]
+        document = json.loads(text)
+        given, asked_by = document["request"], document.get("code_version")
         queue = given.get("queue", RunRequest.queue)
         # The queues' names are the template's business: Prepare Run has checked this one.
-        return RunRequest.parse(given, queues=(queue,))
+        request = RunRequest.parse(given, queues=(queue,))
     except (ValueError, KeyError, TypeError, AttributeError, InvalidRunRequest) as error:
         raise DamagedFileError(
             f"this is not a run request: {error}", operation="read the request", target=str(folder.request)
         ) from error
+    if code_version is not None and asked_by not in {None, code_version}:
+        raise RunIdentityError(
+            f"code version was {asked_by}, is {code_version}: the run was asked for from functions of another version "
+            "than this job's; deploy functions and image of one version",
+            operation="read the request",
+            target=str(folder.request),
+        )
+    return request
 
 
 def _failed(error: Exception, exit_code: int) -> int:

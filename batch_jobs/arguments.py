@@ -43,7 +43,13 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     merge = verbs.add_parser("merge", help="add the results up", description="Merge a run; write result and report.")
     merge.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
     merge.add_argument(
-        "--tolerated-failure-percent", type=float, metavar="P", help="how many items may fail; default: as planned"
+        "--tolerated-failure-percent", type=float, metavar="P", help="the share that may fail; default: as planned"
+    )
+    merge.add_argument(
+        "--tolerated-failure-count",
+        type=int,
+        metavar="N",
+        help="how many may fail, where that is more; default: as planned",
     )
     return parser.parse_args(arguments)
 
@@ -72,6 +78,7 @@ def request_given(arguments: argparse.Namespace) -> dict[str, Any]:
         "exclude": arguments.exclude,
         "shard": shard,
         "tolerated_failure_percent": arguments.tolerated_failure_percent,
+        "tolerated_failure_count": arguments.tolerated_failure_count,
     }
 
 
@@ -97,5 +104,12 @@ def _add_plan(verbs: Any) -> None:
     plan.add_argument("--max-items", type=int, metavar="N", help="the items of a shard, at most")
     plan.add_argument("--max-shards", type=int, metavar="N", help="the shards, at most; rather than more, larger ones")
     plan.add_argument(
-        "--tolerated-failure-percent", type=float, default=0, metavar="P", help="how many items may fail; default: 0"
+        "--tolerated-failure-percent", type=float, default=0, metavar="P", help="the share that may fail; default: 0"
+    )
+    plan.add_argument(
+        "--tolerated-failure-count",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many may fail, where that is more; default: 0",
     )

@@ -10,9 +10,8 @@ from batch_jobs.outputs import file_digest, temporary_file
 from batch_jobs.parallel import in_order
 from batch_jobs.progress import Progress
 from millrace.commit import Commit, PartialFile
-from millrace.errors import ChangedError, ObjectNotFoundError, RunIdentityError
+from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.plan import Plan
 from millrace.s3 import S3
 
 log = logging.getLogger(__name__)
@@ -49,29 +48,6 @@ def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
     return there
 
 
-def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | None:
-    """The shard's commit, or None where there is none.
-
-    Raises:
-        DamagedFileError: It is not a commit.
-        RunIdentityError: It belongs to another plan, or to another version of the code.
-    """
-    uri = folder.commit(index)
-    try:
-        commit = Commit.from_json(s3.read(uri), str(uri))
-    except ObjectNotFoundError:
-        return None
-    found = (commit.shard, commit.plan_digest, commit.code_version)
-    if found != (index, plan.digest, plan.code_version):
-        raise RunIdentityError(
-            f"it commits shard {found[0]} of plan {found[1]} by version {found[2]}, "
-            f"where shard {index} of plan {plan.digest} by version {plan.code_version} belongs",
-            operation="read the commit",
-            target=str(uri),
-        )
-    return commit
-
-
 def remove_failed_outputs(commit: Commit, worker: ItemWorker, job: Job) -> None:
     """Delete the outputs that this run made of items which the commit reports as failed.
 
@@ -83,14 +59,14 @@ def remove_failed_outputs(commit: Commit, worker: ItemWorker, job: Job) -> None:
     suspects = [
         output
         for outcome in commit.outcomes
-        if outcome.error_code is not None and outcome.error_code not in NEVER_READ
+        if outcome.error_code is not None and outcome.error_code not in NEVER_READ and outcome.first_byte is None
         for output in worker.outputs_of(outcome.key)
     ]
 
     def remove(output: S3Uri) -> None:
         try:
             head = job.s3.head(output)
-            if head.metadata.get(RUN_MARK) == worker.run_id:
+            if head.metadata.get(RUN_MARK) == worker.output_mark:
                 job.s3.delete(output, etag=head.etag)
                 log.info("output of a failed item deleted", extra={"fields": {"output": str(output)}})
         except (ObjectNotFoundError, ChangedError):

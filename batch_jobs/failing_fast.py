@@ -20,11 +20,13 @@ class FailingFast:
 
     Args:
         before: What earlier attempts saved of the shard: a denied item of theirs counts like one of this attempt's.
+        readable: Whether it is known that the role may read the source, as in a retry: all its items failed before,
+            and twenty denied ones in a row say nothing of the source as a whole.
     """
 
-    def __init__(self, before: Iterable[Outcome] = ()) -> None:
+    def __init__(self, before: Iterable[Outcome] = (), *, readable: bool = False) -> None:
         codes = [outcome.error_code for outcome in before]
-        self._readable = any(code not in {ErrorCode.ACCESS_DENIED, *NEVER_READ} for code in codes)
+        self._readable = readable or any(code not in {ErrorCode.ACCESS_DENIED, *NEVER_READ} for code in codes)
         self._denied = codes.count(ErrorCode.ACCESS_DENIED)
         self._unread = 0
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from batch_jobs.item_body import Body
 from batch_jobs.outputs import HeldFiles
+from batch_jobs.range_reader import open_item
 from batch_jobs.stop import Stop
 from batch_jobs.workloads import Workload
 from millrace.errors import (
@@ -78,7 +79,7 @@ class ItemWorker:
         workload: The program that is run over the items.
         source: The source folder.
         destination: The destination folder.
-        run_id: The run.
+        output_mark: What its items' outputs are marked with: the run, or its retry.
         stop: Whether to stop.
     """
 
@@ -86,7 +87,7 @@ class ItemWorker:
     workload: Workload[Any]
     source: S3Uri
     destination: S3Uri
-    run_id: str
+    output_mark: str
     stop: Stop
 
     def work(self, numbered: tuple[int, Item]) -> Worked:
@@ -101,7 +102,7 @@ class ItemWorker:
         if fault:
             return Worked(position, Outcome.failed(item, *fault))
         try:
-            with HeldFiles(self._refuse) as files:
+            with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
                 contribution = self._migrate(item, files)
                 outputs = self._upload(item, files)
         except StoppedError:
@@ -122,6 +123,8 @@ class ItemWorker:
 
     def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
         """Why the item need not even be asked for."""
+        if item.first_byte is not None:
+            return None
         for output in self.outputs_of(item.key):
             reason = output_fault(self.destination, output)
             if reason:
@@ -131,13 +134,7 @@ class ItemWorker:
     def _migrate(self, item: Item, files: HeldFiles) -> Any:
         uri = S3Uri(self.source.bucket, item.key)
         try:
-            reader = self.s3.open(
-                uri,
-                etag=item.etag,
-                version_id=item.version_id,
-                first_byte=item.first_byte,
-                last_byte=item.last_byte,
-            )
+            reader = open_item(self.s3, uri, item)
         except (BucketNotFoundError, CredentialsError):
             raise
         except StorageError as error:
@@ -169,7 +166,7 @@ class ItemWorker:
         for held in files:
             uri = output_uri(self.source, self.destination, item.key, held.name)
             self.s3.put(
-                uri, cast("BinaryIO", held.file), content_type=held.content_type, metadata={RUN_MARK: self.run_id}
+                uri, cast("BinaryIO", held.file), content_type=held.content_type, metadata={RUN_MARK: self.output_mark}
             )
             outputs.append(str(uri))
         return outputs
@@ -177,6 +174,10 @@ class ItemWorker:
     def _refuse(self, name: str) -> str | None:
         declared: Iterable[str] = self.workload.item_suffixes
         return None if name in declared else f"its item_suffixes are {', '.join(declared) or 'none'}"
+
+
+def _refuse_for_range(_name: str) -> str:
+    return "a range of an object has no outputs of its own"
 
 
 class _ReadError(Exception):

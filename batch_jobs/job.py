@@ -10,9 +10,10 @@ from typing import Any
 
 from batch_jobs.stop import Stop
 from batch_jobs.workloads import Workload, load_workload
-from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
+from millrace.errors import RunIdentityError
 from millrace.layout import RunFolder
 from millrace.plan import Plan
+from millrace.run_files import read_plan
 from millrace.s3 import S3
 from millrace.settings import JobSettings
 
@@ -53,13 +54,7 @@ class Job:
             DamagedFileError: plan.json is not a plan, or there is none.
             RunIdentityError: Another version of the code made it.
         """
-        try:
-            text = self.s3.read(folder.plan)
-        except ObjectNotFoundError as error:
-            raise DamagedFileError(
-                "there is no plan; run the plan job first", operation="read the plan", target=str(folder.plan)
-            ) from error
-        plan = Plan.from_json(text, str(folder.plan))
+        plan = read_plan(folder, self.s3)
         if plan.code_version != self.settings.code_version:
             raise RunIdentityError(
                 f"the plan was made by version {plan.code_version}, this is {self.settings.code_version}; "

@@ -2,50 +2,45 @@
 
 It follows the plan to its commits and the commits to their partials, never a listing. Everything that it writes
 depends on them alone, so a repeated merge writes the same bytes.
+
+A retry of failed items is merged in its own folder: the rows that count are the newest ones, the partials of all its
+generations add up, as a failed item put nothing into one. Only then does the run's result.json name the new files.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
 from contextlib import closing
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
-from batch_jobs.committing import read_commit
 from batch_jobs.job import Job
-from batch_jobs.outputs import HeldFiles, file_digest, temporary_file
-from batch_jobs.parallel import in_order
-from millrace.commit import Commit, PartialFile
-from millrace.errors import (
-    DamagedFileError,
-    MissingCommitError,
-    ObjectNotFoundError,
-    RunIdentityError,
-    TooManyFailuresError,
-)
+from batch_jobs.merged_files import WrittenFile, write_file, write_merged_files
+from batch_jobs.publishing import publish
+from millrace.errors import ObjectNotFoundError, RunIdentityError, TooManyFailuresError
+from millrace.generations import Generation, RowReader, read_generations
 from millrace.layout import RunFolder, S3Uri
-from millrace.plan import Plan, plan_digest
-from millrace.report import ReportWriter, result_document
+from millrace.plan import Plan
+from millrace.report import ReportWriter
+from millrace.result import Result
+from millrace.tolerance import Tolerance
 
 log = logging.getLogger(__name__)
 
-NAMED_SHARDS = 20
-"""How many missing shards an error names."""
 
-OWN_FILES = frozenset(
-    {"_SUCCESS", "failures.jsonl", "plan.json", "report.csv", "report.html", "result.json", "run.json"}
-)
-"""Names in the run folder that a workload's file may not have."""
-
-
-def merge(folder: RunFolder, job: Job, tolerated_failure_percent: float | None = None) -> None:
-    """Merge a run, unless it is merged already.
+def merge(
+    folder: RunFolder,
+    job: Job,
+    tolerated_failure_percent: float | None = None,
+    tolerated_failure_count: int | None = None,
+) -> None:
+    """Merge a run, or a retry of its failed items, unless it is merged already.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or the retry's.
         job: The job's surroundings.
         tolerated_failure_percent: Instead of the plan's: a run that ended with too many failures can be accepted.
+        tolerated_failure_count: Instead of the plan's.
 
     Raises:
         MissingCommitError: A shard has no commit.
@@ -56,40 +51,27 @@ def merge(folder: RunFolder, job: Job, tolerated_failure_percent: float | None =
     plan = job.read_plan(folder)
     if _is_merged(folder, plan, job):
         return
-    with TemporaryFile() as report, TemporaryFile() as failures:
-        rows = ReportWriter(S3Uri.parse(plan.source).bucket, cast("BinaryIO", report), cast("BinaryIO", failures))
-        partials, finished_at = _add_up(folder, plan, rows, job)
-        failed = rows.counts.failed
-        percent = plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent
-        tolerated = failed * 100 <= percent * plan.items
-        files: dict[str, str] = {}
-        result: dict[str, Any] | None = None
-        if tolerated:
-            files, result = _write_result(folder, plan, partials, job)
-        job.s3.put(folder.file("failures.jsonl"), cast("BinaryIO", failures), content_type="application/x-ndjson")
-        job.s3.put(folder.file("report.csv"), cast("BinaryIO", report), content_type="text/csv; charset=utf-8")
-    success = "SUCCEEDED_WITH_FAILURES" if failed else "SUCCEEDED"
-    document = result_document(
-        plan,
-        counts=rows.counts,
-        codes=rows.codes,
-        status=success if tolerated else "FAILED",
-        files=files,
-        result=result,
-        finished_at=finished_at,
+    tolerance = Tolerance(
+        plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent,
+        plan.tolerated_failure_count if tolerated_failure_count is None else tolerated_failure_count,
     )
-    job.s3.put(folder.file("result.json"), document, content_type="application/json")
-    if not tolerated:
-        codes = ", ".join(f"{code} {count}" for code, count in sorted(rows.codes.items()))
+    generations = read_generations(folder, plan, job.s3)
+    result = _write_files(folder, generations, tolerance, job)
+    publish(folder.file("result.json"), result, job.s3)
+    if result.status == "FAILED":
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(result.codes.items()))
         raise TooManyFailuresError(
-            f"{failed} of {plan.items} items failed ({codes}), {percent:g} % are tolerated; "
-            f"each has its row in {folder.file('report.csv')}",
+            f"{result.counts.failed} of {result.counts.items} items failed ({codes}), {tolerance} are tolerated; "
+            f"each has its row in {result.report}",
             operation="merge",
             target=str(folder.root),
         )
-    mark = f"{plan.digest}\n".encode()
-    job.s3.put_if_absent(folder.file("_SUCCESS"), mark, content_type="text/plain")
-    log.info("merged", extra={"fields": {"run_id": plan.run_id, "items": plan.items, "failed": failed}})
+    if folder.retry:
+        publish(folder.base.file("result.json"), result, job.s3)
+        _mark(folder.base, generations[0].plan, job)
+    _mark(folder, plan, job)
+    fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
+    log.info("merged", extra={"fields": fields})
 
 
 def _is_merged(folder: RunFolder, plan: Plan, job: Job) -> bool:
@@ -104,104 +86,58 @@ def _is_merged(folder: RunFolder, plan: Plan, job: Job) -> bool:
     return True
 
 
-def _add_up(folder: RunFolder, plan: Plan, rows: ReportWriter, job: Job) -> tuple[list[PartialFile], str]:
-    """Read every commit, write its rows.
+def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
+    job.s3.put_if_absent(folder.file("_SUCCESS"), f"{plan.digest}\n".encode(), content_type="text/plain")
 
-    Returns:
-        The partials, in shard order, and when the last shard was finished.
-    """
-    partials: list[PartialFile] = []
-    items_digests: list[str] = []
-    missing: list[int] = []
-    finished_at = plan.planned_at
 
-    def read(index: int) -> tuple[int, Commit | None]:
-        job.stop.check()
-        return index, read_commit(folder, index, plan, job.s3)
-
-    with closing(in_order(read, range(plan.shards), job.settings.concurrency)) as commits:
-        for index, commit in commits:
-            if commit is None:
-                missing.append(index)
-                continue
-            rows.add(index, commit.outcomes)
-            items_digests.append(commit.items_digest)
-            finished_at = max(finished_at, commit.finished_at)
-            if commit.partial is not None:
-                partials.append(commit.partial)
-    if missing:
-        named = ", ".join(str(index) for index in missing[:NAMED_SHARDS])
-        more = f" and {len(missing) - NAMED_SHARDS} more" if len(missing) > NAMED_SHARDS else ""
-        raise MissingCommitError(
-            f"{len(missing)} of {plan.shards} shards have no commit: {named}{more}; run migrate for them first",
-            operation="merge",
-            target=str(folder.root),
-        )
-    digest = plan_digest(
-        source=plan.source,
-        destination=plan.destination,
-        workload=plan.workload,
-        options=plan.options,
-        code_version=plan.code_version,
-        items_digests=items_digests,
+def _write_files(folder: RunFolder, generations: list[Generation], tolerance: Tolerance, job: Job) -> Result:
+    """Write all files of the result but result.json itself."""
+    first, last = generations[0], generations[-1]
+    with TemporaryFile() as report_file, TemporaryFile() as failures_file:
+        report, failures = cast("BinaryIO", report_file), cast("BinaryIO", failures_file)
+        rows = ReportWriter(S3Uri.parse(first.plan.source).bucket, report, failures)
+        reader = RowReader(job.s3, job.settings.concurrency, job.stop.check)
+        with closing(reader.shards(generations)) as shards:
+            for index, found in shards:
+                rows.add(index, [row.outcome for row in found], [row.retry for row in found])
+        for generation in generations:
+            generation.check_sum()
+        tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
+        files: list[WrittenFile] = []
+        result: dict[str, Any] | None = None
+        if tolerated:
+            partials = [partial for generation in generations for partial in generation.partials]
+            files, result = write_merged_files(folder, last.plan, partials, job)
+        failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
+        report_csv = write_file(folder, "report.csv", report, "text/csv; charset=utf-8", job)
+    success = "SUCCEEDED_WITH_FAILURES" if rows.counts.failed else "SUCCEEDED"
+    retry = {
+        "number": last.plan.retry,
+        "items": last.rows,
+        "succeeded": last.succeeded,
+        "failed": last.rows - last.succeeded,
+    }
+    return Result(
+        plan=first.plan,
+        status=success if tolerated else "FAILED",
+        counts=rows.counts,
+        codes=rows.codes,
+        files={file.name: file.uri for file in files},
+        report=report_csv.uri,
+        failure_rows=failure_rows.uri,
+        digests={file.name: file.digest for file in (*files, failure_rows, report_csv)},
+        retry=retry if last.plan.retry else None,
+        worked_by=_worked_by(generations),
+        result=result,
+        finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
     )
-    if digest != plan.digest or rows.counts.items != plan.items:
-        raise DamagedFileError(
-            f"the commits do not add up to the plan: they hold {rows.counts.items} items with digest {digest}, "
-            f"the plan has {plan.items} with digest {plan.digest}",
-            operation="merge",
-            target=str(folder.plan),
-        )
-    return partials, finished_at
 
 
-def _write_result(
-    folder: RunFolder, plan: Plan, partials: list[PartialFile], job: Job
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Let the workload merge; upload its files.
-
-    Returns:
-        The files' URIs by name, and the workload's part of result.json.
-    """
-    workload = job.load(plan.workload, plan.options)
-    with HeldFiles(_refuse) as held_files, closing(_opened(partials, job)) as opened:
-        result = workload.merge(opened, held_files)
-        files: dict[str, str] = {}
-        for held in held_files:
-            uri = folder.file(held.name)
-            job.s3.put(uri, cast("BinaryIO", held.file), content_type=held.content_type)
-            files[held.name] = str(uri)
-    return files, result
-
-
-def _opened(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
-    """The partials, each open for reading until the next is asked for; a few are fetched ahead."""
-    fetched: list[BinaryIO] = []
-
-    def fetch(partial: PartialFile) -> BinaryIO:
-        job.stop.check()
-        file = temporary_file()
-        fetched.append(file)
-        with job.s3.open(S3Uri.parse(partial.uri)) as chunks:
-            for chunk in chunks:
-                file.write(chunk)
-        if (file.tell(), file_digest(file)) != (partial.bytes, partial.sha256):
-            raise DamagedFileError("it is not the partial that was committed", operation="merge", target=partial.uri)
-        file.seek(0)
-        return file
-
-    try:
-        with closing(in_order(fetch, partials, job.settings.concurrency)) as files:
-            for file in files:
-                yield file
-                file.close()
-                fetched.remove(file)
-    finally:
-        for file in fetched:
-            file.close()
-
-
-def _refuse(name: str) -> str | None:
-    if name in OWN_FILES or "/" in name or not name:
-        return "the run folder's own files have such names"
-    return None
+def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:
+    added: dict[str, dict[str, int]] = {}
+    for generation in generations:
+        for job_id, worked in generation.worked_by.items():
+            mine = added.setdefault(job_id, {"shards": 0, "items": 0})
+            for name, count in worked.items():
+                mine[name] += count
+    return dict(sorted(added.items()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 
-from batch_jobs.committing import read_commit, remove_failed_outputs, write_commit, write_partial
+from batch_jobs.committing import remove_failed_outputs, write_commit, write_partial
 from batch_jobs.failing_fast import FailingFast
 from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
@@ -21,6 +21,7 @@ from millrace.errors import InvalidRunRequest, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
 from millrace.outcome import Counts
 from millrace.plan import Plan, Shard, items_digest
+from millrace.run_files import read_commit
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         lines = job.s3.read(uri)
         shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
         saved = ProgressFiles(folder, plan, index, job)
-        progress = _work(shard, saved, worker, job)
+        progress = _work(shard, saved, worker, job, retry=plan.retry > 0)
         outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
         mine = Commit(
             shard=index,
@@ -94,12 +95,12 @@ def _worker(plan: Plan, job: Job) -> ItemWorker:
         workload=job.load(plan.workload, plan.options),
         source=S3Uri.parse(plan.source),
         destination=S3Uri.parse(plan.destination),
-        run_id=plan.run_id,
+        output_mark=plan.output_mark,
         stop=job.stop,
     )
 
 
-def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> Progress:
+def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job, *, retry: bool) -> Progress:
     """Work what is not done yet.
 
     Raises:
@@ -110,7 +111,7 @@ def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job) -> P
     left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
     fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
     log.info("working the shard", extra={"fields": fields})
-    watch = FailingFast(progress.outcomes.values())
+    watch = FailingFast(progress.outcomes.values(), readable=retry)
     postponed: TryAgainError | None = None
     saved_at = job.clock()
     with closing(until_stopped(worker.work, left, job.settings.concurrency, job.stop)) as done_items:

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from batch_jobs.stop import Stop
+from millrace.in_order import in_order
+
+__all__ = ["in_order", "until_stopped"]
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 
 GRACE_SECONDS = 8.0
 """How long things under way may take to end once the job has to stop; Fargate kills 30 s after SIGTERM."""
-
-
-def in_order(make: Callable[[Thing], Made], things: Iterable[Thing], concurrency: int) -> Generator[Made, None, None]:
-    """What `make` makes of each thing, in the order of the things.
-
-    Args:
-        make: Called from several threads.
-        things: Taken as needed.
-        concurrency: How many are under way at once, or made and not yet taken.
-    """
-    if concurrency == 1:
-        yield from map(make, things)
-        return
-    with ThreadPoolExecutor(concurrency) as executor:
-        ahead: deque[Future[Made]] = deque()
-        try:
-            for thing in things:
-                ahead.append(executor.submit(make, thing))
-                if len(ahead) >= concurrency:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
 
 
 def until_stopped(

@@ -8,17 +8,20 @@ keeps it, however the source has changed meanwhile. Shard files that no plan.jso
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from batch_jobs.job import Job
-from batch_jobs.listing import ItemFilter
 from batch_jobs.parallel import in_order
+from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
-from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
+from batch_jobs.source_items import source_items
+from millrace.errors import DamagedFileError, RunIdentityError
+from millrace.generations import Generation, read_generations
 from millrace.layout import RunFolder, S3Uri
+from millrace.listing import SKIPPED
 from millrace.plan import Plan, items_digest, plan_digest
 from millrace.request import RunRequest
-from millrace.s3 import ListedObject
+from millrace.run_files import plan_if_there
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
 
     Args:
         request: The checked request.
-        folder: The run's folder.
+        folder: The run's folder, or that of a retry of its failed items: these are planned then.
         job: The job's surroundings.
 
     Raises:
@@ -40,19 +43,28 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     kept = _kept_plan(request, folder, job)
     if kept is not None:
         return kept
-    source = S3Uri.parse_folder(request.source, "source")
-    chosen = ItemFilter(source.key, request.include, request.exclude)
-    items = ItemStore(chosen.items(_listing(source, job)))
+    before = _before(request, folder, job)
+    skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
+    if before:
+        bucket = S3Uri.parse_folder(request.source, "source").bucket
+        items = ItemStore(failed_items(before, bucket, job))
+    else:
+        items, skipped = source_items(request, job)
     shards = items.cut(request.shard)
-    identity = {"source": request.source, "destination": request.destination, "workload": request.workload}
+    retry_of = before[-1].plan.digest if before else ""
     digest = plan_digest(
-        **identity,
+        source=request.source,
+        destination=request.destination,
+        workload=request.workload,
         options=request.options,
         code_version=job.settings.code_version,
         items_digests=(items_digest(items.lines(shard)) for shard in shards),
+        retry_of=retry_of,
     )
     made = Plan(
-        **identity,
+        source=request.source,
+        destination=request.destination,
+        workload=request.workload,
         run_id=folder.run_id,
         options=request.options,
         include=request.include,
@@ -60,11 +72,14 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         shards=len(shards),
         items=len(items),
         total_bytes=items.total_bytes,
-        skipped=dict(chosen.skipped),
+        skipped=dict(skipped),
         tolerated_failure_percent=request.tolerated_failure_percent,
         code_version=job.settings.code_version,
         digest=digest,
         planned_at=job.timestamp(),
+        tolerated_failure_count=request.tolerated_failure_count,
+        retry=folder.retry,
+        retry_of=retry_of,
     )
 
     def write(index: int) -> None:
@@ -84,19 +99,25 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     return first
 
 
-def _listing(source: S3Uri, job: Job) -> Iterator[ListedObject]:
-    for number, found in enumerate(job.s3.list(source.bucket, source.key)):
-        if number % 1000 == 0:
-            job.stop.check()
-        yield found
+def _before(request: RunRequest, folder: RunFolder, job: Job) -> list[Generation]:
+    """For a retry of failed items: the run, and its retries before this one; else nothing."""
+    if not folder.retry:
+        return []
+    last = folder.of_retry(folder.retry - 1)
+    before = read_generations(last, job.read_plan(last), job.s3)
+    _check_same(request, before[0].plan, folder.base, job)
+    return before
 
 
 def _kept_plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan | None:
-    try:
-        text = job.s3.read(folder.plan)
-    except ObjectNotFoundError:
-        return None
-    kept = Plan.from_json(text, str(folder.plan))
+    kept = plan_if_there(folder, job.s3)
+    if kept is not None:
+        _check_same(request, kept, folder, job)
+        log.info("keeping the plan that is there", extra={"fields": _figures(kept)})
+    return kept
+
+
+def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) -> None:
     asked = {
         "source": request.source,
         "destination": request.destination,
@@ -123,8 +144,6 @@ def _kept_plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan | None:
             operation="plan",
             target=str(folder.plan),
         )
-    log.info("keeping the plan that is there", extra={"fields": _figures(kept)})
-    return kept
 
 
 def _figures(made: Plan) -> dict[str, object]:

@@ -1,82 +1,88 @@
-"""Cutting the items into shards."""
+"""The items of a plan, held on disk to be cut into shards."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from millrace.plan import Item
 from millrace.request import ShardLimits
+from millrace.sharding import cut
+
+_BATCH = 4096
+"""How many lines are written at once."""
 
 
 class ItemStore:
-    """The items of a plan in memory, as the lines of the shard files: about 250 bytes each for usual keys.
+    """The items of a plan, as the lines of the shard files, in a temporary file: an item takes 20 bytes of memory.
+
+    Args:
+        items: The first items.
 
     Attributes:
         total_bytes: What the items cover, in bytes.
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[Item] = ()) -> None:
         self.total_bytes = 0
-        self._lines: list[bytes] = []
-        self._lengths = array("q")
-        for item in items:
-            self._lines.append(item.to_line())
-            self._lengths.append(item.length)
-            self.total_bytes += item.length
+        self._file = tempfile.TemporaryFile(prefix="millrace-items-")  # noqa: SIM115 - the finalizer closes it
+        weakref.finalize(self, self._file.close)
+        self._written = 0
+        self._lengths, self._offsets, self._line_bytes = array("q"), array("q"), array("I")
+        self.add(items)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._lengths)
+
+    def add(self, items: Iterable[Item]) -> range:
+        """Add items behind those that are there; returns the range of their positions."""
+        start = len(self)
+        items = iter(items)
+        while batch := list(islice(items, _BATCH)):
+            lines = [item.to_line() for item in batch]
+            sizes = array("I", map(len, lines))
+            lengths = array("q", [item.length for item in batch])
+            self._file.write(b"".join(lines))
+            for size in sizes:
+                self._offsets.append(self._written)
+                self._written += size
+            self._line_bytes += sizes
+            self._lengths += lengths
+            self.total_bytes += sum(lengths)
+        return range(start, len(self))
+
+    def reorder(self, ranges: Iterable[range]) -> None:
+        """Put the items into another order.
+
+        Args:
+            ranges: Ranges of positions that together are all, in the order that they shall have.
+        """
+        order = [one for one in ranges if one]
+        for name in ("_lengths", "_offsets", "_line_bytes"):
+            given = getattr(self, name)
+            wanted = array(given.typecode)
+            for one in order:
+                wanted += given[one.start : one.stop]
+            setattr(self, name, wanted)
 
     def cut(self, limits: ShardLimits) -> list[range]:
         """The shards, each as the range of its items' positions."""
         return cut(self._lengths, limits)
 
     def lines(self, shard: range) -> bytes:
-        """The shard file of these items."""
-        return b"".join(self._lines[shard.start : shard.stop])
+        """The shard file of these items. Safe to call from several threads."""
+        self._file.flush()
+        return b"".join(self._stretches(shard))
 
-
-def cut(lengths: array[int], limits: ShardLimits) -> list[range]:
-    """Cut items into shards of consecutive ones.
-
-    A shard holds at most `max_items` items and `target_bytes` bytes; an item larger than that has one of its own. Where
-    that would give more than `max_shards` shards, it is given up, and the items are cut into `max_shards` about equal
-    shares of bytes and items.
-
-    Args:
-        lengths: How many bytes each item covers.
-        limits: The limits.
-
-    Returns:
-        The shards, none empty, as ranges of positions that follow each other from 0 to the last item's.
-    """
-    shards = list(_within_limits(lengths, limits))
-    return shards if len(shards) <= limits.max_shards else list(_even_shares(lengths, limits))
-
-
-def _within_limits(lengths: array[int], limits: ShardLimits) -> Iterator[range]:
-    start = held = 0
-    for position, length in enumerate(lengths):
-        full = position - start == limits.max_items or held + length > limits.target_bytes
-        if full and position > start:
-            yield range(start, position)
-            start, held = position, 0
-        held += length
-    if start < len(lengths):
-        yield range(start, len(lengths))
-
-
-def _even_shares(lengths: array[int], limits: ShardLimits) -> Iterator[range]:
-    # An item costs its bytes as a share of target_bytes, plus its share of max_items, so that a million empty objects
-    # are spread as well; in whole numbers, so that every machine cuts alike.
-    total = sum(lengths) * limits.max_items + len(lengths) * limits.target_bytes
-    start = spent = share = 0
-    for position, length in enumerate(lengths):
-        mine = spent * limits.max_shards // total
-        if mine != share and position > start:
-            yield range(start, position)
-            start = position
-        share = mine
-        spent += length * limits.max_items + limits.target_bytes
-    yield range(start, len(lengths))
+    def _stretches(self, shard: range) -> Iterator[bytes]:
+        """The lines in as few reads as lie behind each other in the file."""
+        start = shard.start
+        for position in range(shard.start + 1, shard.stop + 1):
+            end = self._offsets[position - 1] + self._line_bytes[position - 1]
+            if position == shard.stop or self._offsets[position] != end:
+                yield os.pread(self._file.fileno(), end - self._offsets[start], self._offsets[start])
+                start = position

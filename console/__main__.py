@@ -19,12 +19,36 @@ from millrace.errors import MillraceError
 
 
 @click.group(
-    cls=Verbs, verbs={"local": "console.local:local"}, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Verbs,
+    verbs={
+        "run": "console.run:run",
+        "start": "console.start:start",
+        "list": "console.list:list_runs",
+        "status": "console.status:status",
+        "watch": "console.watch:watch",
+        "logs": "console.logs:logs",
+        "report": "console.report:report",
+        "resume": "console.resume:resume",
+        "cancel": "console.cancel:cancel",
+        "estimate": "console.estimate:estimate_run",
+        "doctor": "console.doctor:doctor",
+        "completion": "console.completion:completion",
+        "local": "console.local:local",
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="millrace")
 @debug_option
 def millrace() -> None:
     """Run one program over every object under an S3 prefix."""
+
+
+AWS_WORDS = {
+    "NoCredentialsError": "log in (aws sso login), or name a profile: --profile. For the embedded AWS: --local",
+    "NoRegionError": "name it by --region, by AWS_REGION or in samconfig.toml. For the embedded AWS: --local",
+    "ProfileNotFound": "see: aws configure list-profiles",
+}
+"""What to do about botocore's errors that come before any call, by their class."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -60,13 +84,16 @@ def _run(arguments: list[str]) -> int:
             raise
         if isinstance(error, DeployError):
             click.echo(error.details, err=True)
-        return _fail(_words(error), error.exit_code if isinstance(error, MillraceError) else 1)
+        wrong_usage = 2 if type(error).__name__ in AWS_WORDS else 1
+        return _fail(_words(error), error.exit_code if isinstance(error, MillraceError) else wrong_usage)
 
 
 def _words(error: Exception) -> str:
     """The error in its own words; one that nobody foresaw with its class, and how to see more."""
     if isinstance(error, MillraceError | EmbeddedAwsError):
         return str(error)
+    if type(error).__name__ in AWS_WORDS:
+        return f"{str(error).rstrip('.')}; {AWS_WORDS[type(error).__name__]}"
     return f"{type(error).__name__}: {error} (--debug shows where)"
 
 

@@ -59,43 +59,34 @@ class Aws:
     @cached_property
     def s3(self) -> S3:
         """S3, by Millrace's own verbs."""
-        return S3(self._client("s3"))
+        return S3(self.client("s3"))
 
     @cached_property
     def step_functions(self) -> SFNClient:
         """Step Functions."""
-        client: SFNClient = self._client("stepfunctions")
+        client: SFNClient = self.client("stepfunctions")
         return client
 
     @cached_property
     def batch(self) -> BatchClient:
         """Batch."""
-        client: BatchClient = self._client("batch")
+        client: BatchClient = self.client("batch")
         return client
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """CloudWatch Logs."""
-        client: CloudWatchLogsClient = self._client("logs")
+        client: CloudWatchLogsClient = self.client("logs")
         return client
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
         """CloudFormation."""
-        client: CloudFormationClient = self._client("cloudformation")
+        client: CloudFormationClient = self.client("cloudformation")
         return client
 
-    @cached_property
-    def _session(self) -> Any:
-        import boto3  # noqa: PLC0415 - `millrace --help` must not wait for it
-
-        if self.endpoint_url is None:
-            return boto3.Session(region_name=self.region, profile_name=self.profile)
-        return boto3.Session(
-            LOCAL_CREDENTIALS["aws_access_key_id"], LOCAL_CREDENTIALS["aws_secret_access_key"], region_name=self.region
-        )
-
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """A boto3 client of a service."""
         from botocore.config import Config  # noqa: PLC0415 - as above
 
         config = Config(
@@ -107,3 +98,13 @@ class Aws:
             # A path-style bucket needs no DNS; loopback must not be asked of a proxy.
             config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
         return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+        if self.endpoint_url is None:
+            return boto3.Session(region_name=self.region, profile_name=self.profile)
+        return boto3.Session(
+            LOCAL_CREDENTIALS["aws_access_key_id"], LOCAL_CREDENTIALS["aws_secret_access_key"], region_name=self.region
+        )

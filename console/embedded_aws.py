@@ -32,6 +32,8 @@ _STATE_FILE = "server.json"
 _LOG_FILE = "server.log"
 _SHOWN_LOG_LINES = 15
 _USAGE_EXIT_CODE = 2  # of the server: wrong options, or the port is taken
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks the server itself: a proxy of the environment knows nothing of this machine's loopback."""
 _started: dict[int, subprocess.Popen[bytes]] = {}
 """The servers that this very process started, by pid: they become its zombies if it outlives them."""
 
@@ -190,7 +192,7 @@ def _answers(server: EmbeddedAws) -> bool:
     """Whether this very server listens on its port; one that is too busy to answer in time counts as there."""
     url = f"{server.endpoint_url}/_local_aws/health"
     try:
-        with urllib.request.urlopen(url, timeout=_HEALTH_SECONDS) as response:  # noqa: S310 - we wrote http:// ourselves
+        with _OPENER.open(url, timeout=_HEALTH_SECONDS) as response:
             return bool(json.load(response).get("pid") == server.pid)
     except TimeoutError:
         return _exists(server.pid)

@@ -9,6 +9,7 @@ MillraceError
 ├── RunNotFoundError         exit 2: there is no such run, or more than one fits
 ├── RunStateError            exit 2: the run cannot be treated so, as it stands
 ├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
+├── DoctorError              exit 1: a check of `millrace doctor` failed
 ├── RunFailedError           the failed state's own exit code: 1, 2 or 3
 └── RunInterrupted           exit 130: Ctrl-C; the run goes on
 """
@@ -64,6 +65,10 @@ class RunStateError(MillraceError):
 
 class StillRunningError(MillraceError):
     """The jobs of a cancelled run did not end in time."""
+
+
+class DoctorError(MillraceError):
+    """A check of `millrace doctor` failed."""
 
 
 class RunFailedError(MillraceError):

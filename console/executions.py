@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -45,14 +45,21 @@ def new_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{token_hex(4)}"
 
 
-def start(aws: Aws, state_machine_arn: str, request: Mapping[str, Any]) -> Run:
-    """Start an execution of this input under a new name."""
+def start(aws: Aws, state_machine_arn: str, request: Mapping[str, Any], name: Callable[[], str] = new_name) -> Run:
+    """Start an execution of this input.
+
+    Args:
+        aws: Where.
+        state_machine_arn: The stack's state machine.
+        request: The execution's input.
+        name: Gives a new name whenever the last one is taken.
+    """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
 
     text = json.dumps(request, ensure_ascii=False)
     while True:
         try:
-            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=new_name(), input=text)
+            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=name(), input=text)
         except ClientError as error:
             # Two runs drew the same name in the same second: draw again.
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":

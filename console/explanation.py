@@ -15,6 +15,7 @@ import millrace.errors
 from console.aws import Aws
 from console.errors import RunFailedError
 from console.file_names import shown
+from console.job_logs import log_lines, streams_of
 from console.run_progress import history
 
 if TYPE_CHECKING:
@@ -75,23 +76,8 @@ def last_error(lines: Iterable[str]) -> Mapping[str, Any] | None:
 
 def log_tail(aws: Aws, job: JobDetailTypeDef) -> list[str]:
     """The last lines that a job's last attempt wrote; none where it never started."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
-
-    container = job.get("container", {})
-    stream = container.get("logStreamName")
-    if not stream:
-        return []
-    # Batch user guide, job states: without a log configuration the group is /aws/batch/job.
-    group = container.get("logConfiguration", {}).get("options", {}).get("awslogs-group", "/aws/batch/job")
-    try:
-        events = aws.logs.get_log_events(
-            logGroupName=group, logStreamName=stream, limit=LAST_LINES, startFromHead=False
-        )["events"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        return []  # the log has expired, or its first line has not arrived
-    return [event["message"] for event in events]
+    streams = streams_of(job)
+    return log_lines(aws, job, streams[-1], LAST_LINES) if streams else []
 
 
 def _job_error(aws: Aws, state: str, job_id: str, reason: str) -> RunFailedError:

@@ -69,7 +69,7 @@ def run_locally(
     if result is not None and as_json:
         terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     elif result is not None:
-        print_summary(terminal, result, failure_examples(aws, run.folder, result.get("failures", {})))
+        print_summary(terminal, result, failure_examples(aws, run.folder, result))
     _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
     if failure is not None:
         raise failure
@@ -103,7 +103,7 @@ def _watch(aws: Aws, run: Run, again: Again, endpoint_url: str, terminal: Termin
     """Watch the run to its end; the error where it failed."""
     try:
         with shown_run(terminal.notes) as show:
-            progress = watch(aws, run, show)
+            progress = watch(aws, run.execution_arn, show)
     except KeyboardInterrupt:
         terminal.note(f"\nThe run {run.run_id} goes on without this window.")
         terminal.note(f"  watch it  {again(run_id=run.run_id)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,39 @@ def read_result(aws: Aws, folder: RunFolder) -> dict[str, Any] | None:
     return result
 
 
-def failure_examples(aws: Aws, folder: RunFolder, codes: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The first row of failures.jsonl for each error code, where there is one."""
-    missing, found = set(codes), dict[str, dict[str, Any]]()
+def failure_examples(aws: Aws, folder: RunFolder, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The first failed item of each error code, a row of failures.jsonl, where there is one.
+
+    Args:
+        aws: Where the run ran.
+        folder: The run folder.
+        result: Its result.json.
+    """
+    missing, found = set(result.get("failures", {})), dict[str, dict[str, Any]]()
     if not missing:
         return found
-    for line in (_read(aws, folder.file("failures.jsonl")) or b"").split(b"\n"):
-        row = json.loads(line) if line else {}
-        if row.get("error_code") in missing:
-            found[row["error_code"]] = row
-            missing.discard(row["error_code"])
+    try:
+        with aws.s3.open(_uri(result.get("failure_rows"), folder.file("failures.jsonl"))) as chunks:
+            for line in _lines(chunks):
+                row = json.loads(line)
+                if row.get("error_code") in missing:
+                    found[row["error_code"]] = row
+                    missing.discard(row["error_code"])
+                if not missing:
+                    break
+    except ObjectNotFoundError:
+        return found
     return found
+
+
+def result_files(result: Mapping[str, Any], folder: RunFolder) -> dict[str, str]:
+    """The URIs of a run's results, by name: its report, its failed rows and the workload's files."""
+    return {
+        **result.get("files", {}),
+        "report.csv": str(_uri(result.get("report"), folder.file("report.csv"))),
+        "failures.jsonl": str(_uri(result.get("failure_rows"), folder.file("failures.jsonl"))),
+        "result.json": str(folder.file("result.json")),
+    }
 
 
 def fetch(
@@ -64,11 +86,13 @@ def fetch(
     """
     # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
     (directory / LAST).unlink(missing_ok=True)
-    names = dict.fromkeys([*RESULTS, *result.get("files", {})])
-    results = [(name, folder.file(name)) for name in names if _is_there(aws, folder.file(name))]
-    outputs = (
-        (uri.key.removeprefix(destination.key), uri) for uri in outputs_of(aws, folder) if destination.contains(uri)
-    )
+    # After a retry some lie elsewhere: result.json says where.
+    places = {name: folder.file(name) for name in RESULTS}
+    places |= {name: S3Uri.parse(uri) for name, uri in result_files(result, folder).items()}
+    results = [(name, uri) for name, uri in places.items() if _is_there(aws, uri)]
+    retries = (result.get("retry") or {}).get("number", 0)
+    made = dict.fromkeys(uri for number in range(retries + 1) for uri in outputs_of(aws, folder.of_retry(number)))
+    outputs = ((uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri))
     done = download(aws, [*results, *outputs], directory, moved)
     if _is_there(aws, folder.file(LAST)):
         mark = download(aws, [(LAST, folder.file(LAST))], directory, lambda _done, _total: None)
@@ -84,6 +108,20 @@ def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:
         for commit in pool.map(lambda index: _read(aws, folder.commit(index)), range(shards)):
             for outcome in json.loads(commit)["outcomes"] if commit is not None else []:
                 yield from map(S3Uri.parse, outcome.get("outputs", []))
+
+
+def _uri(given: object, otherwise: S3Uri) -> S3Uri:
+    return S3Uri.parse(given) if isinstance(given, str) else otherwise
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a stream, split at line feeds alone; empty ones are left out."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+    if rest:
+        yield rest
 
 
 def _is_there(aws: Aws, uri: S3Uri) -> bool:

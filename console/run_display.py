@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from console.run_progress import Children, RunProgress, Step
-from console.terminal import number_of, seconds
+from console.run_progress import RunProgress
+from console.run_steps import Children, Step
+from console.terminal import number_of, seconds, size
 
 Show = Callable[[RunProgress], None]
 """What is told how far the run is."""
+
+WIDE = 100
+"""From so many columns on there is room for a long bar."""
 
 PLAIN_SECONDS = 10
 """How often, at most, plain lines tell of the shards' progress."""
@@ -35,7 +39,13 @@ def shown(console: Console) -> Iterator[Show]:
         return
     spinner = Spinner("dots" if console.encoding.startswith("utf") else "line", style="cyan")
     with Live(console=console, refresh_per_second=10) as live:
-        yield lambda progress: live.update(_table(progress, spinner, console.encoding.startswith("utf")), refresh=True)
+        yield lambda progress: live.update(_picture(progress, spinner, console), refresh=True)
+
+
+def print_steps(console: Console, progress: RunProgress) -> None:
+    """Print how each step stands, once."""
+    mark = "•" if console.encoding.startswith("utf") else "*"
+    console.print(_picture(progress, Text(mark, "cyan"), console))
 
 
 class PlainLines:
@@ -46,6 +56,7 @@ class PlainLines:
         self._told: dict[str, str] = {}
         self._children_told: datetime | None = None
         self._children: Children | None = None
+        self._waiting = ""
 
     def show(self, progress: RunProgress) -> None:
         """Tell what is new."""
@@ -56,23 +67,30 @@ class PlainLines:
             elif step.status == "running" and step.name not in self._told:
                 self._say(f"{step.name} ...")
             elif step.status == "running" and step.children:
-                self._say_children(step)
+                self._say_children(step, progress)
             self._told[step.name] = step.status if step.status != "waiting" else self._told.pop(step.name, "")
             if not self._told[step.name]:
                 del self._told[step.name]
+        reason = progress.waiting.partition(": ")[2]
+        if reason and reason != self._waiting:
+            self._say(f"waiting: {progress.waiting}")
+        self._waiting = reason
 
-    def _say_children(self, step: Step) -> None:
+    def _say_children(self, step: Step, progress: RunProgress) -> None:
         now = datetime.now(UTC)
         due = self._children_told is None or (now - self._children_told).total_seconds() >= PLAIN_SECONDS
         if due and step.children and step.children != self._children:
-            self._say(f"{step.name}: {_count(step.children)}")
+            done = items_done(progress)
+            self._say(f"{step.name}: {_count(step.children)}{f'; {done}' if done else ''}")
             self._children_told, self._children = now, step.children
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def _table(progress: RunProgress, spinner: Spinner, unicode: bool) -> Table:  # noqa: FBT001 - private
+def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -> Group:
+    """A line per step; below them, at full width, how far the items are and what the run waits for."""
+    unicode = console.encoding.startswith("utf")
     table = Table.grid(padding=(0, 1))
     table.add_column(width=3, justify="right")
     table.add_column(min_width=12)
@@ -87,11 +105,34 @@ def _table(progress: RunProgress, spinner: Spinner, unicode: bool) -> Table:  # 
     for step in progress.steps:
         mark: RenderableType = spinner if step.status == "running" else marks[step.status]
         name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
-        table.add_row(mark, name, Text(_took(step), "dim"), _detail(step))
-    return table
+        table.add_row(mark, name, Text(_took(step), "dim"), _detail(step, console))
+    lines = []
+    if not progress.ended and (done := items_done(progress)):
+        failed = progress.work is not None and progress.work.committed.counts.failed
+        lines.append(Text(done, "yellow" if failed else "dim"))
+    if progress.waiting:
+        lines.append(Text(f"waiting: {progress.waiting}", "yellow"))
+    return Group(table, *lines)
 
 
-def _detail(step: Step) -> RenderableType:
+def items_done(progress: RunProgress) -> str:
+    """`1,200 of 4,000 items committed, 3 failed, 40 items/s, 1.2 MB/s, about 50 s left`; empty before the first."""
+    work = progress.work
+    if work is None or not work.committed.shards:
+        return ""
+    counts = work.committed.counts
+    of = f" of {progress.planned['items']:,}" if progress.planned else ""
+    parts = [f"{counts.items:,}{of} items committed"]
+    parts += [f"{counts.failed:,} failed"] if counts.failed else []
+    parts += [f"{number_of(work.committed.reused, 'shard')} from before"] if work.committed.reused else []
+    if work.items_per_second and work.bytes_per_second is not None:
+        parts += [f"{work.items_per_second:,.3g} items/s", f"{size(round(work.bytes_per_second))}/s"]
+    if work.seconds_left and not progress.ended:
+        parts.append(f"about {seconds(work.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _detail(step: Step, console: Console) -> RenderableType:
     if step.status == "skipped":
         return Text("nothing to do", "dim")
     if step.children is None:
@@ -101,7 +142,7 @@ def _detail(step: Step) -> RenderableType:
     bar = ProgressBar(
         total=children.total,
         completed=children.done,
-        width=28,
+        width=28 if console.width >= WIDE else 12,
         complete_style="red" if children.failed else "cyan",
         finished_style="red" if children.failed else "green",
     )
@@ -112,7 +153,8 @@ def _detail(step: Step) -> RenderableType:
 def _count(children: Children) -> str:
     """`12 of 40 shards done, 2 running, 1 failed`."""
     parts = [f"{children.done:,} of {number_of(children.total, 'shard')} done"]
-    parts += [f"{children.running:,} running"] if children.running else []
+    parts += [f"{children.at_work:,} running"] if children.at_work else []
+    parts += [f"{children.runnable:,} waiting"] if children.runnable else []
     parts += [f"{children.failed:,} failed"] if children.failed else []
     return ", ".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from console.aws import Aws
 from console.errors import StackNotFoundError
@@ -20,10 +20,14 @@ class Stack:
     Attributes:
         name: The stack's name.
         outputs: Every output, by name.
+        parameters: Every parameter, by name.
+        status: CloudFormation's own.
     """
 
     name: str
     outputs: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+    status: str = ""
 
     @classmethod
     def find(cls, aws: Aws, name: str) -> Stack:
@@ -47,7 +51,12 @@ class Stack:
             raise StackNotFoundError(
                 f"its status is {described['StackStatus']}; deploy it again", operation="find the stack", target=name
             )
-        return cls(name, {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])})
+        return cls(
+            name,
+            {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])},
+            {each["ParameterKey"]: each.get("ParameterValue", "") for each in described.get("Parameters", [])},
+            described["StackStatus"],
+        )
 
     @property
     def state_machine_arn(self) -> str:

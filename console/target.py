@@ -4,7 +4,7 @@ One rule, in this order:
 
 1. `--local`: the embedded AWS of this checkout (or of `--state-dir`), which must be up.
 2. `--profile`, `--region`, `--stack` or `--config-env`: AWS.
-3. `AWS_ENDPOINT_URL` names this machine, as after `export $(millrace local up)`: the embedded AWS there.
+3. `AWS_ENDPOINT_URL` names this machine, as after `$(millrace local up)`: the embedded AWS there.
 4. Else AWS, with what samconfig.toml says.
 """
 
@@ -107,7 +107,9 @@ def _running(state_dir: Path | None) -> str:
     server = embedded_aws.find(checkout.state)
     if server is None:
         raise ServerDownError(
-            "the embedded AWS is not up; start it: millrace local deploy", operation="find it", target=str(checkout.state)
+            "the embedded AWS is not up; start it: millrace local deploy",
+            operation="find it",
+            target=str(checkout.state),
         )
     return server.endpoint_url
 

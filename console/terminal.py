@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 from rich.text import Text
 
-# Keys, words and messages are other people's text: never read as markup, emoji or something to colour.
-_console = partial(Console, markup=False, emoji=False, highlight=False)
+UNFOLDED = 10_000
+"""A width that no table reaches."""
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Keys, words and messages are other people's text: never read as markup, emoji or something to colour.
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED  # a pipe has no width: what a program reads must not be folded
+    return console
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,26 @@ class Terminal:
     def print(self, text: str, style: str = "") -> None:
         """Print a line of the result."""
         self.out.print(Text(text, style=style), soft_wrap=True)
+
+    def json(self, document: object) -> None:
+        """Print a JSON document, and nothing else, on standard output."""
+        self.out.file.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+    def table(self, columns: Iterable[str], rows: Iterable[Iterable[str | Text]], right: Iterable[str] = ()) -> None:
+        """Print a table of the result.
+
+        Args:
+            columns: The columns' names.
+            rows: The cells of each row: text, or text with a style.
+            right: The columns whose cells stand at the right: numbers.
+        """
+        made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        numbers = set(right)
+        for column in columns:
+            made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        for row in rows:
+            made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        self.out.print(made)
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from console.checkout import DEFAULT_PORT
+from console.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -76,6 +78,36 @@ debug_option = click.option(
     callback=_remember_debug,
     help="Show an error's traceback.",
 )
+
+
+def target_options(function: Function) -> Function:
+    """The options of every verb that works on a stack: the verb gets `target`. See console/target.py."""
+
+    @wraps(function)
+    def with_target(*args: Any, **given: Any) -> Any:
+        names = ("local", "state_dir", "profile", "region", "stack", "config_env")
+        return function(*args, target=Target.choose(**{name: given.pop(name) for name in names}), **given)
+
+    options = (
+        click.option("--local", is_flag=True, help="The embedded AWS of this checkout."),
+        click.option("--state-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", hidden=True),
+        click.option("--profile", metavar="NAME", help="The profile of your AWS configuration."),
+        click.option("--region", metavar="REGION", help="The stack's region."),
+        click.option("--stack", metavar="NAME", help="The stack. [default: samconfig.toml's, else millrace]"),
+        click.option("--config-env", metavar="NAME", help="The environment of samconfig.toml. [default: default]"),
+    )
+    decorated: Any = debug_option(with_target)
+    for option in reversed(options):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
+"""`--json`, the verb's `as_json`."""
+
+run_argument = click.argument("given", metavar="[RUN]", default="-")
+"""RUN, the verb's `given`: a run id or the beginning of one, an ARN, a run folder's URI; "-" or nothing: the latest."""
 
 
 def local_options(function: Function) -> Function:

@@ -14,16 +14,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.errors import (
-    AccessDeniedError,
-    BucketNotFoundError,
-    DamagedFileError,
-    InvalidRunRequest,
-    ObjectNotFoundError,
-    RunIdentityError,
-)
+from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
 from millrace.layout import RunFolder, S3Uri, checked_run_id
 from millrace.request import RunRequest
+from millrace.retries import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3 import S3, connect
 from millrace.settings import FunctionSettings
 
@@ -33,7 +27,10 @@ metrics = Metrics()
 settings = FunctionSettings.from_environment()
 s3 = connect()
 
-RESUMABLE = ("run_id", "queue", "share", "priority", "tolerated_failure_percent")
+RESUMABLE = (
+    *("run_id", "retry_failed", "queue", "share", "priority"),
+    *("tolerated_failure_percent", "tolerated_failure_count"),
+)
 """What a resumed run may ask for anew; all else decides what the run computes."""
 
 
@@ -57,32 +54,41 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         settings: The queues by name, and the version of the code.
 
     Returns:
-        What the state machine keeps as `$.run`: run_id, request and plan (URIs), job_name (at most 80 characters),
-        queue (ARN), share, priority, tolerated_failure_percent (as text).
+        What the state machine keeps as `$.run`: run_id, request and plan (URIs), job_name (at most 90 characters),
+        queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
 
     Raises:
-        InvalidRunRequest: The input is wrong, a bucket is missing or denied, or the run id is taken or unknown.
-        RunIdentityError: The run to go on with was asked for something else.
+        InvalidRunRequest: The input is wrong, a bucket is missing or denied, the run id is taken or unknown, or the run
+            whose failed items are to be retried has not come to its end.
+        RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
     request = RunRequest.parse(event["input"], queues=tuple(settings.queues))
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
     folder = RunFolder.of(S3Uri.parse(request.destination), run_id)
     _require_bucket("source", request.source, s3)
     _require_bucket("destination", request.destination, s3)
+    document = {
+        "run_id": run_id,
+        **{name: event[name] for name in EXECUTION},
+        "code_version": settings.code_version,
+        "request": replace(request, run_id=None, retry_failed=False).to_json(),
+    }
     if request.run_id is None:
-        _write_request(folder, request, event, s3, settings)
+        _write_request(folder, document, s3)
     else:
-        _compare_request(folder, request, s3)
+        _compare_request(folder, request, s3, settings)
+        folder = retry_folder(folder, document, s3) if request.retry_failed else newest_folder(folder, s3)
     return {
         "run_id": run_id,
         "request": str(folder.request),
         "plan": str(folder.plan),
-        "job_name": run_id,
+        "job_name": f"{run_id}-retry-{folder.retry:03d}" if folder.retry else run_id,
         "queue": settings.queues[request.queue],
         "share": request.share,
         "priority": request.priority,
-        # As text: it becomes a word of the merge job's command.
-        "tolerated_failure_percent": f"{request.tolerated_failure_percent:g}",
+        # As text: they become words of the merge job's command.
+        "tolerated_failure_percent": str(request.tolerated_failure_percent),
+        "tolerated_failure_count": str(request.tolerated_failure_count),
     }
 
 
@@ -108,21 +114,12 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
         ) from None
 
 
-def _write_request(
-    folder: RunFolder, request: RunRequest, event: dict[str, Any], s3: S3, settings: FunctionSettings
-) -> None:
-    execution = {"execution_arn": event["execution_arn"], "started_at": event["started_at"]}
-    document = {
-        "run_id": folder.run_id,
-        **execution,
-        "code_version": settings.code_version,
-        "request": replace(request, run_id=None).to_json(),
-    }
+def _write_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> None:
     body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
     if s3.put_if_absent(folder.request, body, content_type="application/json"):
         return
-    found = _read_request(folder, s3)
-    if any(found.get(name) != value for name, value in execution.items()):
+    found = read_request(folder, s3) or {}
+    if any(found.get(name) != document[name] for name in EXECUTION):
         # The very same execution finds its own file when Step Functions calls a second time.
         raise InvalidRunRequest(
             "the execution's name",
@@ -132,14 +129,14 @@ def _write_request(
         )
 
 
-def _compare_request(folder: RunFolder, request: RunRequest, s3: S3) -> None:
-    try:
-        earlier = _read_request(folder, s3)["request"]
-    except ObjectNotFoundError:
+def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: FunctionSettings) -> None:
+    found = read_request(folder, s3)
+    if found is None:
         raise InvalidRunRequest(
             "run_id", folder.run_id, f"the id of an earlier run to {request.destination}; {folder.request} is not there"
-        ) from None
-    asked = request.to_json()
+        )
+    earlier = {**found["request"], "code version": found.get("code_version")}
+    asked = {**request.to_json(), "code version": settings.code_version}
     differing = [name for name in asked if name not in RESUMABLE and asked[name] != earlier.get(name)]
     if differing:
         was = "; ".join(
@@ -150,13 +147,3 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3) -> None:
             operation="go on with the run",
             target=str(folder.root),
         )
-
-
-def _read_request(folder: RunFolder, s3: S3) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(s3.read(folder.request))
-    except ValueError as error:
-        raise DamagedFileError(
-            f"this is not a run request: {error}", operation="read the request", target=str(folder.request)
-        ) from error
-    return document

@@ -18,6 +18,9 @@ tracer = Tracer()
 metrics = Metrics()
 s3 = connect()
 
+PARTS = ("run_id", "status", "counts", "failures", "retry", "files", "report", "failure_rows")
+"""What the execution's output takes over from result.json."""
+
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
@@ -35,12 +38,15 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     """Read what result.json says, without the workload's own part, which may be large.
 
     Args:
-        event: `plan`, the URI of the run's plan.json.
+        event: `plan`, the URI of the plan.json that was worked, of the run or of a retry; `migrate_job`, the id of the
+            job that this execution migrated its shards with, empty where there were none.
         s3: The client to read with.
 
     Returns:
-        run_id, status, counts, failures (rows by error code), files (URIs by name), and result, the URI of result.json:
-        the execution's output, well under its limit of 256 KiB.
+        run_id, status, counts, failures (rows by error code), retry (of failed items: number, items, succeeded, failed;
+        else null), reused (the shards and items that were done before, by other jobs), files (URIs by name), report and
+        failure_rows (URIs), and result, the URI of result.json: the execution's output, well under its limit of
+        256 KiB.
 
     Raises:
         DamagedFileError: The file is not a result.
@@ -49,9 +55,17 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     uri = RunFolder.of_plan(S3Uri.parse(event["plan"], "plan")).file("result.json")
     try:
         found = json.loads(s3.read(uri))
-        output = {name: found[name] for name in ("run_id", "status", "counts", "failures", "files")}
+        output = {name: found[name] for name in PARTS}
+        output["reused"] = _reused(found, event["migrate_job"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"this is not a result: {error!r}", operation="read the result", target=str(uri)
         ) from error
     return {**output, "result": str(uri)}
+
+
+def _reused(found: dict[str, Any], migrate_job: str) -> dict[str, int]:
+    """What other jobs than this execution's have committed."""
+    mine = found["worked_by"].get(migrate_job, {"shards": 0, "items": 0})
+    shards = sum(worked["shards"] for worked in found["worked_by"].values())
+    return {"shards": shards - mine["shards"], "items": found["counts"]["items"] - mine["items"]}

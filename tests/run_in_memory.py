@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
@@ -139,9 +139,13 @@ class RunInMemory:
         """Run one child of the migrate job."""
         return migrate(self.folder, index, self.job(stop, **settings))
 
-    def merge(self, percent: float | None = None) -> None:
+    def merge(self, percent: float | None = None, count: int | None = None) -> None:
         """Run the merge job."""
-        merge(self.folder, self.job(), percent)
+        merge(self.folder, self.job(), percent, count)
+
+    def retry(self, number: int = 1) -> RunInMemory:
+        """The same run, as its jobs see it that retry its failed items."""
+        return replace(self, objects={}, folder=self.folder.of_retry(number))
 
     def all(self) -> Plan:
         """Run all jobs."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
+from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from batch_jobs.workloads.own import own_class
 from millrace.errors import WorkloadUnavailableError
 from millrace.options import check_options, is_own_workload, known_workload
 from millrace.plan import Item
+
+LOOK_BACK_BYTES = 4
+"""With how many bytes before a range its body begins: the longest UTF-8 character."""
 
 Contribution = TypeVar("Contribution")
 Added_contra = TypeVar("Added_contra", contravariant=True)
@@ -93,6 +96,20 @@ class Workload(Protocol[Contribution]):
         Returns:
             The workload's part of `result.json`.
         """
+
+
+@runtime_checkable
+class Splitting(Protocol):
+    """What a workload has besides, if large objects may be cut into byte ranges, each of them an item.
+
+    The cuts are at fixed offsets, wherever a record ends. So the body of a range begins `LOOK_BACK_BYTES` before
+    `item.first_byte` (or with the object), and goes on behind `item.last_byte` to the object's end, read as far as the
+    workload asks. The workload takes the records that begin in the range, and reads the last one to its end: then each
+    record is one item's. A range has no outputs of its own, only its contribution.
+    """
+
+    def splits(self, key: str) -> bool:
+        """Whether the object with this key may be cut: not where it is compressed, say."""
 
 
 _MODULES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ Numbers = npt.NDArray[np.int64]
 
 _ODD = [np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F)]
 """Odd multipliers with well-mixed bits. A collision costs time, never a count: keys are compared whole."""
-
-_NOT_ASCII = np.uint64(0x8080808080808080)
 
 _PENDING = 1 << 17
 """How many keys that the table did not know are gathered before they are sorted."""
@@ -33,79 +31,73 @@ class ColumnCounts:
         bits: The table has two to the power of this many slots. Slot 0 is never used: what is not counted goes there.
 
     Attributes:
-        rows: About how many distinct keys are held.
+        rows: How many distinct keys are held, or more: some may be held twice.
     """
 
     def __init__(self, width: int, bits: int) -> None:
         self.width = width
         self._bits = bits
-        self._clear()
+        self.clear()
 
-    def add(self, columns: Sequence[Column]) -> None:
-        """Count each key once more; the columns are as long as each other."""
+    @property
+    def rows(self) -> int:
+        """As said above."""
+        return self._in_table + self._run_rows + self._pending_keys
+
+    def add(self, columns: Sequence[Column], times: Numbers | None = None) -> None:
+        """Count each key once more, or as many times as `times` says; all are as long as each other."""
         slots = (_hash(columns) >> self._shift).view(np.int64)
         known = self._keys[0].take(slots) == columns[0]
         for key, column in zip(self._keys[1:], columns[1:], strict=True):
             known &= key.take(slots) == column
-        self._counts += np.bincount(np.where(known, slots, 0), minlength=len(self._counts))
+        if times is None:
+            self._counts += np.bincount(np.where(known, slots, 0), minlength=len(self._counts))
+        else:
+            np.add.at(self._counts, np.where(known, slots, 0), times)
         unknown = np.flatnonzero(~known)
         if len(unknown):
-            self._pending.append([column.take(unknown) for column in columns])
+            once = np.ones(len(unknown), np.int64) if times is None else times.take(unknown)
+            self._pending.append(([column.take(unknown) for column in columns], once))
             self._pending_keys += len(unknown)
             if self._pending_keys > _PENDING:
                 self.settle()
 
-    def take_all(self) -> Iterator[tuple[Iterator[tuple[bytes, int]], int, bool]]:
-        """Every key as bytes, its trailing zeros cut off, with its count; then nothing is held any more.
-
-        Yields:
-            Keys with their counts (a key may come more than once), the sum of the counts, whether the keys are ASCII.
-        """
+    def all(self) -> tuple[list[Column], Numbers]:
+        """Every key, as columns, with its count; a key may come more than once, its counts then add up."""
         self.settle()
         used = np.flatnonzero(self._counts)
         used = used[used > 0]
         parts = [([key.take(used) for key in self._keys], self._counts.take(used)), *self._runs]
-        self._clear()
-        for columns, counts in parts:
-            high = columns[0] & _NOT_ASCII
-            for column in columns[1:]:
-                high |= column & _NOT_ASCII
-            for chosen, ascii_only in ((np.flatnonzero(high == 0), True), (np.flatnonzero(high), False)):
-                cells = np.stack([column.take(chosen) for column in columns], axis=1).astype("<u8", copy=False)
-                keys = cells.view(f"S{8 * self.width}").ravel().tolist()
-                numbers = counts.take(chosen)
-                yield zip(keys, numbers.tolist(), strict=True), int(numbers.sum()), ascii_only
+        columns = [np.concatenate(same) for same in zip(*(keys for keys, _ in parts), strict=True)]
+        return columns, np.concatenate([counts for _, counts in parts])
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Hold nothing any more."""
         slots = 1 << self._bits
         self._shift = np.uint64(64 - self._bits)
         self._keys = [np.zeros(slots, np.uint64) for _ in range(self.width)]
         self._counts = np.zeros(slots, np.int64)
-        self._pending: list[list[Column]] = []
+        self._pending: list[tuple[list[Column], Numbers]] = []
         self._runs: list[tuple[list[Column], Numbers]] = []
         self._pending_keys = self._run_rows = 0
         self._merge_at = _PENDING
-        self.rows = 0
+        self._in_table = 0
 
     def settle(self) -> None:
         """Count the keys that were gathered."""
         if not self._pending:
             return
-        gathered = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
+        columns, counts = _joined(self._pending)
         self._pending = []
         self._pending_keys = 0
-        columns, counts = _counted(gathered, None)
         left = self._move_in(columns, counts)
         if len(left):
             self._runs.append(([column.take(left) for column in columns], counts.take(left)))
             self._run_rows += len(left)
         if self._run_rows > self._merge_at:
-            merged, numbers = zip(*self._runs, strict=True)
-            joined = [np.concatenate(parts) for parts in zip(*merged, strict=True)]
-            self._runs = [_counted(joined, np.concatenate(numbers))]
+            self._runs = [_joined(self._runs)]
             self._run_rows = len(self._runs[0][1])
             self._merge_at = max(_PENDING, 2 * self._run_rows)
-        self.rows = len(self._counts) + self._run_rows
 
     def _move_in(self, columns: list[Column], counts: Numbers) -> Numbers:
         """Put keys into free slots; return the places of those that found none."""
@@ -120,6 +112,7 @@ class ColumnCounts:
         for key, column in zip(self._keys, columns, strict=True):
             key[taken] = column.take(places)
         self._counts[taken] = counts.take(places)
+        self._in_table += len(places)
         return np.flatnonzero(~moved)
 
 
@@ -130,21 +123,18 @@ def _hash(columns: Sequence[Column]) -> Column:
     return mixed
 
 
-def _counted(columns: list[Column], counts: Numbers | None) -> tuple[list[Column], Numbers]:
-    """Bring equal keys together and add up their counts (1 each where there are none).
+def _joined(parts: list[tuple[list[Column], Numbers]]) -> tuple[list[Column], Numbers]:
+    """Bring equal keys together and add up their counts.
 
     Keys are sorted by their hash; where two share it, a key may come out more than once.
     """
-    if len(columns) == 1 and counts is None:
-        ordered = [np.sort(columns[0])]
-    else:
-        order = np.argsort(_hash(columns) if len(columns) > 1 else columns[0])
-        ordered = [column.take(order) for column in columns]
-        counts = counts if counts is None else counts.take(order)
+    columns = [np.concatenate(same) for same in zip(*(keys for keys, _ in parts), strict=True)]
+    counts = np.concatenate([numbers for _, numbers in parts])
+    order = np.argsort(_hash(columns) if len(columns) > 1 else columns[0])
+    ordered = [column.take(order) for column in columns]
     new = np.ones(len(ordered[0]), np.bool_)
     new[1:] = ordered[0][1:] != ordered[0][:-1]
     for column in ordered[1:]:
         new[1:] |= column[1:] != column[:-1]
     first = np.flatnonzero(new)
-    summed = np.diff(first, append=len(new)) if counts is None else np.add.reduceat(counts, first)
-    return [column.take(first) for column in ordered], summed
+    return [column.take(first) for column in ordered], np.add.reduceat(counts.take(order), first)

@@ -14,7 +14,7 @@ _REACHES = (1 << 12, 1 << 15, 1 << 21)
 """How far back, in bytes, an unfinished run without an ASCII separator is looked through for another one (Chinese)."""
 
 
-def word_blocks(body: Iterable[bytes], block_bytes: int) -> Iterator[bytes]:
+def word_blocks(body: Iterable[bytes], block_bytes: int, start: int = 0) -> Iterator[bytes]:
     """Cut UTF-8 text at word boundaries.
 
     A byte order mark needs no care: U+FEFF is no letter, so it separates.
@@ -22,6 +22,7 @@ def word_blocks(body: Iterable[bytes], block_bytes: int) -> Iterator[bytes]:
     Args:
         body: The text in chunks; words and UTF-8 sequences may straddle them.
         block_bytes: About how long a block shall be, at most `MAX_WORD_BYTES`.
+        start: The offset of the text's first byte in its object, for the errors.
 
     Yields:
         The text translated by `SPACED`: no block begins or ends inside a word.
@@ -29,11 +30,11 @@ def word_blocks(body: Iterable[bytes], block_bytes: int) -> Iterator[bytes]:
     Raises:
         ItemError: `NOT_TEXT`: not UTF-8, a NUL byte, or a word longer than `MAX_WORD_BYTES`; with the offset.
     """
-    offset = 0
+    offset = start
     begun = rest = b""
     for chunk in _resized(body, block_bytes):
         raw = rest + chunk
-        whole = _whole_characters(raw)
+        whole = whole_characters(raw)
         raw, rest = raw[:whole], raw[whole:]
         _check_text(raw, offset)
         offset += len(raw)
@@ -68,8 +69,8 @@ def _resized(body: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _whole_characters(raw: bytes) -> int:
-    """How many bytes come before a UTF-8 sequence that the chunk's end cuts, if it cuts one."""
+def whole_characters(raw: bytes) -> int:
+    """How many bytes come before a UTF-8 sequence that the end cuts, if it cuts one."""
     for back in range(1, min(3, len(raw)) + 1):
         byte = raw[-back]
         if byte >= 0xC0:

@@ -1,8 +1,7 @@
 """Counting words with NumPy, a block at a time: for texts from some ten kB up.
 
-A word of up to 8 bytes is one unsigned 64-bit integer, one of up to 16 bytes two, one of up to 32 bytes four. So a
-block of text becomes columns of numbers, cut out at the places where a separator borders on a letter, and each step
-is one pass over a column. Longer tokens (Chinese sentences) are counted by the standard library.
+A block of text becomes columns of numbers (`word_cells`), cut out at the places where a separator borders on a letter,
+and each step is one pass over a column. Longer tokens (Chinese sentences) are counted by the standard library.
 """
 
 from __future__ import annotations
@@ -11,22 +10,16 @@ from collections import Counter
 
 import numpy as np
 
-from batch_jobs.workloads.column_counts import Column, ColumnCounts, Numbers
-from batch_jobs.workloads.word_counter import FLUSH_BYTES, check_sum, repaired
-from batch_jobs.workloads.word_totals import WordTotals
-from batch_jobs.workloads.words import spaced
+from batch_jobs.workloads.column_counts import ColumnCounts, Numbers
+from batch_jobs.workloads.word_cells import PADDING, are_ascii, as_bytes, cut_out, spaced_text, windows
+from batch_jobs.workloads.word_counter import FLUSH_BYTES, check_sum
+from batch_jobs.workloads.word_table import WordTable
 
 _WIDTHS = ((1, 16), (2, 14), (4, 13))
 """For each class of words: how many 8-byte columns it has, and the size of its table in bits: all fit the L2 cache."""
 
-_PADDING = b" " * 40
-"""So that the columns of the last word can be read past its end."""
-
 _FLUSH_ROWS = 1 << 20
 """The most distinct tokens held as columns: about 40 MB."""
-
-_KEPT = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)
-"""By the number of a word's bytes in a column: the bits to keep. Little-endian: the first byte is the lowest."""
 
 
 class ColumnCounter:
@@ -39,7 +32,7 @@ class ColumnCounter:
     block_bytes = 1 << 19
 
     def __init__(self) -> None:
-        self._totals = WordTotals()
+        self._totals = WordTable()
         self._classes = [ColumnCounts(width, bits) for width, bits in _WIDTHS]
         self._long: Counter[bytes] = Counter()
         self._read = self._long_bytes = 0
@@ -49,14 +42,14 @@ class ColumnCounter:
         long = self._feed(block)
         if any(map(_may_be_many, long)):
             # Chinese sentences, say, of which every one is new: made words at once, and counted as such.
-            long = self._feed(spaced(b" ".join(long).decode()).lower().encode())
+            long = self._feed(spaced_text(b" ".join(long).decode()).lower().encode())
         self._read += len(long)
         self._long.update(long)
         self._long_bytes += sum(map(len, long))
         if self._long_bytes >= FLUSH_BYTES or sum(counts.rows for counts in self._classes) > _FLUSH_ROWS:
             self._flush()
 
-    def totals(self) -> WordTotals:
+    def totals(self) -> WordTable:
         """The words of all blocks.
 
         Raises:
@@ -67,45 +60,54 @@ class ColumnCounter:
 
     def _feed(self, block: bytes) -> list[bytes]:
         """Count the tokens of up to 32 bytes, and return the others."""
-        text = b" " + block + _PADDING
-        letters = np.frombuffer(text, np.uint8) != 32
-        edges = np.flatnonzero(letters[1:] != letters[:-1])
-        starts = edges[0::2] + 1
-        lengths = edges[1::2] - edges[0::2]
-        at: Column = np.ndarray((len(text) - 7,), "<u8", text, 0, (1,))
+        text = b" " + block + PADDING
+        starts, lengths = _tokens(text)
+        at = windows(text)
         for counts in self._classes:
             if not len(starts):
                 return []
-            columns = _columns(at, starts, lengths, counts.width)
-            longer = np.flatnonzero(lengths > 8 * counts.width)
+            columns, longer = cut_out(at, starts, lengths, counts.width)
             self._read += len(starts) - len(longer)
-            for column in columns:
-                column[longer] = 0
             counts.add(columns)
             starts, lengths = starts.take(longer), lengths.take(longer)
         ends = starts + lengths
         return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _flush(self) -> None:
+        tokens, numbers = list(self._long), [np.fromiter(self._long.values(), np.int64, len(self._long))]
         counted = [self._long.total()]
-        for counts in self._classes:
-            for rows, number, ascii_only in counts.take_all():
-                counted.append(number)
-                self._totals.add(rows if ascii_only else repaired(rows))
+        for place, counts in enumerate(self._classes):
+            columns, times = counts.all()
+            counts.clear()
+            counted.append(int(times.sum()))
+            plain = are_ascii(columns)
+            chosen = np.flatnonzero(plain)
+            self._totals.add_columns(place, [column.take(chosen) for column in columns], times.take(chosen))
+            chosen = np.flatnonzero(~plain)
+            tokens += as_bytes([column.take(chosen) for column in columns])
+            numbers.append(times.take(chosen))
         check_sum(counted, self._read)
-        self._totals.add(repaired(self._long.items()))
+        self._repair(tokens, np.concatenate(numbers))
         self._long = Counter()
         self._read = self._long_bytes = 0
+
+    def _repair(self, tokens: list[bytes], counts: Numbers) -> None:
+        """Make words of tokens that were cut at ASCII separators, and of which ASCII letters alone are in lower case.
+
+        All at once: a token is a line, whose words are found as those of a block are.
+        """
+        text = b" " + spaced_text(b"\n".join(tokens).decode()).lower().encode() + PADDING
+        line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == 10)
+        starts, lengths = _tokens(text)
+        self._totals.add_words(text, starts, lengths, counts.take(np.searchsorted(line_ends, starts)))
+
+
+def _tokens(text: bytes) -> tuple[Numbers, Numbers]:
+    """Where runs of other characters than space and line feed start, and how long they are; a space comes first."""
+    letters = np.frombuffer(text, np.uint8) > 32
+    edges = np.flatnonzero(letters[1:] != letters[:-1])
+    return edges[0::2] + 1, edges[1::2] - edges[0::2]
 
 
 def _may_be_many(token: bytes) -> bool:
     return len(token) > 64 and not token.isascii()
-
-
-def _columns(at: Column, starts: Numbers, lengths: Numbers, width: int) -> list[Column]:
-    """The first `8 * width` bytes of each word, zeros behind its end; `at` holds the 8 bytes from each byte on."""
-    columns = [at[starts]]
-    columns += [at[starts + offset] for offset in range(8, 8 * width, 8)]
-    for place in range(width // 2, width):  # the words of a shorter class, which fill the columns before, are done with
-        columns[place] &= _KEPT.take(lengths - 8 * place, mode="clip")
-    return columns

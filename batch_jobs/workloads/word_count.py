@@ -1,6 +1,7 @@
 """The workload `word-count`: how often each word occurs, per item and in the whole run.
 
-An item's output is `{key}.words.txt`: `word:count` lines, highest count first, ties in code-point order.
+An item's output is `{key}.words.txt`: `word:count` lines, highest count first, ties in code-point order. A range of a
+large object has none: its words are in the run's totals alone.
 The run's are `words.csv`, in the same order, and the top words in `result.json`.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.gunzip import gunzip
+from batch_jobs.workloads.text_ranges import RangeText
 from batch_jobs.workloads.word_blocks import word_blocks
 from batch_jobs.workloads.word_counter import WordCounter
 from batch_jobs.workloads.word_totals import WordTotals, read_rows, write_ranked, write_rows
@@ -21,6 +23,7 @@ from millrace.plan import Item
 
 if TYPE_CHECKING:
     from batch_jobs.workloads.word_columns import ColumnCounter
+    from batch_jobs.workloads.word_table import WordTable
 
 
 class WordCount:
@@ -30,21 +33,26 @@ class WordCount:
     temporary files as sorted runs.
 
     Args:
-        options: `min_length` (characters), `min_count`, `top` and `stop_words`, which shape the top list alone.
+        options: `min_length` (characters), `min_count`, `top` and `stop_words`, which shape the top list alone;
+            `outputs`: "per-item", or "none" for the run's totals alone.
     """
 
     name: ClassVar[str] = "word-count"
     partial_suffix: ClassVar[str] = ".tsv"
-    item_suffixes: ClassVar[tuple[str, ...]] = (".words.txt",)
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._min_length: int = options["min_length"]
         self._min_count: int = options["min_count"]
         self._top: int = options["top"]
         self._stop_words = frozenset(word.lower() for word in options["stop_words"])
+        self.item_suffixes: tuple[str, ...] = (_SUFFIX,) if options["outputs"] == "per-item" else ()
 
-    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals:
-        """Count the words of one text; a key that ends in `.gz`, in whatever case, is gunzipped.
+    def splits(self, key: str) -> bool:
+        """Text can be cut anywhere (`text_ranges` says which words are whose), a gzip file cannot."""
+        return not _is_packed(key)
+
+    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals | WordTable:
+        """Count the words of one text, or of a range; a key that ends in `.gz`, in whatever case, is gunzipped.
 
         Returns:
             The item's words and counts.
@@ -53,14 +61,19 @@ class WordCount:
             ItemError: `NOT_TEXT` or `DAMAGED`, with the byte offset in the (gunzipped) text.
             MiscountError: The counts do not add up.
         """
-        packed = item.key.lower().endswith(".gz")
-        text = gunzip(body) if packed else body
+        packed = _is_packed(item.key)
         counter = _counter(item.length * (4 if packed else 1))
-        for block in word_blocks(text, counter.block_bytes):
+        if item.first_byte is not None and item.last_byte is not None:
+            text = RangeText(item.first_byte, item.last_byte, body)
+            blocks = word_blocks(text, counter.block_bytes, text.start)
+        else:
+            blocks = word_blocks(gunzip(body) if packed else body, counter.block_bytes)
+        for block in blocks:
             counter.feed(block)
         totals = counter.totals()
-        with outputs.open(".words.txt", "text/plain; charset=utf-8") as file:
-            write_ranked(totals.by_count(), file)
+        if self.item_suffixes and item.first_byte is None:
+            with outputs.open(_SUFFIX, "text/plain; charset=utf-8") as file:
+                write_ranked(totals.by_count(), file)
         return totals
 
     def partial(self) -> WordPartial:
@@ -103,11 +116,14 @@ class WordPartial:
     """
 
     def __init__(self) -> None:
-        self.totals = WordTotals()
+        self.totals: WordTotals | WordTable = WordTotals()
 
-    def add(self, contribution: WordTotals) -> None:
+    def add(self, contribution: WordTotals | WordTable) -> None:
         """Add one item's words."""
-        self.totals.add(contribution.rows())
+        if isinstance(contribution, WordTotals):
+            self.totals.add(contribution.rows())
+        else:
+            self._table().add_table(contribution)
 
     def write(self, file: BinaryIO) -> None:
         """Write every word once. The same contributions give the same bytes, in whatever order they were added."""
@@ -119,11 +135,27 @@ class WordPartial:
         Raises:
             DamagedFileError: It is not a partial.
         """
-        self.totals.add(read_rows(file))
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        if size < _COLUMNS_FROM:
+            self.totals.add(read_rows(file))
+        else:
+            self._table().add_lines(file)
 
+    def _table(self) -> WordTable:
+        """The totals as a table: from now on they are one."""
+        if isinstance(self.totals, WordTotals):
+            from batch_jobs.workloads.word_table import WordTable  # noqa: PLC0415 - only when it pays
+
+            small, self.totals = self.totals, WordTable()
+            self.totals.add(small.rows())
+        return self.totals
+
+
+_SUFFIX = ".words.txt"
 
 _COLUMNS_FROM = 1 << 16
-"""From how many bytes of text the column engine is the faster one: benchmarks/word_count.py."""
+"""From how many bytes of text, or of a partial, the column engine is the faster one: benchmarks/word_count.py."""
 
 
 def _counter(text_bytes: int) -> WordCounter | ColumnCounter:
@@ -133,6 +165,10 @@ def _counter(text_bytes: int) -> WordCounter | ColumnCounter:
     from batch_jobs.workloads.word_columns import ColumnCounter  # noqa: PLC0415 - only when it pays
 
     return ColumnCounter()
+
+
+def _is_packed(key: str) -> bool:
+    return key.lower().endswith(".gz")
 
 
 def _csv(rows: Iterable[tuple[str, str | int]]) -> bytes:

@@ -69,17 +69,7 @@ class WordTotals:
         """Every word once, the highest count first, ties in code-point order. One such iteration at a time."""
         if not self._runs:
             return iter(_ranked(self._held.items()))
-        return self._by_count_from_disk()
-
-    def _by_count_from_disk(self) -> Iterator[Row]:
-        runs: list[BinaryIO] = []
-        try:
-            rows = self.by_word()
-            while batch := list(islice(rows, self._limit)):
-                runs.append(_run(_ranked(batch)))
-            yield from heapq.merge(*map(_rows_of_run, runs), key=lambda row: (-row[1], row[0]))
-        finally:
-            _close(runs)
+        return ranked_on_disk(self.by_word(), self._limit)
 
     def _spill(self) -> None:
         self._runs.append(_run(_sorted(self._held)))
@@ -88,6 +78,17 @@ class WordTotals:
             merged = _run(self.by_word())
             _close(self._runs)
             self._runs.append(merged)
+
+
+def ranked_on_disk(rows: Iterator[Row], rows_in_memory: int) -> Iterator[Row]:
+    """Rows, each word once, by count: the highest first, ties in code-point order."""
+    runs: list[BinaryIO] = []
+    try:
+        while batch := list(islice(rows, rows_in_memory)):
+            runs.append(_run(_ranked(batch)))
+        yield from heapq.merge(*map(_rows_of_run, runs), key=lambda row: (-row[1], row[0]))
+    finally:
+        _close(runs)
 
 
 def write_rows(rows: Iterable[Row], file: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds 2000`: run seeds, say what was injected and checked; on a violation, which seed."""
+"""`python -m tests.simulation --seeds 2000`: runs seeds; says what was injected, what was checked, and what broke."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 sys.path[:0] = [".", "layer/python", "functions"]
 
-from tests.simulation.runs import Simulated, simulate
+from tests.simulation.runs import Simulated, simulate  # noqa: E402 - the path has to be there first
 
 TAIL_LINES = 60
 
@@ -23,6 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--first-seed", type=int, default=0, metavar="K", help="the first one (default: %(default)s)")
     parser.add_argument("--seed", type=int, metavar="K", help="this one alone")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
+    parser.add_argument(
+        "--outliving",
+        action="store_true",
+        help="let copies of a child outlive their run into a retry of its failed items",
+    )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="how many at once (default: %(default)s)")
     given = parser.parse_args(arguments)
     seeds = [given.seed] if given.seed is not None else range(given.first_seed, given.first_seed + given.seeds)
@@ -32,34 +38,39 @@ def main(arguments: Sequence[str]) -> int:
     broken: list[int] = []
     steps = runs = 0
     with ProcessPoolExecutor(given.processes) as pool:
-        done = map(simulate, seeds) if given.processes == 1 else pool.map(simulate, seeds, chunksize=20)
+        run = partial(simulate, outliving=given.outliving)
+        done = map(run, seeds) if given.processes == 1 else pool.map(run, seeds, chunksize=20)
         for simulated in done:
             runs += 1
             steps += simulated.steps
             faults += simulated.faults
             checked += simulated.checked
-            if simulated.violation:
+            if simulated.broken:
                 broken.append(simulated.seed)
-            if given.trace or simulated.violation:
+            if given.trace or simulated.broken:
                 _print_trace(simulated, whole=given.trace)
             if len(broken) >= 5:
                 break
-    print(f"\nfaults injected: {faults.total()}")
+    _say(f"\nfaults injected: {faults.total()}")
     for kind, count in sorted(faults.items()):
-        print(f"  {count:8,d}  {kind}")
-    print(f"\npromises checked: {checked.total():,d} times")
+        _say(f"  {count:8,d}  {kind}")
+    _say(f"\npromises checked: {checked.total():,d} times")
     for promise, count in sorted(checked.items()):
-        print(f"  {count:8,d}  {promise}")
-    print(f"\n{runs:,d} seeds, {steps:,d} steps, {time.monotonic() - started:.1f} s")
+        _say(f"  {count:8,d}  {promise}")
+    _say(f"\n{runs:,d} seeds, {steps:,d} steps, {time.monotonic() - started:.1f} s")
     if broken:
-        print(f"BROKEN by seeds {broken}; python -m tests.simulation --seed {broken[0]} --trace")
+        _say(f"BROKEN by seeds {broken}; python -m tests.simulation --seed {broken[0]} --trace")
     return 1 if broken else 0
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
 def _print_trace(simulated: Simulated, *, whole: bool) -> None:
-    print(f"\nseed {simulated.seed}, digest {simulated.digest[:16]}")
+    _say(f"\nseed {simulated.seed}, digest {simulated.digest[:16]}")
     for line in simulated.lines if whole else simulated.lines[-TAIL_LINES:]:
-        print(line)
+        _say(line)
 
 
 if __name__ == "__main__":

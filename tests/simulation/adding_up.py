@@ -3,64 +3,88 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE_PREFIX, run_key
+from tests.simulation.keys import (
+    RESULT,
+    RESULT_PREFIX,
+    SOURCE_PREFIX,
+    first_of,
+    retry_of,
+    run_key,
+    run_of_uri,
+)
 from tests.simulation.promises import Promise
-from tests.simulation.records import RunRecord
 
 if TYPE_CHECKING:
+    from tests.simulation.records import RunRecord
     from tests.simulation.world import World
 
 RUN_MARK = "millrace-run"
 
 
-def check_complete(world: World, run_id: str, percent: float | None) -> None:
-    """What must be true when `_SUCCESS` appears, and ever after.
+def check_complete(world: World, run_id: str, percent: float | None = None) -> None:
+    """What must be true of a run, or a retry, when `_SUCCESS` appears, and ever after.
+
+    Args:
+        world: Where it is.
+        run_id: The run, or the retry. The run's own result may come from a retry.
+        percent: How many failures are tolerated, where that is known.
 
     Raises:
         Violation: It is not.
     """
-    check, record = world.promises.check, world.records.of(run_id)
-    missing = set(range(len(record.shards))) - set(record.commits)
-    check(Promise.SUCCESS_LAST, not missing, f"shards without a commit: {missing}")
+    check = world.promises.check
     result = world.records.document(run_id, "result.json")
     check(Promise.SUCCESS_LAST, result is not None, "there is no result.json")
-    check_report(world, record)
-    check_counts(world, record, result)
+    from_retry = retry_of(run_id, result["retry"]["number"] if result["retry"] else 0)
+    check(Promise.SUCCESS_LAST, run_id in {from_retry, first_of(run_id)}, f"its result is that of {from_retry}")
+    for record in world.records.chain(from_retry):
+        missing = set(range(len(record.shards))) - set(record.commits)
+        check(Promise.SUCCESS_LAST, not missing, f"{record.run_id}: shards without a commit: {missing}")
+    check_report(world, from_retry, result)
+    check_counts(world, from_retry, result)
     failed = result["counts"]["failed"]
     status = "SUCCEEDED_WITH_FAILURES" if failed else "SUCCEEDED"
     check(Promise.SUCCESS_LAST, result["status"] == status, f"result.json says {result['status']}")
     if percent is not None:
-        within = failed * 100 <= percent * len(record.items)
+        within = failed * 100 <= percent * result["counts"]["items"]
         check(Promise.SUCCESS_LAST, within, f"{failed} failed, {percent} % are tolerated")
-    bodies = [(key, world.source.bodies[record.items[key].etag]) for key in record.succeeded]
+    rows = world.records.rows(from_retry)
+    bodies = [_body(world, row, record) for row, record in rows if row["status"] == "SUCCEEDED"]
     name, expected, part = world.workload.merged(bodies)
-    merged = world.records.file(run_id, name)
-    check(Promise.MERGED, merged == expected, f"{name} is {merged!r}, expected {expected!r}")
     check(Promise.MERGED, result["result"] == part, f"result.json says {result['result']}, expected {part}")
-    uri = f"s3://{RESULT}/{run_key(run_id, name)}"
+    uri = f"s3://{RESULT}/{run_key(from_retry, name)}"
     check(Promise.MERGED, result["files"] == {name: uri}, f"result.json names {result['files']}")
+    merged = world.records.file(from_retry, name)
+    check(Promise.MERGED, merged == expected, f"{name} is {merged!r}, expected {expected!r}")
+    for file, digest in result["digests"].items():
+        body = world.records.file(from_retry, file) or b""
+        check(Promise.MERGED, digest == f"sha256:{hashlib.sha256(body).hexdigest()}", f"{file} is not {digest}")
 
 
-def check_report(world: World, record: RunRecord) -> None:
+def check_report(world: World, run_id: str, result: dict[str, Any]) -> None:
     """report.csv and failures.jsonl say what the commits say.
 
     Raises:
         Violation: They do not, or are not there.
     """
     check = world.promises.check
-    report, failures = (world.records.file(record.run_id, name) for name in ("report.csv", "failures.jsonl"))
+    places = {run_of_uri(result["report"]), run_of_uri(result["failure_rows"])}
+    check(Promise.REPORT, places == {run_id}, f"result.json names the reports of {places}")
+    report, failures = (world.records.file(run_id, name) for name in ("report.csv", "failures.jsonl"))
     check(Promise.REPORT, report is not None and failures is not None, "report.csv or failures.jsonl is not there")
     rows = list(csv.DictReader(io.StringIO((report or b"").decode(), newline="")))
     # One leading apostrophe is the report's guard against spreadsheets.
     seen = [(row["Key"].removeprefix("'"), row["TaskStatus"], row["ErrorCode"]) for row in rows]
-    planned = [item.key for shard in record.shards for item in shard]
+    planned = [item.key for shard in world.records.of(first_of(run_id)).shards for item in shard]
     check(Promise.ONE_ROW, [row[0] for row in seen] == planned, f"report.csv has {seen}, planned is {planned}")
-    said = [(row["key"], row["status"].lower(), row.get("error_code", "")) for row in record.outcomes]
+    outcomes = [row for row, _record in world.records.rows(run_id)]
+    said = [(row["key"], row["status"].lower(), row.get("error_code", "")) for row in outcomes]
     check(Promise.REPORT, seen == said, f"report.csv says {seen}, the commits say {said}")
     failed = [json.loads(line) for line in (failures or b"").splitlines()]
     expected = [(key, code) for key, status, code in said if status == "failed"]
@@ -68,59 +92,87 @@ def check_report(world: World, record: RunRecord) -> None:
     check(Promise.REPORT, found == expected, f"failures.jsonl says {found}, expected {expected}")
 
 
-def check_counts(world: World, record: RunRecord, result: dict[str, Any]) -> None:
+def check_counts(world: World, run_id: str, result: dict[str, Any]) -> None:
     """Planned = succeeded + failed, and result.json says so.
 
     Raises:
         Violation: It does not.
     """
-    statuses = Counter(row["status"] for row in record.outcomes)
+    first, rows = world.records.of(first_of(run_id)), world.records.rows(run_id)
+    statuses = Counter(row["status"] for row, _record in rows)
+    succeeded = [_body(world, row, record)[1] for row, record in rows if row["status"] == "SUCCEEDED"]
     expected = {
-        "items": len(record.items),
+        "items": len(first.items),
         "succeeded": statuses["SUCCEEDED"],
         "failed": statuses["FAILED"],
-        "bytes": sum(len(world.source.bodies[record.items[key].etag]) for key in record.succeeded),
-        "shards": len(record.shards),
+        "bytes": sum(map(len, succeeded)),
+        "shards": len(first.shards),
     }
     check = world.promises.check
     check(Promise.COUNTS, result["counts"] == expected, f"result.json has {result['counts']}, expected {expected}")
     check(Promise.COUNTS, expected["items"] == expected["succeeded"] + expected["failed"], f"{expected}")
-    codes = Counter(row["error_code"] for row in record.outcomes if row["status"] == "FAILED")
+    codes = Counter(row["error_code"] for row, _record in rows if row["status"] == "FAILED")
     check(Promise.COUNTS, result["failures"] == codes, f"result.json has {result['failures']}, expected {codes}")
 
 
-def check_outputs(world: World, record: RunRecord) -> None:
+def check_outputs(world: World, run_id: str) -> None:
     """When all is quiet: outputs of succeeded items are there, and those of failed ones are not.
 
-    An output whose last writer belongs to another run is that run's: runs to one destination share their outputs. A
-    failed item's output is excused while no copy of its shard that began after it was written, nor its own writer, has
-    come to its end: who is killed between writing it and deleting it is made good by the next attempt only.
+    An output whose last writer belongs to another run is that run's: runs to one destination share their outputs.
+
+    Args:
+        world: Where it is.
+        run_id: The run.
 
     Raises:
         Violation: They are not so.
     """
-    check = world.promises.check
+    result = world.records.document(run_id, "result.json")
+    number = result["retry"]["number"] if result and result["retry"] else 0
+    for row, record in world.records.rows(retry_of(run_id, number)):
+        key, expected = _output(world, row, record)
+        writer, _ = world.online.writers.get(key, (None, 0))
+        if row["status"] == "SUCCEEDED" and (writer is None or first_of(writer.run_id) == run_id):
+            stored = world.s3.stored(RESULT, key)
+            found = stored.body if stored else None
+            check = world.promises.check
+            check(Promise.OUTPUT_THERE, found == expected, f"{key!r} of {record.run_id} is {found!r}, not {expected!r}")
+    for record in list(world.records.runs.values()):
+        if first_of(record.run_id) == run_id:
+            _check_failed_outputs(world, record)
+
+
+def _check_failed_outputs(world: World, record: RunRecord) -> None:
+    """A failed item's output is excused as long as nobody could have deleted it.
+
+    Its writer, and every copy of its shard that began afterwards, was killed: who is killed between writing an output
+    and deleting it is made good by the next attempt only.
+    """
     for row in record.outcomes:
-        item = record.items[row["key"]]
-        body = world.source.bodies[item.etag]
-        if world.workload.fault(body) is not None:
-            continue
-        suffix, expected = world.workload.output(body)
-        key = RESULT_PREFIX + item.key.removeprefix(SOURCE_PREFIX) + suffix
+        key, _ = _output(world, row, record)
         stored = world.s3.stored(RESULT, key)
         writer, written_at = world.online.writers.get(key, (None, 0))
-        if writer is not None and writer.run_id != record.run_id:
+        if row["status"] == "SUCCEEDED" or (writer is not None and writer.run_id != record.run_id):
             continue
-        if row["status"] == "SUCCEEDED":
-            right = stored is not None and stored.body == expected
-            check(Promise.OUTPUT_THERE, right, f"{key!r} is {stored.body if stored else None!r}, expected {expected!r}")
-        else:
-            mine = stored is not None and stored.metadata[RUN_MARK] == record.run_id
-            cleaners = [
-                process.name
-                for process in world.processes
-                if (process.run_id, process.runs, process.shard) == (record.run_id, "migrate", item.shard)
-                and process.ended is not None
-                and (process is writer or process.began > written_at)
-            ]
-            check(Promise.NO_FAILED_OUTPUT, not (mine and cleaners), f"{key!r} is there; ended since: {cleaners}, {row}")
+        mine = stored is not None and stored.metadata[RUN_MARK] == record.run_id
+        cleaners = [
+            process.name
+            for process in world.processes
+            if (process.run_id, process.runs, process.shard)
+            == (record.run_id, "migrate", record.items[row["key"]].shard)
+            and process.ended is not None
+            and (process is writer or process.began > written_at)
+        ]
+        kept = not (mine and cleaners)
+        world.promises.check(Promise.NO_FAILED_OUTPUT, kept, f"{key!r} is there; ended since: {cleaners}, {row}")
+
+
+def _body(world: World, row: dict[str, Any], record: RunRecord) -> tuple[str, bytes]:
+    return row["key"], world.source.bodies[record.items[row["key"]].etag]
+
+
+def _output(world: World, row: dict[str, Any], record: RunRecord) -> tuple[str, bytes]:
+    """Where an item's output goes, and what it holds where the item is sound."""
+    key, body = _body(world, row, record)
+    suffix, expected = world.workload.output(body if world.workload.fault(body) is None else b"")
+    return RESULT_PREFIX + key.removeprefix(SOURCE_PREFIX) + suffix, expected

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from millrace.settings import JobSettings
 from tests.simulation.jobs import run_job
+from tests.simulation.keys import run_of_uri
 from tests.simulation.process import Process
 from tests.simulation.retry_rules import rules_of_the_template
 from tests.simulation.world import World
@@ -38,7 +39,6 @@ class BatchJob:
     Attributes:
         job_id: Its id.
         command: Its container's command line.
-        run_id: The run it works for.
         size: The array's size; None outside an array.
         children: Its children; one outside an array.
         terminated: Whether TerminateJob was called.
@@ -47,7 +47,6 @@ class BatchJob:
 
     job_id: str
     command: list[str]
-    run_id: str
     size: int | None
     children: list[Child]
     terminated: bool = False
@@ -72,18 +71,22 @@ class Batch:
 
     Args:
         world: What it is part of.
+
+    Attributes:
+        jobs: Every job that was submitted.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._jobs = 0
+        self.jobs: list[BatchJob] = []
 
-    def submit(self, command: list[str], run_id: str, size: int | None) -> BatchJob:
+    def submit(self, command: list[str], size: int | None) -> BatchJob:
         """SubmitJob: it is not idempotent, so submitting twice gives two jobs."""
         if size is not None and not 2 <= size <= 10_000:
             raise ValueError(f"Batch refuses an array of {size}")
-        self._jobs += 1
-        job = BatchJob(f"job-{self._jobs}", command, run_id, size, [Child(index) for index in range(size or 1)])
+        number = len(self.jobs) + 1
+        job = BatchJob(f"job-{number}", command, size, [Child(index) for index in range(size or 1)])
+        self.jobs.append(job)
         for child in job.children:
             self._start(job, child)
         return job
@@ -100,7 +103,8 @@ class Batch:
         world = self._world
         child.attempts += 1
         attempt = child.attempts
-        process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], job.run_id)
+        run_id = run_of_uri(job.command[2])  # the command names run.json or plan.json
+        process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], run_id)
         process.shard = child.index if process.runs == "migrate" else None
         process.on_lost = lambda lost: self._ended(job, child, lost, None, LOST)
         settings = JobSettings(
@@ -108,7 +112,7 @@ class Batch:
             array_size=job.size,
             job_id=f"{job.job_id}:{child.index}" if job.size else job.job_id,
             attempt=attempt,
-            attempt_seconds=world.attempt_seconds,
+            attempt_seconds=world.attempt_seconds if world.faults.on else None,
             concurrency=1,
         )
         job.processes.append(process)
@@ -117,6 +121,7 @@ class Batch:
         def run() -> None:
             process.began = world.scheduler.steps
             if job.terminated:
+                process.dead = True
                 child.status = "FAILED"
                 return
             if settings.attempt_seconds is not None:

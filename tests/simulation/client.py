@@ -47,6 +47,7 @@ class SimulatedClient:
         said = f"{verb} {bucket}/{key}{_conditions(given)}"
         if fault == "crash before":
             world.trace(process, f"{said} -> killed before")
+            world.disturb(process)
             process.die()
         if fault in REFUSALS or fault == "409 on a conditional write":
             world.faulty_reads.add((process.run_id, key)) if kind == "source" else None
@@ -55,6 +56,7 @@ class SimulatedClient:
         answer = self._take_effect(verb, given, said)
         if fault == "crash after":
             world.trace(process, "killed after")
+            world.disturb(process)
             process.die()
         if fault in LOST_ANSWERS or fault in CONDITIONAL:
             world.trace(process, f"-> {fault}")
@@ -99,6 +101,7 @@ class SimulatedClient:
         if fault == "zombie":
             world.trace(process, "taken for dead, and paused")
             process.lost = True
+            world.disturb(process)
             process.on_lost(process)
             world.scheduler.pause(ready=world.release(process))
             world.trace(process, "the zombie goes on")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.promises import Promise
+
 
 class Crash(BaseException):
     """The end of a process, without a word: nothing that it calls from now on has an effect."""
@@ -11,7 +16,7 @@ class Abandoned(BaseException):
     """The simulation is over, and so is every thread of it."""
 
 
-class Violation(BaseException):  # noqa: N818 - it is a finding
+class Violation(BaseException):
     """A promise was broken.
 
     Args:
@@ -19,7 +24,7 @@ class Violation(BaseException):  # noqa: N818 - it is a finding
         details: What was seen.
     """
 
-    def __init__(self, promise: str, details: str) -> None:
+    def __init__(self, promise: Promise, details: str) -> None:
         self.promise = promise
         self.details = details
         super().__init__(f"{promise}: {details}")

@@ -8,6 +8,7 @@ from millrace.errors import MillraceError
 from tests.simulation.batch import Batch, BatchJob
 from tests.simulation.errors import Crash
 from tests.simulation.jobs import run_function
+from tests.simulation.keys import run_of_uri
 from tests.simulation.process import Process
 from tests.simulation.state_machine import LAMBDA, STATES, StateMachine, after, filled
 from tests.simulation.world import World
@@ -74,6 +75,15 @@ class Execution:
         """Whether it has ended."""
         return self.status != "RUNNING"
 
+    @property
+    def folder(self) -> str:
+        """The run, or the retry, that its jobs work for."""
+        return run_of_uri(self._data["run"]["plan"])
+
+    def wait(self) -> None:
+        """Let the others run until it has ended."""
+        self._world.scheduler.pause(ready=lambda: self.ended)
+
     def redrive(self) -> None:
         """RedriveExecution: go on at the state that failed, with the same input."""
         self._world.faults.note(f"redrive at {self.state}")
@@ -123,6 +133,8 @@ class Execution:
             except (MillraceError, Crash) as error:
                 world.trace(process, f"{type(error).__name__}: {error}")
                 raise ExecutionFailed(set(), error) from error
+            if world.faults.happens("function timed out after success", 0.03):
+                raise ExecutionFailed(set())
             again = world.faults.happens("function's answer lost, called again", 0.03)
             if not again or not MACHINE.retries(self.state, LAMBDA_BROKE):
                 return answer
@@ -135,8 +147,8 @@ class Execution:
         if world.faults.happens(f"duplicate SubmitJob of {command[0]}", 0.06) and MACHINE.retries(
             self.state, BATCH_BROKE
         ):
-            self._batch.submit(command, self.run_id, size)  # its answer is lost, and nobody waits for it
-        job = self._batch.submit(command, self.run_id, size)
+            self._batch.submit(command, size)  # its answer is lost, and nobody waits for it
+        job = self._batch.submit(command, size)
         if world.faults.happens(f"abort in {self.state}", 0.02):
             world.scheduler.pause(steps=world.chance.randrange(60))
             self.abort()

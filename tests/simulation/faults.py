@@ -32,14 +32,16 @@ RATES = {
     **dict.fromkeys(LOST_ANSWERS, 0.03),
     **dict.fromkeys(CONDITIONAL, 0.25),
     **dict.fromkeys(BODIES, 0.1),
-    "crash before": 0.02,
-    "crash after": 0.03,
+    "crash before": 0.015,
+    "crash after": 0.015,
     "SIGTERM": 0.02,
     "SIGTERM, then killed": 0.01,
     "zombie": 0.03,
     "SlowDown storm": 0.003,
     "slow answer": 0.05,
 }
+AT_WRITES = 5
+"""A crash, or being taken for dead, is so many times likelier at a put or a delete: it leaves something half done."""
 """How likely each is, at a call where it can happen, in a run that knows it."""
 
 
@@ -82,7 +84,8 @@ class Faults:
         for fault, rate in self._rates.items():
             if not _applies(fault, verb, process, conditional=conditional):
                 continue
-            if self._chance.random() < rate:
+            likelier = AT_WRITES if fault.startswith(_HALF_DONE) and verb in {"put_object", "delete_object"} else 1
+            if self._chance.random() < rate * likelier:
                 self._left -= 1
                 if fault == "SlowDown storm":
                     self.storm = self._chance.randrange(5, 80)
@@ -102,6 +105,9 @@ class Faults:
         """Count a fault."""
         self.injected[kind] += 1
         return kind
+
+
+_HALF_DONE = ("crash", "zombie")
 
 
 def _applies(fault: str, verb: str, process: str, *, conditional: bool) -> bool:

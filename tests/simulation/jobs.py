@@ -11,10 +11,6 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "millrace")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
 os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
 
-from prepare_run import prepare_run
-from read_plan import read_plan
-from read_result import read_result
-
 from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments
 from batch_jobs.merge import merge
@@ -23,6 +19,9 @@ from batch_jobs.plan import plan
 from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
 from millrace.settings import FunctionSettings, JobSettings
+from prepare_run import prepare_run
+from read_plan import read_plan
+from read_result import read_result
 from tests.simulation.errors import Crash
 from tests.simulation.process import Process
 from tests.simulation.promises import Promise
@@ -53,10 +52,13 @@ def run_job(world: World, process: Process, command: list[str], settings: JobSet
         process.exit_code = error.exit_code
         world.trace(process, f"{type(error).__name__}: {error}")
         world.promises.check(Promise.READABLE, not isinstance(error, NEVER), f"{process.name}: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+        world.promises.check(Promise.DECLARED, kept=False, details=f"{process.name}: {error!r}")
     else:
         process.exit_code = 0
         process.ended = world.scheduler.steps
         world.promises.check(Promise.READABLE, kept=True, details=process.name)
+        world.promises.check(Promise.DECLARED, kept=True, details=process.name)
     world.trace(process, f"ends with {process.exit_code}")
 
 
@@ -85,7 +87,7 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
     job = world.job(process, settings)
     if given.verb == "plan":
         folder = RunFolder.of_request(S3Uri.parse(given.request, "request"))
-        plan(_read_request(folder, job.s3.read(folder.request)), folder, job)
+        plan(_read_request(folder, job.s3.read(folder.request), settings.code_version), folder, job)
         return
     folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     if given.verb == "migrate":
@@ -93,4 +95,4 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
         migrate(folder, settings.array_index, job)
     else:
         process.percent = given.tolerated_failure_percent
-        merge(folder, job, given.tolerated_failure_percent)
+        merge(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)

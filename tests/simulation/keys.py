@@ -6,13 +6,13 @@ import re
 
 SOURCE, RESULT = "source", "result"
 SOURCE_PREFIX, RESULT_PREFIX = "in/", "out/"
-_RUN = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/([A-Za-z0-9_-]+)/(.*)", re.DOTALL)
+_RUN = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/([A-Za-z0-9_-]+(?:/retries/[0-9]{3})?)/(.*)", re.DOTALL)
 _FOLDERS = {"plan": "shard file", "shards": "commit", "partials": "partial", "progress": "progress"}
 OWN_FILES = ("run.json", "plan.json", "failures.jsonl", "report.csv", "result.json", "_SUCCESS")
 
 
 def run_of(bucket: str, key: str) -> str | None:
-    """The run whose folder a key lies in."""
+    """The run whose folder a key lies in: `run`, or `run/retries/001` for a retry of its failed items."""
     found = _RUN.fullmatch(key) if bucket == RESULT else None
     return found[1] if found else None
 
@@ -29,6 +29,27 @@ def kind_of(bucket: str, key: str) -> str:
     if slash:
         return _FOLDERS.get(folder, "unknown file")
     return rest if rest in OWN_FILES else "merged file"
+
+
+def run_of_uri(uri: str) -> str:
+    """The run whose folder a URI lies in, as `run_of` gives it."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return run_of(bucket, key) or ""
+
+
+def first_of(run_id: str) -> str:
+    """The run itself, given it or one of its retries."""
+    return run_id.partition("/")[0]
+
+
+def number_of(run_id: str) -> int:
+    """Which retry it is; 0 for the run itself."""
+    return int(run_id.rpartition("/")[2]) if "/" in run_id else 0
+
+
+def retry_of(run_id: str, number: int) -> str:
+    """A run's retry, or the run itself for 0."""
+    return f"{first_of(run_id)}/retries/{number:03d}" if number else first_of(run_id)
 
 
 def run_key(run_id: str, name: str) -> str:

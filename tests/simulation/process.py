@@ -49,6 +49,11 @@ class Process:
     reason: str = ""
     percent: float | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self.dead or self.exit_code is not None
+
     def die(self, reason: str = "") -> None:
         """End here and now.
 

@@ -37,6 +37,7 @@ class Promise(StrEnum):
     SOURCE = "6: the source is never written"
     ENDS = "7: every run ends, and once nothing disturbs it, completely"
     READABLE = "7: no job finds the run folder damaged or taken"
+    DECLARED = "no job meets an error that it does not declare"
     OUTPUT_OF_RUN = "the execution's output says what result.json says"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.in_memory_s3 import InMemoryS3Client
-from tests.simulation.keys import RESULT, run_key
+from tests.simulation.keys import RESULT, number_of, retry_of, run_key
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunRecord:
     """What is known of a run.
 
     Attributes:
-        run_id: The run.
+        run_id: The run, or the retry: `run/retries/001`.
         plan: plan.json.
         shards: The planned items, by shard.
         items: The planned items, by key.
@@ -33,7 +33,6 @@ class RunRecord:
         commits: By shard.
         committed_at: The steps at which they were written.
         complete_at: The step at which `_SUCCESS` was written.
-        final: The digests of the complete run's files, when it became complete.
     """
 
     run_id: str
@@ -50,11 +49,6 @@ class RunRecord:
         """The rows of all commits, in the plan's order."""
         return [row for index in sorted(self.commits) for row in self.commits[index]["outcomes"]]
 
-    @property
-    def succeeded(self) -> list[str]:
-        """The keys of the succeeded items."""
-        return [row["key"] for row in self.outcomes if row["status"] == "SUCCEEDED"]
-
 
 class Records:
     """The records of all runs.
@@ -70,6 +64,18 @@ class Records:
     def of(self, run_id: str) -> RunRecord:
         """The record of a run."""
         return self.runs.setdefault(run_id, RunRecord(run_id))
+
+    def chain(self, run_id: str) -> list[RunRecord]:
+        """A run and its retries, up to the given one."""
+        return [self.of(retry_of(run_id, number)) for number in range(number_of(run_id) + 1)]
+
+    def rows(self, run_id: str) -> list[tuple[dict[str, Any], RunRecord]]:
+        """The rows that count, each with the run or retry that it comes from; in the order of the run's plan."""
+        first, *retries = self.chain(run_id)
+        newest = {row["key"]: (row, first) for row in first.outcomes}
+        for record in retries:
+            newest.update({row["key"]: (row, record) for row in record.outcomes})
+        return list(newest.values())
 
     def file(self, run_id: str, name: str) -> bytes | None:
         """A file of a run's folder."""

@@ -43,7 +43,7 @@ def _fits(pattern: str, seen: object) -> bool:
 @cache
 def rules_of_the_template() -> dict[str, RetryRules]:
     """The rules by the job's verb, as template.yaml has them."""
-    template = yaml.load((REPOSITORY / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    template = yaml.load((REPOSITORY / "template.yaml").read_text(encoding="utf-8"), _Loader)
     found = {}
     for verb, name in DEFINITIONS.items():
         strategy = template["Resources"][name]["Properties"]["RetryStrategy"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.in_memory_s3 import InMemoryS3Client
@@ -62,16 +63,16 @@ class SourceObjects:
         self._s3.store(SOURCE, key, given, storage_class)
         self._note(step, key)
 
-    def keys(self) -> list[str]:
+    def every_key(self) -> list[str]:
         """Every key that ever was an item's."""
         return sorted(self._history)
 
-    def happen(self, step: int) -> str | None:
-        """Let something happen to an object; returns what did."""
+    def happen(self, step: int, keys: Sequence[str] = ()) -> str | None:
+        """Let something happen to one of the objects, or of the given ones; returns what did."""
         if not self._history:
             return None
         kind = self._chance.choice(HAPPENINGS)
-        key = self._chance.choice(self.keys())
+        key = self._chance.choice(keys or self.every_key())
         stored = self._s3.stored(SOURCE, key)
         name = key.removeprefix(SOURCE_PREFIX)
         if kind in {"denied", "allowed"}:
@@ -91,13 +92,13 @@ class SourceObjects:
 
     def deny_all(self, step: int) -> None:
         """Take the right to read away."""
-        for key in self.keys():
+        for key in self.every_key():
             self._s3.denied.add((SOURCE, key))
             self._note(step, key)
 
     def allow_all(self, step: int) -> None:
         """Give every right back."""
-        for key in self.keys():
+        for key in self.every_key():
             self._s3.denied.discard((SOURCE, key))
             self._note(step, key)
 

@@ -76,7 +76,9 @@ class StateMachine:
         for choice in state["Choices"]:
             (comparison,) = set(choice) - {"Variable", "Next"}
             if comparison != "NumericEquals":
-                raise UnknownStateError(f"state {name} compares in a way that the simulator does not know: {comparison}")
+                raise UnknownStateError(
+                    f"state {name} compares in a way that the simulator does not know: {comparison}"
+                )
             if value(choice["Variable"], data, {}) == choice["NumericEquals"]:
                 return str(choice["Next"])
         return str(state["Default"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from batch_jobs.job import Job
 from batch_jobs.merge import merge
@@ -21,6 +21,8 @@ from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, kind_of, run_ke
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from tests.simulation.world import World
 
 
@@ -48,14 +50,18 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
         for index in range(made.shards):
             migrate(folder, index, job)
     except AccessDeniedError as error:
-        world.promises.check(Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}")
+        world.promises.check(
+            Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}"
+        )
         return
     merge(folder, job, 100)
     for key, expected in s3.bodies(RESULT).items():
         if kind_of(RESULT, key) in {"merged file", "report.csv", "failures.jsonl", "result.json", "_SUCCESS"}:
             stored = world.s3.stored(RESULT, key)
             same = stored is not None and _timeless(key, stored.body) == _timeless(key, expected)
-            world.promises.check(Promise.SAME_BYTES, same, f"{key}: {stored and stored.body!r}, undisturbed {expected!r}")
+            world.promises.check(
+                Promise.SAME_BYTES, same, f"{key}: {stored and stored.body!r}, undisturbed {expected!r}"
+            )
 
 
 def leave_relics(world: World, request: dict[str, Any]) -> None:
@@ -64,7 +70,7 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
     The other plan is over the same keys with other bodies.
     """
     s3 = InMemoryS3Client(SOURCE, RESULT)
-    for key in world.source.keys():
+    for key in world.source.every_key():
         s3.store(SOURCE, key, world.workload.make(world.chance) + b" relic")
     folder = RunFolder.of(S3Uri(RESULT, RESULT_PREFIX), "run")
     made = plan(RunRequest.parse(request), folder, _job(world, s3))
@@ -90,7 +96,10 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
 
 def _job(world: World, s3: InMemoryS3Client, stop: Stop | None = None) -> Job:
     return Job(
-        s3=S3(s3, fast()), settings=JobSettings(concurrency=1), stop=stop or Stop(), load=world.workload.load
+        s3=S3(cast("S3Client", s3), fast()),
+        settings=JobSettings(concurrency=1),
+        stop=stop or Stop(),
+        load=world.workload.load,
     )
 
 
@@ -98,5 +107,5 @@ def _timeless(key: str, body: bytes) -> Any:
     if not key.endswith("/result.json"):
         return body
     document = json.loads(body)
-    del document["finished_at"]
+    del document["finished_at"], document["worked_by"]  # who worked it, and when
     return document

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from batch_jobs.job import Job
 from batch_jobs.stop import Stop
 from millrace.backoff import Backoff
 from millrace.s3 import S3
 from millrace.settings import JobSettings
-from mypy_boto3_s3 import S3Client
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.simulation.client import SimulatedClient
 from tests.simulation.faults import Faults
@@ -27,6 +25,9 @@ from tests.simulation.scheduler import Scheduler
 from tests.simulation.source import SourceObjects
 from tests.simulation.workloads import WORKLOADS
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -36,15 +37,17 @@ class World:
     Args:
         seed: The seed.
         without: Promises that are not checked, to see which others catch a fault.
+        outliving: Whether a copy of a child may outlive its run into a retry of the failed items.
 
     Attributes:
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault.
-        released: Whether no zombie waits any longer.
+        released: What no zombie of waits any longer.
     """
 
-    def __init__(self, seed: int, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, seed: int, without: frozenset[str] = frozenset(), *, outliving: bool = False) -> None:
         self.seed = seed
+        self.outliving = outliving
         self.chance = random.Random(f"{seed} scenario")
         self.scheduler = Scheduler(random.Random(f"{seed} scheduler"), self.chance.choice((0.0, 0.0, 0.5, 0.9)))
         self.workload = self.chance.choice(WORKLOADS)
@@ -56,7 +59,7 @@ class World:
         self.online = OnlineChecks(self)
         self.processes: list[Process] = []
         self.faulty_reads: set[tuple[str, str]] = set()
-        self.released = False
+        self.released: set[str] = set()
         self.attempt_seconds: int | None = self.chance.choice((None, None, 300, 3600))
         self.lines: list[str] = []
         self._digest = hashlib.sha256()
@@ -78,13 +81,22 @@ class World:
         """Offer the baton; a call costs time."""
         self.scheduler.pause(seconds=self.chance.random() * self._seconds_per_call)
 
+    def disturb(self, process: Process) -> None:
+        """A process that worked a shard is lost: its successor may find the shard's objects changed."""
+        if process.shard is None or self.chance.random() < 0.5:
+            return
+        shards = self.records.of(process.run_id).shards
+        keys = [item.key for item in shards[process.shard]]
+        kind = self.source.happen(self.scheduler.steps, keys)
+        self.trace("source", self.faults.note(f"source object {kind}"))
+
     def release(self, process: Process) -> Callable[[], bool]:
         """When a zombie goes on: soon, much later, when its run is complete, or at the very end."""
         kind = self.chance.randrange(4)
         step = self.scheduler.steps + self.chance.randrange(5, 60 if kind == 0 else 600)
 
         def ready() -> bool:
-            if self.released:
+            if process.runs in self.released:
                 return True
             if kind < 2:
                 return self.scheduler.steps >= step
@@ -100,8 +112,7 @@ class World:
 
     def job(self, process: Process, settings: JobSettings) -> Job:
         """The surroundings of a job; one thing at a time in each."""
-        process.stop = Stop(settings.attempt_seconds, self.scheduler.clock)
-        process.stop._event = cast("threading.Event", _NoWaiting(self.scheduler))
+        process.stop = Stop(settings.attempt_seconds, self.scheduler.clock, wait=self.scheduler.sleep)
         return Job(
             s3=self.storage(process),
             settings=settings,
@@ -110,19 +121,3 @@ class World:
             now=lambda: BEGINNING + timedelta(seconds=self.scheduler.now),
             clock=self.scheduler.clock,
         )
-
-
-class _NoWaiting:
-    """Where the real `Stop` waits, simulated time passes."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._set = False
-
-    def set(self) -> None:
-        """As threading.Event's."""
-        self._set = True
-
-    def wait(self, seconds: float) -> None:
-        """As threading.Event's."""
-        self._scheduler.pause(seconds=0.0 if self._set else seconds)

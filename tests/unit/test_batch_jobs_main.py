@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from batch_jobs.__main__ import main
+from batch_jobs.__main__ import _read_request, main
 from batch_jobs.arguments import parse_arguments, request_given
-from millrace.errors import InvalidRunRequest, UsageError
+from millrace.errors import InvalidRunRequest, RunIdentityError, UsageError
+from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest
 
 NO_AWS = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -147,3 +148,23 @@ def test_an_option_without_a_value_is_refused() -> None:
         request_given(parse_arguments(arguments))
     with pytest.raises(UsageError, match="--destination is missing"):
         request_given(parse_arguments(["plan", "--source", "s3://a"]))
+
+
+def test_the_words_of_the_merge_state_are_understood() -> None:
+    """Both tolerances come as text from Prepare Run; without them the plan's count."""
+    words = ["merge", "--plan", PLAN, "--tolerated-failure-percent", "2.5", "--tolerated-failure-count", "1000000"]
+    given = parse_arguments(words)
+
+    assert (given.tolerated_failure_percent, given.tolerated_failure_count) == (2.5, 1_000_000)
+    given = parse_arguments(words[:3])
+    assert (given.tolerated_failure_percent, given.tolerated_failure_count) == (None, None)
+
+
+def test_a_request_of_another_code_version_is_not_planned() -> None:
+    """Functions and image of two versions are found out before anything is listed, and the error names both."""
+    folder = RunFolder.of_request(S3Uri.parse("s3://results/_millrace/r/run.json"))
+    text = json.dumps({"code_version": "1", "request": {"source": "s3://aaa/", "destination": "s3://bbb/"}}).encode()
+
+    assert _read_request(folder, text, "1").source == "s3://aaa/"
+    with pytest.raises(RunIdentityError, match="code version was 1, is 2"):
+        _read_request(folder, text, "2")

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from console.run_display import shown
-from console.run_progress import STATES, Children, RunProgress, Step
+from console.run_progress import RunProgress
+from console.run_steps import STATES, Children, Step
 from console.summary import print_summary
 from console.terminal import Terminal, number_of, seconds, size
 

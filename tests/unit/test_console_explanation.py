@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from console.explanation import exit_code_of, explain, failed_state, last_error
-from console.run_progress import STATES, Children, observe, steps_of
+from console.run_progress import observe
+from console.run_steps import STATES, Children, steps_of
 
 RECORDINGS = Path(__file__).parent / "console_recordings"
 

@@ -127,12 +127,16 @@ def test_a_file_is_whole_or_not_there(aws: Any, tmp_path: Path) -> None:
 
 
 def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
-    """Results and the outputs that the commits name come back; another run's outputs do not; an old mark goes first."""
+    """Results come back from where result.json says, and the outputs that the commits name, a retry's too; no more."""
     destination = S3Uri("bucket", "to/")
     folder = RunFolder.of(destination, "run")
     store = {
-        "result.json": b'{"files": {"words.csv": "s3://bucket/x"}}',
-        "words.csv": b"word,count\n",
+        "result.json": b'{"files": {"words.csv": "s3://bucket/to/_millrace/run/retries/001/words.csv"}, '
+        b'"retry": {"number": 1}}',
+        "words.csv": b"before the retry",
+        "retries/001/words.csv": b"word,count\n",
+        "retries/001/plan.json": b'{"shards": 1}',
+        "retries/001/shards/00000.json": b'{"outcomes": [{"key": "bad", "outputs": ["s3://bucket/to/bad.words.txt"]}]}',
         "report.csv": b"r",
         "run.json": b"{}",
         "plan.json": b'{"shards": 2}',
@@ -141,12 +145,15 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
     for name, body in store.items():
         client.store("bucket", folder.file(name).key, body)
     client.store("bucket", "to/k.words.txt", b"k")
+    client.store("bucket", "to/bad.words.txt", b"b")
     client.store("bucket", "to/others.words.txt", b"o")
     (tmp_path / "_SUCCESS").touch()
     result = read_result(aws, folder)
     assert result is not None
     done = fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
-    assert {path.name for path in tmp_path.iterdir()} == {"result.json", "words.csv", "report.csv", "k.words.txt"}
+    names = {"result.json", "words.csv", "report.csv", "k.words.txt", "bad.words.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert (tmp_path / "words.csv").read_bytes() == b"word,count\n"
     client.store("bucket", folder.file("_SUCCESS").key, b"")
     fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
     assert (tmp_path / "_SUCCESS").exists()
@@ -156,10 +163,10 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
 def test_one_example_of_each_error(aws: Any, client: InMemoryS3Client) -> None:
     """The first row of each code is the example; a code without a row has none; no file means no examples."""
     folder = RunFolder.of(S3Uri("bucket", "to/"), "run")
-    assert failure_examples(aws, folder, ["NOT_TEXT"]) == {}
+    assert failure_examples(aws, folder, {"failures": {"NOT_TEXT": 1}}) == {}
     rows = b'{"error_code":"A","key":"1"}\n{"error_code":"A","key":"2"}\n{"error_code":"B","key":"\xe2\x80\xa8"}\n'
     client.store("bucket", folder.file("failures.jsonl").key, rows)
-    found = failure_examples(aws, folder, ["A", "B", "C"])
+    found = failure_examples(aws, folder, {"failures": {"A": 2, "B": 1, "C": 1}})
     assert {code: row["key"] for code, row in found.items()} == {"A": "1", "B": "\u2028"}
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import click
 import pytest
 
-from console.local_run import request_fields, run
+from console.local_run import run
+from console.request_options import request_fields
 from console.run_order import RunOrder, workload_options
 from millrace.errors import InvalidRunRequest
 
@@ -40,9 +41,18 @@ def parsed(*arguments: str) -> dict[str, Any]:
     """The execution input's fields that `millrace local run` makes of these arguments."""
     context = run.make_context("run", ["--source", "s", "--destination", "d", *arguments])
     assert isinstance(context, click.Context)
-    names = ("options", "include", "exclude", "target_bytes", "max_items", "max_shards", "tolerated_failure_percent")
+    names = (
+        "options",
+        "include",
+        "exclude",
+        "target_bytes",
+        "max_items",
+        "max_shards",
+        "tolerated_failure_percent",
+        "tolerated_failure_count",
+    )
     given = {name: context.params[name] for name in (*names, "run_id")}
-    return request_fields(context.params["workload"], given)
+    return request_fields({"workload": context.params["workload"], **given})
 
 
 def test_only_what_was_given_is_asked_for() -> None:

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.workflow.fault_proxy import Exchange, FaultProxy, Rule
+from tests.workflow.fault_proxy import Exchange, FaultProxy
 from tests.workflow.faults import Gate, call_behind, call_instead, cut_body, delay, lose_answer, refuse, reset
+from tests.workflow.request_rules import Rule
 
 
 class Upstream(BaseHTTPRequestHandler):
@@ -36,7 +38,7 @@ class Upstream(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    do_GET = do_PUT = do_HEAD = do_DELETE = answer
+    do_GET = do_PUT = do_HEAD = do_DELETE = answer  # noqa: N815 - the names are http.server's
 
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""
@@ -69,7 +71,7 @@ class Client:
         address = urlsplit(proxy.url)
         self._connection = HTTPConnection(str(address.hostname), address.port, timeout=10)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -165,7 +167,7 @@ def test_calls(proxy: FaultProxy, seen: list[tuple[str, str, bytes]]) -> None:
 
 
 def test_holds_and_delays(proxy: FaultProxy, client: Client, seen: list[tuple[str, str, bytes]]) -> None:
-    """A gate holds requests until it is opened, and a test can wait for them to arrive; a delayed request arrives late."""
+    """A gate holds requests until it is opened, and a test can wait for them to arrive; a delayed one arrives late."""
     gate = Gate()
     answers: list[tuple[int, bytes]] = []
     with proxy.when("GET", "/held$", gate) as rule:
@@ -196,11 +198,11 @@ def test_one_fault_at_most(proxy: FaultProxy, client: Client) -> None:
 
 
 def test_the_same_seed_breaks_the_same_requests() -> None:
-    """Chance goes by seed, verb, the key's last part and the try; neither by the order of requests nor by the folder."""
+    """Chance goes by seed, verb, the key's last part and the try; neither by the order of requests nor by folders."""
     names = [f"{number}.txt" for number in range(200)]
 
     def hit(seed: int, folder: str, tries: int, order: int) -> set[str]:
-        rule = Rule("GET", "", None, 0.3, None, seed)
+        rule = Rule("GET", "", 0.3, None, seed)
         return {name for name in names[::order] if rule.hit("GET", f"s3://bucket/{folder}/{name}", tries)}
 
     assert 30 < len(hit(1, "run-1", 0, 1)) < 90

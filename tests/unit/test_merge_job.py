@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable
@@ -193,6 +194,69 @@ def test_a_failed_run_can_be_accepted() -> None:
     assert run.result()["status"] == "SUCCEEDED_WITH_FAILURES"
     with pytest.raises(InvalidRunRequest, match="0 to 100"):
         checked_percent(101)
+
+
+@pytest.mark.parametrize(
+    ("percent", "count", "fails"), [(0, 1, True), (0, 2, False), (39, 2, False), (40, 0, False), (39, 1, True)]
+)
+def test_the_larger_allowance_counts(percent: float, count: int, fails: bool) -> None:  # noqa: FBT001
+    """Two of five may fail where either the share or the number allows it."""
+    run = migrated(
+        {**objects(3), "in/b": b"bad", "in/c": b"bad"},
+        tolerated_failure_percent=percent,
+        tolerated_failure_count=count,
+    )
+    if fails:
+        with pytest.raises(TooManyFailuresError, match=f"{percent} %, or 1 items, are tolerated"):
+            run.merge()
+        run.merge(count=2)
+    else:
+        run.merge()
+
+    assert run.result()["status"] == "SUCCEEDED_WITH_FAILURES"
+
+
+def test_a_merge_that_fails_late_leaves_a_complete_result_alone() -> None:
+    """A merge that tolerates nothing is held up before result.json, and one that tolerates all completes the run."""
+    run = migrated({"in/a": b"1", "in/b": b"bad"})
+
+    def accepted(verb: str, _bucket: str, key: str) -> None:
+        if verb == "put_object" and key.endswith("/result.json"):
+            run.client.before = lambda *_call: None
+            run.merge(100)
+
+    run.client.before = accepted
+    with pytest.raises(TooManyFailuresError):
+        run.merge(0)
+
+    assert run.file("_SUCCESS")
+    assert run.result()["status"] == "SUCCEEDED_WITH_FAILURES"
+    assert run.result()["files"]
+
+
+def test_the_result_names_its_files_with_their_digests() -> None:
+    """Whoever follows result.json can tell that a file is the one it means."""
+    run = migrated(objects(2))
+    run.merge()
+    result = run.result()
+
+    assert result["report"] == "s3://result/out/_millrace/run/report.csv"
+    assert result["failure_rows"] == "s3://result/out/_millrace/run/failures.jsonl"
+    assert result["retry"] is None
+    for name in ("sizes.json", "report.csv", "failures.jsonl"):
+        assert result["digests"][name] == f"sha256:{hashlib.sha256(run.file(name) or b'').hexdigest()}"
+
+
+def test_the_result_says_which_job_worked_what() -> None:
+    """Shards and items are counted by array job: children's ids are the array's, a colon and the index."""
+    run = RunInMemory(objects(3), dict(ONE_EACH))
+    run.plan()
+    run.migrate(0, job_id="first:0")
+    run.migrate(1, job_id="second:1")
+    run.migrate(2, job_id="second:2")
+    run.merge()
+
+    assert run.result()["worked_by"] == {"first": {"shards": 1, "items": 1}, "second": {"shards": 2, "items": 2}}
 
 
 def test_a_damaged_partial_is_no_result() -> None:

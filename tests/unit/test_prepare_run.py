@@ -54,6 +54,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         "share": "default",
         "priority": 0,
         "tolerated_failure_percent": "0",
+        "tolerated_failure_count": "0",
     }
     written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
     assert written["code_version"] == "1.2.3"
@@ -86,6 +87,10 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"share": "team_a"}, "share", "letters, digits and '-'"),
         ({"priority": 10_000}, "priority", "0 to 9,999"),
         ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
+        ({"tolerated_failure_count": -1}, "tolerated_failure_count", "a whole number, 0 to"),
+        ({"tolerated_failure_count": 1.5}, "tolerated_failure_count", "a whole number, 0 to"),
+        ({"retry_failed": True}, "retry_failed", "only with run_id"),
+        ({"retry_failed": 1, "run_id": "run-1"}, "retry_failed", "true or false"),
         ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
         ({"run_id": "no such run"}, "run_id", "letters, digits"),
         ({"run_id": "never-was"}, "run_id", "an earlier run"),
@@ -159,6 +164,22 @@ def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:
     prepare_run(event(), S3(client), SETTINGS)
     with pytest.raises(RunIdentityError, match=r'include was \[\], is \["\*.md"\]'):
         prepare_run(event("run-2", run_id="run-1", include=["*.md"]), S3(client), SETTINGS)
+
+
+def test_another_code_version_cannot_go_on(client: InMemoryS3Client) -> None:
+    """A run that was started before an update is refused before any job, and the error says what differs."""
+    prepare_run(event(), S3(client), SETTINGS)
+    newer = replace(SETTINGS, code_version="1.3.0")
+    with pytest.raises(RunIdentityError, match=r'code version was "1\.2\.3", is "1\.3\.0"'):
+        prepare_run(event("run-2", run_id="run-1"), S3(client), newer)
+
+
+@pytest.mark.parametrize(("percent", "text"), [(0.1, "0.1"), (33.333333333, "33.333333333"), (5, "5")])
+def test_the_tolerance_reaches_the_merge_as_it_was_given(client: InMemoryS3Client, percent: float, text: str) -> None:
+    """The words of the merge job's command give the very numbers of the input."""
+    run = prepare_run(event(tolerated_failure_percent=percent, tolerated_failure_count=1_000_000), S3(client), SETTINGS)
+    assert run["tolerated_failure_percent"] == text
+    assert run["tolerated_failure_count"] == "1000000"
 
 
 def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:

@@ -8,9 +8,10 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.sharding import ItemStore, cut
+from batch_jobs.sharding import ItemStore
 from millrace.plan import Item, Shard
 from millrace.request import ShardLimits
+from millrace.sharding import cut
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 lengths = st.lists(st.integers(0, 2000), max_size=200).map(lambda values: array("q", values))

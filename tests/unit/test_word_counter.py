@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.workloads.column_counts import ColumnCounts
 from batch_jobs.workloads.word_blocks import word_blocks
+from batch_jobs.workloads.word_cells import as_bytes
 from batch_jobs.workloads.word_columns import ColumnCounter
 from batch_jobs.workloads.word_counter import MiscountError, WordCounter, check_sum
 
@@ -99,8 +100,8 @@ def test_keys_are_counted_whole(keys: list[tuple[int, int]], bits: int) -> None:
         counts.add([part[:, 0].copy(), part[:, 1].copy()])
         counts.settle()
     found: Counter[bytes] = Counter()
-    for rows, _, _ in counts.take_all():
-        for key, count in rows:
-            found[key] += count
+    columns, numbers = counts.all()
+    for key, count in zip(as_bytes(columns), numbers.tolist(), strict=True):
+        found[key] += count
     expected = Counter((a.to_bytes(8, "little") + b.to_bytes(8, "little")).rstrip(b"\0") for a, b in keys if a)
     assert found == expected

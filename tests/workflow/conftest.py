@@ -51,9 +51,9 @@ def _proxy() -> Iterator[FaultProxy]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, _proxy: FaultProxy) -> Iterator[LocalStack]:
-    """The real template on an embedded AWS of this test session, on a free port; its jobs reach it through the proxy."""
+    """The real template on an embedded AWS of this test session; its jobs reach it through the proxy."""
     state = tmp_path_factory.mktemp("embedded-aws")
-    options = ["--stop-grace-seconds=1", "--schedule-scale=0.05", f"--job-endpoint-url={_proxy.url}"]
+    options = ["--stop-grace-seconds=1", "--max-jobs=4", "--schedule-scale=0.05", f"--job-endpoint-url={_proxy.url}"]
     with embedded_aws.running(0, state_dir=state, options=options) as server:
         _proxy.forward_to = server.endpoint_url
         deployed, _ = deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)

@@ -1,15 +1,9 @@
-"""A proxy between the jobs and the embedded AWS: it counts their S3 requests, and breaks those that a test picks.
-
-Which requests break depends on the rule's seed, the verb, the key's last part and how often that request was made before;
-neither on the order in which several jobs happen to ask, nor on names that are new in every run: the same seed breaks the
-same requests.
-"""
+"""A proxy between the jobs and the embedded AWS: it counts their S3 requests, and breaks those that a test picks."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import re
 import socket
 import struct
@@ -17,78 +11,16 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
-from tests.workflow.http_messages import HEAD_BYTES, IncompleteReadError, Message, read_message, s3_request
+from tests.workflow.http_messages import HEAD_BYTES, Message, read_message, s3_request
+from tests.workflow.request_rules import SECONDS, Rule
 
 HOST = "127.0.0.1"
-SECONDS = 60.0
-"""The longest that anything here waits: an answer, a rule's hit, a gate."""
-
 Fault = Callable[["Exchange"], Awaitable[None]]
 """What is done with a request; tests/workflow/faults.py has them."""
-
-
-@dataclass(eq=False)
-class Rule:
-    """Requests that a test is interested in, and what happens to them.
-
-    Attributes:
-        verb: GET, PUT, HEAD, DELETE, POST or LIST; a regular expression.
-        uri: Searched in `s3://bucket/key`; a regular expression.
-        fault: What is done with such a request; None only counts them.
-        chance: How likely a request is hit.
-        times: How many are hit at most.
-        seed: Decides which ones, where chance is less than 1.
-    """
-
-    verb: str
-    uri: str
-    fault: Fault | None = None
-    chance: float = 1.0
-    times: int | None = None
-    seed: int = 0
-    hits: int = 0
-    """How many were hit so far."""
-    answered: int = 0
-    """How many of those are over."""
-    _over: threading.Condition = field(default_factory=threading.Condition)
-
-    def hit(self, verb: str, uri: str, before: int) -> bool:
-        """Whether this request, made so many times before, is hit."""
-        if self.times is not None and self.hits >= self.times:
-            return False
-        if not re.fullmatch(self.verb, verb) or not re.search(self.uri, uri):
-            return False
-        if self.chance < 1:
-            drawn = random.Random(f"{self.seed} {verb} {uri.rpartition('/')[2]} {before}").random()
-            if drawn >= self.chance:
-                return False
-        self.arrived()
-        return True
-
-    def arrived(self) -> None:
-        """Count a hit."""
-        with self._over:
-            self.hits += 1
-            self._over.notify_all()
-
-    def done(self) -> None:
-        """Count a hit that is over."""
-        with self._over:
-            self.answered += 1
-            self._over.notify_all()
-
-    def wait_for_hits(self, times: int = 1) -> None:
-        """Wait until so many requests have arrived."""
-        with self._over:
-            assert self._over.wait_for(lambda: self.hits >= times, SECONDS), f"{self.hits} of {times}: {self}"
-
-    def wait_for_answers(self, times: int = 1) -> None:
-        """Wait until so many requests have been answered, or broken."""
-        with self._over:
-            assert self._over.wait_for(lambda: self.answered >= times, SECONDS), f"{self.answered} of {times}: {self}"
 
 
 @dataclass
@@ -182,12 +114,12 @@ class FaultProxy:
         self.statuses: Counter[tuple[str, str, int]] = Counter()
         self.errors: list[BaseException] = []
         self.threads = ThreadPoolExecutor(32, "fault-proxy")
-        self._rules: list[Rule] = []
+        self._rules: list[tuple[Rule, Fault | None]] = []
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
 
-    def __enter__(self) -> FaultProxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
             asyncio.start_server(self._serve, HOST, 0, limit=HEAD_BYTES, backlog=512), self._loop
@@ -221,13 +153,16 @@ class FaultProxy:
         times: int | None = None,
         seed: int = 0,
     ) -> Iterator[Rule]:
-        """Apply a rule during the block. A request meets one fault at most: that of the first rule which hits it."""
-        rule = Rule(verb, uri, fault, chance, times, seed)
-        self._rules.append(rule)
+        """Apply a rule during the block; without a fault it only counts.
+
+        A request meets one fault at most: that of the first rule which hits it.
+        """
+        rule = Rule(verb, uri, chance, times, seed)
+        self._rules.append((rule, fault))
         try:
             yield rule
         finally:
-            self._rules.remove(rule)
+            self._rules.remove((rule, fault))
 
     def count(self, verb: str, uri: str) -> int:
         """How many requests arrived that a Rule of this verb and URI would hit."""
@@ -248,11 +183,11 @@ class FaultProxy:
             while not writer.is_closing():
                 request = await read_message(reader)
                 await self._exchange(Exchange(*s3_request(request), request, self, upstream, writer))
-        except (IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the job closed the connection, or died
         except asyncio.CancelledError:
             writer.transport.abort()
-        except Exception as error:  # the test that caused it must fail
+        except Exception as error:  # noqa: BLE001 - the test that caused it must fail
             self.errors.append(error)
             writer.transport.abort()
         finally:
@@ -263,14 +198,14 @@ class FaultProxy:
         asked = exchange.verb, exchange.uri
         before = self.requests[asked]
         self.requests[asked] += 1
-        fault: Fault | None = None
+        met: Fault | None = None
         rules: list[Rule] = []
-        for rule in self._rules:
-            if (fault is None or rule.fault is None) and rule.hit(*asked, before):
+        for rule, fault in self._rules:
+            if (met is None or fault is None) and rule.hit(*asked, before):
                 rules.append(rule)
-                fault = fault or rule.fault
+                met = met or fault
         try:
-            await (fault or Exchange.pass_on)(exchange)
+            await (met or Exchange.pass_on)(exchange)
         finally:
             for rule in rules:
                 rule.done()

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from tests.workflow.fault_proxy import SECONDS, Exchange, Fault
+from tests.workflow.fault_proxy import Exchange, Fault
+from tests.workflow.request_rules import SECONDS
 
 
 def refuse(status: int, code: str) -> Fault:
@@ -50,18 +51,30 @@ def delay(seconds: float) -> Fault:
     return fault
 
 
-def for_a_while(seconds: float, fault: Fault) -> Fault:
-    """The fault, from its first request on for so many seconds; then requests pass."""
-    started: list[float] = []
+class Outage:
+    """A fault that lasts for a while, from the request on that `begin` is applied to; before and behind, requests pass.
 
-    async def limited(exchange: Exchange) -> None:
-        started[:] = started or [time.monotonic()]
-        if time.monotonic() - started[0] < seconds:
-            await fault(exchange)
+    Args:
+        seconds: How long it lasts.
+        fault: What is done with the requests of that time.
+    """
+
+    def __init__(self, seconds: float, fault: Fault) -> None:
+        self._seconds = seconds
+        self._fault = fault
+        self._end = 0.0
+
+    async def begin(self, exchange: Exchange) -> None:
+        """Begin with this request."""
+        self._end = time.monotonic() + self._seconds
+        await self._fault(exchange)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Break the request if it is time."""
+        if time.monotonic() < self._end:
+            await self._fault(exchange)
         else:
             await exchange.pass_on()
-
-    return limited
 
 
 def call_instead(call: Callable[[Exchange], object]) -> Fault:

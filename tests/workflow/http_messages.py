@@ -1,8 +1,8 @@
-"""HTTP/1.1 messages as bytes: read off a stream whole, so that a proxy can pass them on, change them or break them off."""
+"""HTTP/1.1 messages as bytes: read off a stream whole, so that a proxy can pass them on, or break them off."""
 
 from __future__ import annotations
 
-from asyncio import IncompleteReadError, StreamReader
+from asyncio import StreamReader
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -106,6 +106,3 @@ async def _chunks(stream: StreamReader) -> bytes:
         body += line
         if line == b"\r\n":
             return body
-
-
-__all__ = ["HEAD_BYTES", "IncompleteReadError", "Message", "header", "read_message", "s3_request"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -20,9 +20,13 @@ from console.aws import Aws
 from console.executions import new_name
 from millrace.layout import RunFolder, S3Uri
 
+if TYPE_CHECKING:
+    from mypy_boto3_batch.literals import JobStatusType
+    from mypy_boto3_batch.type_defs import KeyValuesPairTypeDef
+
 SECONDS = 120.0
 PAUSE_SECONDS = 0.05
-UNENDED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+UNENDED: tuple[JobStatusType, ...] = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 
 
 def until(what: str, answer: Callable[[], Any], seconds: float = SECONDS) -> Any:
@@ -34,6 +38,11 @@ def until(what: str, answer: Callable[[], Any], seconds: float = SECONDS) -> Any
             return found
         assert time.monotonic() < deadline, f"after {seconds:g} s still not: {what}"
         time.sleep(PAUSE_SECONDS)
+
+
+def exit_codes(job: Mapping[str, Any]) -> list[int | None]:
+    """The exit code of each attempt of a job."""
+    return [attempt["container"].get("exitCode") for attempt in job["attempts"]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Runs:
 
     def jobs(self, run: Run, verb: str) -> list[dict[str, Any]]:
         """The plan, migrate or merge jobs of a run, first submitted first; without an array's children."""
-        name = [{"name": "JOB_NAME", "values": [f"{run.run_id}-{verb}"]}]
+        name: list[KeyValuesPairTypeDef] = [{"name": "JOB_NAME", "values": [f"{run.run_id}-{verb}"]}]
         found = self.aws.batch.list_jobs(jobQueue=self.queue, filters=name)["jobSummaryList"]
         found.sort(key=lambda job: job["createdAt"])
         return self.describe(job["jobId"] for job in found)
@@ -125,9 +134,9 @@ class Runs:
         job = self.jobs(run, verb)[-1]
         return job if index is None else self.describe([f"{job['jobId']}:{index}"])[0]
 
-    def unended(self, run: Run, verb: str) -> list[dict[str, Any]]:
+    def unended(self, run: Run, verb: str) -> list[Mapping[str, Any]]:
         """The jobs of a run that have not ended, in whatever state they are, and an array's children among them."""
-        found = []
+        found: list[Mapping[str, Any]] = []
         for job in self.jobs(run, verb):
             found += [job] if job["status"] in UNENDED else []
             if "arrayProperties" in job:
@@ -180,7 +189,8 @@ class Runs:
         try:
             body: bytes = self.s3.get_object(Bucket=uri.bucket, Key=uri.key)["Body"].read()
         except ClientError as error:
-            assert error.response["Error"]["Code"] == "NoSuchKey", error
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
             return None
         return body
 

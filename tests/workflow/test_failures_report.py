@@ -16,9 +16,9 @@ ITEMS = 10_000
 
 
 def test_ten_thousand_items_of_which_54_fail(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """Of 10,000 planned objects 5 are not text, and 37 are deleted and 12 changed before migrate reads its first one: the
-    report has exactly those 54 failed rows, planned is succeeded plus failed, and words.csv equals an independent count
-    of the rest.
+    """Of 10,000 planned objects 5 are not text, and 37 are deleted and 12 changed before migrate reads the first one:
+    the report has exactly those 54 failed rows, planned is succeeded plus failed, and words.csv equals an independent
+    count of the rest.
     """
     bodies = texts(ITEMS, words=4)
     bad = random.Random(54).sample(list(bodies), 54)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from tests.workflow.fault_proxy import FaultProxy
-from tests.workflow.faults import cut_body, delay, for_a_while, lose_answer, refuse, reset
+from tests.workflow.faults import Outage, cut_body, delay, lose_answer, refuse, reset
 from tests.workflow.runs import Runs
 from tests.workflow.texts import counted, texts, totals
 
@@ -14,15 +14,12 @@ def test_s3_is_busy_for_a_while(runs: Runs, proxy: FaultProxy, source: str, dest
     """While S3 answers 503 to everything for three seconds, in the middle of migrate, jobs wait; none of them fails."""
     bodies = texts(60)
     runs.put(source, bodies)
-    with (
-        proxy.when("PUT", "/010.txt.words.txt$") as begun,
-        ExitStack() as rules,
-    ):
+    outage = Outage(3, refuse(503, "SlowDown"))
+    with proxy.when("PUT", "/010.txt.words.txt$", outage.begin, times=1) as begun, proxy.when(".*", "", outage):
         run = runs.start(source, destination, max_items=30)
-        begun.wait_for_hits()
-        busy = rules.enter_context(proxy.when(".*", "", for_a_while(3, refuse(503, "SlowDown"))))
         output = runs.wait(run)
-    assert busy.hits > 0
+    assert begun.hits == 1
+    assert proxy.count("PUT", "/010.txt.words.txt$") > 1
     assert output["counts"]["succeeded"] == 60
     attempts = [len(runs.job(run, "migrate", shard)["attempts"]) for shard in (0, 1)]
     assert attempts == [1, 1]
@@ -30,8 +27,8 @@ def test_s3_is_busy_for_a_while(runs: Runs, proxy: FaultProxy, source: str, dest
 
 
 def test_faults_of_every_kind(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """With a share of all requests refused, reset, cut short, delayed, or done but not answered, the result is the same,
-    and every commit and the mark are written once.
+    """With a share of all requests refused, reset, cut short, delayed, or done but not answered, the result is the
+    same, and every commit and the mark are written once.
     """
     bodies = texts(90)
     runs.put(source, bodies)

@@ -1,19 +1,19 @@
-"""Jobs that die, are told to stop, or lose their host: Batch starts them again, and the result is the same."""
+"""Jobs that are killed or told to stop at any moment: Batch starts them again, and the result is the same."""
 
 from __future__ import annotations
 
 import random
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from tests.workflow.fault_proxy import Exchange, FaultProxy
 from tests.workflow.faults import Gate, call_behind, call_instead
-from tests.workflow.runs import Run, Runs
-from tests.workflow.texts import NOT_TEXT, counted, texts, totals
+from tests.workflow.runs import Run, Runs, exit_codes
+from tests.workflow.texts import counted, texts, totals
 
 MOMENTS = (
     ("GET", "/plan/[0-9a-f]+/{shard:05}.jsonl$"),
@@ -26,17 +26,16 @@ MOMENTS = (
 """The requests of a child whose shard is the one item `007.txt`."""
 
 
-def exit_codes(job: dict[str, Any]) -> list[int | None]:
-    """The exit code of each attempt."""
-    return [attempt["container"].get("exitCode") for attempt in job["attempts"]]
+SIGNAL_SECONDS = 0.3
+"""Until a process has surely run its signal handler; nobody outside can see that. Too short costs time, no more."""
 
 
 def test_thirty_of_two_hundred_children_are_killed(
     runs: Runs, proxy: FaultProxy, source: str, destination: str
 ) -> None:
-    """With 30 of 200 children killed at random moments, before or behind any of their S3 requests, an array ends complete
-    by Batch's own retries: each item is reported once, each commit written once, and words.csv is byte for byte that of
-    an undisturbed run.
+    """With 30 of 200 children killed at random moments, before or behind any of their S3 requests, an array ends
+    complete by Batch's own retries: each item is reported once, each commit written once, and words.csv is byte for
+    byte that of an undisturbed run.
     """
     bodies = texts(200)
     runs.put(source, bodies)
@@ -69,8 +68,8 @@ def test_thirty_of_two_hundred_children_are_killed(
 
 
 def test_plan_and_merge_are_killed(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """A plan job killed before its plan is there, and again behind it, keeps the one plan; a merge job killed before its
-    result and behind its mark ends with one mark.
+    """A plan job killed before its plan is there, and again behind it, keeps the one plan; a merge job killed before
+    its result, and again behind its mark, ends with one mark.
     """
     bodies = texts(6)
     runs.put(source, bodies)
@@ -98,106 +97,40 @@ def test_plan_and_merge_are_killed(runs: Runs, proxy: FaultProxy, source: str, d
 
 @pytest.mark.parametrize("by", ["SIGTERM", "Your Spot Task was interrupted."])
 def test_sigterm_in_mid_shard(runs: Runs, proxy: FaultProxy, source: str, destination: str, by: str) -> None:
-    """Told to stop in mid-shard, by a signal or with a Spot reclaim's warning, a job saves its progress and ends before it
-    is killed; the next attempt does not read the finished items again, and the progress is gone in the end.
+    """Told to stop in mid-shard, by a signal or with a Spot reclaim's warning, a job saves its progress and ends before
+    it is killed; the next attempt does not read the finished items again, and the progress is gone in the end.
     """
     bodies = texts(60)
     runs.put(source, bodies)
-    gate = Gate()
+    in_flight, later = Gate(), Gate()  # a job has 16 items in flight
     with (
-        proxy.when("GET", "/0[345][0-9].txt$", gate) as held,
+        proxy.when("GET", "/0(3[0-9]|4[0-5]).txt$", in_flight) as held,
+        proxy.when("GET", "/0(4[6-9]|5[0-9]).txt$", later),
         proxy.when("PUT", "/0[012][0-9].txt.words.txt$") as finished,
         proxy.when("PUT", "/progress/00000/") as saved,
     ):
         run = runs.start(source, destination)
         finished.wait_for_answers(30)
-        held.wait_for_hits()
+        held.wait_for_hits(16)
         job_id = runs.job(run, "migrate")["jobId"]
         if by == "SIGTERM":
             runs.kill(job_id, signal.SIGTERM)
         else:
             runs.interrupt(job_id, by, grace_seconds=60)
-        gate.open()
+        time.sleep(SIGNAL_SECONDS)
+        in_flight.open()
+        saved.wait_for_answers()
+        later.open()
         runs.wait(run)
 
     job = runs.job(run, "migrate")
     assert exit_codes(job) == ([1, 0] if by == "SIGTERM" else [None, 0])
     assert saved.hits == 1
     assert [proxy.count("GET", f"{source}{name}$") for name in list(bodies)[:30]] == [1] * 30
-    in_flight = [proxy.count("GET", f"{source}{name}$") for name in list(bodies)[30:]]
-    assert set(in_flight) <= {1, 2}
+    others = [proxy.count("GET", f"{source}{name}$") for name in list(bodies)[30:]]
+    assert set(others) <= {1, 2}
+    assert sum(others) - len(others) <= 16
     assert runs.names(run.folder.file("progress/")) == []
     words = runs.file(run, "words.csv")
     assert totals(words) == counted(bodies.values())
     assert words == runs.undisturbed_words(source, destination)
-
-
-@pytest.mark.parametrize("reason", ["Host EC2 (instance i-0a1b2c3d) terminated.", "Your Spot Task was interrupted."])
-def test_a_lost_host(runs: Runs, proxy: FaultProxy, source: str, destination: str, reason: str) -> None:
-    """A child whose host is lost without a warning is started again, and that alone."""
-    runs.put(source, texts(4))
-    gate = Gate()
-    with proxy.when("GET", "/002.txt$", gate) as held:
-        run = runs.start(source, destination, max_items=2)
-        held.wait_for_hits()
-        runs.interrupt(runs.job(run, "migrate", 1)["jobId"], reason)
-        held.wait_for_hits(2)
-        gate.open()
-        runs.wait(run)
-    assert [attempt["statusReason"] for attempt in runs.job(run, "migrate", 1)["attempts"]][0] == reason
-    assert exit_codes(runs.job(run, "migrate", 1)) == [None, 0]
-    assert exit_codes(runs.job(run, "migrate", 0)) == [0]
-
-
-def test_a_task_that_does_not_start(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """An image that cannot be pulled, or a network interface that is not there in time, is tried again."""
-    runs.put(source, texts(1))
-    gate = Gate()
-    with proxy.when("PUT", "/plan.json$", gate) as held:
-        run = runs.start(source, destination)
-        held.wait_for_hits()
-        why = "CannotPullContainerError: pull image manifest has been retried 5 time(s)"
-        runs.fail_start(f"{run.run_id}-migrate", "Task failed to start", why)
-        gate.open()
-        runs.wait(run)
-    attempts = runs.job(run, "migrate")["attempts"]
-    assert [attempt["container"].get("reason") for attempt in attempts] == [why, None]
-
-
-def test_bad_input_is_not_tried_again(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """Exit code 2, here for a damaged shard file, ends the job with its first attempt, and the execution fails."""
-    runs.put(source, texts(1))
-    gate = Gate()
-    with proxy.when("GET", "/00000.jsonl$", gate) as held:
-        run = runs.start(source, destination)
-        held.wait_for_hits()
-        plan = run.folder.file("plan/")
-        runs.put(str(plan), {name: b"no plan\n" for name in runs.names(plan)})
-        gate.open()
-        runs.wait(run, "FAILED")
-    assert exit_codes(runs.job(run, "migrate")) == [2]
-
-
-def test_too_many_failures_are_not_tried_again(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """Exit code 3 ends the merge with its first attempt and a complete report; the run, accepted as it is, then reads no
-    item again.
-    """
-    bodies = texts(10)
-    bad = ["001.txt", "004.txt", "005.txt", "009.txt"]
-    runs.put(source, bodies | dict.fromkeys(bad, NOT_TEXT))
-    run = runs.start(source, destination, max_items=3, tolerated_failure_percent=39)
-    runs.wait(run, "FAILED")
-
-    assert exit_codes(runs.job(run, "merge")) == [3]
-    rows = {row["Key"].rpartition("/")[2]: (row["TaskStatus"], row["ErrorCode"]) for row in runs.report(run)}
-    assert rows == {name: ("failed", "NOT_TEXT") if name in bad else ("succeeded", "") for name in bodies}
-    assert len(runs.file(run, "failures.jsonl").splitlines()) == 4
-    assert runs.read(run.folder.file("_SUCCESS")) is None
-
-    proxy.clear()
-    again = runs.start(source, destination, run.run_id, max_items=3, tolerated_failure_percent=40)
-    output = runs.wait(again)
-    assert output["status"] == "SUCCEEDED_WITH_FAILURES"
-    assert output["failures"] == {"NOT_TEXT": 4}
-    assert proxy.count("GET", source) == 0
-    assert totals(runs.file(run, "words.csv")) == counted(body for name, body in bodies.items() if name not in bad)

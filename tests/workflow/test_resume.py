@@ -1,4 +1,4 @@
-"""A run that is stopped in the middle: nothing of it runs on, its commits stay, and going on with it does only the rest."""
+"""A run that is stopped in the middle: nothing of it runs on, its commits stay, a new execution does only the rest."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_stop_in_mid_array(runs: Runs, proxy: FaultProxy, source: str, destinati
 
 
 def test_going_on_with_a_stopped_run(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """A new execution with the run's id reads the items of committed shards zero times and each other item once, and gives
-    byte for byte the words.csv of an undisturbed run over the same source.
+    """A new execution with the run's id reads the items of committed shards zero times and each other item once, and
+    gives byte for byte the words.csv of an undisturbed run over the same source.
     """
     stopped = stopped_midway(runs, proxy, source, destination)
     done = {key for shard in runs.committed(stopped) for key in runs.items(stopped, shard)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from console.aws import LOCAL_CREDENTIALS, LOCAL_REGION
 from console.checkout import ROOT, Checkout
 from console.deployment import OPTIONS, _environment, alone, find_sam
 from console.stack import Stack
@@ -35,14 +36,11 @@ def sam_deploy(endpoint_url: str, **parameters: str) -> None:
 
 
 @pytest.fixture
-def own(stack: Any, s3: Any) -> Iterator[Runs]:
-    """The runs of a stack of this test's own, on the session's server; its schedule, if it has one, ends with the test."""
+def own(stack: Any, s3: Any) -> Runs:
+    """The runs of a stack of this test's own, on the session's server."""
     sam_deploy(stack.endpoint_url)
     deployed = Stack.find(stack.aws, NAME)
-    yield Runs(stack.aws, s3, deployed.state_machine_arn, deployed.job_queue_arn)
-    rules = stack.aws._client("events")
-    for name in rules.list_rule_names_by_target(TargetArn=deployed.state_machine_arn)["RuleNames"]:
-        rules.disable_rule(Name=name)
+    return Runs(stack.aws, s3, deployed.state_machine_arn, deployed.job_queue_arn)
 
 
 def definitions(runs: Runs) -> dict[str, dict[str, Any]]:
@@ -95,8 +93,8 @@ def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy
 
 
 def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
-    """`rate(1 minute)`, which a test's server turns into three seconds, starts a run over the whole source bucket into the
-    result bucket's folder `scheduled/`, and that run ends well.
+    """`rate(1 minute)`, which a test's server turns into three seconds, starts a run over the whole source bucket into
+    the result bucket's folder `scheduled/`, and that run ends well.
     """
     deployed = Stack.find(stack.aws, NAME)
     bodies = texts(3)
@@ -104,12 +102,16 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     states, machine = own.aws.step_functions, deployed.state_machine_arn
     earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
     sam_deploy(stack.endpoint_url, ScheduleExpression="rate(1 minute)")
+    session = boto3.Session(**LOCAL_CREDENTIALS, region_name=LOCAL_REGION)
+    events = session.client("events", endpoint_url=stack.endpoint_url)
+    (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
 
     def found() -> list[str]:
         listed = states.list_executions(stateMachineArn=machine)["executions"]
         return [run["executionArn"] for run in listed if run["executionArn"] not in earlier]
 
     arn = until("a run that the schedule started", found)[-1]
+    events.disable_rule(Name=rule)
     asked = json.loads(states.describe_execution(executionArn=arn)["input"])
     assert asked == {
         "source": f"s3://{deployed.source_bucket}/",

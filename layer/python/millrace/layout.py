@@ -20,6 +20,12 @@ MAX_KEY_BYTES = 1024
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """S3 user guide, bucket naming rules: 3 to 63 of lower-case letters, digits, dots and hyphens."""
 
+_RETRY = re.compile(r"(?P<base>(?:.*/)?_millrace/[^/]+/)retries/(?P<number>[0-9]{3})/", re.DOTALL)
+"""The folder of a retry, in its run's folder."""
+
+MAX_RETRIES = 999
+"""How many retries a run may have: their folders' names are three digits."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 """Step Functions execution names that can also be logged: StartExecution, `name`."""
 
@@ -76,7 +82,10 @@ class S3Uri:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where one run keeps everything but its items' outputs: `{destination}/_millrace/{run_id}/`."""
+    """Where one run keeps everything but its items' outputs: `{destination}/_millrace/{run_id}/`.
+
+    A retry of its failed items has a folder of the same shape in it, `retries/001/`.
+    """
 
     root: S3Uri
 
@@ -108,9 +117,25 @@ class RunFolder:
         return cls(S3Uri(plan.bucket, plan.key[: -len("plan.json")]))
 
     @property
+    def base(self) -> RunFolder:
+        """The run's own folder, for a retry's folder too."""
+        found = _RETRY.fullmatch(self.root.key)
+        return RunFolder(S3Uri(self.root.bucket, found["base"])) if found else self
+
+    @property
+    def retry(self) -> int:
+        """Which retry's folder it is, from 1; 0 for the run's own."""
+        found = _RETRY.fullmatch(self.root.key)
+        return int(found["number"]) if found else 0
+
+    def of_retry(self, number: int) -> RunFolder:
+        """The folder of one of the run's retries; of the run itself for 0."""
+        return RunFolder(self.base.root.join(f"retries/{number:03d}/")) if number else self.base
+
+    @property
     def run_id(self) -> str:
-        """The last segment of the folder's key."""
-        return self.root.key.rstrip("/").rpartition("/")[2]
+        """The last segment of the run's own folder."""
+        return self.base.root.key.rstrip("/").rpartition("/")[2]
 
     @property
     def request(self) -> S3Uri:

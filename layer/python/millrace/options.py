@@ -95,6 +95,7 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("top", 100, "How many words the top list has at most.", minimum=0, maximum=10_000),
         Option("stop_words", ("and", "the"), "Words that the top list leaves out, lower-case."),
+        Option("outputs", "per-item", "Whether each object has its own list of words.", choices=("per-item", "none")),
     ),
     "csv-to-dynamodb": (
         Option(

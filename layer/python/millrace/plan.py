@@ -10,8 +10,8 @@ from typing import Any
 
 from millrace.errors import DamagedFileError
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""Made once: a plan encodes millions of items."""
+_text = json.encoder.encode_basestring
+"""A string as JSON has it, ASCII or not: a plan writes millions of items, so their lines are put together by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,14 @@ class Item:
 
     def to_line(self) -> bytes:
         """One line of a shard file, its line feed included. Lone surrogates cannot occur: S3 keys are valid UTF-8."""
-        given: dict[str, str | int] = {"key": self.key, "size": self.size, "etag": self.etag}
+        line = f'{{"key":{_text(self.key)},"size":{self.size},"etag":{_text(self.etag)}'
         if self.version_id is not None:
-            given["version_id"] = self.version_id
+            line += f',"version_id":{_text(self.version_id)}'
         if self.storage_class != "STANDARD":
-            given["storage_class"] = self.storage_class
+            line += f',"storage_class":{_text(self.storage_class)}'
         if self.first_byte is not None and self.last_byte is not None:
-            given["first_byte"] = self.first_byte
-            given["last_byte"] = self.last_byte
-        return _encode(given).encode() + b"\n"
+            line += f',"first_byte":{self.first_byte},"last_byte":{self.last_byte}'
+        return f"{line}}}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +107,9 @@ class Plan:
         digest: `sha256:…` over everything that decides what the run computes: source, destination, workload,
             options, code version, and every shard's items. Commits carry it. `plan_digest` computes it.
         planned_at: ISO 8601, UTC.
+        tolerated_failure_count: How many items may fail, where that is more than the percentage allows.
+        retry: Which retry of the run's failed items this is the plan of, from 1; 0 for the run itself.
+        retry_of: The digest of the plan before it: the run's, or that of its last retry; empty for the run itself.
     """
 
     run_id: str
@@ -125,6 +127,26 @@ class Plan:
     code_version: str
     digest: str
     planned_at: str
+    tolerated_failure_count: int = 0
+    retry: int = 0
+    retry_of: str = ""
+
+    @property
+    def output_mark(self) -> str:
+        """What the outputs of this plan's items are marked with: no copy of an earlier child deletes a retry's."""
+        return f"{self.run_id}/retries/{self.retry:03d}" if self.retry else self.run_id
+
+    def digest_of(self, items_digests: Iterable[str]) -> str:
+        """The digest of this plan, were these its shards."""
+        return plan_digest(
+            source=self.source,
+            destination=self.destination,
+            workload=self.workload,
+            options=self.options,
+            code_version=self.code_version,
+            items_digests=items_digests,
+            retry_of=self.retry_of,
+        )
 
     def to_json(self) -> bytes:
         """`plan.json`, indented for people."""
@@ -155,6 +177,7 @@ def plan_digest(
     options: Mapping[str, Any],
     code_version: str,
     items_digests: Iterable[str],
+    retry_of: str = "",
 ) -> str:
     """The digest of a plan: of everything that decides what the run computes.
 
@@ -166,6 +189,7 @@ def plan_digest(
         code_version: The version of the code.
         items_digests: `items_digest` of every shard, in shard order. Merge gets them from the commits: that the
             plan's digest comes out again shows that the commits cover the plan's items, all of them and no others.
+        retry_of: For a retry, the digest of the plan before it.
 
     Returns:
         `sha256:…`.
@@ -176,6 +200,7 @@ def plan_digest(
         "workload": workload,
         "options": options,
         "code_version": code_version,
+        **({"retry_of": retry_of} if retry_of else {}),
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
     for items in items_digests:

@@ -1,4 +1,4 @@
-"""The completion report: a row per item, what became of it; and the run's result document.
+"""The completion report: a row per item, and what became of it.
 
 `report.csv` holds the columns of S3 Batch Operations' report and more; every field is quoted. A cell that begins
 with a character that makes a spreadsheet run it as a formula (OWASP, CSV injection) gets an apostrophe in front, and
@@ -12,12 +12,11 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import BinaryIO
 
 from millrace.outcome import Counts, Outcome
-from millrace.plan import Plan
 
 COLUMNS = (
     "Bucket",
@@ -33,8 +32,10 @@ COLUMNS = (
     "LastByte",
     "Shard",
     "Outputs",
+    "Retry",
 )
-"""The first seven as in S3 user guide, batch operations completion reports; Outputs is a JSON list of URIs."""
+"""The first seven as in S3 user guide, batch operations completion reports; Outputs is a JSON list of URIs; Retry says
+which retry of the failed items the row comes from, and is empty for the run's first try."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001 - full-width ones count too
 """What a spreadsheet may run, and the apostrophe itself."""
@@ -61,54 +62,22 @@ class ReportWriter:
         self._failures = failures
         self._report.write(_csv([COLUMNS]))
 
-    def add(self, shard: int, outcomes: Iterable[Outcome]) -> None:
-        """Write a shard's outcomes: a row each."""
-        given = tuple(outcomes)
-        self.counts += Counts.of(given)
-        self._report.write(_csv(_row(self._bucket, shard, outcome) for outcome in given))
-        for outcome in given:
+    def add(self, shard: int, outcomes: Sequence[Outcome], retries: Sequence[int] | None = None) -> None:
+        """Write a shard's outcomes: a row each.
+
+        Args:
+            shard: The shard of the run's first plan.
+            outcomes: In its order.
+            retries: Which retry each comes from; None: all from the run's first try.
+        """
+        self.counts += Counts.of(outcomes)
+        numbered = zip(outcomes, retries or repeat(0), strict=False)
+        self._report.write(_csv(_row(self._bucket, shard, outcome, retry) for outcome, retry in numbered))
+        for outcome in outcomes:
             if outcome.error_code is not None:
                 self.codes[outcome.error_code.value] += 1
                 row = {"bucket": self._bucket, **outcome.to_json(), "shard": shard}
                 self._failures.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-
-
-def result_document(
-    plan: Plan,
-    *,
-    counts: Counts,
-    codes: Mapping[str, int],
-    status: str,
-    files: Mapping[str, str],
-    result: Mapping[str, Any] | None,
-    finished_at: str,
-) -> bytes:
-    """`result.json`.
-
-    Args:
-        plan: The run's plan.
-        counts: All items, counted.
-        codes: The failed items by error code.
-        status: SUCCEEDED, SUCCEEDED_WITH_FAILURES or FAILED.
-        files: The URIs of the workload's files, by name.
-        result: The workload's own part; None where the run failed.
-        finished_at: ISO 8601, UTC: when the last shard was finished, so that a repeated merge gives the same bytes.
-    """
-    document = {
-        "run_id": plan.run_id,
-        "status": status,
-        "source": plan.source,
-        "destination": plan.destination,
-        "workload": plan.workload,
-        "options": plan.options,
-        "plan_digest": plan.digest,
-        "counts": {**asdict(counts), "shards": plan.shards},
-        "failures": dict(sorted(codes.items())),
-        "files": dict(files),
-        "result": result,
-        "finished_at": finished_at,
-    }
-    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def safe_cell(text: str) -> str:
@@ -121,7 +90,7 @@ def exact_cell(cell: str) -> str:
     return cell.removeprefix("'")
 
 
-def _row(bucket: str, shard: int, outcome: Outcome) -> list[str]:
+def _row(bucket: str, shard: int, outcome: Outcome, retry: int) -> list[str]:
     succeeded = outcome.status == "SUCCEEDED"
     status = (200 if outcome.first_byte is None else 206) if succeeded else outcome.http_status
     cells = (
@@ -138,6 +107,7 @@ def _row(bucket: str, shard: int, outcome: Outcome) -> list[str]:
         outcome.last_byte,
         shard,
         json.dumps(outcome.outputs, ensure_ascii=False) if outcome.outputs else None,
+        retry or None,
     )
     return ["" if cell is None else safe_cell(str(cell)) for cell in cells]
 

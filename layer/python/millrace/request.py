@@ -45,8 +45,10 @@ class RunRequest:
         queue: The name of the job queue.
         share: The fair-share identifier.
         priority: The scheduling priority within the share, 0 to 9999.
-        tolerated_failure_percent: The run fails when more than this share of its items failed.
+        tolerated_failure_percent: The share of the items that may fail.
+        tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         run_id: An earlier run to go on with; None names a new run.
+        retry_failed: Migrate the failed items of that run again, and merge anew.
     """
 
     source: str
@@ -60,7 +62,9 @@ class RunRequest:
     share: str = "default"
     priority: int = 0
     tolerated_failure_percent: float = 0
+    tolerated_failure_count: int = 0
     run_id: str | None = None
+    retry_failed: bool = False
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -96,6 +100,13 @@ class RunRequest:
         if not isinstance(options, Mapping):
             raise InvalidRunRequest("options", options, "an object of the workload's options")
         run_id = given.get("run_id")
+        retry_failed = given.get("retry_failed", False)
+        if not isinstance(retry_failed, bool):
+            raise InvalidRunRequest("retry_failed", retry_failed, "true or false")
+        if retry_failed and run_id is None:
+            raise InvalidRunRequest(
+                "retry_failed", retry_failed, "true only with run_id, the run whose failed items are migrated again"
+            )
         return cls(
             source=str(source),
             destination=str(destination),
@@ -108,7 +119,9 @@ class RunRequest:
             share=_share(given.get("share", cls.share)),
             priority=_whole("priority", given.get("priority", cls.priority), 0, 9999),
             tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
+            tolerated_failure_count=checked_count(given.get("tolerated_failure_count", 0)),
             run_id=None if run_id is None else checked_run_id(run_id),
+            retry_failed=retry_failed,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -146,6 +159,15 @@ def checked_percent(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
         raise InvalidRunRequest("tolerated_failure_percent", value, "a number, 0 to 100")
     return value
+
+
+def checked_count(value: object) -> int:
+    """A tolerated number of failures.
+
+    Raises:
+        InvalidRunRequest: It is not a whole number of 0 or more.
+    """
+    return _whole("tolerated_failure_count", value, 0, 10**12)
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:

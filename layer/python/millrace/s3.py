@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
-from urllib.parse import unquote_plus
 
 from millrace.backoff import Backoff
 from millrace.errors import ChangedError
 from millrace.layout import S3Uri
+from millrace.listing_page import ListedObject, Page, objects_of
 from millrace.multipart import PART_BYTES, upload_parts
 from millrace.object_reader import ObjectReader
 from millrace.s3_client import new_client
@@ -18,17 +18,9 @@ from millrace.s3_errors import storage_errors
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+__all__ = ["S3", "ListedObject", "ObjectHead", "connect"]
+
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One object of a listing; size in bytes, the ETag with its quotes."""
-
-    key: str
-    size: int
-    etag: str
-    storage_class: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +54,16 @@ class S3:
             prefix: The keys' beginning; empty for the whole bucket.
             start_after: Only keys behind this one.
         """
-        uri = S3Uri(bucket, prefix)
-        # XML 1.0 cannot carry every character that a key may have. botocore decodes keys only where it chose the
-        # encoding itself, so they are decoded below.
-        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
-        if start_after:
-            request["StartAfter"] = start_after
-        while True:
-            page = self._call("list", uri, lambda: self.client.list_objects_v2(**request))
-            decode = unquote_plus if page.get("EncodingType") == "url" else str
-            for found in page.get("Contents", []):
-                yield ListedObject(
-                    decode(found["Key"]), found["Size"], found.get("ETag", ""), found.get("StorageClass", "STANDARD")
-                )
-            if not page.get("IsTruncated"):
-                return
-            request["ContinuationToken"] = page["NextContinuationToken"]
+        for page, _ in self._pages(bucket, prefix, start_after):
+            yield from page
+
+    def list_page(self, bucket: str, prefix: str = "", start_after: str = "") -> tuple[Page, bool]:
+        """The first objects behind a key, as many as S3 gives at once: a thousand at most.
+
+        Returns:
+            The objects, as `list` gives them, and whether there are more behind the last.
+        """
+        return next((page for page in self._pages(bucket, prefix, start_after) if page[0]), ([], False))
 
     def open(
         self,
@@ -153,17 +139,20 @@ class S3:
             Whether it was written. False also where an earlier try of this very call wrote it and its answer was lost:
             who needs to know compares what is there.
         """
-        try:
-            self._call(
-                "put",
-                uri,
-                lambda: self.client.put_object(
-                    Bucket=uri.bucket, Key=uri.key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                ),
-            )
-        except ChangedError:
-            return False
-        return True
+        return self._put_if(uri, body, content_type, {"IfNoneMatch": "*"})
+
+    def put_if_same(
+        self, uri: S3Uri, body: bytes, etag: str, *, content_type: str = "application/octet-stream"
+    ) -> bool:
+        """Write an object over the one with this ETag: `If-Match`.
+
+        Returns:
+            Whether it was written; False as for `put_if_absent`.
+
+        Raises:
+            ObjectNotFoundError: There is none any more.
+        """
+        return self._put_if(uri, body, content_type, {"IfMatch": etag})
 
     def delete(self, uri: S3Uri, *, etag: str | None = None) -> None:
         """Delete an object; one that is not there is no error.
@@ -177,6 +166,28 @@ class S3:
         """
         given: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
         self._call("delete", uri, lambda: self.client.delete_object(Bucket=uri.bucket, Key=uri.key, **given))
+
+    def _pages(self, bucket: str, prefix: str, start_after: str) -> Iterator[tuple[Page, bool]]:
+        uri = S3Uri(bucket, prefix)
+        # XML 1.0 cannot carry every character that a key may have. botocore decodes keys only where it chose the
+        # encoding itself, so `objects_of` does.
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
+        if start_after:
+            request["StartAfter"] = start_after
+        more = True
+        while more:
+            page = self._call("list", uri, lambda: self.client.list_objects_v2(**request))
+            more = bool(page.get("IsTruncated"))
+            yield objects_of(page), more
+            request["ContinuationToken"] = page.get("NextContinuationToken")
+
+    def _put_if(self, uri: S3Uri, body: bytes, content_type: str, condition: dict[str, Any]) -> bool:
+        given: dict[str, Any] = {"Bucket": uri.bucket, "Key": uri.key, "Body": body, "ContentType": content_type}
+        try:
+            self._call("put", uri, lambda: self.client.put_object(**given, **condition))
+        except ChangedError:
+            return False
+        return True
 
     def _call(self, operation: str, uri: S3Uri, call: Callable[[], Answer]) -> Answer:
         def mapped() -> Answer:

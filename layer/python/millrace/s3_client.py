@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from millrace.listing_page import take_objects
 from millrace.settings import aws_region
 
 if TYPE_CHECKING:
@@ -39,5 +40,6 @@ def new_client(connections: int) -> S3Client:
     )
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
     client.meta.events.unregister("before-call.s3", add_expect_header)
+    client.meta.events.register("before-parse.s3.ListObjectsV2", take_objects)
     made: S3Client = client
     return made

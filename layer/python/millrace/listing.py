@@ -10,6 +10,9 @@ from fnmatch import translate
 from millrace.plan import Item
 from millrace.s3 import ListedObject
 
+SKIPPED = ("folder_markers", "not_included", "excluded")
+"""Why an object is no item."""
+
 
 class ItemFilter:
     """Tells items from other objects, and counts the others.
@@ -24,24 +27,26 @@ class ItemFilter:
     """
 
     def __init__(self, prefix: str, include: Iterable[str], exclude: Iterable[str]) -> None:
-        self.skipped: Counter[str] = Counter({"folder_markers": 0, "not_included": 0, "excluded": 0})
+        self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPPED, 0))
         self._start = len(prefix)
         self._include = [re.compile(translate(pattern)) for pattern in include]
         self._exclude = [re.compile(translate(pattern)) for pattern in exclude]
 
     def items(self, listing: Iterable[ListedObject]) -> Iterator[Item]:
         """The items among the listed objects."""
+        patterns = bool(self._include or self._exclude)
         for found in listing:
-            reason = self._why_not(found)
+            key, size, etag, storage_class = found
+            reason = self._why_not(key, size) if patterns or not size else None
             if reason:
                 self.skipped[reason] += 1
             else:
-                yield Item(found.key, found.size, found.etag, storage_class=found.storage_class)
+                yield Item(key, size, etag, None, storage_class)
 
-    def _why_not(self, found: ListedObject) -> str | None:
-        if found.key.endswith("/") and not found.size:
+    def _why_not(self, key: str, size: int) -> str | None:
+        if key.endswith("/") and not size:
             return "folder_markers"
-        relative = found.key[self._start :]
+        relative = key[self._start :]
         if self._include and not any(pattern.match(relative) for pattern in self._include):
             return "not_included"
         if any(pattern.match(relative) for pattern in self._exclude):

@@ -1,0 +1,86 @@
+"""Reading a byte range of an object, from a little before it to as far behind it as the workload asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from batch_jobs.workloads import LOOK_BACK_BYTES
+from millrace.layout import S3Uri
+from millrace.object_reader import ObjectReader
+from millrace.plan import Item
+from millrace.s3 import S3
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+READ_ON_BYTES = 65_536
+"""What the first request asks for beyond the range: records longer than this cost a request more."""
+
+STEP_BYTES = 1_048_576
+"""What each further request asks for."""
+
+
+def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader:
+    """Begin to read an item: a whole object, or a range.
+
+    Raises:
+        ChangedError: The object's ETag is not the planned one.
+        StorageError: S3 refused, failed or could not be reached.
+    """
+    if item.first_byte is None or item.last_byte is None:
+        return s3.open(uri, etag=item.etag, version_id=item.version_id)
+    return RangeReader(s3, uri, item, item.first_byte, item.last_byte)
+
+
+class RangeReader:
+    """The bytes of a range in chunks: those before it that the contract promises, its own, and the object's rest.
+
+    What lies behind is asked for only when the bytes before it are used up. An iterator, and a context manager that
+    closes the connection.
+    """
+
+    def __init__(self, s3: S3, uri: S3Uri, item: Item, first_byte: int, last_byte: int) -> None:
+        self._s3 = s3
+        self._uri = uri
+        self._item = item
+        self._next = max(0, first_byte - LOOK_BACK_BYTES)
+        self._reader = self._open(last_byte + 1 + READ_ON_BYTES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes.
+
+        Raises:
+            StopIteration: The object has been read to its end.
+            StorageError: S3 failed through every retry, or the object is another one by now.
+        """
+        while True:
+            chunk = next(self._reader, None)
+            if chunk is not None:
+                return chunk
+            if self._next == self._item.size:
+                raise StopIteration
+            self._reader = self._open(self._next + STEP_BYTES)
+
+    def _open(self, end: int) -> ObjectReader:
+        """Ask for what lies from the next byte to before `end`."""
+        end = min(end, self._item.size)
+        reader = self._s3.open(
+            self._uri,
+            etag=self._item.etag,
+            version_id=self._item.version_id,
+            first_byte=self._next,
+            last_byte=end - 1,
+        )
+        self._next = end
+        return reader

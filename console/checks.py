@@ -1,0 +1,190 @@
+"""What `millrace doctor` looks at, check by check: credentials, stack, buckets, queue, image, quota, waiting jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from console.drift import drift
+from console.errors import StackNotFoundError
+from console.target import Target
+from console.terminal import number_of, seconds
+from console.waiting import queue_troubles
+from millrace.errors import StorageError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+Outcome = Literal["ok", "warn", "fail"]
+
+FARGATE_VCPUS = "L-3032A538"
+"""Fargate On-Demand vCPU resource count: Service Quotas, AWS Fargate. A new account's is 6."""
+
+NAMED_FILES = 5
+"""How many files that differ are named."""
+
+LONG_SECONDS = 900
+"""How long a job may wait in RUNNABLE before it is worth a word."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of one check.
+
+    Attributes:
+        name: What was looked at.
+        outcome: ok, warn (a run may be slow or surprise), or fail (a run will fail).
+        message: What was found.
+        todo: What to do about it; empty where nothing needs doing.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str
+    todo: str = ""
+
+
+def checks(target: Target, shards: int | None) -> Iterator[Check]:
+    """Every check, one after the other; those that need the stack only where there is one.
+
+    Args:
+        target: What is looked at.
+        shards: How many shards the next run will have, where the user said so.
+    """
+    credentials = _asked("credentials", lambda: _credentials(target))
+    yield credentials
+    if credentials.outcome == "fail":
+        return
+    found = _asked("stack", lambda: _stack(target))
+    yield found
+    if found.outcome != "ok":
+        return
+    stack = target.stack
+    yield _asked("drift", lambda: _drift(target))
+    for place, bucket in (("source bucket", stack.source_bucket), ("result bucket", stack.result_bucket)):
+        yield _bucket(target, place, bucket)
+    yield _asked("queue", lambda: _queue(target))
+    yield _asked("image", lambda: _image(target))
+    yield _asked("vCPU quota", lambda: _quota(target, shards))
+    yield _asked("waiting jobs", lambda: _waiting(target))
+
+
+def _asked(name: str, check: Callable[[], Check]) -> Check:
+    """The check's outcome; a call that is refused is a warning, or a failure where nothing goes without it."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+    try:
+        return check()
+    except ClientError as error:
+        return Check(name, _SERIOUS.get(name, "warn"), _refusal(error), _TODO.get(name, ""))
+    except BotoCoreError as error:
+        return Check(name, _SERIOUS.get(name, "warn"), str(error), _TODO.get(name, ""))
+
+
+_SERIOUS: dict[str, Outcome] = {"credentials": "fail", "stack": "fail"}
+
+_TODO = {
+    "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
+    "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
+}
+
+
+def _refusal(error: ClientError) -> str:
+    told = error.response.get("Error", {})
+    return f"cannot be looked at: {told.get('Message') or told.get('Code') or error}"
+
+
+def _credentials(target: Target) -> Check:
+    if target.is_local:
+        return Check("credentials", "ok", f"the embedded AWS at {target.aws.endpoint_url} needs none")
+    identity = target.aws.client("sts").get_caller_identity()
+    return Check("credentials", "ok", f"{identity['Arn']} in account {identity['Account']}")
+
+
+def _stack(target: Target) -> Check:
+    try:
+        stack = target.stack
+    except StackNotFoundError as error:
+        todo = "millrace local deploy" if target.is_local else "sam build && sam deploy"
+        return Check("stack", "fail", f"{target.stack_name}: {error.message}", todo)
+    return Check("stack", "ok", f"{stack.name} is {stack.status}")
+
+
+def _drift(target: Target) -> Check:
+    differing = drift(target)
+    if not differing:
+        return Check("drift", "ok", "the state machine and the functions are those of this checkout")
+    todo = (
+        "millrace local deploy" if target.is_local else "sam build && sam deploy, if this checkout is what should run"
+    )
+    more = f" and {len(differing) - NAMED_FILES} more" if len(differing) > NAMED_FILES else ""
+    return Check("drift", "warn", f"not as in this checkout: {', '.join(differing[:NAMED_FILES])}{more}", todo)
+
+
+def _bucket(target: Target, place: str, bucket: str) -> Check:
+    try:
+        next(iter(target.aws.s3.list(bucket)), None)
+    except StorageError as error:
+        return Check(place, "fail", error.message, "give your own identity s3:ListBucket, or name the bucket's owner")
+    return Check(place, "ok", f"s3://{bucket}/ can be listed")
+
+
+def _queue(target: Target) -> Check:
+    troubles = queue_troubles(target.aws, target.stack.job_queue_arn)
+    if troubles:
+        return Check("queue", "fail", "; ".join(troubles), "look at it in the Batch console, or deploy again")
+    return Check("queue", "ok", "the job queue and its compute environment are ENABLED and VALID")
+
+
+def _image(target: Target) -> Check:
+    if target.is_local:
+        return Check("image", "ok", "the embedded AWS runs the jobs from this checkout")
+    tag = target.stack.parameters.get("ImageTag", "latest")
+    uri = target.stack.outputs.get("ImageRepositoryUri", "")
+    name = uri.partition("/")[2]
+    client = target.aws.client("ecr")
+    try:
+        found = client.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
+    except (client.exceptions.ImageNotFoundException, client.exceptions.RepositoryNotFoundException):
+        return Check("image", "fail", f"there is no image {uri}:{tag}", f"make image STACK={target.stack_name}")
+    pushed = found[0]["imagePushedAt"]
+    return Check("image", "ok", f"{uri}:{tag}, pushed {pushed:%Y-%m-%d %H:%M}")
+
+
+def _quota(target: Target, shards: int | None) -> Check:
+    wanted = float(target.stack.parameters.get("MaxvCpus") or 16)
+    each = float(target.stack.parameters.get("JobVcpus") or 1)
+    if target.is_local:
+        return Check("vCPU quota", "ok", "the embedded AWS has none")
+    quotas = target.aws.client("service-quotas")
+    value = float(quotas.get_service_quota(ServiceCode="fargate", QuotaCode=FARGATE_VCPUS)["Quota"]["Value"])
+    if value < each:
+        return Check(
+            "vCPU quota", "fail", f"{value:g} Fargate vCPUs, one job needs {each:g}", "ask for more: AWS Fargate"
+        )
+    needed = wanted if shards is None else min(wanted, shards * each)
+    at_once = int(min(value, wanted) / each)
+    if value < needed:
+        return Check(
+            "vCPU quota",
+            "warn",
+            f"{value:g} Fargate vCPUs, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
+            "less what else runs in the account",
+            f"ask for {needed:g} in Service Quotas: AWS Fargate, {FARGATE_VCPUS}",
+        )
+    return Check("vCPU quota", "ok", f"{value:g} Fargate vCPUs: {number_of(at_once, 'job')} of {each:g} at once")
+
+
+def _waiting(target: Target) -> Check:
+    waiting = target.aws.batch.list_jobs(jobQueue=target.stack.job_queue_arn, jobStatus="RUNNABLE")["jobSummaryList"]
+    if not waiting:
+        return Check("waiting jobs", "ok", "no job waits in RUNNABLE")
+    oldest = min(waiting, key=lambda job: job["createdAt"])
+    waited = datetime.now(UTC).timestamp() - oldest["createdAt"] / 1000
+    message = f"{number_of(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
+    if waited < LONG_SECONDS:
+        return Check("waiting jobs", "ok", message)
+    reason = f": {oldest['statusReason']}" if oldest.get("statusReason") else ""
+    return Check("waiting jobs", "warn", message + reason, f"look at it: {target.command('status')}")

@@ -1,0 +1,109 @@
+"""`millrace report`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import click
+
+from console.executions import Run
+from console.file_names import shown
+from console.run_lookup import find_run
+from console.target import Target
+from console.terminal import Terminal, number_of, size
+from console.verbs import json_option, run_argument, target_options
+from millrace.errors import ErrorCode
+from millrace.run_report import RunReport, write_report
+
+CONCURRENCY = 16
+"""How many files of the run folder are read at once."""
+
+FILES = ("report.csv", "failures.jsonl")
+
+
+@click.command
+@run_argument
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the files go. [default: a folder named as the run]",
+)
+@json_option
+@target_options
+def report(given: str, target: Target, output: Path | None, *, as_json: bool) -> None:
+    """Build report.csv and failures.jsonl of any run, also of one that failed, was cancelled or is at work.
+
+    A row per item, from the plan and the commits that are there; items whose shard has no commit are NOT_RUN. For a
+    run that was merged, these are the files that merge wrote. Nothing is written to S3.
+
+    RUN is a run id or the beginning of one, an ARN, a run folder's URI (s3://…/_millrace/…/), or - for the latest run
+    (also without RUN).
+
+    Exit codes: 0 the report is there, 1 something broke, 2 no such run, or a run that failed before it had a plan.
+    """
+    terminal = Terminal()
+    # A run folder's URI needs no stack: the files are enough.
+    found = find_run(target.aws, "" if given.startswith("s3:") else target.stack.state_machine_arn, given)
+    run = found.run
+    directory = output or Path(run.run_id)
+    written = _write(target, run, directory)
+    if found.execution.get("status") == "RUNNING":
+        terminal.warn("the run is at work: what is not done yet is NOT_RUN in this report")
+    if as_json:
+        terminal.json(_document(written, directory))
+        return
+    counts, plan = written.counts, written.plan
+    not_run = written.codes.get(ErrorCode.NOT_RUN, 0)
+    terminal.print(
+        f"{number_of(counts.items, 'item')} of {shown(plan.source)} in {number_of(plan.shards, 'shard')}: "
+        f"{counts.succeeded:,} succeeded ({size(counts.bytes)}), "
+        f"{counts.failed - not_run:,} failed, {not_run:,} not run",
+        style="bold" if not counts.failed else "bold yellow",
+    )
+    terminal.print(f"{written.shards_done:,} of {number_of(plan.shards, 'shard')} are committed")
+    if written.retries:
+        terminal.print(f"Failed items were tried again {number_of(written.retries, 'time')}")
+    if written.codes:
+        terminal.print("")
+        rows = sorted(written.codes.items(), key=lambda each: (-each[1], each[0]))
+        terminal.table(("error", "items"), [(code, f"{count:,}") for code, count in rows], right=("items",))
+    terminal.print("")
+    for name in FILES:
+        terminal.print(f"{name.ljust(15)} {directory / name}")
+    if not_run:
+        terminal.note(f"Go on with what was not run: {target.command('resume', run.run_id)}")
+
+
+def _write(target: Target, run: Run, directory: Path) -> RunReport:
+    """Write the files beside the old ones and put them in their places when they are whole."""
+    directory.mkdir(parents=True, exist_ok=True)
+    parts = [directory / f".{name}.part" for name in FILES]
+    try:
+        with parts[0].open("wb") as report_csv, parts[1].open("wb") as failures:
+            written = write_report(
+                run.folder,
+                target.aws.s3,
+                cast("BinaryIO", report_csv),
+                cast("BinaryIO", failures),
+                concurrency=CONCURRENCY,
+            )
+        for name, part in zip(FILES, parts, strict=True):
+            part.replace(directory / name)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return written
+
+
+def _document(written: RunReport, directory: Path) -> dict[str, object]:
+    return {
+        "run_id": written.plan.run_id,
+        "counts": {**asdict(written.counts), "not_run": written.codes.get(ErrorCode.NOT_RUN, 0)},
+        "failures": dict(sorted(written.codes.items())),
+        "shards": {"total": written.plan.shards, "committed": written.shards_done},
+        "retries": written.retries,
+        "files": {name: str(directory / name) for name in FILES},
+    }

@@ -1,0 +1,105 @@
+"""The options that stand for the fields of the execution input, the same for every verb that starts a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from console.run_order import workload_options
+from millrace.errors import InvalidRunRequest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SHARD = ("target_bytes", "max_items", "max_shards")
+
+_OPTIONS = (
+    click.option("--workload", metavar="W", help="The program to run. [default: word-count]"),
+    click.option(
+        "--option", "options", multiple=True, metavar="K=V", help="An option of the workload. [several times]"
+    ),
+    click.option("--include", multiple=True, metavar="P", help="Work only what matches: '*.txt'. [several times]"),
+    click.option("--exclude", multiple=True, metavar="P", help="Leave out what matches. [several times]"),
+    click.option("--target-bytes", type=int, metavar="N", help="Close a shard at so many bytes. [default: 268435456]"),
+    click.option("--max-items", type=int, metavar="N", help="Close a shard at so many items. [default: 1000]"),
+    click.option("--max-shards", type=int, metavar="N", help="At most so many shards. [default: 10000]"),
+    click.option(
+        "--tolerated-failure-percent",
+        type=float,
+        metavar="P",
+        help="Fail when more items failed than this. [default: 0]",
+    ),
+    click.option(
+        "--tolerated-failure-count", type=int, metavar="N", help="Or as a number; the larger one counts. [default: 0]"
+    ),
+)
+
+
+def request_options(function: Function) -> Function:
+    """The options, for `request_fields`."""
+    decorated: Any = function
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
+
+
+def input_option(function: Function) -> Function:
+    """`--input FILE`: the whole execution input, as `aws stepfunctions start-execution --input` takes it."""
+    option = click.option(
+        "--input",
+        "input_file",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+        metavar="FILE",
+        help="The execution input as JSON, - for standard input; the other options go before it.",
+    )
+    decorated: Function = option(function)
+    return decorated
+
+
+def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The fields of the execution input that the options stand for; what the user did not give is left to its default.
+
+    Args:
+        given: The command's options by name, None or empty where the user gave none.
+        base: The fields that are there already, from `--input`.
+
+    Raises:
+        InvalidRunRequest: A workload's option cannot be read.
+    """
+    fields = dict(base or {})
+    workload = given["workload"] or fields.get("workload", "word-count")
+    shard = {name: given[name] for name in SHARD if given[name] is not None}
+    asked = {
+        "workload": workload,
+        "options": {**fields.get("options", {}), **workload_options(workload, given["options"])},
+        "include": list(given["include"]),
+        "exclude": list(given["exclude"]),
+        "shard": {**fields.get("shard", {}), **shard},
+        "tolerated_failure_percent": given["tolerated_failure_percent"],
+        "tolerated_failure_count": given["tolerated_failure_count"],
+        "run_id": given.get("run_id"),
+    }
+    return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
+
+
+def read_input(path: Path | None) -> dict[str, Any]:
+    """The object that `--input` names; empty where the user gave none.
+
+    Raises:
+        InvalidRunRequest: It is not a JSON object.
+    """
+    if path is None:
+        return {}
+    with click.open_file(str(path), encoding="utf-8") as file:
+        text = file.read()
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidRunRequest("input", str(path), f"a file with a JSON object; {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidRunRequest("input", str(path), "a file with a JSON object")
+    return found

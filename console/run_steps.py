@@ -1,0 +1,119 @@
+"""The steps of a run as people see them, told from the execution's history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+STATES: dict[str, tuple[str, ...]] = {
+    "Prepare Run": ("Prepare Run",),
+    "Plan": ("Plan",),
+    "Read Plan": ("Read Plan",),
+    "Migrate": ("Migrate Shards", "Migrate One Shard"),
+    "Merge": ("Merge",),
+    "Read Result": ("Read Result",),
+}
+"""The steps that people see, in order, and the states of the state machine that each stands for."""
+
+Status = Literal["waiting", "running", "succeeded", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Children:
+    """The children of an array job by status, or the one job of a run with one shard."""
+
+    total: int
+    succeeded: int = 0
+    failed: int = 0
+    running: int = 0
+    starting: int = 0
+    runnable: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many have ended, either way."""
+        return self.succeeded + self.failed
+
+    @property
+    def at_work(self) -> int:
+        """How many have a container, or are about to."""
+        return self.running + self.starting
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        name: As `STATES` has it.
+        status: "skipped" where the state machine went past it.
+        started: When its state was entered, None before.
+        ended: When it was left or failed, None before.
+        children: How the shards stand, for Migrate only, and only once they are known.
+        job_id: The job that the step submitted last, None for what is no job.
+    """
+
+    name: str
+    status: Status = "waiting"
+    started: datetime | None = None
+    ended: datetime | None = None
+    children: Children | None = None
+    job_id: str | None = None
+
+
+def steps_of(events: Iterable[dict[str, Any]], *, ended: bool) -> tuple[Step, ...]:
+    """The steps as a history tells them.
+
+    Args:
+        events: The history, oldest first.
+        ended: Whether the execution has ended: a state that was entered and never left has failed then.
+    """
+    named = {state: step for step, states in STATES.items() for state in states}
+    seen: dict[str, Step] = {}
+    at = None
+    for event in events:
+        at = event["timestamp"]
+        if name := named.get(event.get("stateEnteredEventDetails", {}).get("name", "")):
+            seen[name] = Step(name, "running", at)
+        elif name := named.get(event.get("stateExitedEventDetails", {}).get("name", "")):
+            seen[name] = Step(name, "succeeded", seen[name].started if name in seen else at, at)
+    last = max((list(STATES).index(name) for name in seen), default=-1)
+    return tuple(
+        _closed(seen[name], at if ended else None)
+        if name in seen
+        else Step(name, "skipped" if position < last else "waiting")
+        for position, name in enumerate(STATES)
+    )
+
+
+def submitted_jobs(events: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The last job that each step submitted, by the step's name, from the history's TaskSubmitted events."""
+    named = {state: step for step, states in STATES.items() for state in states}
+    jobs: dict[str, str] = {}
+    state = ""
+    for event in events:
+        state = event.get("stateEnteredEventDetails", {}).get("name", state)
+        if event["type"] == "TaskSubmitted" and state in named:
+            job_id = json.loads(event["taskSubmittedEventDetails"]["output"]).get("JobId")
+            if job_id:
+                jobs[named[state]] = job_id
+    return jobs
+
+
+def state_outputs(events: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The last output of each state that was left, by the state's name, where it is an object."""
+    outputs: dict[str, dict[str, Any]] = {}
+    for event in events:
+        details = event.get("stateExitedEventDetails", {})
+        found = json.loads(details["output"]) if details.get("output") else None
+        if isinstance(found, dict):
+            outputs[details["name"]] = found
+    return outputs
+
+
+def _closed(step: Step, at: datetime | None) -> Step:
+    """A step that was still running when its execution ended."""
+    return step if at is None or step.ended else Step(step.name, "failed", step.started, at)

@@ -1,0 +1,81 @@
+"""The run's result document, `result.json`: what became of the run, and where its files are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.outcome import Counts
+from millrace.plan import Plan
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `result.json` says. It depends on plan, commits and tolerance alone: a repeated merge gives the same bytes.
+
+    Attributes:
+        plan: The run's first plan.
+        status: SUCCEEDED, SUCCEEDED_WITH_FAILURES or FAILED.
+        counts: All items, counted by the rows that count.
+        codes: The failed items by error code.
+        files: The URIs of the workload's files, by name.
+        report: The URI of report.csv.
+        failure_rows: The URI of failures.jsonl.
+        digests: `sha256:…` of the files by name, report.csv and failures.jsonl among them.
+        retry: The retry that it comes from: number, items, succeeded, failed; None for the run's first try.
+        worked_by: Shards and items by the Batch job whose children committed them.
+        result: The workload's own part; None where the run failed.
+        finished_at: ISO 8601, UTC: when the last shard was finished.
+    """
+
+    plan: Plan
+    status: str
+    counts: Counts
+    codes: Mapping[str, int]
+    files: Mapping[str, str]
+    report: str
+    failure_rows: str
+    digests: Mapping[str, str]
+    retry: Mapping[str, int] | None
+    worked_by: Mapping[str, Mapping[str, int]]
+    result: Mapping[str, Any] | None
+    finished_at: str
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """Which of two results of a run replaces the other: the higher one."""
+        return (self.retry["number"] if self.retry else 0), self.status != "FAILED"
+
+    def to_json(self) -> bytes:
+        """`result.json`, indented for people."""
+        document = {
+            "run_id": self.plan.run_id,
+            "status": self.status,
+            "source": self.plan.source,
+            "destination": self.plan.destination,
+            "workload": self.plan.workload,
+            "options": self.plan.options,
+            "plan_digest": self.plan.digest,
+            "counts": {**asdict(self.counts), "shards": self.plan.shards},
+            "failures": dict(sorted(self.codes.items())),
+            "retry": self.retry,
+            "files": self.files,
+            "report": self.report,
+            "failure_rows": self.failure_rows,
+            "digests": self.digests,
+            "result": self.result,
+            "worked_by": self.worked_by,
+            "finished_at": self.finished_at,
+        }
+        return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def rank_of(text: bytes) -> tuple[int, bool]:
+    """The rank of a result.json that is there; the lowest where it is not one."""
+    try:
+        found = json.loads(text)
+        return (found["retry"]["number"] if found.get("retry") else 0), found["status"] != "FAILED"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return -1, False

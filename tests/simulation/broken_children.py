@@ -1,0 +1,100 @@
+"""The protocol, broken on purpose in how a child reads, goes on and clears away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import batch_jobs.committing
+import batch_jobs.migrate
+from batch_jobs.progress import ProgressFiles
+from millrace.commit import Commit
+from millrace.layout import RunFolder, S3Uri
+from millrace.object_reader import ObjectReader
+from millrace.s3 import S3, ObjectHead
+
+
+def items_read_without_if_match(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is there now is taken for what was planned."""
+    real = ObjectReader.__init__
+
+    def init(self: ObjectReader, *given: Any, **kept: Any) -> None:
+        real(self, *given, **{**kept, "etag": None})
+
+    patch.setattr(ObjectReader, "__init__", init)
+
+
+def broken_reads_go_on_without_if_match(patch: pytest.MonkeyPatch) -> None:
+    """The rest of a body may be another object's."""
+    real = ObjectReader._get
+
+    def get(self: ObjectReader) -> Any:
+        if self._read:
+            self._request.pop("IfMatch", None)
+        return real(self)
+
+    patch.setattr(ObjectReader, "_get", get)
+
+
+class _EqualsAll(dict[str, Any]):
+    """Equal to every other head of a progress file."""
+
+    def __eq__(self, _other: object) -> bool:
+        return True
+
+    def __ne__(self, _other: object) -> bool:
+        return False
+
+    __hash__ = None
+
+
+def progress_of_another_plan_is_used(patch: pytest.MonkeyPatch) -> None:
+    """A progress file is taken as it is found, whatever plan it belongs to."""
+    real = ProgressFiles.__init__
+
+    def init(self: ProgressFiles, *given: Any) -> None:
+        real(self, *given)
+        self._head = _EqualsAll(self._head)
+
+    patch.setattr(ProgressFiles, "__init__", init)
+
+
+def failed_outputs_are_left(patch: pytest.MonkeyPatch) -> None:
+    """What an earlier attempt made of an item that then failed stays."""
+    patch.setattr(batch_jobs.migrate, "remove_failed_outputs", lambda *_given: None)
+
+
+def the_loser_trusts_its_own_rows(patch: pytest.MonkeyPatch) -> None:
+    """A copy that came too late clears away by its own rows instead of the winner's."""
+    real = batch_jobs.committing.write_commit
+
+    def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
+        real(folder, commit, s3)
+        return commit
+
+    patch.setattr(batch_jobs.migrate, "write_commit", write_commit)
+
+
+def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
+    """An output of a failed item is deleted, whichever run made it."""
+    real = S3.head
+
+    class Same(str):
+        __slots__ = ()
+
+        def __eq__(self, _other: object) -> bool:
+            return True
+
+        __hash__ = str.__hash__
+
+    def head(self: S3, uri: S3Uri) -> ObjectHead:
+        found = real(self, uri)
+        return ObjectHead(found.size, found.etag, dict.fromkeys(found.metadata, Same()))
+
+    patch.setattr(S3, "head", head)
+
+
+def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
+    """A redrive does everything anew."""
+    patch.setattr(batch_jobs.migrate, "read_commit", lambda *_given: None)

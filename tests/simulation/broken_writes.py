@@ -1,0 +1,154 @@
+"""The protocol, broken on purpose in what is written where, and when."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import batch_jobs.committing
+import batch_jobs.merge
+import batch_jobs.merged_files
+import batch_jobs.migrate
+import batch_jobs.plan
+from millrace.commit import Commit, PartialFile
+from millrace.layout import RunFolder, S3Uri
+from millrace.result import Result
+from millrace.s3 import S3
+
+
+def _overwriting(patch: pytest.MonkeyPatch, part: str) -> None:
+    real = S3.put_if_absent
+
+    def put_if_absent(self: S3, uri: S3Uri, body: bytes, **given: Any) -> bool:
+        if part in uri.key:
+            self.put(uri, body, **given)
+            return True
+        return real(self, uri, body, **given)
+
+    patch.setattr(S3, "put_if_absent", put_if_absent)
+
+
+def commits_without_if_none_match(patch: pytest.MonkeyPatch) -> None:
+    """A later copy of a child overwrites the commit."""
+    _overwriting(patch, "/shards/")
+
+
+def plan_written_anew_by_a_retry(patch: pytest.MonkeyPatch) -> None:
+    """A retry of the plan job lists again and replaces plan.json."""
+    _overwriting(patch, "/plan.json")
+    patch.setattr(batch_jobs.plan, "_kept_plan", lambda *_given: None)
+
+
+def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:
+    """A second call of Prepare Run writes run.json again."""
+    _overwriting(patch, "/run.json")
+
+
+def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
+    """Merge takes every partial that it finds, instead of those that the commits name."""
+    real = batch_jobs.merged_files._opened
+
+    def opened(partials: list[PartialFile], job: Any) -> Any:
+        if not partials:
+            return real(partials, job)
+        first = S3Uri.parse(partials[0].uri)
+        uris = [
+            S3Uri(first.bucket, found.key) for found in job.s3.list(first.bucket, first.key.rpartition("/")[0] + "/")
+        ]
+        bodies = [(str(uri), job.s3.read(uri)) for uri in uris]
+        listed = [PartialFile(uri, hashlib.sha256(body).hexdigest(), len(body)) for uri, body in bodies]
+        return real(listed, job)
+
+    patch.setattr(batch_jobs.merged_files, "_opened", opened)
+
+
+class _Deferred(threading.local):
+    """Puts that are made after the commit."""
+
+    def __init__(self) -> None:
+        self.puts: list[Callable[[], None]] = []
+
+
+def _after_the_commit(patch: pytest.MonkeyPatch, deferred: _Deferred) -> None:
+    real = batch_jobs.committing.write_commit
+
+    def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
+        written = real(folder, commit, s3)
+        for put in deferred.puts:
+            put()
+        deferred.puts = []
+        return written
+
+    patch.setattr(batch_jobs.migrate, "write_commit", write_commit)
+
+
+def _put_later(patch: pytest.MonkeyPatch, concerns: Callable[[str], bool]) -> None:
+    deferred, real = _Deferred(), S3.put
+
+    def put(self: S3, uri: S3Uri, body: Any, **given: Any) -> None:
+        if concerns(uri.key):
+            if not isinstance(body, bytes):
+                body.seek(0)
+                body = body.read()
+            deferred.puts.append(lambda: real(self, uri, body, **given))
+        else:
+            real(self, uri, body, **given)
+
+    patch.setattr(S3, "put", put)
+    _after_the_commit(patch, deferred)
+
+
+def commit_before_the_partial(patch: pytest.MonkeyPatch) -> None:
+    """The partial is uploaded once the commit that names it is there."""
+    _put_later(patch, lambda key: "/partials/" in key)
+
+
+def commit_before_the_outputs(patch: pytest.MonkeyPatch) -> None:
+    """The outputs are uploaded once the commit that names them is there."""
+    _put_later(patch, lambda key: "_millrace/" not in key)
+
+
+def partial_not_named_by_content(patch: pytest.MonkeyPatch) -> None:
+    """Two copies of a child write their partials to the same key."""
+    patch.setattr(
+        RunFolder,
+        "partial",
+        lambda self, index, _sha256, suffix: self.root.join(f"partials/{index:05d}{suffix}"),
+    )
+
+
+def success_before_the_result(patch: pytest.MonkeyPatch) -> None:
+    """`_SUCCESS` is there before the report is."""
+    real = S3.put
+
+    def put(self: S3, uri: S3Uri, body: Any, **given: Any) -> None:
+        if uri.key.endswith("/report.csv"):
+            root = S3Uri(uri.bucket, uri.key.removesuffix("report.csv"))
+            self.put_if_absent(root.join("_SUCCESS"), b"sha256:too early\n")
+        real(self, uri, body, **given)
+
+    patch.setattr(S3, "put", put)
+
+
+def results_written_over_each_other(patch: pytest.MonkeyPatch) -> None:
+    """A merge that was taken for dead writes its result.json over a later and better one."""
+
+    def publish(uri: S3Uri, result: Result, s3: S3) -> None:
+        s3.put(uri, result.to_json())
+
+    patch.setattr(batch_jobs.merge, "publish", publish)
+
+
+def a_retry_sums_up_itself_alone(patch: pytest.MonkeyPatch) -> None:
+    """The merge of a retry forgets what had succeeded before."""
+    real = batch_jobs.merged_files.write_merged_files
+
+    def write_merged_files(folder: RunFolder, plan: Any, partials: list[PartialFile], job: Any) -> Any:
+        own = [partial for partial in partials if partial.uri.startswith(f"{folder.root}partials/")]
+        return real(folder, plan, own, job)
+
+    patch.setattr(batch_jobs.merge, "write_merged_files", write_merged_files)

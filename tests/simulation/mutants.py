@@ -1,0 +1,72 @@
+"""The faults that the simulator has to catch, each with the promise that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.simulation.broken_children import (
+    broken_reads_go_on_without_if_match,
+    committed_shards_are_worked_again,
+    failed_outputs_are_left,
+    items_read_without_if_match,
+    outputs_of_other_runs_are_deleted,
+    progress_of_another_plan_is_used,
+    the_loser_trusts_its_own_rows,
+)
+from tests.simulation.broken_writes import (
+    a_retry_sums_up_itself_alone,
+    commit_before_the_outputs,
+    commit_before_the_partial,
+    commits_without_if_none_match,
+    merge_from_a_listing,
+    partial_not_named_by_content,
+    plan_written_anew_by_a_retry,
+    results_written_over_each_other,
+    run_request_overwritten,
+    success_before_the_result,
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault of the protocol.
+
+    Attributes:
+        plant: Breaks the real code.
+        caught_by: The promises, by name, of which one must be found broken.
+        without: Promises, by name, that are not checked, to see that the sums alone show it.
+    """
+
+    plant: Callable[[pytest.MonkeyPatch], None]
+    caught_by: tuple[str, ...]
+    without: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.plant.__name__ + ("_seen_by_the_sums_alone" if self.without else "")
+
+
+MUTANTS = (
+    Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
+    Mutant(plan_written_anew_by_a_retry, ("COMMIT_ONCE",)),
+    Mutant(run_request_overwritten, ("COMMIT_ONCE",)),
+    Mutant(merge_from_a_listing, ("NO_LISTING",)),
+    Mutant(merge_from_a_listing, ("MERGED", "DECLARED"), without=("NO_LISTING",)),
+    Mutant(commit_before_the_partial, ("COMMIT_LAST",)),
+    Mutant(commit_before_the_outputs, ("COMMIT_LAST",)),
+    Mutant(partial_not_named_by_content, ("PARTIAL_ONCE",)),
+    Mutant(partial_not_named_by_content, ("READABLE",), without=("PARTIAL_ONCE",)),
+    Mutant(items_read_without_if_match, ("CONDITIONAL",)),
+    Mutant(items_read_without_if_match, ("OUTPUT_RIGHT", "ROW_HAS_CAUSE", "MERGED"), without=("CONDITIONAL",)),
+    Mutant(broken_reads_go_on_without_if_match, ("CONDITIONAL",)),
+    Mutant(progress_of_another_plan_is_used, ("ROW_HAS_CAUSE", "COMMIT_LAST", "MERGED", "ONE_ROW")),
+    Mutant(success_before_the_result, ("SUCCESS_LAST",)),
+    Mutant(failed_outputs_are_left, ("NO_FAILED_OUTPUT",)),
+    Mutant(the_loser_trusts_its_own_rows, ("DELETES_OWN", "COMMIT_LAST", "NO_FAILED_OUTPUT")),
+    Mutant(outputs_of_other_runs_are_deleted, ("DELETES_OWN",)),
+    Mutant(results_written_over_each_other, ("FINAL",)),
+    Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
+    Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
+)

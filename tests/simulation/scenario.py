@@ -1,0 +1,171 @@
+"""What a seed's run consists of: perhaps an earlier run, then one that is disturbed, resumed and retried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millrace.errors import TooManyFailuresError
+from tests.simulation import undisturbed, verdicts
+from tests.simulation.batch import Batch
+from tests.simulation.execution import Execution
+from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, SOURCE_PREFIX, run_key
+from tests.simulation.promises import Promise
+from tests.simulation.world import World
+
+TOO_MANY = TooManyFailuresError.exit_code
+DENIED = 2
+"""The exit code of a job that may not read its source at all."""
+
+
+class Scenario:
+    """What happens in one seed's run.
+
+    Args:
+        world: What the seed has decided.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._batch = Batch(world)
+        chance = world.chance
+        self._max_items = chance.randrange(1, 5)
+        self._percent = chance.choice((0, 50, 100, 100))
+        self._executions = 0
+
+    def play(self) -> None:
+        """Let it happen, and check it.
+
+        Raises:
+            Violation: A promise was broken.
+            EndlessRunError: A run does not end.
+        """
+        world, chance = self._world, self._world.chance
+        many = chance.random() < 0.05
+        world.source.fill(chance.randrange(20, 26) if many else chance.choice((0, 1, 2, 3, 4, 5, 6, 8, 10, 12)))
+        if many:
+            self._max_items = 25
+        if chance.random() < 0.4:
+            world.faults.on = chance.random() < 0.5
+            self._see_through("earlier", give_up=False)
+            for _ in range(chance.choice((0, 1, 3))):
+                self._let_happen()
+        if chance.random() < 0.15:
+            undisturbed.leave_relics(world, self._request())
+        if many:
+            world.source.deny_all(world.scheduler.steps)
+            world.faults.note("source denied as a whole")
+        world.faults.on = True
+        complete = self._see_through("run", give_up=chance.random() < 0.1)
+        if complete:
+            undisturbed.compare(world, "run", self._request())
+        for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
+            if world.s3.stored(RESULT, run_key("run", "result.json")) is not None:
+                complete = self._retry_failed()
+        world.faults.on = False
+        world.released = {"plan", "migrate", "merge"}
+        world.scheduler.pause(ready=lambda: world.scheduler.quiet)
+        verdicts.add_up(world)
+        if complete:
+            self._repeat()
+
+    def _retry_failed(self) -> bool:
+        """Migrate the failed items again; some of their objects are better by now, and some worse."""
+        world, chance = self._world, self._world.chance
+        world.faults.on = True
+        world.faults.note("retry of failed items")
+        if not world.outliving:
+            world.released = {"migrate"}
+            world.scheduler.pause(ready=self._no_child_is_left)
+            world.released = set()
+        if chance.random() < 0.7:
+            world.source.allow_all(world.scheduler.steps)
+        for _ in range(chance.choice((0, 1, 3))):
+            self._let_happen()
+        return self._see_through("run", give_up=chance.random() < 0.1, retry_failed=True)
+
+    def _no_child_is_left(self) -> bool:
+        jobs = [job for job in self._batch.jobs if job.command[0] == "migrate"]
+        return all(job.status != "RUNNING" and all(process.over for process in job.processes) for job in jobs)
+
+    def _see_through(self, run_id: str, *, give_up: bool, retry_failed: bool = False) -> bool:
+        """Start a run, and start it again until it is complete; returns whether it is."""
+        world, chance = self._world, self._world.chance
+        on = world.faults.on
+        self._weather(chance.choice((0, 0, 1, 2, 4)))
+        again = {"run_id": run_id, "retry_failed": True} if retry_failed else {}
+        execution = self._start(run_id, {**self._request(), **again})
+        tries = 0
+        while True:
+            execution.wait()
+            if execution.status == "SUCCEEDED":
+                verdicts.check_output(world, execution)
+                world.faults.on = on
+                return True
+            if give_up:
+                world.faults.note("failed run left alone")
+                return False
+            tries += 1
+            if tries >= 4:
+                world.faults.on = False
+                world.source.allow_all(world.scheduler.steps)
+            codes = execution.failure.exit_codes if execution.failure else set()
+            if codes == {TOO_MANY}:
+                verdicts.check_failed(world, execution, self._percent)
+                if chance.random() < 0.5:
+                    world.faults.on = on
+                    return False
+                self._percent = 100
+                world.faults.note("accepted by a higher tolerance")
+                execution = self._resume(run_id)
+                continue
+            if DENIED in codes:
+                world.source.allow_all(world.scheduler.steps)
+            world.promises.check(Promise.ENDS, tries < 12, f"run {run_id} failed {tries} times, last: {codes}")
+            if chance.random() < 0.5:
+                execution.redrive()
+            else:
+                execution = self._resume(run_id)
+
+    def _start(self, run_id: str, request: dict[str, Any]) -> Execution:
+        self._executions += 1
+        name = request.get("run_id") and f"resume-{self._executions}"
+        return Execution(self._world, self._batch, name or run_id, request)
+
+    def _resume(self, run_id: str) -> Execution:
+        if self._world.s3.stored(RESULT, f"{RESULT_PREFIX}_millrace/{run_id}/run.json") is None:
+            return self._start(run_id, self._request())
+        self._world.faults.note("resume by a new execution")
+        return self._start(run_id, {**self._request(), "run_id": run_id})
+
+    def _request(self) -> dict[str, Any]:
+        return {
+            "source": f"s3://{SOURCE}/{SOURCE_PREFIX}",
+            "destination": f"s3://{RESULT}/{RESULT_PREFIX}",
+            "shard": {"max_items": self._max_items},
+            "tolerated_failure_percent": self._percent,
+        }
+
+    def _weather(self, changes: int) -> None:
+        """Let things happen to the source while the run is under way."""
+        for _ in range(changes):
+            self._world.scheduler.spawn("source", self._let_happen, self._world.chance.randrange(5, 250))
+
+    def _let_happen(self) -> None:
+        kind = self._world.source.happen(self._world.scheduler.steps)
+        if kind is not None:
+            self._world.trace("source", self._world.faults.note(f"source object {kind}"))
+
+    def _repeat(self) -> None:
+        """Resume a complete run: nothing is read again, nothing changes, but for failed outputs that a crash left."""
+        world, check = self._world, self._world.promises.check
+        before = verdicts.kept(world, "run")
+        first = len(world.lines)
+        execution = self._resume("run")
+        world.scheduler.pause(ready=lambda: execution.ended and world.scheduler.quiet)
+        check(Promise.REPEATED, execution.status == "SUCCEEDED", f"{execution.status}: {execution.failure}")
+        after = verdicts.kept(world, "run")
+        changed = [key for key in before | after if before.get(key) != after.get(key)]
+        check(Promise.REPEATED, not changed, f"changed: {changed}")
+        read = [line for line in world.lines[first:] if f"get_object {SOURCE}/" in line]
+        check(Promise.REPEATED, not read, f"read again: {read}")
+        verdicts.add_up(world)

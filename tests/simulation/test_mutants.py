@@ -1,0 +1,22 @@
+"""The simulator catches a broken protocol: each mutant within 300 seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.runs import simulate
+
+SEEDS = 300
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_broken_protocol_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some seed breaks the promise that the fault concerns."""
+    mutant.plant(monkeypatch)
+    for seed in range(SEEDS):
+        simulated = simulate(seed, frozenset(mutant.without))
+        if simulated.broken is not None:
+            assert simulated.broken.name in mutant.caught_by, "\n".join(simulated.lines[-20:])
+            return
+    pytest.fail(f"{SEEDS} seeds did not catch it")

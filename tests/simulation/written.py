@@ -1,0 +1,124 @@
+"""What is checked when a plan or a commit is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.keys import RESULT, SOURCE_PREFIX, first_of, number_of, retry_of
+from tests.simulation.process import Process
+from tests.simulation.promises import Promise
+from tests.simulation.source import ARCHIVE, State
+
+if TYPE_CHECKING:
+    from tests.simulation.records import PlannedItem
+    from tests.simulation.world import World
+
+_CAUSES: dict[str, Callable[[State, str], bool]] = {
+    "NOT_FOUND": lambda state, _etag: state.etag is None,
+    "SOURCE_CHANGED": lambda state, etag: state.etag not in {None, etag},
+    "ACCESS_DENIED": lambda state, _etag: state.denied,
+    "ARCHIVED": lambda state, _etag: state.storage_class == ARCHIVE,
+}
+"""What has to have been, for a row that says so; given a state of the object and the planned ETag."""
+
+
+def check_plan(world: World, process: Process) -> None:
+    """A process wrote plan.json: it holds what was there while the process listed, or a retry's failed items.
+
+    Raises:
+        Violation: It does not.
+    """
+    check, source = world.promises.check, world.source
+    listed = process.listed or [world.scheduler.steps]  # a retry of nothing lists nothing
+    first, last = listed[0], listed[-1]
+    try:
+        record = world.records.read_plan(process.run_id, (first, last))
+    except KeyError as missing:
+        check(Promise.PLANNED, kept=False, details=f"plan.json is there, and shard file {missing} is not")
+        return
+    planned = [item for shard in record.shards for item in shard]
+    check(Promise.PLANNED, len(planned) == len(record.items), "an object is planned twice")
+    check(Promise.COUNTS, record.plan["items"] == len(planned), f"{len(planned)} items, {record.plan}")
+    if number_of(process.run_id):
+        _check_retried(world, process.run_id, planned)
+        return
+    for item in planned:
+        there = any(state.etag == item.etag for state in source.states(item.key, first, last))
+        check(Promise.PLANNED, there, f"{item} was not there")
+    for key in source.every_key():
+        always = all(state.etag is not None for state in source.states(key, first, last)) and (
+            source.states(key, first, first) != []
+        )
+        check(Promise.PLANNED, not always or key in record.items, f"{key!r} is not planned")
+
+
+def _check_retried(world: World, run_id: str, planned: list[PlannedItem]) -> None:
+    """A retry plans the failed items, as they were or as they are by now."""
+    check, (first, last) = world.promises.check, world.records.of(run_id).listed
+    before = world.records.rows(retry_of(run_id, number_of(run_id) - 1))
+    failed = {row["key"]: row["etag"] for row, _record in before if row["status"] == "FAILED"}
+    check(Promise.PLANNED, [item.key for item in planned] == list(failed), f"{planned} of {failed}")
+    for item in planned:
+        now = any(state.etag == item.etag for state in world.source.states(item.key, first, last))
+        check(Promise.PLANNED, now or item.etag == failed[item.key], f"{item} was not there")
+
+
+def check_commit(world: World, process: Process, index: int) -> None:
+    """A process committed a shard: every item has its row, with its cause; what the commit names is there.
+
+    Raises:
+        Violation: It is not so.
+    """
+    check = world.promises.check
+    record = world.records.of(process.run_id)
+    commit = world.records.document(process.run_id, f"shards/{index:05d}.json")
+    items, rows = record.shards[index], commit["outcomes"]
+    check(Promise.ONE_ROW, [row["key"] for row in rows] == [item.key for item in items], f"shard {index}: {rows}")
+    check(Promise.ONE_ROW, commit["plan_digest"] == record.plan["digest"], f"shard {index} is of another plan")
+    statuses = [row["status"] for row in rows]
+    counts = (len(rows), statuses.count("SUCCEEDED"), statuses.count("FAILED"))
+    said = tuple(commit["counts"][name] for name in ("items", "succeeded", "failed"))
+    check(Promise.COUNTS, counts == said == (sum(counts[1:]), *counts[1:]), f"shard {index}: {commit['counts']}")
+    for row in rows:
+        _check_row(world, process.run_id, row)
+    partial = commit["partial"]
+    check(Promise.COMMIT_LAST, (partial is not None) == (counts[1] > 0), f"shard {index}: partial {partial}")
+    if partial is not None:
+        body = world.s3.bodies(RESULT).get(partial["uri"].removeprefix("s3://result/"))
+        right = body is not None and hashlib.sha256(body).hexdigest() == partial["sha256"]
+        check(Promise.COMMIT_LAST, right, f"shard {index} is committed, its partial is not there")
+    record.commits[index] = commit
+    record.committed_at[index] = world.scheduler.steps
+
+
+def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
+    check = world.promises.check
+    record = world.records.of(run_id)
+    item = record.items[row["key"]]
+    body = world.source.bodies[item.etag]
+    states = world.source.states(item.key, record.listed[0], world.scheduler.steps)
+    code = row.get("error_code")
+    usable = not item.key.startswith(f"{SOURCE_PREFIX}_millrace/")
+    fault = world.workload.fault(body)
+    readable = any(state.etag == item.etag and not state.denied and state.storage_class != ARCHIVE for state in states)
+    if row["status"] == "SUCCEEDED":
+        check(Promise.ROW_HAS_CAUSE, readable and fault is None and usable, f"{row}: {states}")
+        for uri in row["outputs"]:
+            there = world.s3.stored(RESULT, uri.removeprefix("s3://result/")) is not None
+            check(Promise.COMMIT_LAST, there or _is_foreign(world, run_id, uri), f"{uri} is not there")
+        return
+    causes: dict[str | None, bool] = {
+        "KEY_NOT_USABLE": not usable,
+        "READ_FAILED": (run_id, item.key) in world.faulty_reads,
+        fault: readable and usable,
+        **{name: any(cause(state, item.etag) for state in states) for name, cause in _CAUSES.items()},
+    }
+    check(Promise.ROW_HAS_CAUSE, causes.get(code), f"{row}: {states}, {fault}")
+
+
+def _is_foreign(world: World, run_id: str, uri: str) -> bool:
+    """Whether another run touched the output last: runs to one destination share their outputs."""
+    writer = world.online.writers.get(uri.removeprefix("s3://result/"))
+    return writer is not None and first_of(writer[0].run_id) != first_of(run_id)

@@ -1,0 +1,48 @@
+"""What the documents list is what the code has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from millrace.errors import ErrorCode
+from millrace.report import COLUMNS
+from millrace.request import RunRequest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def document(name: str) -> str:
+    """A document's text."""
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def first_cells(text: str) -> list[str]:
+    """What stands in backquotes in the first column of its tables."""
+    return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
+
+
+def test_every_error_code_is_documented() -> None:
+    """docs/failures.md has a row for each code, in the enum's order, and for nothing else."""
+    assert first_cells(document("docs/failures.md")) == [code.value for code in ErrorCode]
+
+
+def test_every_column_is_documented() -> None:
+    """docs/report.md has a row for each column, in the report's order."""
+    assert first_cells(document("docs/report.md").partition("## failures.jsonl")[0]) == list(COLUMNS)
+
+
+def test_the_example_of_a_report_is_one() -> None:
+    """The report shown in docs/report.md has the columns of today, and known codes."""
+    shown = re.search(r"```csv\n(.*?)```", document("docs/report.md"), re.DOTALL)
+    assert shown is not None
+    header, *rows = csv.reader(io.StringIO(shown[1]))
+    assert header == list(COLUMNS)
+    assert {row[header.index("ErrorCode")] for row in rows} - {""} <= {code.value for code in ErrorCode}
+
+
+def test_every_field_of_a_request_is_documented() -> None:
+    """docs/run-request.md has a row for each field, in the request's order."""
+    assert first_cells(document("docs/run-request.md")) == list(RunRequest.__dataclass_fields__)

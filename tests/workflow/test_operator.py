@@ -1,0 +1,226 @@
+"""The operator's verbs, as the real command on the real stack."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from console.checkout import ROOT
+from millrace.layout import RunFolder, S3Uri
+from tests.workflow.conftest import LocalStack
+from tests.workflow.runs import Run, Runs, until
+from tests.workflow.texts import NOT_TEXT, texts
+
+Watcher = Callable[[str], str]
+Operator = Callable[..., "subprocess.CompletedProcess[str]"]
+
+FLAG = "flag"
+"""While there is no such file in the test's folder, the program of its `command` run does what it should not."""
+
+
+def command_of(stack: LocalStack, *words: str) -> list[str]:
+    """The command line of a verb on this session's stack."""
+    return [sys.executable, "-m", "console", *words, "--state-dir", str(stack.state_dir)]
+
+
+@pytest.fixture(scope="session")
+def operator(stack: LocalStack) -> Operator:
+    """Run `millrace VERB …` as an operator would."""
+
+    def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = command_of(stack, *words)
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        assert "\x1b" not in ended.stdout + ended.stderr
+        return ended
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def watcher(stack: LocalStack) -> Watcher:
+    """Watch the latest run until a line says this, press Ctrl-C, and return what is said then."""
+
+    def watch(awaited: str) -> str:
+        with subprocess.Popen(command_of(stack, "watch"), cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
+            assert process.stderr is not None
+            assert any(awaited in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            _, noted = process.communicate(timeout=30)
+        assert process.returncode == 130
+        return noted
+
+    return watch
+
+
+@pytest.fixture
+def folders(source: str, destination: str) -> tuple[str, str]:
+    """A fresh source and a fresh destination."""
+    return source, destination
+
+
+def requested(tmp_path: Path, source: str, destination: str, action: str) -> str:
+    """A file with the input of a run that does something first, with the key as $1, until the flag is there."""
+    script = f'if [ ! -e "$2" ]; then {action}; fi; cp "$3" "$4"'
+    flag = tmp_path / FLAG
+    request = {
+        "source": source,
+        "destination": destination,
+        "workload": "command",
+        "options": {
+            "command": ["sh", "-c", script, "sh", "{key}", str(flag), "{input}", "{output}"],
+            "bad_item_exit_codes": ["1"],
+            "parallel": 1,
+        },
+        "shard": {"max_items": 3},
+    }
+    path = tmp_path / "input.json"
+    path.write_text(json.dumps(request))
+    return str(path)
+
+
+def rows(directory: Path) -> list[dict[str, str]]:
+    """The rows of a report that was written to a folder."""
+    return list(csv.DictReader(StringIO((directory / "report.csv").read_text(), newline="")))
+
+
+def found(operator: Operator, run_id: str) -> Run:
+    """The run as the other tests' functions know it."""
+    document = json.loads(operator("status", run_id, "--json").stdout)
+    return Run(document["execution_arn"], RunFolder(S3Uri.parse(document["run_folder"])))
+
+
+def test_a_run_from_estimate_to_report(
+    operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
+) -> None:
+    """What `run` did is what `estimate` foresaw, and what status, watch, list, logs and report say of it afterwards."""
+    runs.put(source, {**texts(8), "bad.txt": NOT_TEXT, "bad/": b""})
+    foreseen = json.loads(operator("estimate", source, "--max-items", "3", "--json").stdout)
+    assert (foreseen["items"], foreseen["shards"], foreseen["skipped"]["folder_markers"]) == (9, 3, 1)
+    assert "about $" in operator("estimate", source).stdout
+
+    words = ("--source", source, "--destination", destination, "--max-items", "3", "--tolerated-failure-percent", "20")
+    ended = operator("run", *words, "--name", f"letters-{tmp_path.name}", "--json")
+    document = json.loads(ended.stdout)
+    assert "Migrate: done, 3 of 3 shards done" in ended.stderr
+    assert document["run_id"] == f"letters-{tmp_path.name}"
+    assert (document["status"], document["error"], document["waiting"]) == ("SUCCEEDED", None, None)
+    assert {step["status"] for step in document["steps"]} == {"succeeded"}
+    assert (document["planned"]["items"], document["shards"]["succeeded"]) == (foreseen["items"], foreseen["shards"])
+    assert document["planned"]["bytes"] == foreseen["bytes"]
+    committed = document["committed"]
+    assert (committed["shards"], committed["items"], committed["failed"], committed["reused_shards"]) == (3, 9, 1, 0)
+    assert document["output"]["counts"]["succeeded"] == 8
+
+    beginning = document["run_id"][:-1]
+    assert json.loads(operator("status", beginning, "--json").stdout) == document
+    assert "9 of 9 items committed, 1 failed" in operator("status", beginning).stdout
+    watched = operator("watch", document["execution_arn"])
+    assert "9 items" in watched.stdout
+    assert "NOT_TEXT" in watched.stdout
+    listed = json.loads(operator("list", "--json", "--limit", "1").stdout)
+    assert [each["name"] for each in listed] == [document["run_id"]]
+    assert document["run_id"] in operator("list").stdout
+    lines = [json.loads(line) for line in operator("logs", beginning, "--shard", "1", "--json").stdout.splitlines()]
+    assert {(line["step"], line["shard"], line["attempt"]) for line in lines} == {("Migrate", 1, 1)}
+    assert any(line["line"]["message"] == "shard committed" for line in lines)
+    assert "shard committed" in operator("logs", beginning).stdout
+
+    told = operator("report", document["run_folder"], "--output", str(tmp_path))
+    assert "9 items" in told.stdout
+    run = found(operator, document["run_id"])
+    for name in ("report.csv", "failures.jsonl"):
+        assert (tmp_path / name).read_bytes() == runs.file(run, name)
+
+
+def test_a_broken_child_is_found_and_redriven(
+    operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
+) -> None:
+    """Status, watch and logs lead to the child that broke, report says what was not run, and a redrive goes on."""
+    runs.put(source, texts(9))
+    broken = 'case "$1" in *004.txt) echo no such luck >&2; exit 9 ;; esac'
+    asked = requested(tmp_path, source, destination, broken)
+    run_id = operator("start", "--input", asked).stdout.strip()
+    ended = operator("watch", run_id, code=2)
+    assert "shard 1, the first of 1 failed of 3" in ended.stderr.splitlines()[-1]
+
+    status = operator("status", run_id)
+    assert "✗ Migrate" in status.stdout
+    assert "shard 1" in status.stdout
+    assert "millrace resume" in status.stdout
+    lines = [json.loads(line) for line in operator("logs", run_id, "--failed", "--json").stdout.splitlines()]
+    assert {(line["step"], line["shard"]) for line in lines} == {("Migrate", 1)}
+    assert lines[-1]["line"]["level"] == "ERROR"
+    assert "no such luck" in operator("logs", run_id, "--failed").stdout
+
+    document = json.loads(operator("report", run_id, "--output", str(tmp_path), "--json").stdout)
+    assert document["shards"] == {"total": 3, "committed": 2}
+    assert document["failures"] == {"NOT_RUN": 3}
+    assert [Path(row["Key"]).stem for row in rows(tmp_path) if row["ErrorCode"] == "NOT_RUN"] == ["003", "004", "005"]
+
+    (tmp_path / FLAG).touch()
+    assert "none of the other options" in operator("resume", run_id, "--redrive", "--retry-failed", code=2).stderr
+    redriven = json.loads(operator("resume", run_id, "--redrive", "--json").stdout)
+    assert (redriven["status"], redriven["redrive_count"]) == ("SUCCEEDED", 1)
+    assert redriven["execution_arn"].endswith(f":{run_id}")
+    assert (redriven["committed"]["shards"], redriven["committed"]["reused_shards"]) == (3, 2)
+    assert "is complete" in operator("resume", run_id).stderr
+
+
+def test_a_run_cancelled_in_mid_array_goes_on_later(
+    operator: Operator, watcher: Watcher, runs: Runs, folders: tuple[str, str], tmp_path: Path
+) -> None:
+    """Cancel leaves no job running and keeps commits; report shows what was not run; resume does that alone."""
+    source, destination = folders
+    runs.put(source, texts(18))
+    slow = 'case "$1" in *000.txt) exit 1 ;; *00[1-5].txt) ;; *) sleep 100 ;; esac'
+    run_id = operator("start", "--input", requested(tmp_path, source, destination, slow)).stdout.strip()
+    run = found(operator, run_id)
+    until("two commits", lambda: runs.committed(run) == [0, 1])
+
+    noted = watcher("2 of 6 shards done")
+    assert f"millrace cancel {run_id}" in noted
+    assert json.loads(operator("status", "--json").stdout)["status"] == "RUNNING"
+    assert "at work" in operator("report", "--output", str(tmp_path)).stderr
+
+    cancelled = json.loads(operator("cancel", run_id, "--json").stdout)
+    assert not [job for verb in ("plan", "migrate", "merge") for job in runs.unended(run, verb)]
+    assert cancelled["shards"] == {"committed": 2, "total": 6}
+    assert cancelled["stopped_executions"] == [run.execution]
+    assert "its status is ABORTED" in operator("cancel", run_id, code=2).stderr
+    assert "somebody stopped it" in operator("status", run_id).stdout
+    told = operator("report", run_id, "--output", str(tmp_path))
+    assert "2 of 6 shards are committed" in told.stdout
+    assert "millrace resume" in told.stderr
+    assert Counter(row["ErrorCode"] for row in rows(tmp_path)) == {"": 5, "COMMAND_FAILED": 1, "NOT_RUN": 12}
+
+    (tmp_path / FLAG).touch()
+    resumed = operator("resume", run_id, "--tolerated-failure-percent", "10")
+    assert "2 of 6 shards (6 items) were done before" in resumed.stdout
+    again = json.loads(operator("resume", run_id, "--retry-failed", "--json").stdout)
+    assert again["run_id"] == run_id
+    assert again["output"]["counts"]["failed"] == 0
+    assert again["output"]["retry"]["items"] == 1
+    assert json.loads(operator("status", run_id, "--json").stdout)["execution_arn"] == again["execution_arn"]
+    assert "is complete" in operator("resume", run_id).stderr
+
+
+def test_what_is_not_there_is_told(operator: Operator, destination: str) -> None:
+    """A run that is unknown or ambiguous, or no run folder, is wrong usage; on a healthy stack no check fails."""
+    assert "there is no such run" in operator("status", "nobodys-run", code=2).stderr
+    names = [each["name"] for each in json.loads(operator("list", "--json").stdout)]
+    if len({name[:1] for name in names}) < len(names):
+        assert "begin so" in operator("status", "2", code=2).stderr
+    assert "no run folder" in operator("report", f"{destination}_millrace/x/", code=2).stderr
+    found = json.loads(operator("doctor", "--json").stdout)
+    assert {check["name"]: check["outcome"] for check in found if check["outcome"] == "fail"} == {}
+    assert len(found) == 9
