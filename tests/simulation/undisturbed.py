@@ -54,6 +54,7 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
             Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}"
         )
         return
+    world.promises.check(Promise.FAIL_FAST, kept=True, details=run_id)
     merge(folder, job, 100)
     for key, expected in s3.bodies(RESULT).items():
         if kind_of(RESULT, key) in {"merged file", "report.csv", "failures.jsonl", "result.json", "_SUCCESS"}:

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from console.aws import LOCAL_CREDENTIALS, LOCAL_REGION
+from console.aws import LOCAL_REGION
 from console.checkout import ROOT, Checkout
 from console.deployment import OPTIONS, _environment, alone, find_sam
 from console.stack import Stack
@@ -102,7 +102,7 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     states, machine = own.aws.step_functions, deployed.state_machine_arn
     earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
     sam_deploy(stack.endpoint_url, ScheduleExpression="rate(1 minute)")
-    session = boto3.Session(**LOCAL_CREDENTIALS, region_name=LOCAL_REGION)
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=LOCAL_REGION)
     events = session.client("events", endpoint_url=stack.endpoint_url)
     (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
 

@@ -40,6 +40,25 @@ def new_client(connections: int) -> S3Client:
     )
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    client.meta.events.register("before-parse.s3.ListObjectsV2", take_objects)
+    _read_pages_fast(client)
     made: S3Client = client
     return made
+
+
+def _read_pages_fast(client: Any) -> None:
+    """Take the objects out of a listing's page before botocore looks at it, which it does twice."""
+    from botocore import handlers  # noqa: PLC0415 - as above
+
+    def before_parse(operation_model: Any, **given: Any) -> None:
+        if operation_model.name == "ListObjectsV2":
+            take_objects(**given)
+
+    # botocore first searches any answer with status 200 for an error, and parses all of it to do so. Its handler goes
+    # behind ours; where it has none of that name, the page is only slower.
+    error_search = getattr(handlers, "_handle_200_error", None)
+    events = client.meta.events
+    if error_search:
+        events.unregister("before-parse.s3.*", error_search)
+    events.register_first("before-parse.s3.*", before_parse)
+    if error_search:
+        events.register_first("before-parse.s3.*", error_search)
