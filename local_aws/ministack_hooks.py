@@ -30,7 +30,9 @@ PRIVATE_NAMES = {
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
-    "ministack.services.eventbridge": ("_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL"),
+    "ministack.services.eventbridge": (
+        "_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
+    ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": ("_execute_function_warm",),
     "ministack.services.stepfunctions": (
@@ -199,6 +201,11 @@ class Ministack:
 
         self._events._parse_rate_seconds = parse_rate_seconds
         self._events._SCHEDULER_TICK_INTERVAL *= scale
+
+    @property
+    def events(self) -> Any:
+        """ministack's EventBridge, for the other hooks."""
+        return self._events
 
     # IAM
 
