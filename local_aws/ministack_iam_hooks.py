@@ -2,7 +2,8 @@
 """The fourth part of ministack_hooks: permissions that AWS asks a role for, and ministack nobody.
 
 CreateStateMachine and UpdateStateMachine ask the state machine's role for the managed rule behind `.sync`, and an
-EventBridge rule starts a state machine under the role of its target.
+EventBridge rule starts a state machine under the role of its target. S3 tells nobody that a key is missing who may not
+list the bucket.
 """
 
 import json
@@ -15,6 +16,7 @@ from local_aws.scope import Scope
 _RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
 _RULE_ACTIONS = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
 """Step Functions developer guide, "IAM policies for AWS Batch"."""
+_NOT_FOUND = 404
 _LOG = logging.getLogger("local_aws.events")
 
 
@@ -23,6 +25,7 @@ def enforce_roles(ministack: Ministack) -> None:
     if ministack.enforces_iam:
         _ask_for_the_managed_rule(ministack)
         _ask_the_target_role(ministack)
+        _hide_missing_keys(ministack)
 
 
 def _ask_for_the_managed_rule(ministack: Ministack) -> None:
@@ -61,3 +64,21 @@ def _ask_the_target_role(ministack: Ministack) -> None:
         return invoke(target, *arguments, **settings)
 
     events._invoke_target = invoke_target
+
+
+def _hide_missing_keys(ministack: Ministack) -> None:
+    """Answer 403 for a key that is not there to a caller who may not list the bucket (API: GetObject, HeadObject)."""
+    storage: Any = ministack.storage
+    handle = storage.handle_request
+
+    async def handle_request(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *rest: Any, **named: Any
+    ) -> Any:
+        answer = await handle(method, path, headers, body, query, *rest, **named)
+        bucket, _, key = path.lstrip("/").partition("/")
+        if answer[0] == _NOT_FOUND and method in {"GET", "HEAD"} and bucket and key:
+            denied = ministack.denial("s3", "s3:ListBucket", headers, query, f"arn:aws:s3:::{bucket}")
+            return denied or answer
+        return answer
+
+    storage.handle_request = handle_request
