@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test check format image lock clean
+.PHONY: help install demo test check format deploy image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -52,6 +52,11 @@ check: install $(NPM_LINTERS)  ## linters, types, template, state machine (needs
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+PARAMETERS ?=
+deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=value ..." (needs an AWS account)
+	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	$(BIN)/sam deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 STACK ?= millrace
 IMAGE_TAG ?= latest
