@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test check format deploy image lock clean
+.PHONY: help install demo test test-stepfunctions-local check format deploy image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -34,6 +34,12 @@ demo: install  ## count the words of examples/documents on the embedded AWS
 
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest
+
+test-stepfunctions-local: install  ## the state machine's cases on AWS Step Functions Local (needs Docker)
+	docker compose up --detach stepfunctions
+	set -o pipefail; trap 'docker compose down' EXIT; \
+	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
+	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
 
 # The linters of the state machine that only npm has; pinned by package-lock.json.
 NPM_LINTERS := node_modules/.package-lock.json
