@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test simulate check format image lock clean
+.PHONY: help install demo test simulate test-stepfunctions-local check format deploy image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -35,6 +35,12 @@ demo: install  ## count the words of examples/documents on the embedded AWS
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest
 
+test-stepfunctions-local: install  ## the state machine's cases on AWS Step Functions Local (needs Docker)
+	docker compose up --detach stepfunctions
+	set -o pipefail; trap 'docker compose down' EXIT; \
+	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
+	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
+
 # The linters of the state machine that only npm has; pinned by package-lock.json.
 NPM_LINTERS := node_modules/.package-lock.json
 $(NPM_LINTERS): package.json package-lock.json .npmrc
@@ -56,6 +62,11 @@ check: install $(NPM_LINTERS)  ## linters, types, template, state machine (needs
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+PARAMETERS ?=
+deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=value ..." (needs an AWS account)
+	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	$(BIN)/sam deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 STACK ?= millrace
 IMAGE_TAG ?= latest

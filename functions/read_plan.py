@@ -24,6 +24,7 @@ s3 = connect()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """The Lambda's entry point: `read_plan` with this function's client."""
     plan = read_plan(event, s3)
+    metrics.add_metric("ShardsPlanned", MetricUnit.Count, plan["shards"])
     metrics.add_metric("ItemsPlanned", MetricUnit.Count, plan["items"])
     metrics.add_metric("BytesPlanned", MetricUnit.Bytes, plan["bytes"])
     logger.info("plan read", extra={"plan": event["plan"], **plan})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from local_aws.execution_role import ExecutionRole
 from local_aws.executor import Executor, Task, TaskRequest, TaskStartError
 from local_aws.jobs import Job
 from local_aws.logs import LogService, TaskLog
@@ -42,6 +43,7 @@ class Attempts:
     executor: Executor
     logs: LogService
     credentials: Credentials
+    execution_role: ExecutionRole
     timers: Timers
     scheduler: Callable[[], Scheduler]
     endpoint_url: str
@@ -73,7 +75,10 @@ class Attempts:
             return AttemptEnd(fault.exit_code, fault.reason, fault.status_reason)
         variables = self._batch_variables(job)
         _check_override_length(job, variables)
-        task = self.executor.start(self._request(job, variables), log.write)
+        scope, container = job.spec.scope, job.spec.container
+        self.execution_role.check_start(scope, container)
+        written = log.write if self.execution_role.may_log(scope, container) else _lost
+        task = self.executor.start(self._request(job, variables), written)
         timer = self._watch(scheduler, job, task)
         code = task.wait()
         if timer is not None:
@@ -131,6 +136,10 @@ class Attempts:
             variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
             variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(job.array.size)
         return variables
+
+
+def _lost(_chunk: bytes) -> None:
+    """Output that the log driver may not write."""
 
 
 def _check_override_length(job: Job, variables: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from local_aws.batch import Batch
 from local_aws.errors import BatchApiError, ClientError, TooManyRequestsError
 from local_aws.job_descriptions import describe
-from local_aws.job_lists import list_jobs
+from local_aws.job_lists import list_jobs, queue_snapshot
 from local_aws.jobs import Job, Record
 from local_aws.scope import Scope
 from local_aws.shapes import input_shape
@@ -38,6 +38,7 @@ class BatchApi:
         self._operations: dict[str, Operation] = {
             "SubmitJob": self._submit_job,
             "DescribeJobs": self._describe_jobs,
+            "GetJobQueueSnapshot": lambda scope, body: queue_snapshot(batch, scope, body),
             "ListJobs": lambda scope, body: list_jobs(batch, scope, body),
             "TerminateJob": lambda _, body: self._stop(body, batch.scheduler.terminate),
             "CancelJob": lambda _, body: self._stop(body, batch.scheduler.cancel),

@@ -62,6 +62,8 @@ def needed_permissions(resource: str, arguments: Any, scope: Scope) -> Iterator[
         for field, prefix in (("JobQueue", "job-queue/"), ("JobDefinition", "job-definition/")):
             arn = _full_arn(str(arguments.get(field)), "batch", prefix, scope)
             yield Permission("batch:SubmitJob", arn, "Batch.AWSBatchException")
+        if resource.endswith(".sync"):
+            yield Permission("batch:DescribeJobs", "*", "Batch.AWSBatchException")
     if resource.startswith("arn:aws:states:::lambda:invoke"):
         arn = _full_arn(str(arguments.get("FunctionName")), "lambda", "function:", scope)
         yield Permission("lambda:InvokeFunction", arn, "Lambda.AWSLambdaException")

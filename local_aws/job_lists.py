@@ -1,5 +1,6 @@
 """ListJobs: the jobs of a queue or the children of an array, in pages."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ from local_aws.scope import Scope
 Body = dict[str, Any]
 MAX_RESULTS = 1000  # ListJobs.maxResults
 DEFAULT_RESULTS = 100
+FRONT_OF_QUEUE = 100  # GetJobQueueSnapshot.frontOfQueue.jobs
 
 
 def list_jobs(batch: Batch, scope: Scope, body: Body) -> Body:
@@ -34,6 +36,28 @@ def list_jobs(batch: Batch, scope: Scope, body: Body) -> Body:
     if len(page) > limit:
         answer["nextToken"] = str(start + limit)
     return answer
+
+
+def queue_snapshot(batch: Batch, scope: Scope, body: Body) -> Body:
+    """GetJobQueueSnapshot: the first RUNNABLE jobs of a queue, array children among them; first submitted first.
+
+    Raises:
+        ClientError: there is no such queue.
+    """
+    queue_arn = batch.resources(scope).queue(str(body.get("jobQueue", "")))["jobQueueArn"]
+    with batch.scheduler.lock:
+        found: list[Record] = []
+        for record in batch.scheduler.jobs.values():
+            if record.spec.queue_arn == queue_arn and len(found) < FRONT_OF_QUEUE:
+                if isinstance(record, ArrayJob):
+                    found.extend(_children(record, Status.RUNNABLE))
+                elif record.status is Status.RUNNABLE:
+                    found.append(record)
+        jobs = [
+            {"jobArn": scope.arn("batch", f"job/{record.job_id}"), "earliestTimeAtPosition": record.spec.created_at}
+            for record in found[:FRONT_OF_QUEUE]
+        ]
+    return {"frontOfQueue": {"jobs": jobs, "lastUpdatedAt": int(time.time() * 1000)}}
 
 
 def _selected(batch: Batch, scope: Scope, body: Body) -> Iterable[Record]:

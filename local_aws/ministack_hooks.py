@@ -18,7 +18,7 @@ from local_aws.scope import Scope
 
 EXPECTED_VERSION = "1.5.33"
 PRIVATE_NAMES = {
-    "ministack.app": ("app", "AUTH", "_get_module"),
+    "ministack.app": ("app", "AUTH", "_get_module", "_enforce_data_plane"),
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region", "error_response_json"),
     "ministack.core.iam_actions": ("extract_resource_arn",),
     "ministack.core.iam_evaluator": ("EvalContext", "_gather_role_policies", "_service_principal_matches", "evaluate"),
@@ -30,7 +30,9 @@ PRIVATE_NAMES = {
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
-    "ministack.services.eventbridge": ("_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL"),
+    "ministack.services.eventbridge": (
+        "_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
+    ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": ("_execute_function_warm",),
     "ministack.services.stepfunctions": (
@@ -42,6 +44,7 @@ PRIVATE_NAMES = {
         "_invoke_resource_with_timeout", "_parse_jsonpath_tokens", "_resolve_params_obj", "_resolve_path",
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
+    "ministack.services.s3": ("handle_request",),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
 
@@ -87,6 +90,7 @@ class Ministack:
         self._actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._batch: Any = importlib.import_module("ministack.services.batch")
         self._provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+        self.storage: Any = importlib.import_module("ministack.services.s3")
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         self.lambda_service: Any = importlib.import_module("ministack.services.lambda_svc")
         self.step_functions: Any = importlib.import_module("ministack.services.stepfunctions")
@@ -200,6 +204,11 @@ class Ministack:
         self._events._parse_rate_seconds = parse_rate_seconds
         self._events._SCHEDULER_TICK_INTERVAL *= scale
 
+    @property
+    def events(self) -> Any:
+        """EventBridge, for the other hooks."""
+        return self._events
+
     # IAM
 
     def task_credentials(self, scope: Scope, role_arn: str | None, session_name: str) -> dict[str, str]:
@@ -237,6 +246,15 @@ class Ministack:
     def enforces_iam(self) -> bool:
         """Whether requests are checked against policies."""
         return bool(self._app.AUTH)
+
+    def denial(
+        self, service: str, action: str, headers: dict[str, str], query: dict[str, Any], resource_arn: str
+    ) -> Response | None:
+        """The answer to a caller who may not do an action; None for one who may."""
+        answer: Response | None = self._app._enforce_data_plane(
+            service, action, headers, query, "", resource_arn=resource_arn
+        )
+        return answer
 
     def role_allows(self, role_arn: str, action: str, resource_arn: str) -> bool:
         """Whether a role's policies allow an action: ministack checks requests, not what its services do for a role."""

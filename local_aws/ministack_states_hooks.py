@@ -146,7 +146,7 @@ class StatesEngine:
             if walk is not None and self._ministack.enforces_iam:
                 self._check_role(walk.execution["stateMachineArn"], resource, arguments)
             if walk is not None and resource in {RESOURCE, f"{RESOURCE}.sync"}:
-                return task.run(resource, arguments, timeout, walk)
+                return task.run(resource, arguments, timeout, walk, self._permissions_of(walk.execution))
             return otherwise()
 
         states._invoke_resource = lambda resource, arguments: run(
@@ -173,6 +173,18 @@ class StatesEngine:
         for needed in needed_permissions(resource, arguments, self._ministack.scope()):
             if not self._ministack.role_allows(role_arn, needed.action, needed.resource_arn):
                 raise self.error(needed.error, needed.denial(role_arn))
+
+    def _permissions_of(self, execution: Execution) -> Callable[[str, str], bool]:
+        """Whether the role of an execution's state machine may do an action to a resource, when it is asked."""
+        machine = self._states._state_machines.get(execution["stateMachineArn"])
+        role_arn = None if machine is None else machine["roleArn"]
+
+        def allowed(action: str, resource_arn: str) -> bool:
+            if role_arn is None or not self._ministack.enforces_iam:
+                return True
+            return self._ministack.role_allows(role_arn, action, resource_arn)
+
+        return allowed
 
     def _install_history(self) -> None:
         states, add_event = self._states, self._states._add_event

@@ -22,10 +22,12 @@ from local_aws.batch_api import BatchApi
 from local_aws.cloudformation import BatchTypes
 from local_aws.control_api import ControlApi, with_control
 from local_aws.events import JobEvents
+from local_aws.execution_role import ExecutionRole
 from local_aws.executions import Executions
 from local_aws.iam_resources import batch_resource_arn
 from local_aws.logs import LogService
 from local_aws.ministack_hooks import Ministack
+from local_aws.ministack_iam_hooks import enforce_roles
 from local_aws.ministack_lambda_hooks import name_lambda_errors
 from local_aws.ministack_states_hooks import StatesEngine
 from local_aws.options import ACCOUNT_ID, REGION, Options
@@ -33,6 +35,7 @@ from local_aws.orphan_guard import OrphanGuard
 from local_aws.process_executor import ProcessExecutor
 from local_aws.step_functions import SubmitJobTask
 from local_aws.timers import Timers
+from local_aws.transport import as_secure_transport
 
 HOST = "127.0.0.1"
 _KEEP_ALIVE_SECONDS = 75
@@ -140,6 +143,7 @@ def build(options: Options, directory: Path) -> Server:
         executor=ProcessExecutor(options.job_python, guard),
         logs=LogService(ministack),
         credentials=ministack.task_credentials,
+        execution_role=ExecutionRole(ministack),
         timers=timers,
         scheduler=lambda: batch.scheduler,
         endpoint_url=options.job_endpoint_url or f"http://{HOST}:{options.port}",
@@ -160,8 +164,9 @@ def build(options: Options, directory: Path) -> Server:
     engine = StatesEngine(ministack)
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))
+    enforce_roles(ministack)
     control = ControlApi(batch.scheduler, api, ACCOUNT_ID, REGION)
-    return Server(with_control(ministack.application, control), batch, guard)
+    return Server(with_control(as_secure_transport(ministack.application), control), batch, guard)
 
 
 def run(options: Options) -> None:

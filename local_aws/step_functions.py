@@ -48,8 +48,18 @@ class SubmitJobTask:
     """Makes the engine's exception from an error name and a cause."""
     scope: Callable[[], Scope]
 
-    def run(self, resource: str, arguments: Any, timeout_seconds: float | None, walk: TaskRun) -> dict[str, Any]:
+    def run(
+        self,
+        resource: str,
+        arguments: Any,
+        timeout_seconds: float | None,
+        walk: TaskRun,
+        allowed: Callable[[str, str], bool],
+    ) -> dict[str, Any]:
         """Submit the job; `.sync`: wait for its end, however long, on a condition and not by asking again.
+
+        `allowed` says whether the state machine's role may do an action to a resource: StopExecution ends the job with
+        that role's permission, and leaves it running without.
 
         Raises:
             States.Runtime: an argument has the wrong name or type.
@@ -65,7 +75,7 @@ class SubmitJobTask:
             return output
         ended = self.scheduler.wait(record, timeout_seconds, lambda: not walk.live())
         if not ended and not walk.live():
-            if walk.stopped():
+            if walk.stopped() and allowed("batch:TerminateJob", self.scope().arn("batch", f"job/{record.job_id}")):
                 self.scheduler.terminate(record, STOPPED_REASON)
             raise walk.over()
         if not ended:

@@ -57,7 +57,7 @@ PLANTS = [
     ),
     Plant(
         "A reference without the condition of its target.",
-        lambda c: c.resource("ComputeEnvironment")["ComputeResources"].update(Subnets=[{"Ref": "PublicSubnet1"}]),
+        lambda c: c.resource("FargateEnvironment")["ComputeResources"].update(Subnets=[{"Ref": "JobSubnet1"}]),
         "W1001",
     ),
 ]

@@ -43,26 +43,33 @@ def test_no_reference_dangles(values: dict[str, str]) -> None:
     assert list(map(str, dangling_references(REAL.expanded, values))) == []
 
 
+SETTINGS: list[dict[str, str]] = [
+    {},
+    {
+        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/", "TableName": "words",
+        "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}", "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
+        "RunFolderDays": "30", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9", **OWN_NETWORK,
+    },
+    {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},
+    {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c"},
+    {"Compute": "FARGATE", "JobStorage": "100"},
+]  # fmt: skip
+"""Between them they decide every condition both ways."""
+
+
 @pytest.mark.parametrize("condition", sorted(REAL.expanded["Conditions"]))
 def test_each_condition_can_be_true_and_false(condition: str) -> None:
     """No condition is decided for ever, so that the property above looks at both sides of each."""
-    filled = {
-        "SourceBucketName": "my-source",
-        "ResultBucketName": "my-results",
-        "ScheduleExpression": "rate(1 day)",
-        "ScheduleInput": "{}",
-        **OWN_NETWORK,
-    }
-    assert Resolver(REAL.expanded, {}).holds(condition) != Resolver(REAL.expanded, filled).holds(condition)
+    assert {Resolver(REAL.expanded, values).holds(condition) for values in SETTINGS} == {True, False}
 
 
 def test_sees_a_reference_without_its_condition(checkout: Checkout) -> None:
     """A reference to a made subnet dangles where the user brings a network, and only there."""
-    checkout.resource("ComputeEnvironment")["ComputeResources"]["Subnets"] = [{"Ref": "PublicSubnet1"}]
+    checkout.resource("FargateEnvironment")["ComputeResources"]["Subnets"] = [{"Ref": "JobSubnet1"}]
     expanded = checkout.sources().expanded
     assert list(dangling_references(expanded, {})) == []
     (fault,) = dangling_references(expanded, OWN_NETWORK)
-    assert str(fault).endswith("Resources/ComputeEnvironment: refers to PublicSubnet1, which is not there")
+    assert str(fault).endswith("Resources/FargateEnvironment: refers to JobSubnet1, which is not there")
 
 
 def test_sees_a_resource_without_its_condition(checkout: Checkout) -> None:
@@ -133,3 +140,70 @@ def test_drops_what_has_no_value() -> None:
     template = {"Conditions": {"Yes": {"Fn::Equals": ["a", "a"]}}}
     nothing = {"Fn::If": ["Yes", {"Ref": "AWS::NoValue"}, {"Ref": "B"}]}
     assert Resolver(template, {}).resolve({"a": nothing, "b": [nothing, 1]}) == {"b": [1]}
+
+
+def _resources(values: dict[str, str], kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of the resources of one type that are made under these parameters."""
+    resolver = Resolver(REAL.expanded, values)
+    return {
+        name: resolver.resolve(resource["Properties"])
+        for name, resource in REAL.expanded["Resources"].items()
+        if resource["Type"] == kind and ("Condition" not in resource or resolver.holds(resource["Condition"]))
+    }
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=ANSWERS)
+def test_every_queue_has_environments_of_one_kind(values: dict[str, str]) -> None:
+    """Fargate and EC2 are never mixed in a queue, and the urgent one has no Spot: Batch refuses the first."""
+    environments = _resources(values, "AWS::Batch::ComputeEnvironment")
+    kinds = {name: environment["ComputeResources"]["Type"] for name, environment in environments.items()}
+    wanted = {"FARGATE_SPOT": ["FARGATE_SPOT", "FARGATE"], "FARGATE": ["FARGATE"], "EC2": ["SPOT", "EC2"]}
+    for name, queue in _resources(values, "AWS::Batch::JobQueue").items():
+        order = sorted(queue["ComputeEnvironmentOrder"], key=lambda entry: int(entry["Order"]))
+        assert len({entry["Order"] for entry in order}) == len(order)
+        found = [kinds[entry["ComputeEnvironment"]["Ref"]] for entry in order]
+        assert found == (wanted[values["Compute"]] if name == "StandardJobQueue" else wanted[values["Compute"]][-1:])
+
+
+ONLY_ON_INSTANCES = {
+    "AllocationStrategy", "MinvCpus", "InstanceTypes", "InstanceRole", "LaunchTemplate", "Tags", "BidPercentage",
+    "UpdateToLatestImageVersion",
+}  # fmt: skip
+"""API reference, ComputeResource: "this parameter isn't applicable to jobs on Fargate"."""
+ONLY_ON_FARGATE = {"NetworkConfiguration", "RuntimePlatform", "EphemeralStorage", "FargatePlatformConfiguration"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=ANSWERS)
+def test_nothing_is_asked_of_the_wrong_kind(values: dict[str, str]) -> None:
+    """What only instances take is not asked of Fargate, and the other way round."""
+    for environment in _resources(values, "AWS::Batch::ComputeEnvironment").values():
+        compute = environment["ComputeResources"]
+        if compute["Type"].startswith("FARGATE"):
+            assert not ONLY_ON_INSTANCES & set(compute)
+        else:
+            assert compute["AllocationStrategy"] in {"BEST_FIT_PROGRESSIVE", "SPOT_PRICE_CAPACITY_OPTIMIZED"}
+            assert environment["ReplaceComputeEnvironment"] is False
+    for definition in _resources(values, "AWS::Batch::JobDefinition").values():
+        container = definition["ContainerProperties"]
+        if definition["PlatformCapabilities"] == ["EC2"]:
+            assert not ONLY_ON_FARGATE & set(container)
+        else:
+            assert {"NetworkConfiguration", "RuntimePlatform"} <= set(container)
+        assert container["ReadonlyRootFilesystem"] is True
+        assert definition["PropagateTags"] is True
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=ANSWERS)
+def test_no_policy_is_wide_open(values: dict[str, str]) -> None:
+    """Under no parameters does a role of ours get every resource, but for the actions that know none."""
+    without_resource = {"ecr:GetAuthorizationToken", "batch:DescribeJobs"}
+    for name, role in _resources(values, "AWS::IAM::Role").items():
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                assert not any("*" in action for action in actions), name
+                if statement["Resource"] == "*":
+                    assert all(action in without_resource or action.startswith("logs:") for action in actions), name

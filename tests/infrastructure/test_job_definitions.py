@@ -103,7 +103,7 @@ PLANTS = [
     ),
     Plant(
         "A role of its own keeps a compute environment from updates in place.",
-        lambda c: c.resource("ComputeEnvironment").update(ServiceRole="arn:aws:iam::123456789012:role/batch"),
+        lambda c: c.resource("FargateEnvironment").update(ServiceRole="arn:aws:iam::123456789012:role/batch"),
         "has a ServiceRole",
     ),
 ]

@@ -20,8 +20,8 @@ PLANTS = [
     ),
     Plant(
         "Two compute environments of one name cannot exist side by side.",
-        lambda c: c.resource("ComputeEnvironment").update(ComputeEnvironmentName="main"),
-        "ComputeEnvironment/ComputeEnvironmentName",
+        lambda c: c.resource("FargateEnvironment").update(ComputeEnvironmentName="main"),
+        "FargateEnvironment/ComputeEnvironmentName",
     ),
     Plant(
         "A scheduling policy is Batch's too.",

@@ -4,7 +4,7 @@ import pytest
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
-from millrace.settings import FunctionSettings, JobSettings, aws_region, log_level
+from millrace.settings import FunctionSettings, JobSettings, aws_region, bucket_owner, log_level
 
 
 def test_a_job_outside_batch_has_defaults() -> None:
@@ -68,3 +68,11 @@ def test_an_unknown_log_level_is_refused() -> None:
     """A level that the logging module does not know is named, with those that are allowed."""
     with pytest.raises(InvalidRunRequest, match="MILLRACE_LOG_LEVEL is 'LOUD'; allowed: DEBUG"):
         log_level({"MILLRACE_LOG_LEVEL": "LOUD"})
+
+
+def test_an_owner_is_an_account() -> None:
+    """Twelve digits, or nothing; else the variable is named."""
+    assert bucket_owner({"MILLRACE_BUCKET_OWNER": "123456789012"}) == "123456789012"
+    assert bucket_owner({"MILLRACE_BUCKET_OWNER": ""}) is None
+    with pytest.raises(InvalidRunRequest, match="MILLRACE_BUCKET_OWNER is"):
+        bucket_owner({"MILLRACE_BUCKET_OWNER": "me"})

@@ -19,9 +19,11 @@ from console.checkout import ROOT, Checkout
 from console.deployment import deploy
 from console.executions import new_name
 from console.explanation import log_tail
-from console.stack import Stack
+from console.stack import LOCAL_STACK, Stack
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
+from tests.workflow.sam import sam_deploy
+from tests.workflow.strict_stack import PARAMETERS, Strict
 
 RunToEnd = Callable[..., dict[str, Any]]
 
@@ -58,6 +60,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory, _proxy: FaultProxy) -> Itera
         _proxy.forward_to = server.endpoint_url
         deployed, _ = deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
         yield LocalStack(deployed, Aws.embedded(server.endpoint_url), server.endpoint_url, state)
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
+    """The real template, with a schedule, on an embedded AWS of its own that enforces IAM."""
+    state = tmp_path_factory.mktemp("strict")
+    options = ["--enforce-iam", "--stop-grace-seconds=1", "--wait-scale=0.005"]
+    with embedded_aws.running(0, state_dir=state, options=options) as server:
+        deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
+        sam_deploy(server.endpoint_url, LOCAL_STACK, **PARAMETERS)
+        aws = Aws.embedded(server.endpoint_url)
+        yield Strict(Stack.find(aws, LOCAL_STACK), aws, server.endpoint_url)
 
 
 @pytest.fixture(scope="session")

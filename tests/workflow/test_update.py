@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from console.aws import LOCAL_REGION
-from console.checkout import ROOT, Checkout
-from console.deployment import OPTIONS, _environment, alone, find_sam
 from console.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.runs import Run, Runs, until
+from tests.workflow.sam import sam_deploy
 from tests.workflow.texts import counted, texts, totals
 
 NAME = "millrace-updated"
 DEFINITIONS = {verb: f"{verb.title()}JobDefinition" for verb in ("plan", "migrate", "merge")}
 
 
-def sam_deploy(endpoint_url: str, **parameters: str) -> None:
-    """Run the real `sam deploy` for a stack of this test's own, from what the session's deployment built."""
-    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
-    command = [find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", NAME]
-    with alone(Checkout(ROOT, Path()).build):
-        ended = subprocess.run(
-            command, cwd=ROOT, env=_environment(endpoint_url), capture_output=True, text=True, check=False
-        )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
 @pytest.fixture
 def own(stack: Any, s3: Any) -> Runs:
     """The runs of a stack of this test's own, on the session's server."""
-    sam_deploy(stack.endpoint_url)
+    sam_deploy(stack.endpoint_url, NAME)
     deployed = Stack.find(stack.aws, NAME)
     return Runs(stack.aws, s3, deployed.state_machine_arn, deployed.job_queue_arn)
 
@@ -71,7 +57,7 @@ def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy
     with proxy.when("GET", "/in/0", gate) as held:
         at_work = own.start(source, destination, max_items=2)
         held.wait_for_hits()
-        sam_deploy(stack.endpoint_url, AttemptSeconds="14000")
+        sam_deploy(stack.endpoint_url, NAME, AttemptSeconds="14000")
         gate.open()
         own.wait(at_work)
     after = definitions(own)
@@ -101,7 +87,7 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     own.put(f"s3://{deployed.source_bucket}/by-the-clock/", bodies)
     states, machine = own.aws.step_functions, deployed.state_machine_arn
     earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
-    sam_deploy(stack.endpoint_url, ScheduleExpression="rate(1 minute)")
+    sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=LOCAL_REGION)
     events = session.client("events", endpoint_url=stack.endpoint_url)
     (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from millrace.listing_page import take_objects
-from millrace.settings import aws_region
+from millrace.settings import aws_region, bucket_owner
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,6 +42,9 @@ def new_client(connections: int) -> S3Client:
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     _read_pages_fast(client)
+    owner = bucket_owner()
+    if owner is not None:
+        client.meta.events.register("provide-client-params.s3", _require_owner(owner))
     made: S3Client = client
     return made
 
@@ -62,3 +66,15 @@ def _read_pages_fast(client: Any) -> None:
     events.register_first("before-parse.s3.*", before_parse)
     if error_search:
         events.register_first("before-parse.s3.*", error_search)
+
+
+def _require_owner(account: str) -> Callable[..., dict[str, Any]]:
+    """Add ExpectedBucketOwner to every call: S3 answers 403 where the bucket belongs to another account.
+
+    A bucket that was deleted can be made anew by anyone, under the same name (API: ExpectedBucketOwner).
+    """
+
+    def add(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {"ExpectedBucketOwner": account, **params}
+
+    return add

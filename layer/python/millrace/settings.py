@@ -90,6 +90,18 @@ def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     return environ.get("AWS_REGION") or None
 
 
+def bucket_owner(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`MILLRACE_BUCKET_OWNER`: the account that every bucket must belong to, or None where any will do.
+
+    Raises:
+        InvalidRunRequest: The variable is no account id.
+    """
+    account = environ.get("MILLRACE_BUCKET_OWNER") or None
+    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):
+        raise InvalidRunRequest("MILLRACE_BUCKET_OWNER", account, "an account id of 12 digits, or nothing")
+    return account
+
+
 def log_level(environ: Mapping[str, str] = os.environ) -> str:
     """The least level that a job logs, `MILLRACE_LOG_LEVEL`: DEBUG, INFO (the default), WARNING or ERROR.
 

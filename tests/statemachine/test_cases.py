@@ -1,0 +1,143 @@
+"""The state machine with every service mocked: on the embedded AWS, or on AWS Step Functions Local in a container.
+
+MILLRACE_STEP_FUNCTIONS_URL names the container; `make test-stepfunctions-local` sets it. Both read MockConfigFile.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from console import embedded_aws
+from console.executions import new_name
+
+HERE = Path(__file__).parent
+DEFINITION = HERE.parents[1] / "statemachine" / "migration.asl.json"
+MOCKS = HERE / "MockConfigFile.json"
+URL_VARIABLE = "MILLRACE_STEP_FUNCTIONS_URL"
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+BEFORE = ["Prepare Run", "Plan", "Read Plan", "How Many Shards?"]
+AFTER = ["Merge", "Read Result"]
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Step Functions client."""
+
+    def client(url: str) -> Any:
+        return boto3.client(
+            "stepfunctions",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}),
+        )
+
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        yield client(url)
+        return
+    options = [f"--mock-config={MOCKS}", "--wait-scale=0.01"]
+    with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("mocked"), options=options) as server:
+        yield client(server.endpoint_url)
+
+
+@pytest.fixture(scope="module")
+def machine(states: Any) -> Iterator[str]:
+    """The real definition as a state machine; its placeholders lead nowhere, as every call is mocked."""
+
+    def arn(found: re.Match[str]) -> str:
+        name = found[1]
+        kind = (
+            "lambda:us-east-1:123456789012:function:"
+            if "Function" in name
+            else "batch:us-east-1:123456789012:job-definition/"
+        )
+        return f"arn:aws:{kind}{name}{'' if 'Function' in name else ':1'}"
+
+    made = states.create_state_machine(
+        name="Migration",
+        definition=PLACEHOLDER.sub(arn, DEFINITION.read_text(encoding="utf-8")),
+        roleArn="arn:aws:iam::123456789012:role/any",
+    )["stateMachineArn"]
+    yield made
+    states.delete_state_machine(stateMachineArn=made)
+
+
+def run(states: Any, machine: str, case: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run a case to its end: what DescribeExecution says, and the history."""
+    given = json.dumps({"source": "s3://letters/in/", "destination": "s3://results/out/"})
+    arn = states.start_execution(stateMachineArn=f"{machine}#{case}", name=new_name(), input=given)["executionArn"]
+    deadline = time.monotonic() + SECONDS
+    while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        assert time.monotonic() < deadline, f"{case} is still running"
+        time.sleep(0.1)
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    return found, [event for page in pages for event in page["events"]]
+
+
+def entered(history: list[dict[str, Any]]) -> list[str]:
+    """The states in the order in which they were entered."""
+    return [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
+
+
+@pytest.mark.parametrize(
+    ("case", "between", "shards"),
+    [
+        ("HappyPath", ["Migrate Shards"], 3),
+        ("NoShards", [], 0),
+        ("OneShard", ["Migrate One Shard"], 1),
+        ("ManyShards", ["Migrate Shards"], 10000),
+    ],
+)
+def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, between: list[str], shards: int) -> None:
+    """None goes straight to Merge, one is a plain job, more are an array."""
+    found, history = run(states, machine, case)
+    assert found["status"] == "SUCCEEDED", found
+    assert entered(history) == [*BEFORE, *between, *AFTER]
+    assert json.loads(found["output"])["counts"]["shards"] == shards
+
+
+def test_a_throttled_submission_is_tried_again(states: Any, machine: str) -> None:
+    """Two refused submissions of the plan and one of the array change nothing of the result."""
+    found, history = run(states, machine, "SubmissionThrottled")
+    assert found["status"] == "SUCCEEDED", found
+    failures = [event["taskFailedEventDetails"]["error"] for event in history if "taskFailedEventDetails" in event]
+    assert failures == ["Batch.TooManyRequestsException"] * 3
+
+
+@pytest.mark.parametrize(
+    ("case", "last", "error"),
+    [
+        ("ArrayFailed", "Migrate Shards", "States.TaskFailed"),
+        ("PlanFailed", "Plan", "States.TaskFailed"),
+        ("BadInput", "Prepare Run", "InvalidRunRequest"),
+    ],
+)
+def test_a_failed_job_is_not_tried_again(states: Any, machine: str, case: str, last: str, error: str) -> None:
+    """The execution fails at that state with the job's own cause, uncaught, so that a redrive can go on from there."""
+    found, history = run(states, machine, case)
+    assert (found["status"], found["error"]) == ("FAILED", error)
+    assert json.loads(found["cause"])
+    assert entered(history)[-1] == last
+    assert sum("taskFailedEventDetails" in event for event in history) == 1
+
+
+def test_every_case_names_states_that_are_there() -> None:
+    """A misspelt state in the mock file would be run for real: each case's states are the definition's."""
+    mocks = json.loads(MOCKS.read_text(encoding="utf-8"))
+    known = set(json.loads(DEFINITION.read_text(encoding="utf-8"))["States"])
+    for case, states in mocks["StateMachines"]["Migration"]["TestCases"].items():
+        assert set(states) <= known, case
+        assert set(states.values()) <= set(mocks["MockedResponses"]), case

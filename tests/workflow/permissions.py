@@ -1,0 +1,72 @@
+"""The permissions of the template's roles, one by one, and policies with one of them taken away."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from checks.conditions import Resolver
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One action on one resource.
+
+    Attributes:
+        role: The role's logical id.
+        policy: Which of its inline policies, from 0.
+        statement: Which statement of that policy, from 0.
+        sid: The statement's Sid.
+        action: The action.
+        resource: Which of the statement's resources, from 0.
+    """
+
+    role: str
+    policy: int
+    statement: int
+    sid: str
+    action: str
+    resource: int
+
+    def __str__(self) -> str:
+        return f"{self.role}-{self.sid}-{self.action.replace(':', '.')}-{self.resource}"
+
+
+def permissions(template: dict[str, Any], values: dict[str, str]) -> Iterator[Permission]:
+    """Every permission of every role's inline policies.
+
+    Args:
+        template: The expanded template.
+        values: Its parameters' values; the others keep their defaults.
+    """
+    resolver = Resolver(template, values)
+    for role, resource in template["Resources"].items():
+        there = "Condition" not in resource or resolver.holds(resource["Condition"])
+        if resource["Type"] == "AWS::IAM::Role" and there:
+            policies = resolver.resolve(resource["Properties"]).get("Policies", [])
+            for number, policy in enumerate(policies):
+                for index, statement in enumerate(_list(policy["PolicyDocument"]["Statement"])):
+                    for action in _list(statement["Action"]):
+                        for which in range(len(_list(statement["Resource"]))):
+                            yield Permission(role, number, index, statement.get("Sid", str(index)), action, which)
+
+
+def without(document: dict[str, Any], gone: Permission) -> dict[str, Any]:
+    """A policy document that allows all but this one."""
+    changed = copy.deepcopy(document)
+    statement = changed["Statement"].pop(gone.statement)
+    for action in _list(statement["Action"]):
+        for which, resource in enumerate(_list(statement["Resource"])):
+            if (action, which) != (gone.action, gone.resource):
+                changed["Statement"].append({**statement, "Action": action, "Resource": resource})
+    if not changed["Statement"]:  # IAM refuses an empty policy
+        changed["Statement"].append({"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"})
+    for number, kept in enumerate(changed["Statement"]):
+        kept["Sid"] = f"Kept{number}"
+    return changed
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,34 @@
+"""Deploying another stack of the real template, with parameters of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from console.checkout import ROOT, Checkout
+from console.deployment import OPTIONS, _environment, alone, find_sam
+
+
+def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
+    """Run the real `sam deploy` from what the session's deployment built.
+
+    Args:
+        endpoint_url: The embedded AWS.
+        name: The stack's name.
+        parameters: Parameter values; the others keep their defaults.
+    """
+    overrides = [f'{parameter}="{value}"' for parameter, value in parameters.items()]
+    _sam([find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
+
+
+def sam_delete(endpoint_url: str, name: str) -> None:
+    """Run the real `sam delete`."""
+    _sam([find_sam(), "delete", "--no-prompts", "--region", "us-east-1", "--stack-name", name], endpoint_url)
+
+
+def _sam(command: list[str], endpoint_url: str) -> None:
+    with alone(Checkout(ROOT, Path()).build):
+        ended = subprocess.run(
+            command, cwd=ROOT, env=_environment(endpoint_url), capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -1,0 +1,269 @@
+"""With IAM enforced: a run needs what its roles allow, every single permission of it, and nothing more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from checks.sources import Sources
+from console.checkout import ROOT
+from console.executions import new_name
+from millrace.layout import RunFolder, S3Uri
+from tests.workflow.permissions import Permission, permissions
+from tests.workflow.runs import until
+from tests.workflow.strict_stack import PARAMETERS, PYTHON, Strict
+
+TEMPLATE = Sources(ROOT).expanded
+LOGS = "the embedded AWS delivers no state machine logs to CloudWatch"
+UNNOTICED: dict[tuple[str, str], str] = {
+    ("MigrationStateMachineRole", f"logs:{action}"): LOGS
+    for action in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+}  # fmt: skip
+"""Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
+PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
+
+
+def prepare_run(strict: Strict) -> Any:
+    """A new run, and the same execution once more, which finds its own run.json."""
+    name = new_name()
+    folders = {
+        "source": f"s3://{strict.stack.source_bucket}/a/",
+        "destination": f"s3://{strict.stack.result_bucket}/b/",
+    }
+    event = {"input": folders, "execution_arn": "arn", "execution_name": name, "started_at": "now"}
+    return strict.invoke("PrepareRunFunction", event), strict.invoke("PrepareRunFunction", event)
+
+
+def read_plan(strict: Strict) -> Any:
+    """A plan that is there, and one that is not."""
+    folder = strict.unworked
+    missing = f"s3://{strict.stack.result_bucket}/_millrace/none/plan.json"
+    return [strict.invoke("ReadPlanFunction", {"plan": uri}) for uri in (str(folder.plan), missing)]
+
+
+def read_result(strict: Strict) -> Any:
+    """A result that is there, and one that is not."""
+    name = new_name()
+    folder = RunFolder.of(S3Uri(strict.stack.result_bucket, f"{name}/"), name)
+    content = {
+        "run_id": "r",
+        "status": "SUCCEEDED",
+        "counts": {"succeeded": 0, "failed": 0},
+        "failures": {},
+        "files": {},
+    }
+    strict.s3.put_object(Bucket=folder.root.bucket, Key=folder.file("result.json").key, Body=json.dumps(content))
+    missing = f"s3://{strict.stack.result_bucket}/_millrace/none/plan.json"
+    return [strict.invoke("ReadResultFunction", {"plan": uri}) for uri in (str(folder.plan), missing)]
+
+
+def plan(strict: Strict) -> Any:
+    """A plan that is made, and kept when the job runs again."""
+    _, folder = strict.prepared(a="one two")
+    return strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+
+
+def migrate(strict: Strict) -> Any:
+    """A shard with a text, one that was deleted since it was planned, and a progress file of an earlier attempt."""
+    source, folder = strict.planned(a="one two", b="three")
+    strict.runs.delete(source, ["b"])
+    progress = folder.progress(0, "earlier")
+    strict.s3.put_object(Bucket=progress.bucket, Key=progress.key, Body=b"of no use")
+    ended = strict.job(strict.physical("MigrateJobDefinition"), "migrate", "--plan", str(folder.plan))
+    commit = json.loads(strict.runs.read(folder.commit(0)) or b'{"outcomes": []}')
+    return ended, [outcome.get("error_code") for outcome in commit["outcomes"]]
+
+
+def migrate_upload(strict: Strict) -> Any:
+    """An output's upload that breaks off leaves nothing behind."""
+    return strict.broken_upload("MigrateJobDefinition", S3Uri(strict.stack.result_bucket, f"{new_name()}/output"))
+
+
+def merge(strict: Strict) -> Any:
+    """A merge before the shard has its commit, and one after."""
+    early = strict.job(strict.physical("MergeJobDefinition"), "merge", "--plan", str(strict.unworked.plan))
+    if early[2] == "AccessDeniedError":
+        return early
+    _, folder = strict.planned(a="one two")
+    assert strict.job(strict.physical("MigrateJobDefinition"), "migrate", "--plan", str(folder.plan))[0] == 0
+    return early, strict.job(strict.physical("MergeJobDefinition"), "merge", "--plan", str(folder.plan))
+
+
+def merge_upload(strict: Strict) -> Any:
+    """A result's upload that breaks off leaves nothing behind."""
+    uri = S3Uri(strict.stack.result_bucket, f"{new_name()}/_millrace/r/words.csv")
+    return strict.broken_upload("MergeJobDefinition", uri)
+
+
+def start_a_job(strict: Strict) -> Any:
+    """A job that only says how it is used: what ECS does before and around it."""
+    return strict.job(strict.physical("PlanJobDefinition"), "plan", "--help")
+
+
+def whole_run(strict: Strict, **request: Any) -> Any:
+    """A run of one shard, from the state machine on."""
+    name = new_name()
+    source = f"s3://{strict.stack.source_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one two"})
+    run = strict.runs.start(source, f"s3://{strict.stack.result_bucket}/{name}/", **request)
+    return strict.end(run)[:2]
+
+
+def urgent_run(strict: Strict) -> Any:
+    """A run in the urgent queue."""
+    return whole_run(strict, queue="urgent")
+
+
+def measure_queues(strict: Strict) -> Any:
+    """The queues, measured."""
+    return strict.invoke("MeasureQueuesFunction", {})
+
+
+def stopped_run(strict: Strict) -> Any:
+    """What becomes of the plan job when its execution is stopped."""
+    name = new_name()
+    folders = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    run = strict.runs.start(*folders)
+    job = until("the plan job", lambda: strict.runs.jobs(run, "plan"))[0]
+    strict.aws.step_functions.stop_execution(executionArn=run.execution)
+    return until("the plan job's end", lambda: strict.job_end(job["jobId"]))["status"]
+
+
+def new_state_machine(strict: Strict) -> Any:
+    """Whether a state machine of the same definition can be made with the role."""
+    states = strict.aws.step_functions
+    found = states.describe_state_machine(stateMachineArn=strict.stack.state_machine_arn)
+    try:
+        made = states.create_state_machine(name=new_name(), definition=found["definition"], roleArn=found["roleArn"])
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    states.delete_state_machine(stateMachineArn=made["stateMachineArn"])
+    return "made"
+
+
+def scheduled_start(strict: Strict) -> Any:
+    """Whether a rule with the schedule's role starts the state machine."""
+    events, name = strict.aws._client("events"), new_name()
+    iam = strict.aws._client("iam")
+    role = iam.get_role(RoleName=strict.physical("ScheduleRole"))["Role"]["Arn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    target = {"Id": "1", "Arn": strict.stack.state_machine_arn, "RoleArn": role, "Input": json.dumps({"by": name})}
+    events.put_targets(Rule=name, Targets=[target])
+    events.put_events(Entries=[{"Source": name, "DetailType": "test", "Detail": "{}"}])
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for each in strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)[
+            "executions"
+        ]:
+            found = strict.aws.step_functions.describe_execution(executionArn=each["executionArn"])
+            if name in found["input"]:
+                return "started"
+        time.sleep(0.1)
+    return "not started"
+
+
+PARTS: dict[str, Callable[[Strict], Any]] = {
+    "PrepareRunFunctionRole": prepare_run,
+    "ReadPlanFunctionRole": read_plan,
+    "ReadResultFunctionRole": read_result,
+    "MeasureQueuesFunctionRole": measure_queues,
+    "PlanJobRole": plan,
+    "MigrateJobRole": migrate,
+    "MergeJobRole": merge,
+    "JobExecutionRole": start_a_job,
+    "MigrationStateMachineRole": whole_run,
+    "ScheduleRole": scheduled_start,
+}
+"""The part of a run that needs a role, by the role."""
+SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
+    ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
+    ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
+    ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
+    ("MigrationStateMachineRole", "events:PutTargets"): new_state_machine,
+    ("MigrationStateMachineRole", "events:PutRule"): new_state_machine,
+    ("MigrationStateMachineRole", "events:DescribeRule"): new_state_machine,
+}
+"""What needs a permission that no undisturbed run uses."""
+URGENT_QUEUE = 1
+"""Its place among the resources of batch:SubmitJob."""
+
+
+def part_of(permission: Permission) -> Callable[[Strict], Any]:
+    """What needs this permission."""
+    if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
+        return urgent_run
+    return SPECIAL.get((permission.role, permission.action)) or PARTS[permission.role]
+
+
+@pytest.fixture(scope="module")
+def usual(strict: Strict) -> Callable[[Callable[[Strict], Any]], Any]:
+    """What a part of a run comes to with all permissions; found out once."""
+    known: dict[Callable[[Strict], Any], Any] = {}
+
+    def of(part: Callable[[Strict], Any]) -> Any:
+        if part not in known:
+            known[part] = part(strict)
+        return known[part]
+
+    return of
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_run_needs_no_more_than_its_roles(strict: Strict, count: int) -> None:
+    """A run without, with one and with many shards succeeds where every job and function has only its own role."""
+    name = new_name()
+    source = f"s3://{strict.stack.source_bucket}/{name}/"
+    strict.runs.put(source, {f"{number}.txt": b"one two" for number in range(count)})
+    run = strict.runs.start(source, f"s3://{strict.stack.result_bucket}/{name}/", max_items=1)
+    output = strict.runs.wait(run)
+    assert output["counts"]["succeeded"] == output["counts"]["shards"] == count
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS, ids=str)
+def test_every_permission_is_needed(
+    strict: Strict, usual: Callable[[Callable[[Strict], Any]], Any], permission: Permission
+) -> None:
+    """Without this one permission, the part of a run that its role is for comes to something else."""
+    part = part_of(permission)
+    expected = usual(part)
+    with strict.taken_away(permission):
+        assert part(strict) != expected
+
+
+def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]], Any]) -> None:
+    """With all permissions nothing is denied: the comparisons above start from success."""
+    assert usual(whole_run)[0] == "SUCCEEDED"
+    assert usual(plan) == (0, None, None, True)
+    assert usual(migrate)[1] == [None, "NOT_FOUND"]
+    assert usual(migrate_upload) == usual(merge_upload) == 0
+    assert usual(stopped_run) == "FAILED"
+    assert usual(new_state_machine) == "made"
+    assert usual(scheduled_start) == "started"
+
+
+def test_what_goes_unnoticed_is_there() -> None:
+    """Nothing is excused that the template does not grant any more."""
+    granted = {(found.role, found.action) for found in permissions(TEMPLATE, PARAMETERS)}
+    assert set(UNNOTICED) <= granted
+
+
+def test_plain_http_is_refused(strict: Strict) -> None:
+    """The buckets' policy holds here too: a request that says it came without TLS is denied to every role."""
+    script = (
+        "import boto3, sys; client = boto3.client('s3'); "
+        "client.meta.events.register('before-send.s3', lambda request, **_: "
+        "request.headers.__setitem__('x-forwarded-proto', sys.argv[2])); "
+        "client.list_objects_v2(Bucket=sys.argv[1])"
+    )
+    bucket = strict.stack.source_bucket
+    probe = strict.probe("PlanJobDefinition")
+    assert strict.job(probe, PYTHON, "-c", script, bucket, "https")[0] == 0
+    assert strict.job(probe, PYTHON, "-c", script, bucket, "http")[0] == 1

@@ -1,0 +1,149 @@
+"""Two stacks in an account, with other parameters, under IAM: what keeps them apart, and what a deletion keeps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from console.executions import new_name
+from console.stack import Stack
+from tests.workflow.runs import Run, until
+from tests.workflow.sam import sam_delete, sam_deploy
+from tests.workflow.strict_stack import Strict
+
+NAME = "millrace-scoped"
+SCOPES = {
+    "SourcePrefix": "in/",
+    "ResultPrefix": "out/",
+    "TableName": "words*",
+    "BucketOwner": "123456789012",
+    "Compute": "EC2",
+    "Network": "PRIVATE",
+    "Share1": "nightly*",
+    "Share1Weight": "2",
+    "RunFolderDays": "30",
+}
+
+
+@pytest.fixture(scope="module")
+def scoped(strict: Strict) -> Strict:
+    """A second stack beside the first: on EC2, in a private network, limited to a folder of each bucket."""
+    sam_deploy(strict.endpoint_url, NAME, **SCOPES)
+    return Strict(Stack.find(strict.aws, NAME), strict.aws, strict.endpoint_url)
+
+
+def started(strict: Strict, source: str, destination: str) -> Run:
+    """A run over one text that is there."""
+    strict.runs.put(source, {"a.txt": b"one two"})
+    return strict.runs.start(source, destination)
+
+
+def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
+    """Each works its own folders, in its own queues, at the same time."""
+    name = new_name()
+    first = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
+    second = started(
+        scoped, f"s3://{scoped.stack.source_bucket}/in/{name}/", f"s3://{scoped.stack.result_bucket}/out/{name}/"
+    )
+    assert strict.runs.wait(first)["counts"]["succeeded"] == 1
+    assert scoped.runs.wait(second)["counts"]["succeeded"] == 1
+    assert not {job["jobDefinition"] for job in strict.runs.jobs(first, "plan")} & {
+        job["jobDefinition"] for job in scoped.runs.jobs(second, "plan")
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("s3://{own_source}/other/", "s3://{own_result}/out/"),
+        ("s3://{own_source}/", "s3://{own_result}/out/"),
+        ("s3://{other_source}/in/", "s3://{own_result}/out/"),
+        ("s3://{own_source}/in/", "s3://{own_result}/elsewhere/"),
+        ("s3://{own_source}/in/", "s3://{other_result}/out/"),
+    ],
+    ids=["another folder", "the whole bucket", "another bucket", "a result outside", "another stack's results"],
+)
+def test_an_address_outside_is_denied(strict: Strict, scoped: Strict, source: str, destination: str) -> None:
+    """A run that reads or writes outside the stack's folders fails at its first state, before any job."""
+    buckets = {
+        "own_source": scoped.stack.source_bucket, "own_result": scoped.stack.result_bucket,
+        "other_source": strict.stack.source_bucket, "other_result": strict.stack.result_bucket,
+    }  # fmt: skip
+    run = started(scoped, source.format(**buckets), destination.format(**buckets))
+    status, error, _ = scoped.end(run)
+    assert (status, error in {"InvalidRunRequest", "AccessDeniedError"}) == ("FAILED", True), error
+    assert scoped.runs.jobs(run, "plan") == []
+
+
+def test_a_job_of_its_own_is_denied_too(strict: Strict, scoped: Strict) -> None:
+    """It is the job's role that denies the other bucket, not only the check before it."""
+    _, folder = strict.prepared(a="one")
+    ended = scoped.job(scoped.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+    assert (ended[0] != 0, ended[2]) == (True, "AccessDeniedError")
+
+
+def test_ec2_has_its_environments(scoped: Strict) -> None:
+    """Standard: Spot Instances first, On-Demand behind; urgent: On-Demand; allocation that allows updates in place."""
+    found = {}
+    for output in ("JobQueueArn", "UrgentJobQueueArn"):
+        (queue,) = scoped.aws.batch.describe_job_queues(jobQueues=[scoped.stack.outputs[output]])["jobQueues"]
+        names = [entry["computeEnvironment"] for entry in queue["computeEnvironmentOrder"]]
+        described: Any = scoped.aws.batch.describe_compute_environments(computeEnvironments=names)
+        by_arn = {each["computeEnvironmentArn"]: each["computeResources"] for each in described["computeEnvironments"]}
+        found[output] = [(by_arn[name]["type"], by_arn[name]["allocationStrategy"]) for name in names]
+        assert {action["reason"].partition(":")[0] for action in queue["jobStateTimeLimitActions"]} == {
+            "CAPACITY", "MISCONFIGURATION",
+        }  # fmt: skip
+    on_demand = ("EC2", "BEST_FIT_PROGRESSIVE")
+    assert found == {
+        "JobQueueArn": [("SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED"), on_demand],
+        "UrgentJobQueueArn": [on_demand],
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"JobVcpus": "1", "JobMemory": "1024"}, "On Fargate 1 vCPU goes with 2048 to 8192 MiB"),
+        ({"JobVcpus": "4", "JobMemory": "31744"}, "On Fargate 4 vCPU goes with 8192 to 30720 MiB"),
+        ({"Compute": "EC2", "JobVcpus": "0.5"}, "On EC2 JobVcpus is a whole number"),
+        ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
+        ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(
+    strict: Strict, parameters: dict[str, str], message: str
+) -> None:
+    """CloudFormation checks the template's rules before the first resource."""
+    given = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+    with pytest.raises(ClientError, match=message):
+        strict.aws.cloudformation.create_change_set(
+            StackName=strict.stack.name,
+            ChangeSetName=new_name(),
+            UsePreviousTemplate=True,
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=given,  # type: ignore[arg-type]
+        )
+
+
+def test_a_deleted_stack_keeps_the_data(strict: Strict, scoped: Strict) -> None:
+    """`sam delete` takes the machinery and leaves the buckets with what is in them; the other stack works on."""
+    for bucket in (scoped.stack.source_bucket, scoped.stack.result_bucket):
+        scoped.s3.put_object(Bucket=bucket, Key="in/kept", Body=b"data")
+    objects = scoped.s3.list_objects_v2(Bucket=scoped.stack.result_bucket)["KeyCount"]
+    sam_delete(strict.endpoint_url, NAME)
+    assert scoped.s3.list_objects_v2(Bucket=scoped.stack.result_bucket)["KeyCount"] == objects
+    assert scoped.s3.list_objects_v2(Bucket=scoped.stack.source_bucket)["KeyCount"]
+    until("the queue's end", lambda: not _queues(scoped))
+    name = new_name()
+    run = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
+    strict.runs.wait(run)
+
+
+def _queues(strict: Strict) -> list[Any]:
+    arns = [strict.stack.outputs["JobQueueArn"], strict.stack.outputs["UrgentJobQueueArn"]]
+    return list(json.loads(json.dumps(strict.aws.batch.describe_job_queues(jobQueues=arns)["jobQueues"], default=str)))
