@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test simulate test-stepfunctions-local check format deploy image lock clean
+.PHONY: help install demo test bench bench-quick simulate test-stepfunctions-local check format deploy image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -68,6 +68,26 @@ deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=valu
 	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	$(BIN)/sam deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
+# The peers that word-count is measured against live in an environment of their own.
+BENCH := $(VENV)/bench
+BENCH_PYTHON := PYTHONPATH=.:layer/python $(BENCH)/bin/python
+$(BENCH)/installed: benchmarks/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.txt
+	touch $@
+
+bench: $(BENCH)/installed  ## how fast it is, beside what else there is (ten minutes)
+	$(BENCH_PYTHON) -m benchmarks.word_count_peers
+	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 4096
+	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000 1000000 10000000
+	$(BENCH_PYTHON) -m benchmarks.merging --partials 100 1000 10000
+
+bench-quick: $(BENCH)/installed  ## the same on less, in under a minute
+	$(BENCH_PYTHON) -m benchmarks.word_count_peers --megabytes 8 --rounds 1
+	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 256
+	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000
+	$(BENCH_PYTHON) -m benchmarks.merging --partials 100
+
 STACK ?= millrace
 IMAGE_TAG ?= latest
 PLATFORM ?= linux/amd64
@@ -82,7 +102,7 @@ image:  ## build the job image and push it to the repository of STACK (needs Doc
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) requirements-dev.in -o requirements-dev.txt
-	for part in batch_jobs/requirements batch_jobs/requirements-images functions/requirements console/requirements; do \
+	for part in batch_jobs/requirements batch_jobs/requirements-images functions/requirements console/requirements benchmarks/requirements; do \
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 

@@ -40,13 +40,13 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     """
     terminal = Terminal()
     found = find_run(target.aws, target.stack.state_machine_arn, given)
-    queue = target.stack.job_queue_arn
+    queues = target.stack.job_queue_arns
     stopped = _stop(target, found)
-    if not stopped and not _left(target.aws, queue, found.run_id):
+    if not stopped and not _left(target.aws, queues, found.run_id):
         status = found.execution.get("status", "ended")
         raise RunStateError(f"it is not at work; its status is {status}", operation="cancel", target=found.run_id)
     terminal.note(f"Run {found.run_id} is stopped; waiting for its jobs to end." if stopped else "Ending its jobs.")
-    terminated = _wait_for_jobs(target.aws, queue, found.run_id, wait, at_once=not stopped)
+    terminated = _wait_for_jobs(target.aws, queues, found.run_id, wait, at_once=not stopped)
     progress = Watcher(target.aws, found.execution_arn).look(most=None)
     committed = progress.work.committed.shards if progress.work else 0
     if as_json:
@@ -81,7 +81,7 @@ def _stop(target: Target, found: FoundRun) -> list[str]:
     return at_work
 
 
-def _wait_for_jobs(aws: Aws, queue: str, run_id: str, wait: float, *, at_once: bool) -> list[str]:
+def _wait_for_jobs(aws: Aws, queues: list[str], run_id: str, wait: float, *, at_once: bool) -> list[str]:
     """Wait until no job of the run is left; terminate those that Step Functions left behind.
 
     Returns:
@@ -92,7 +92,7 @@ def _wait_for_jobs(aws: Aws, queue: str, run_id: str, wait: float, *, at_once: b
     """
     started = time.monotonic()
     terminated: list[str] = []
-    while left := _left(aws, queue, run_id):
+    while left := _left(aws, queues, run_id):
         waited = time.monotonic() - started
         if waited >= wait:
             names = ", ".join(f"{job_id} ({count:,})" for job_id, count in left.items())
@@ -110,9 +110,9 @@ def _wait_for_jobs(aws: Aws, queue: str, run_id: str, wait: float, *, at_once: b
     return terminated
 
 
-def _left(aws: Aws, queue: str, run_id: str) -> dict[str, int]:
+def _left(aws: Aws, queues: list[str], run_id: str) -> dict[str, int]:
     """The jobs of a run that have not ended, each with how many processes it has left."""
-    return {job["jobId"]: left for job in jobs_of(aws, queue, run_id) if (left := unended(job))}
+    return {job["jobId"]: left for job in jobs_of(aws, queues, run_id) if (left := unended(job))}
 
 
 def _total(progress: RunProgress) -> int | None:

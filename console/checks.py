@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 Outcome = Literal["ok", "warn", "fail"]
 
-FARGATE_VCPUS = "L-3032A538"
-"""Fargate On-Demand vCPU resource count: Service Quotas, AWS Fargate. A new account's is 6."""
+QUOTAS = {
+    "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
+    "FARGATE_SPOT": ("fargate", "L-36FBB829", "Fargate Spot vCPUs"),
+    "EC2": ("ec2", "L-34B43A08", "vCPUs of Standard Spot Instances"),
+}
+"""What bounds each kind of compute: service and code in Service Quotas. Spot comes first, On-Demand behind."""
 
 NAMED_FILES = 5
 """How many files that differ are named."""
@@ -132,10 +136,13 @@ def _bucket(target: Target, place: str, bucket: str) -> Check:
 
 
 def _queue(target: Target) -> Check:
-    troubles = queue_troubles(target.aws, target.stack.job_queue_arn)
+    queues = target.stack.job_queue_arns
+    troubles = dict.fromkeys(trouble for queue in queues for trouble in queue_troubles(target.aws, queue))
     if troubles:
         return Check("queue", "fail", "; ".join(troubles), "look at it in the Batch console, or deploy again")
-    return Check("queue", "ok", "the job queue and its compute environment are ENABLED and VALID")
+    return Check(
+        "queue", "ok", f"{number_of(len(queues), 'job queue')} and the compute environments: ENABLED and VALID"
+    )
 
 
 def _image(target: Target) -> Check:
@@ -154,31 +161,35 @@ def _image(target: Target) -> Check:
 
 
 def _quota(target: Target, shards: int | None) -> Check:
-    wanted = float(target.stack.parameters.get("MaxvCpus") or 16)
-    each = float(target.stack.parameters.get("JobVcpus") or 1)
     if target.is_local:
         return Check("vCPU quota", "ok", "the embedded AWS has none")
-    quotas = target.aws.client("service-quotas")
-    value = float(quotas.get_service_quota(ServiceCode="fargate", QuotaCode=FARGATE_VCPUS)["Quota"]["Value"])
+    given = target.stack.parameters
+    wanted, each = float(given.get("MaxvCpus") or 16), float(given.get("JobVcpus") or 1)
+    service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
+    answer = target.aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
+    value = float(answer["Quota"]["Value"])
     if value < each:
-        return Check(
-            "vCPU quota", "fail", f"{value:g} Fargate vCPUs, one job needs {each:g}", "ask for more: AWS Fargate"
-        )
+        todo = f"ask for more in Service Quotas: {service}, {code}"
+        return Check("vCPU quota", "fail", f"{value:g} {what}, one job needs {each:g}", todo)
     needed = wanted if shards is None else min(wanted, shards * each)
     at_once = int(min(value, wanted) / each)
     if value < needed:
         return Check(
             "vCPU quota",
             "warn",
-            f"{value:g} Fargate vCPUs, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
+            f"{value:g} {what}, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
             "less what else runs in the account",
-            f"ask for {needed:g} in Service Quotas: AWS Fargate, {FARGATE_VCPUS}",
+            f"ask for {needed:g} in Service Quotas: {service}, {code}",
         )
-    return Check("vCPU quota", "ok", f"{value:g} Fargate vCPUs: {number_of(at_once, 'job')} of {each:g} at once")
+    return Check("vCPU quota", "ok", f"{value:g} {what}: {number_of(at_once, 'job')} of {each:g} at once")
 
 
 def _waiting(target: Target) -> Check:
-    waiting = target.aws.batch.list_jobs(jobQueue=target.stack.job_queue_arn, jobStatus="RUNNABLE")["jobSummaryList"]
+    waiting = [
+        job
+        for queue in target.stack.job_queue_arns
+        for job in target.aws.batch.list_jobs(jobQueue=queue, jobStatus="RUNNABLE")["jobSummaryList"]
+    ]
     if not waiting:
         return Check("waiting jobs", "ok", "no job waits in RUNNABLE")
     oldest = min(waiting, key=lambda job: job["createdAt"])

@@ -70,14 +70,15 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         given = target.stack.parameters
     except StackNotFoundError as error:
         terminal.note(f"{error.message}; the template's defaults are taken")
-        return Jobs()
+        return Jobs(compute="FARGATE_SPOT")
     usual = Jobs()
     return Jobs(
         vcpus=float(given.get("JobVcpus", usual.vcpus)),
         memory_mib=int(given.get("JobMemory", usual.memory_mib)),
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
         architecture=given.get("CpuArchitecture", usual.architecture),
-        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED",
+        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",
+        compute=given.get("Compute", usual.compute),
     )
 
 
@@ -93,7 +94,9 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
         largest = max(found.shards, key=lambda shard: shard.bytes)
         each = f"the largest {number_of(largest.items, 'item')}, {size(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
-        terminal.print(f"At once     {made.jobs_at_once:,} jobs of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB")
+        terminal.print(
+            f"At once     {made.jobs_at_once:,} jobs of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, {jobs.compute}"
+        )
     terminal.print("")
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")
     terminal.table(("part", "time"), [(name, seconds(value)) for name, value in made.seconds.items()], right=("time",))

@@ -40,6 +40,7 @@ class Jobs:
         max_vcpus: The most vCPUs that all jobs use together.
         architecture: X86_64 or ARM64.
         public_ip: Whether each job has a public address.
+        compute: FARGATE, FARGATE_SPOT or EC2.
     """
 
     vcpus: float = 1
@@ -47,6 +48,7 @@ class Jobs:
     max_vcpus: float = 16
     architecture: str = "X86_64"
     public_ip: bool = True
+    compute: str = "FARGATE"
 
     @property
     def at_once(self) -> int:
@@ -141,7 +143,9 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
     return Estimate(
         {"plan": start["seconds"] + plan, "migrate": migrate, "merge": start["seconds"] + merge},
         {
-            "fargate": hours * (jobs.vcpus * fargate["vcpu_hour"] + jobs.memory_mib / 1024 * fargate["gb_hour"]),
+            "compute": hours
+            * table["compute"][jobs.compute]
+            * (jobs.vcpus * fargate["vcpu_hour"] + jobs.memory_mib / 1024 * fargate["gb_hour"]),
             "public_ipv4": hours * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
             "s3_requests": puts / 1000 * table["s3"]["put_per_1000"] + gets / 1000 * table["s3"]["get_per_1000"],
             "step_functions": TRANSITIONS / 1000 * table["step_functions"]["transitions_per_1000"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from console.aws import Aws
@@ -21,18 +22,18 @@ MOST_DESCRIBED = 100
 """DescribeJobs, `jobs`: at most 100 at once."""
 
 
-def jobs_of(aws: Aws, queue: str, run_id: str) -> list[JobDetailTypeDef]:
+def jobs_of(aws: Aws, queues: Iterable[str], run_id: str) -> list[JobDetailTypeDef]:
     """Every job of a run that Batch still knows, whichever execution submitted it, without an array's children.
 
     By their names, so that a job which was submitted twice is found twice: SubmitJob takes no token that would tell.
 
     Args:
         aws: Where they run.
-        queue: The queue's ARN.
+        queues: The ARNs of the stack's queues: which one a run asked for is its own affair.
         run_id: The run.
     """
     found = []
-    for verb in JOB_STEPS.values():
+    for queue, verb in product(queues, JOB_STEPS.values()):
         name = f"{run_id}-{verb}"
         pages = aws.batch.get_paginator("list_jobs").paginate(
             jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]

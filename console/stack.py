@@ -78,6 +78,12 @@ class Stack:
         """The standard job queue."""
         return self._output("JobQueueArn")
 
+    @property
+    def job_queue_arns(self) -> list[str]:
+        """Every job queue: each has an output of its own."""
+        self._output("JobQueueArn")
+        return [value for name, value in sorted(self.outputs.items()) if name.endswith("JobQueueArn")]
+
     def _output(self, name: str) -> str:
         if name not in self.outputs:
             raise StackNotFoundError(

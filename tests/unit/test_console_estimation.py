@@ -52,7 +52,9 @@ def test_the_dollars_are_those_of_the_table() -> None:
     """Ten shards of ten minutes on 1 vCPU and 2 GB, and two small jobs of at least a minute each."""
     made = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(), PACE)
     hours = (10 * (20 + 580) + 2 * 60) / 3600
-    assert made.dollars["fargate"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.01)
+    assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.01)
+    spot = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(compute="FARGATE_SPOT"), PACE)
+    assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
     assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
     assert made.dollars["s3_requests"] == pytest.approx(10_052 / 1000 * 0.005 + 10_052 / 1000 * 0.0004, rel=0.001)
     assert made.dollars["step_functions"] == pytest.approx(0.0002)
@@ -71,6 +73,7 @@ def test_the_price_table_is_dated_and_complete() -> None:
     table = prices()
     assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
     assert set(table["fargate"]) == {"X86_64", "ARM64"}
+    assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
     assert Pace.of("command") == Pace(**table["workloads"]["other"])
     assert Pace.of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
     assert Pace.of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from console import __main__ as edge
 from console.aws import Aws
-from console.checks import FARGATE_VCPUS, _asked, _image, _quota, _waiting
+from console.checks import QUOTAS, _asked, _image, _quota, _waiting
 from console.drift import DEFINITION, same_definition
 from console.errors import RunFailedError
 from console.job_logs import log_lines, streams_of
@@ -236,7 +236,7 @@ def test_jobs_are_told_by_their_exact_names() -> None:
         describe_jobs=lambda jobs: {"jobs": [{"jobId": job} for job in reversed(jobs)]},
     )
     aws: Any = SimpleNamespace(batch=batch)
-    assert [job["jobId"] for job in jobs_of(aws, "q", "r-1")] == ["1", "3"]
+    assert [job["jobId"] for job in jobs_of(aws, ["q"], "r-1")] == ["1", "3"]
 
 
 def test_what_is_left_of_a_job_counts_children() -> None:
@@ -282,7 +282,7 @@ class Account:
     def __init__(self, parameters: dict[str, str] | None = None, **clients: Any) -> None:
         self.aws = SimpleNamespace(client=clients.__getitem__, batch=clients.get("batch"))
         outputs = {"ImageRepositoryUri": "1.dkr.ecr.eu-west-1.amazonaws.com/words"}
-        self.stack = SimpleNamespace(parameters=parameters or {}, outputs=outputs, job_queue_arn="q")
+        self.stack = SimpleNamespace(parameters=parameters or {}, outputs=outputs, job_queue_arns=["q"])
         self.is_local = False
         self.stack_name = "words"
 
@@ -299,7 +299,7 @@ def refused(code: str) -> ClientError:
 @pytest.mark.parametrize(
     ("quota", "shards", "outcome", "says"),
     [
-        (6, None, "warn", "6 Fargate vCPUs, the stack would use 16: 6 jobs at once"),
+        (6, None, "warn", "6 Fargate Spot vCPUs, the stack would use 16: 6 jobs at once"),
         (6, 4, "ok", "6 jobs of 1 at once"),
         (100, None, "ok", "16 jobs of 1 at once"),
         (0.5, None, "fail", "one job needs 1"),
@@ -309,11 +309,12 @@ def test_the_quota_is_held_against_the_size(quota: float, shards: int | None, ou
     """A quota below what the stack would use makes a run slow; below one job's vCPUs nothing runs."""
 
     def get_service_quota(**given: str) -> dict[str, Any]:
-        assert given == {"ServiceCode": "fargate", "QuotaCode": FARGATE_VCPUS}
+        assert (given["ServiceCode"], given["QuotaCode"]) == QUOTAS["FARGATE_SPOT"][:2]
         return {"Quota": {"Value": quota}}
 
     target: Any = Account(
-        {"MaxvCpus": "16"}, **{"service-quotas": SimpleNamespace(get_service_quota=get_service_quota)}
+        {"MaxvCpus": "16", "Compute": "FARGATE_SPOT"},
+        **{"service-quotas": SimpleNamespace(get_service_quota=get_service_quota)},
     )
     check = _quota(target, shards)
     assert check.outcome == outcome

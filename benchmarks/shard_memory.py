@@ -1,0 +1,98 @@
+"""How fast is the whole migrate job over one shard of a large object, and what is its peak of memory?
+
+    python -m benchmarks.shard_memory [--megabytes 512] [--kind english]
+
+The real job on an S3 in memory's place: the object is made as it is read, from a block over and over, so that it takes
+no memory; the plan cuts it into ranges, all of them in one shard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import resource
+import sys
+import time
+from typing import Any
+
+from batch_jobs.job import Job
+from batch_jobs.migrate import migrate
+from batch_jobs.plan import plan
+from benchmarks.zipf_text import KINDS, text
+from millrace.layout import RunFolder, S3Uri
+from millrace.request import RunRequest
+from millrace.s3 import S3
+from millrace.settings import JobSettings
+from tests.in_memory_s3 import InMemoryS3Client
+
+
+class Repeated(InMemoryS3Client):
+    """An S3 with one large object in it.
+
+    Args:
+        block: What the object repeats.
+        times: How often.
+    """
+
+    def __init__(self, block: bytes, times: int) -> None:
+        super().__init__("letters", "results")
+        self._block, self._size = block, len(block) * times
+        self.read = 0
+
+    def list_objects_v2(self, *, Bucket: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        """The one object; the run folder as it is."""
+        if Bucket != "letters":
+            return super().list_objects_v2(Bucket=Bucket, **given)
+        return {"Contents": [{"Key": "in/large.txt", "Size": self._size, "ETag": '"e"'}]}
+
+    def get_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        """A range of it."""
+        if Bucket != "letters":
+            return super().get_object(Bucket=Bucket, Key=Key, **given)
+        first, _, last = given["Range"].removeprefix("bytes=").partition("-")
+        length = int(last) + 1 - int(first)
+        body = _Body(self._block, int(first), length)
+        return {"Body": body, "ContentLength": length, "ContentRange": "bytes", "ETag": '"e"'}
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, block: bytes, first: int, length: int) -> None:
+        self._block, self._at, self._left = block, first, length
+
+    def read(self, size: int = -1) -> bytes:
+        at = self._at % len(self._block)
+        taken = self._block[at : at + min(size, self._left)]
+        self._at += len(taken)
+        self._left -= len(taken)
+        return taken
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=512, help="size of the object")
+    parser.add_argument("--kind", choices=list(KINDS), default="english", help="what it holds")
+    given = parser.parse_args()
+    block = text(given.kind, 32 << 20)
+    client = Repeated(block, max(1, given.megabytes >> 5))
+    folder = RunFolder.of(S3Uri("results", "out/"), "run")
+    job = Job(S3(client), JobSettings(concurrency=4))
+    limits = {"target_bytes": 256 << 20, "max_shards": 1}
+    plan(
+        RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/", "shard": limits}),
+        folder,
+        job,
+    )
+    begin = time.process_time()
+    commit = migrate(folder, 0, job)
+    taken = time.process_time() - begin
+    if commit.counts.failed:
+        raise SystemExit(f"{commit.counts} {commit.outcomes[0]}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    megabytes = commit.counts.bytes / 1e6
+    sys.stdout.write("| text | MB | ranges | MB per CPU second | peak memory MB |\n|---|---|---|---|---|\n")
+    sys.stdout.write(f"| {given.kind} | {megabytes:.0f} | {commit.counts.items} | {megabytes / taken:.0f} | {peak} |\n")
+
+
+if __name__ == "__main__":
+    main()
