@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test simulate check format image lock clean
+.PHONY: help install demo test test-browser screenshots simulate check format image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -34,6 +34,12 @@ demo: install  ## count the words of examples/documents on the embedded AWS
 
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest
+
+test-browser: install  ## the report page in a headless Chromium, which must be installed
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: install  ## the pictures in docs/screenshots, from real runs (needs Chromium)
+	$(BIN)/python docs/take_screenshots.py
 
 # The linters of the state machine that only npm has; pinned by package-lock.json.
 NPM_LINTERS := node_modules/.package-lock.json

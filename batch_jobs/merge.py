@@ -137,8 +137,7 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         result=result,
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
     )
-    page = write_page(folder, merged, figures, job)
-    return replace(merged, page=page.uri, digests={**merged.digests, page.name: page.digest})
+    return replace(merged, page=str(write_page(folder, merged, figures, job)))
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

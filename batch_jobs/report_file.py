@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from batch_jobs.job import Job
-from batch_jobs.merged_files import WrittenFile
 from millrace.layout import RunFolder, S3Uri
 from millrace.report_page.figures import RunFigures
 from millrace.report_page.page import report_page
@@ -18,7 +16,7 @@ PAGE_FILE_BYTES = 4 * 2**20
 """The largest file of a workload's that the page shows something of."""
 
 
-def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job) -> WrittenFile:
+def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job) -> S3Uri:
     """Write the page of a result.
 
     A page that tells of too many failures is written only where there is none: a copy of merge with less tolerance,
@@ -29,6 +27,9 @@ def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job)
         result: What result.json will say.
         figures: What the commits add up to.
         job: The job's surroundings.
+
+    Returns:
+        Where it is.
     """
 
     def read(name: str) -> bytes | None:
@@ -43,4 +44,4 @@ def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job)
         job.s3.put_if_absent(uri, page, content_type=content_type)
     else:
         job.s3.put(uri, page, content_type=content_type)
-    return WrittenFile(NAME, str(uri), f"sha256:{hashlib.sha256(page).hexdigest()}")
+    return uri

@@ -106,6 +106,7 @@ def finished(services: Services, status: str = "SUCCEEDED_WITH_FAILURES", **fail
             "status": status,
             "counts": {"items": 1000, "succeeded": 1000 - failed, "failed": failed, "bytes": 4_200_000, "shards": 10},
             "failures": failures,
+            "page": f"s3://results/{FOLDER}report.html",
         },
     )
     rows = [{"key": f"in/{code}", "error_code": code, "message": f"it is {code}"} for code in failures]

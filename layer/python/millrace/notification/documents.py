@@ -68,7 +68,7 @@ def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None) -> Docum
         "error": _error(error),
         "run_folder": None if folder is None else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result else None,
-        "report": str(folder.file("report.html")) if folder is not None and result else None,
+        "report": _text(result.get("page")),
         "resume": {"redrive": redrive_line(ended), "start": resume_line(ended)},
         "links": {
             "execution": execution_page(ended.execution_arn),
@@ -125,7 +125,7 @@ def _job(job: Job) -> dict[str, Any]:
         "job_queue": job.queue,
         "verb": job.verb,
         "run_id": None if folder is None else folder.run_id,
-        "run_folder": None if folder is None else str(folder.root),
+        "run_folder": None if folder is None else str(folder.base.root),
         "links": {"job": job_page(job.queue, job.id)},
     }
 

@@ -47,7 +47,9 @@ def resume_line(ended: RunEnded) -> str | None:
     """The line that starts a new execution which goes on with the run; None where its input is not known."""
     if ended.folder is None or ended.status == "SUCCEEDED":
         return None
-    given = json.dumps({**ended.input, "run_id": ended.run_id})
+    # The run's newest retry is gone on with as it is; asked for again, there would be another one.
+    asked = {name: value for name, value in ended.input.items() if name != "retry_failed"}
+    given = json.dumps({**asked, "run_id": ended.run_id})
     if len(given) > LINE_CHARACTERS:
         return None
     return (

@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, ObjectNotFoundError
+from millrace.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    DamagedFileError,
+    InvalidRunRequest,
+    ObjectNotFoundError,
+)
 from millrace.layout import RunFolder, S3Uri
 from millrace.notification.state_changes import RunEnded, json_object
+from millrace.retries import newest_folder
 from millrace.s3 import S3
 
 Answer = TypeVar("Answer")
@@ -59,11 +66,13 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
     Raises:
         StorageError: S3 is broken or busy: trying again helps.
     """
-    folder = ended.folder
-    if folder is None:
+    base = ended.folder
+    if base is None:
         return RunFacts()
-    request = _object(s3, folder.request).get("request")
+    request = _object(s3, base.request).get("request")
     workload = request.get("workload") if isinstance(request, dict) else None
+    # What an execution that ended early was at work on is the newest retry, where the run has any.
+    folder = _known(lambda: newest_folder(base, s3)) or base
     plan = _object(s3, folder.plan)
     planned = {to: plan[name] for to, name in (("items", "items"), ("bytes", "total_bytes"), ("shards", "shards"))
                if isinstance(plan.get(name), int)}  # fmt: skip
@@ -79,8 +88,16 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
         planned=planned or None,
         committed=committed,
         result=result,
-        failures=_examples(s3, folder, failures) if isinstance(failures, dict) else (),
+        failures=_examples(s3, _rows_uri(result, folder), failures) if isinstance(failures, dict) else (),
     )
+
+
+def _rows_uri(result: Mapping[str, Any], folder: RunFolder) -> S3Uri:
+    """Where the failed items' rows are: result.json says it."""
+    try:
+        return S3Uri.parse(result.get("failure_rows"))
+    except InvalidRunRequest:
+        return folder.file("failures.jsonl")
 
 
 def _merge_failed(ended: RunEnded) -> bool:
@@ -98,12 +115,12 @@ def _committed(s3: S3, folder: RunFolder) -> int | None:
     return _known(lambda: sum(1 for _ in s3.list(uri.bucket, uri.key)))
 
 
-def _examples(s3: S3, folder: RunFolder, failures: Mapping[str, int]) -> tuple[FailureExample, ...]:
+def _examples(s3: S3, rows: S3Uri, failures: Mapping[str, int]) -> tuple[FailureExample, ...]:
     shown = sorted(failures.items(), key=lambda each: (-each[1], each[0]))[:SHOWN_ERRORS]
     found: dict[str, tuple[str, str]] = {}
 
     def search() -> None:
-        for row in _rows(s3, folder.file("failures.jsonl")):
+        for row in _rows(s3, rows):
             code = str(row.get("error_code"))
             found.setdefault(code, (str(row.get("key", "")), str(row.get("message") or "")))
             if all(name in found for name, _ in shown):
@@ -130,5 +147,5 @@ def _known(ask: Callable[[], Answer]) -> Answer | None:
     """The answer; None where there is nothing, or nothing that this role may see."""
     try:
         return ask()
-    except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, InvalidRunRequest):
+    except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, DamagedFileError):
         return None

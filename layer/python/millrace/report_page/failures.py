@@ -13,8 +13,6 @@ OPENED = 3
 
 def failures(figures: RunFigures) -> Html:
     """Each error code with its number, a bar, and a few of its items."""
-    if not figures.codes:
-        return section("failures", "Failures", paragraph(text("No item failed.")))
     groups = sorted(figures.codes.items(), key=lambda group: (-group[1], group[0]))
     parts = [
         bar_list("Failed items by error code", [(text(code), count, f"{count:,}") for code, count in groups], "Items")

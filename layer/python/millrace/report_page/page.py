@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -42,9 +43,10 @@ def report_page(plan: Plan, document: Mapping[str, Any], figures: RunFigures, re
     """
     kind, outcome = OUTCOMES[document["status"]]
     parts = [_overview(document, figures)]
+    if figures.codes:
+        parts.append(failures(figures))
     if document.get("result"):
         parts.append(workload_part(plan.workload, document["result"], read))
-    parts.append(failures(figures))
     if figures.shards:
         parts += [timeline(figures), distribution(figures)]
     if figures.finished > figures.started:
@@ -88,9 +90,12 @@ def _overview(document: Mapping[str, Any], figures: RunFigures) -> Html:
         ("From first to last shard", duration_text(figures.finished - figures.started)),
         ("Time of all shards together", duration_text(worked)),
     ]
-    return section(
-        "overview", "Overview", fact_list([(title, text(value)) for title, value in facts]), _files(document)
-    )
+    parts = [fact_list([(title, text(value)) for title, value in facts])]
+    retry = document.get("retry")
+    if retry:
+        said = f"Retry {retry['number']} worked {plural(retry['items'], 'failed item')} again: "
+        parts.append(paragraph(text(f"{said}{retry['succeeded']:,} succeeded, {retry['failed']:,} failed.")))
+    return section("overview", "Overview", *parts, _files(document))
 
 
 def _files(document: Mapping[str, Any]) -> Html:
@@ -105,12 +110,15 @@ def _request(plan: Plan, document: Mapping[str, Any]) -> Html:
         ("Workload", name(plan.workload)),
         ("Source", name(plan.source)),
         ("Destination", name(plan.destination)),
-        ("Tolerated failures", text(str(Tolerance(plan.tolerated_failure_percent, plan.tolerated_failure_count)).rstrip(","))),
+        (
+            "Tolerated failures",
+            text(str(Tolerance(plan.tolerated_failure_percent, plan.tolerated_failure_count)).rstrip(",")),
+        ),
         ("Planned", text(time_text(plan.planned_at))),
         ("Last shard finished", text(time_text(document["finished_at"]))),
         ("Code version", text(plan.code_version)),
     ]
-    rows += [(f"Option {option}", name(value)) for option, value in plan.options.items()]
+    rows += [(f"Option {option}", _option(value)) for option, value in plan.options.items()]
     rows += [("Include", name(pattern)) for pattern in plan.include] + [
         ("Exclude", name(each)) for each in plan.exclude
     ]
@@ -120,3 +128,7 @@ def _request(plan: Plan, document: Mapping[str, Any]) -> Html:
     return section(
         "request", "Request", table("What was asked for", ("Field", "Value"), [(text(a), b) for a, b in rows])
     )
+
+
+def _option(value: Any) -> Html:
+    return name(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 1000)

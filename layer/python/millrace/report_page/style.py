@@ -16,7 +16,7 @@ STYLE = """
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main, header, footer { max-width: 60rem; margin: 0 auto; padding: 0 1rem; }
 header { padding-top: 1.5rem; }
-footer { padding: 2rem 1rem; color: var(--faint); font-size: 0.875rem; }
+footer { padding: 2rem 1rem; color: var(--faint); font-size: 0.875rem; overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 1.6rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 2.5rem 0 0.75rem; padding-bottom: 0.25rem; border-bottom: 1px solid var(--rule); font-size: 1.25rem; }
 a { color: var(--link); }
@@ -36,10 +36,11 @@ th, td { padding: 0.35rem 0.75rem 0.35rem 0; border-bottom: 1px solid var(--rule
 th, td { text-align: left; vertical-align: top; }
 th { font-weight: 600; }
 tbody th { font-weight: 400; overflow-wrap: anywhere; }
-td { overflow-wrap: anywhere; }
+td { min-width: 4rem; overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bars th { width: 30%; } .barcell { width: 55%; padding-right: 0.75rem; } .bars td, .bars th { border-bottom: 0; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.scroll .strip { min-width: 10rem; }
 .strip { display: block; width: 100%; height: 1.1rem; background: var(--raised); border-radius: 0.2rem; }
 figure { margin: 0 0 1.5rem; }
 figcaption { font-size: 0.9375rem; }

@@ -30,7 +30,9 @@ def timeline(figures: RunFigures) -> Html:
     """Who worked when: shards at work over time, then a strip per shard."""
     shards = figures.shards
     begin, length = figures.started, figures.finished - figures.started
-    shown = sorted(sorted(shards, key=lambda shard: (-shard.seconds, shard.retry, shard.index))[:SHOWN_SHARDS], key=_by_start)
+    shown = sorted(
+        sorted(shards, key=lambda shard: (-shard.seconds, shard.retry, shard.index))[:SHOWN_SHARDS], key=_by_start
+    )
     again = sum(shard.attempt > 1 for shard in shards)
     said = [f"{plural(len(shards), 'shard')} in {duration_text(length)}"]
     said += [f"{plural(again, 'shard')} needed more than one attempt"] if again else []

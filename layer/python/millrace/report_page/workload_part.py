@@ -6,6 +6,7 @@ have a name and a number as bars, any other list of objects as a table, an objec
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
@@ -18,7 +19,7 @@ from millrace.report_page.markup import Html, joined, name, section, table, text
 ReadFile = Callable[[str], bytes | None]
 """Reads one of the run's merged files; None where there is none, or it is too large to stand in a page."""
 
-SHOWN_ROWS = 50
+SHOWN_ROWS = 25
 SHOWN_PICTURES = 60
 CELL_CHARACTERS = 300
 
@@ -97,7 +98,8 @@ def _title(field: str) -> str:
 def _value(field: str, value: Any) -> Html:
     if _is_number(value):
         return text(bytes_text(value) if field == "bytes" or field.endswith("_bytes") else f"{value:,}")
-    return name("-" if value is None else value, CELL_CHARACTERS)
+    shown = "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return name(shown, CELL_CHARACTERS)
 
 
 def _is_number(value: Any) -> bool:
