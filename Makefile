@@ -8,7 +8,7 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test simulate test-stepfunctions-local check format deploy image lock clean
+.PHONY: help install demo test test-browser test-stepfunctions-local screenshots simulate check format deploy image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -40,6 +40,12 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	set -o pipefail; trap 'docker compose down' EXIT; \
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
+
+test-browser: install  ## the report page in a headless Chromium, which must be installed
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: install  ## the pictures in docs/screenshots, from real runs (needs Chromium)
+	$(BIN)/python docs/take_screenshots.py
 
 # The linters of the state machine that only npm has; pinned by package-lock.json.
 NPM_LINTERS := node_modules/.package-lock.json

@@ -23,6 +23,7 @@ class Result:
         files: The URIs of the workload's files, by name.
         report: The URI of report.csv.
         failure_rows: The URI of failures.jsonl.
+        page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
         digests: `sha256:…` of the files by name, report.csv and failures.jsonl among them.
         retry: The retry that it comes from: number, items, succeeded, failed; None for the run's first try.
         worked_by: Shards and items by the Batch job whose children committed them.
@@ -42,6 +43,7 @@ class Result:
     worked_by: Mapping[str, Mapping[str, int]]
     result: Mapping[str, Any] | None
     finished_at: str
+    page: str = ""
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -64,6 +66,7 @@ class Result:
             "files": self.files,
             "report": self.report,
             "failure_rows": self.failure_rows,
+            "page": self.page,
             "digests": self.digests,
             "result": self.result,
             "worked_by": self.worked_by,
