@@ -30,7 +30,7 @@ class Inbox:
     @classmethod
     def make(cls, aws: Aws) -> Inbox:
         """A new queue."""
-        sqs = aws._client("sqs")
+        sqs = aws.client("sqs")
         url = sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex[:10]}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         return cls(aws, url, arn, [])
@@ -42,7 +42,7 @@ class Inbox:
 
     def subscribe(self, topic_arn: str, **attributes: str) -> None:
         """Have a topic's messages come here, without SNS's own envelope."""
-        self.aws._client("sns").subscribe(
+        self.aws.client("sns").subscribe(
             TopicArn=topic_arn,
             Protocol="sqs",
             Endpoint=self.arn,
@@ -51,13 +51,13 @@ class Inbox:
 
     def listen(self, pattern: dict[str, Any], bus: str = "default") -> None:
         """Have the events that match come here."""
-        events, name = self.aws._client("events"), f"inbox-{uuid.uuid4().hex[:10]}"
+        events, name = self.aws.client("events"), f"inbox-{uuid.uuid4().hex[:10]}"
         events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "1", "Arn": self.arn}])
 
     def read(self) -> list[dict[str, Any]]:
         """All that has come so far."""
-        sqs = self.aws._client("sqs")
+        sqs = self.aws.client("sqs")
         while messages := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 self.seen.append(json.loads(message["Body"]))

@@ -82,7 +82,7 @@ def of_run(events: Inbox, run: Run) -> list[dict[str, Any]]:
 
 def deliver(runs: Runs, function: str, event: dict[str, Any]) -> None:
     """Call the function as a rule does, and wait for it."""
-    answer = runs.aws._client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    answer = runs.aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
     assert "FunctionError" not in answer, answer["Payload"].read()
 
 
@@ -130,7 +130,7 @@ def test_the_rule_and_not_the_function_leaves_children_out(
     run = runs.start(source, destination, max_items=2)
     runs.wait(run)
     told = until("AWS's events", lambda: found if len(found := of_run(aws_events, run)) >= 6 else None)
-    client = runs.aws._client("events")
+    client = runs.aws.client("events")
     rule = runs.aws.cloudformation.describe_stack_resource(
         StackName=stack.stack.name, LogicalResourceId="NotifyFunctionJobEnded"
     )["StackResourceDetail"]["PhysicalResourceId"]
@@ -205,7 +205,7 @@ def test_a_filter_policy_goes_by_the_event(stack: Any, runs: Runs, topic: Inbox,
 @contextmanager
 def broken(runs: Runs, function: str) -> Iterator[None]:
     """The function without its table: every call of it fails."""
-    client = runs.aws._client("lambda")
+    client = runs.aws.client("lambda")
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
 
     def set_table(name: str) -> None:
@@ -249,7 +249,7 @@ def test_what_no_rule_can_deliver_is_kept(
     runs: Runs, undelivered: Inbox, function: str, source: str, destination: str
 ) -> None:
     """While the rules may not call the function, the end of a run goes to the same queue, as AWS told it."""
-    client = runs.aws._client("lambda")
+    client = runs.aws.client("lambda")
     policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
     statements = policy["Statement"]
     for statement in statements:

@@ -29,7 +29,7 @@ UNNOTICED: dict[tuple[str, str], str] = {
 }  # fmt: skip
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
 ELSEWHERE = {"NotifyFunctionRole"}
-"""Roles of what follows a run. That they suffice is seen in test_notify.py; that they are needed is not shown yet."""
+"""Roles of what follows a run: neither that they suffice nor that they are needed is shown here yet."""
 PERMISSIONS = [
     found
     for found in permissions(TEMPLATE, PARAMETERS)
