@@ -77,12 +77,13 @@ deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=valu
 STACK ?= millrace
 IMAGE_TAG ?= latest
 PLATFORM ?= linux/amd64
+EXTRAS ?=
 image:  ## build the job image and push it to the repository of STACK (needs Docker and the aws CLI)
 	@set -euo pipefail; \
 	repository=$$(aws cloudformation describe-stacks --stack-name $(STACK) --output text \
 	  --query "Stacks[0].Outputs[?OutputKey=='ImageRepositoryUri'].OutputValue"); \
 	aws ecr get-login-password | docker login --username AWS --password-stdin "$${repository%%/*}"; \
-	docker build --platform $(PLATFORM) -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
+	docker build --platform $(PLATFORM) --build-arg EXTRAS="$(EXTRAS)" -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
 	docker push "$$repository:$(IMAGE_TAG)"
 
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
