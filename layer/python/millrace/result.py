@@ -23,12 +23,12 @@ class Result:
         files: The URIs of the workload's files, by name.
         report: The URI of report.csv.
         failure_rows: The URI of failures.jsonl.
-        page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
         digests: `sha256:…` of the files by name, report.csv and failures.jsonl among them.
         retry: The retry that it comes from: number, items, succeeded, failed; None for the run's first try.
         worked_by: Shards and items by the Batch job whose children committed them.
         result: The workload's own part; None where the run failed.
         finished_at: ISO 8601, UTC: when the last shard was finished.
+        page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
     """
 
     plan: Plan
