@@ -8,7 +8,8 @@ LOCAL_AWS := $(VENV)/local_aws
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test bench bench-quick simulate test-stepfunctions-local check format deploy image lock clean
+.PHONY: help install demo test test-browser test-stepfunctions-local bench bench-quick screenshots simulate check format deploy
+.PHONY: image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -40,6 +41,12 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	set -o pipefail; trap 'docker compose down' EXIT; \
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
+
+test-browser: install  ## the report page in a headless Chromium, which must be installed
+	$(BIN)/python -m pytest tests/browser
+
+screenshots: install  ## the pictures in docs/screenshots, from real runs (needs Chromium)
+	$(BIN)/python docs/take_screenshots.py
 
 # The linters of the state machine that only npm has; pinned by package-lock.json.
 NPM_LINTERS := node_modules/.package-lock.json
@@ -91,12 +98,13 @@ bench-quick: $(BENCH)/installed  ## the same on less, in under a minute
 STACK ?= millrace
 IMAGE_TAG ?= latest
 PLATFORM ?= linux/amd64
+EXTRAS ?=
 image:  ## build the job image and push it to the repository of STACK (needs Docker and the aws CLI)
 	@set -euo pipefail; \
 	repository=$$(aws cloudformation describe-stacks --stack-name $(STACK) --output text \
 	  --query "Stacks[0].Outputs[?OutputKey=='ImageRepositoryUri'].OutputValue"); \
 	aws ecr get-login-password | docker login --username AWS --password-stdin "$${repository%%/*}"; \
-	docker build --platform $(PLATFORM) -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
+	docker build --platform $(PLATFORM) --build-arg EXTRAS="$(EXTRAS)" -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
 	docker push "$$repository:$(IMAGE_TAG)"
 
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from millrace.errors import UsageError
-from millrace.options import option_value
+from millrace.known_workloads import option_value
 from millrace.request import RunRequest
 
 

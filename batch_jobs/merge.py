@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
 from batch_jobs.merged_files import WrittenFile, write_file, write_merged_files
 from batch_jobs.publishing import publish
+from batch_jobs.report_file import write_page
 from millrace.errors import ObjectNotFoundError, RunIdentityError, TooManyFailuresError
 from millrace.generations import Generation, RowReader, read_generations
 from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
 from millrace.report import ReportWriter
+from millrace.report_page.figures import RunFigures
 from millrace.result import Result
 from millrace.tolerance import Tolerance
 
@@ -95,13 +98,16 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
     first, last = generations[0], generations[-1]
     with TemporaryFile() as report_file, TemporaryFile() as failures_file:
         report, failures = cast("BinaryIO", report_file), cast("BinaryIO", failures_file)
+        figures = RunFigures()
         rows = ReportWriter(S3Uri.parse(first.plan.source).bucket, report, failures)
         reader = RowReader(job.s3, job.settings.concurrency, job.stop.check)
         with closing(reader.shards(generations)) as shards:
             for index, found in shards:
                 rows.add(index, [row.outcome for row in found], [row.retry for row in found])
+                figures.add_failed(index, (row.outcome for row in found))
         for generation in generations:
             generation.check_sum()
+            figures.shards += generation.shards
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
         files: list[WrittenFile] = []
         result: dict[str, Any] | None = None
@@ -117,7 +123,7 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         "succeeded": last.succeeded,
         "failed": last.rows - last.succeeded,
     }
-    return Result(
+    merged = Result(
         plan=first.plan,
         status=success if tolerated else "FAILED",
         counts=rows.counts,
@@ -131,6 +137,7 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         result=result,
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
     )
+    return replace(merged, page=str(write_page(folder, merged, figures, job)))
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

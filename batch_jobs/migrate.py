@@ -16,6 +16,7 @@ from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
 from batch_jobs.parallel import until_stopped
 from batch_jobs.progress import Progress, ProgressFiles
+from batch_jobs.workloads import Beginning
 from millrace.commit import Commit
 from millrace.errors import InvalidRunRequest, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
@@ -90,9 +91,12 @@ def _check_index(index: int, plan: Plan, job: Job) -> None:
 
 
 def _worker(plan: Plan, job: Job) -> ItemWorker:
+    workload = job.load(plan.workload, plan.options)
+    if isinstance(workload, Beginning):
+        workload.begin(plan)
     return ItemWorker(
         s3=job.stoppable_s3,
-        workload=job.load(plan.workload, plan.options),
+        workload=workload,
         source=S3Uri.parse(plan.source),
         destination=S3Uri.parse(plan.destination),
         output_mark=plan.output_mark,

@@ -38,11 +38,15 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         RunIdentityError: There is a plan, and it is for something else.
         BucketNotFoundError: A bucket is missing.
         AccessDeniedError: The source may not be listed, or the destination not be written.
+        InvalidRunRequest: The workload does not take these options.
+        WorkloadUnavailableError: The workload, or what it needs, is not in this image.
         StoppedError: The job has to stop.
     """
     kept = _kept_plan(request, folder, job)
     if kept is not None:
         return kept
+    # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
+    job.load(request.workload, request.options)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     if before:

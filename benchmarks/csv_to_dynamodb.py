@@ -120,7 +120,7 @@ def by_millrace(rows: int) -> None:
     """With the workload."""
     from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB  # noqa: PLC0415
     from batch_jobs.workloads.import_counts import FileCounts  # noqa: PLC0415
-    from millrace.options import checked_options  # noqa: PLC0415
+    from millrace.known_workloads import checked_options  # noqa: PLC0415
     from millrace.plan import Item  # noqa: PLC0415
 
     options = {"table": "movies", "types": {"vote_average": "N", "vote_count": "N"}}

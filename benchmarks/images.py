@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 WIDTH, HEIGHT, BOX = 4000, 3000, 200

@@ -24,7 +24,7 @@ from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.word_totals import read_rows, write_rows
 from benchmarks.zipf_text import SCRIPTS
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 
 DIFFERENT = 8
 """How many partials are made."""

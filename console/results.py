@@ -59,6 +59,7 @@ def result_files(result: Mapping[str, Any], folder: RunFolder) -> dict[str, str]
         **result.get("files", {}),
         "report.csv": str(_uri(result.get("report"), folder.file("report.csv"))),
         "failures.jsonl": str(_uri(result.get("failure_rows"), folder.file("failures.jsonl"))),
+        "report.html": str(_uri(result.get("page"), folder.file("report.html"))),
         "result.json": str(folder.file("result.json")),
     }
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from console.directories import Place, refuse_overlap
 from millrace.errors import InvalidRunRequest
+from millrace.known_workloads import option_value
 from millrace.layout import S3Uri
-from millrace.options import WORKLOAD_OPTIONS, Option
 from millrace.request import RunRequest
 
 
@@ -60,49 +59,25 @@ class RunOrder:
 
 
 def workload_options(workload: str, given: Iterable[str]) -> dict[str, object]:
-    """Read `--option K=V …` by the types that the workload declares.
+    """Read `--option K=V …` by the types that the workload declares, as `option_value` does.
 
-    A whole number, true or false, or a string is written as it is. A list is a JSON list, or the option given
-    several times. Whether a name is known and a value allowed is for `RunRequest.parse` to say.
+    A list is a JSON list, words with commas between them, or the option given several times. Whether a value is
+    allowed is for `RunRequest.parse` to say.
 
     Args:
         workload: The workload's name.
         given: The options in the user's words.
 
     Raises:
-        InvalidRunRequest: One has no `=`, or is given twice without being a list.
+        InvalidRunRequest: There is no such workload or option, one has no `=`, or is given twice without being a list.
     """
-    declared = {option.name: option for option in WORKLOAD_OPTIONS.get(workload, ())}
     options: dict[str, object] = {}
     for words in given:
-        name, equals, text = words.partition("=")
-        if not equals or not name:
-            raise InvalidRunRequest("option", words, "NAME=VALUE")
-        value = _value(declared.get(name), text)
+        name, value = option_value(workload, words)
         earlier = options.get(name)
         if isinstance(earlier, list) and isinstance(value, list):
             value = [*earlier, *value]
         elif name in options:
-            raise InvalidRunRequest(f"options.{name}", text, "one value; it is given twice")
+            raise InvalidRunRequest(f"options.{name}", value, "one value; it is given twice")
         options[name] = value
     return options
-
-
-def _value(option: Option | None, text: str) -> object:
-    default = option.default if option else ""
-    if isinstance(default, tuple):
-        found = _json(text)
-        return found if isinstance(found, list) else [text]
-    if isinstance(default, bool):
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if isinstance(default, int):
-        found = _json(text)
-        return found if isinstance(found, int) else text
-    return text
-
-
-def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""Every touch of ministack's internals (with ministack_states_hooks and ministack_lambda_hooks), and nothing else.
+"""Every touch of ministack's internals (with its states, lambda and targets hooks), and nothing else.
 
 ministack is a young package, and the names used here are its private ones: its version is pinned, check_ministack()
 names whatever has moved, and no other file of this package imports it.
@@ -32,9 +32,13 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.eventbridge": (
         "_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
+        "_dispatch_to_lambda",
     ),
     "ministack.services.iam": ("_roles",),
-    "ministack.services.lambda_svc": ("_execute_function_warm",),
+    "ministack.services.lambda_svc": (
+        "_execute_function_warm", "_execution_record_for_config", "_get_func_record_for_ref", "invoke_async_with_retry",
+    ),
+    "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
         "_ExecutionError", "_add_event", "_apply_input_path", "_apply_output_path", "_describe_execution",
         "_emit_execution_status_event", "_error_matches", "_eval_intrinsic_arg", "_evaluate_intrinsic",
@@ -83,7 +87,7 @@ class Ministack:
         self._app: Any = importlib.import_module("ministack.app")
         self._responses: Any = importlib.import_module("ministack.core.responses")
         self._logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
-        self._events: Any = importlib.import_module("ministack.services.eventbridge")
+        self.events: Any = importlib.import_module("ministack.services.eventbridge")
         self._sts: Any = importlib.import_module("ministack.services.sts")
         self._iam: Any = importlib.import_module("ministack.services.iam")
         self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
@@ -93,6 +97,7 @@ class Ministack:
         self.storage: Any = importlib.import_module("ministack.services.s3")
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         self.lambda_service: Any = importlib.import_module("ministack.services.lambda_svc")
+        self.queues: Any = importlib.import_module("ministack.services.sqs")
         self.step_functions: Any = importlib.import_module("ministack.services.stepfunctions")
 
     @property
@@ -179,7 +184,7 @@ class Ministack:
         """The event patterns of the enabled rules on the default bus."""
         return [
             rule["EventPattern"]
-            for rule in self._events._rules.values_scoped(scope.account, scope.region)
+            for rule in self.events._rules.values_scoped(scope.account, scope.region)
             if rule.get("EventPattern") and rule.get("State") == "ENABLED"
         ]
 
@@ -188,26 +193,21 @@ class Ministack:
         entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": [resource]}
         try:
             with self.in_scope(scope):
-                self._events._put_events({"Entries": [entry]}, allow_aws_source=True)
+                self.events._put_events({"Entries": [entry]}, allow_aws_source=True)
         except Exception:
             # A target that can't be called must not end the thread that publishes for all.
             logging.getLogger("local_aws.events").exception("event of %s lost", resource)
 
     def scale_schedules(self, scale: float) -> None:
         """Multiply the intervals of rate(...), and the time between two looks at the scheduled rules."""
-        seconds_of = self._events._parse_rate_seconds
+        seconds_of = self.events._parse_rate_seconds
 
         def parse_rate_seconds(expression: str) -> float | None:
             seconds = seconds_of(expression)
             return None if seconds is None else seconds * scale
 
-        self._events._parse_rate_seconds = parse_rate_seconds
-        self._events._SCHEDULER_TICK_INTERVAL *= scale
-
-    @property
-    def events(self) -> Any:
-        """EventBridge, for the other hooks."""
-        return self._events
+        self.events._parse_rate_seconds = parse_rate_seconds
+        self.events._SCHEDULER_TICK_INTERVAL *= scale
 
     # IAM
 

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from batch_jobs.workloads.own import own_class
 from millrace.errors import WorkloadUnavailableError
-from millrace.options import check_options, is_own_workload, known_workload
-from millrace.plan import Item
+from millrace.known_workloads import is_own_workload, known_workload
+from millrace.options import check_options
+from millrace.plan import Item, Plan
 
 LOOK_BACK_BYTES = 4
 """With how many bytes before a range its body begins: the longest UTF-8 character."""
@@ -110,6 +111,17 @@ class Splitting(Protocol):
 
     def splits(self, key: str) -> bool:
         """Whether the object with this key may be cut: not where it is compressed, say."""
+
+
+@runtime_checkable
+class Beginning(Protocol):
+    """What a workload has besides, if it needs to know of the run before its first item."""
+
+    def begin(self, plan: Plan) -> None:
+        """Learn of the plan: when it was made, how many shards share a limit. Only migrate calls it.
+
+        What `migrate` makes of it must be the same in every attempt: `plan.planned_at` is, the time of day is not.
+        """
 
 
 _MODULES = {

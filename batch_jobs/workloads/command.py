@@ -33,7 +33,7 @@ class Command:
     Disk: each item being worked takes its own size and that of its outputs, in a directory of its own below `TMPDIR`.
 
     Args:
-        options: Those of `command` in `millrace.options`.
+        options: Those of `command` in `millrace.workload_options`.
 
     Raises:
         InvalidRunRequest: The argument list, the suffixes or an exit code is not as it must be.

@@ -33,7 +33,7 @@ class CsvToDynamoDB:
     Memory: about 30 MB for each object being worked, whatever its size. A zip lies on disk meanwhile.
 
     Args:
-        options: As `millrace.options` declares them.
+        options: As `millrace.workload_options` declares them.
         endpoint: Where DynamoDB is; None for where botocore's environment says.
         patience: How long a busy table is waited for.
     """

@@ -62,7 +62,7 @@ class Images:
     other.
 
     Args:
-        options: Those of `images` in `millrace.options`.
+        options: Those of `images` in `millrace.workload_options`.
     """
 
     name: ClassVar[str] = "images"

@@ -22,7 +22,7 @@ from millrace.errors import (
     TryAgainError,
     WorkloadUnavailableError,
 )
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 

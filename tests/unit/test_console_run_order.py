@@ -22,7 +22,7 @@ from millrace.errors import InvalidRunRequest
         (['stop_words=["und", "die"]', "top=1"], {"stop_words": ["und", "die"], "top": 1}),
         (["stop_words=[]"], {"stop_words": []}),
         (["top=many"], {"top": "many"}),
-        (["unknown=5"], {"unknown": "5"}),
+        (["stop_words=and,the"], {"stop_words": ["and", "the"]}),
     ],
 )
 def test_workload_options_have_their_declared_types(given: list[str], options: dict[str, object]) -> None:
@@ -30,9 +30,23 @@ def test_workload_options_have_their_declared_types(given: list[str], options: d
     assert workload_options("word-count", given) == options
 
 
-@pytest.mark.parametrize("given", [["top"], ["=5"], ["top=5", "top=6"]])
+def test_an_object_of_strings_is_json() -> None:
+    """The column names of a CSV file, say."""
+    words = ["table=films", 'columns={"": "id", "title": "name"}', "header=false"]
+    expected = {"table": "films", "columns": {"": "id", "title": "name"}, "header": False}
+    assert workload_options("csv-to-dynamodb", words) == expected
+
+
+def test_options_of_ones_own_workload_are_json_or_text() -> None:
+    """What it declares is not known here: a number, true and a list are what they look like, all else is text."""
+    words = ["top=5", "deep=true", "end=;", 'names=["a"]', 'names=["b"]']
+    expected = {"top": 5, "deep": True, "end": ";", "names": ["a", "b"]}
+    assert workload_options("line_count:LineCount", words) == expected
+
+
+@pytest.mark.parametrize("given", [["top"], ["=5"], ["top=5", "top=6"], ["unknown=5"]])
 def test_an_option_that_says_nothing_clear_is_refused(given: list[str]) -> None:
-    """An option without a value or a name, or with two values, is refused."""
+    """An option without a value or a name, with two values, or unknown to the workload, is refused."""
     with pytest.raises(InvalidRunRequest):
         workload_options("word-count", given)
 

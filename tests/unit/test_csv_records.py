@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batch_jobs.workloads.csv_format import CsvFormat
 from batch_jobs.workloads.csv_records import MAX_RECORD_CHARACTERS, CsvRecords
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 
 
 def read(raw: bytes, form: CsvFormat | None = None, size: int = 7) -> list[tuple[int, list[str] | str]]:

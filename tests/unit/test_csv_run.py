@@ -96,6 +96,14 @@ def test_a_throttled_table_is_for_the_next_attempt(made: InMemoryDynamoDB) -> No
     assert run.result()["result"]["rows_written"] == 3
 
 
+def test_the_import_time_is_the_plans(made: InMemoryDynamoDB) -> None:
+    """Migrate tells the workload of the plan first: every attempt and every child write the same time."""
+    options = {"table": "films", "computed": {"at": "{imported_at}"}}
+    run = run_into(made, options=options, shard={"max_items": 1})
+    planned_at = run.all().planned_at
+    assert {item["at"]["S"] for item in made.items("films")} == {f"{planned_at[:19]}Z"}
+
+
 def test_a_second_run_leaves_the_table_as_it_was(made: InMemoryDynamoDB) -> None:
     """The same objects give the same items and the same report."""
     reports = []

@@ -29,7 +29,7 @@ from millrace.errors import (
     TableRefusedError,
     TryAgainError,
 )
-from millrace.options import checked_options, option_value
+from millrace.known_workloads import checked_options, option_value
 from millrace.plan import Item, Plan
 from millrace.request import RunRequest
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error

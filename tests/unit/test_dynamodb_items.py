@@ -10,7 +10,7 @@ import pytest
 from batch_jobs.workloads.dynamodb_items import ItemMapping, Source, check_attributes
 from batch_jobs.workloads.dynamodb_rows import RowError, TableKey
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, TableRefusedError
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 
 SOURCE = Source("in/movies.zip", "data/movies.csv", "2026-11-21T09:00:00Z")
 ID = TableKey("movies", ("id",), {"id": "S"})

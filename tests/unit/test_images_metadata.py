@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.image_metadata import metadata
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 PHOTOGRAPH = Path(__file__).parents[2] / "examples" / "images" / "held-upright.jpg"

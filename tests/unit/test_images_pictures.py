@@ -21,7 +21,7 @@ from batch_jobs.workloads.image_reading import opened
 from batch_jobs.workloads.image_scaling import reduce_decoding
 from batch_jobs.workloads.image_totals import Pictured
 from millrace.errors import ErrorCode, ItemError, WorkloadUnavailableError
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 

@@ -66,7 +66,7 @@ def test_the_result_adds_up(count: int, concurrency: int) -> None:
 
 
 def test_the_mark_comes_last() -> None:
-    """The workload's files, failures.jsonl, report.csv, result.json, _SUCCESS, in this order."""
+    """The workload's files, failures.jsonl, report.csv, report.html, result.json, _SUCCESS, in this order."""
     run = migrated(objects(2))
     written: list[str] = []
     run.client.before = lambda verb, _bucket, key: (
@@ -74,7 +74,7 @@ def test_the_mark_comes_last() -> None:
     )
     run.merge()
 
-    assert written == ["sizes.json", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"]
+    assert written == ["sizes.json", "failures.jsonl", "report.csv", "report.html", "result.json", "_SUCCESS"]
 
 
 def test_a_repeated_merge_changes_nothing() -> None:
@@ -112,7 +112,9 @@ def test_two_merges_at_once_are_harmless() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["sizes.json", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"])
+@pytest.mark.parametrize(
+    "name", ["sizes.json", "failures.jsonl", "report.csv", "report.html", "result.json", "_SUCCESS"]
+)
 def test_a_merge_that_dies_leaves_no_mark(name: str) -> None:
     """Whichever file cannot be written, there is no _SUCCESS before all of them are there."""
     run = migrated(objects(2))

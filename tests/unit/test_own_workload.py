@@ -14,7 +14,7 @@ import pytest
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.totals import Totals
 from millrace.errors import DamagedFileError, InvalidRunRequest, WorkloadUnavailableError
-from millrace.options import checked_options, is_own_workload, known_workload, option_value
+from millrace.known_workloads import checked_options, is_own_workload, known_workload, option_value
 from millrace.request import RunRequest
 from tests.run_in_memory import RunInMemory
 

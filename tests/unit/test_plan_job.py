@@ -7,7 +7,15 @@ import json
 import pytest
 
 from batch_jobs.stop import Stop
-from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, RunIdentityError, StoppedError
+from batch_jobs.workloads import load_workload
+from millrace.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    DamagedFileError,
+    MillraceError,
+    RunIdentityError,
+    StoppedError,
+)
 from millrace.layout import S3Uri
 from millrace.plan import Plan, Shard
 from tests.in_memory_s3 import InMemoryS3Client, error
@@ -75,6 +83,21 @@ def test_patterns_look_at_the_relative_key() -> None:
     planned = [item.key for shard in shard_files(run, plan) for item in shard.items]
     assert planned == ["in/a.txt", "in/b/c.txt", "in/f.csv"]
     assert plan.skipped == {"folder_markers": 0, "not_included": 1, "excluded": 2}
+
+
+def test_a_workload_that_cannot_run_here_ends_the_plan_job() -> None:
+    """A missing class, a missing program and a bad option are found before the source is listed."""
+    for request in (
+        {"workload": "no_such_module:Mine"},
+        {"workload": "command", "options": {"command": ["no-such-program", "{input}"]}},
+        {"workload": "command", "options": {"command": ["true", "{inptu}"]}},
+    ):
+        run = RunInMemory({"in/a": b""}, request, load=load_workload)
+        with pytest.raises(MillraceError) as caught:
+            run.plan()
+        assert caught.value.exit_code == 2
+        assert not run.client.requests["list_objects_v2"]
+        assert run.file("plan.json") is None
 
 
 def test_an_empty_source_is_a_plan_of_nothing() -> None:

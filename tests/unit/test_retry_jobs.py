@@ -176,14 +176,14 @@ def test_readers_see_one_result_at_a_time(earlier: bool) -> None:  # noqa: FBT00
     retry.merge(100)
 
     new = (1, "SUCCEEDED_WITH_FAILURES")
-    assert seen.index(new) == written.index("result.json") == 4
-    assert set(seen[:4]) == {(0, "SUCCEEDED_WITH_FAILURES" if earlier else "FAILED")}
-    assert set(seen[4:]) == {new}
+    assert seen.index(new) == written.index("result.json") == 5
+    assert set(seen[:5]) == {(0, "SUCCEEDED_WITH_FAILURES" if earlier else "FAILED")}
+    assert set(seen[5:]) == {new}
     marks = ["retries/001/_SUCCESS"] if earlier else ["_SUCCESS", "retries/001/_SUCCESS"]
-    assert [name for name in written[5:] if run.file(name) is not None][-len(marks) :] == marks
+    assert [name for name in written[6:] if run.file(name) is not None][-len(marks) :] == marks
 
 
-@pytest.mark.parametrize("writes", range(7))
+@pytest.mark.parametrize("writes", range(8))
 def test_a_merge_of_a_retry_that_dies_is_made_good(writes: int) -> None:
     """Killed at any of its writes, it leaves a whole result; the next attempt gives an undisturbed merge's bytes."""
     undisturbed = with_failures()

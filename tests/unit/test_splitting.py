@@ -22,8 +22,8 @@ from batch_jobs.workloads.text_ranges import RangeText
 from batch_jobs.workloads.word_blocks import MAX_WORD_BYTES
 from batch_jobs.workloads.words import words_of
 from millrace.errors import ErrorCode, ItemError
+from millrace.known_workloads import checked_options
 from millrace.layout import S3Uri
-from millrace.options import checked_options
 from millrace.plan import Item
 from millrace.s3 import S3
 from tests.in_memory_s3 import InMemoryS3Client

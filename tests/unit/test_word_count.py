@@ -19,7 +19,7 @@ from batch_jobs.workloads import Workload, load_workload
 from batch_jobs.workloads.word_totals import WordTotals
 from batch_jobs.workloads.words import words_of
 from millrace.errors import ErrorCode, ItemError
-from millrace.options import checked_options
+from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 

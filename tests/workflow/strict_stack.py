@@ -53,7 +53,7 @@ class Strict:
     @cached_property
     def s3(self) -> Any:
         """A boto3 S3 client."""
-        return self.aws._client("s3")
+        return self.aws.client("s3")
 
     @cached_property
     def runs(self) -> Runs:
@@ -70,7 +70,7 @@ class Strict:
     @contextmanager
     def taken_away(self, permission: Permission) -> Iterator[None]:
         """The role's policy without one permission, for the length of the block."""
-        iam, role = self.aws._client("iam"), self.physical(permission.role)
+        iam, role = self.aws.client("iam"), self.physical(permission.role)
         name = iam.list_role_policies(RoleName=role)["PolicyNames"][permission.policy]
         document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         document = json.loads(document) if isinstance(document, str) else document
@@ -116,7 +116,7 @@ class Strict:
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a function: the kind of its error, or None."""
-        answer = self.aws._client("lambda").invoke(
+        answer = self.aws.client("lambda").invoke(
             FunctionName=self.physical(function), Payload=json.dumps(event).encode()
         )
         payload = json.load(answer["Payload"])

@@ -28,7 +28,13 @@ UNNOTICED: dict[tuple[str, str], str] = {
     )
 }  # fmt: skip
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
-PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
+ELSEWHERE = {"NotifyFunctionRole"}
+"""Roles of what follows a run: neither that they suffice nor that they are needed is shown here yet."""
+PERMISSIONS = [
+    found
+    for found in permissions(TEMPLATE, PARAMETERS)
+    if (found.role, found.action) not in UNNOTICED and found.role not in ELSEWHERE
+]
 
 
 def prepare_run(strict: Strict) -> Any:
@@ -151,8 +157,8 @@ def new_state_machine(strict: Strict) -> Any:
 
 def scheduled_start(strict: Strict) -> Any:
     """Whether a rule with the schedule's role starts the state machine."""
-    events, name = strict.aws._client("events"), new_name()
-    iam = strict.aws._client("iam")
+    events, name = strict.aws.client("events"), new_name()
+    iam = strict.aws.client("iam")
     role = iam.get_role(RoleName=strict.physical("ScheduleRole"))["Role"]["Arn"]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
     target = {"Id": "1", "Arn": strict.stack.state_machine_arn, "RoleArn": role, "Input": json.dumps({"by": name})}

@@ -17,6 +17,7 @@ from millrace.in_order import in_order
 from millrace.layout import RunFolder
 from millrace.outcome import Outcome
 from millrace.plan import Plan, Shard
+from millrace.report_page.figures import ShardFigure
 from millrace.run_files import plan_if_there, read_commit
 from millrace.s3 import S3
 
@@ -53,6 +54,7 @@ class Generation:
         succeeded: How many of these succeeded.
         finished_at: When the last shard was finished, ISO 8601, UTC; when it was planned, without any.
         worked_by: Shards and items by the Batch job whose child committed them.
+        shards: When each shard was worked, and how much it was.
     """
 
     folder: RunFolder
@@ -64,10 +66,12 @@ class Generation:
     succeeded: int = 0
     finished_at: str = ""
     worked_by: dict[str, dict[str, int]] = field(default_factory=dict)
+    shards: list[ShardFigure] = field(default_factory=list)
 
     def note(self, commit: Commit) -> None:
         """Take note of a commit."""
         self.commits += 1
+        self.shards.append(ShardFigure.of(commit, self.plan.retry))
         self.rows += commit.counts.items
         self.succeeded += commit.counts.succeeded
         self.items_digests.append(commit.items_digest)

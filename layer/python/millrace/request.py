@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from millrace.errors import InvalidRunRequest
+from millrace.known_workloads import checked_options, known_workload
 from millrace.layout import S3Uri, checked_run_id
-from millrace.options import checked_options, known_workload, unknown_name
+from millrace.options import unknown_name
 
 MAX_ARRAY_SIZE = 10_000
 """The largest array job: Batch SubmitJob, arrayProperties.size."""

@@ -28,6 +28,7 @@ class Result:
         worked_by: Shards and items by the Batch job whose children committed them.
         result: The workload's own part; None where the run failed.
         finished_at: ISO 8601, UTC: when the last shard was finished.
+        page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
     """
 
     plan: Plan
@@ -42,6 +43,7 @@ class Result:
     worked_by: Mapping[str, Mapping[str, int]]
     result: Mapping[str, Any] | None
     finished_at: str
+    page: str = ""
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -64,6 +66,7 @@ class Result:
             "files": self.files,
             "report": self.report,
             "failure_rows": self.failure_rows,
+            "page": self.page,
             "digests": self.digests,
             "result": self.result,
             "worked_by": self.worked_by,

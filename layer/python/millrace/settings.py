@@ -85,6 +85,33 @@ class FunctionSettings:
         return cls(queues=queues, code_version=environ.get("MILLRACE_CODE_VERSION") or __version__)
 
 
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """What the function notify is told by the template.
+
+    Attributes:
+        topic_arn: The topic that messages go to.
+        bus_name: The bus that our events go to.
+        table_name: The table that holds what was told.
+        notify_on: Which events the topic is told of: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
+    """
+
+    topic_arn: str
+    bus_name: str
+    table_name: str
+    notify_on: frozenset[str]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotifySettings:
+        """Read the variables; what is not set is empty."""
+        return cls(
+            topic_arn=environ.get("NOTIFICATION_TOPIC_ARN", ""),
+            bus_name=environ.get("EVENT_BUS_NAME", ""),
+            table_name=environ.get("TOLD_TABLE_NAME", ""),
+            notify_on=frozenset(name.strip() for name in environ.get("NOTIFY_ON", "").split(",")) - {""},
+        )
+
+
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     """`AWS_REGION`, which botocore does not read, or None to let botocore look in its own places."""
     return environ.get("AWS_REGION") or None

@@ -1,0 +1,99 @@
+"""Notify: tell that a run, or one of its jobs, has ended, and that a queue is blocked.
+
+EventBridge delivers at least once and in any order. What was told is remembered in a table, by job and status or by
+execution, status and redrive count; so however often an event comes, it is told once on the bus and once on the topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from millrace.notification.documents import Document, job_ended, queue_blocked, run_ended
+from millrace.notification.job_error import JobErrors
+from millrace.notification.messages import message_of
+from millrace.notification.publishing import publish, put_events
+from millrace.notification.run_facts import read_run_facts
+from millrace.notification.state_changes import JobEnded, RunEnded, StateChange, read_event
+from millrace.s3 import S3, connect
+from millrace.settings import NotifySettings
+
+REMEMBERED_SECONDS = 15 * 86_400
+"""Longer than a queue of failed deliveries keeps them (SQS: 14 days), so that these can be sent again."""
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+settings = NotifySettings.from_environment()
+config = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=20)
+s3 = connect()
+jobs = JobErrors(boto3.client("batch", config=config), boto3.client("logs", config=config))
+bus = boto3.client("events", config=config)
+topic = boto3.client("sns", config=config)
+remembered = IdempotencyConfig(
+    expires_after_seconds=REMEMBERED_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
+)
+told = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=boto3.client("dynamodb", config=config))
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """The Lambda's entry point: tell one event of EventBridge on the bus, and on the topic where it is asked for."""
+    remembered.register_lambda_context(context)  # without it, a call that timed out would block the next for ever
+    metrics.add_metric("EventsReceived", MetricUnit.Count, 1)
+    change = read_event(event)
+    document = cache(lambda: document_of(change, s3, jobs))
+    tell_bus(key=change.key, document=document)
+    tell_topic(key=change.key, document=document)
+
+
+@idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="bus")  # type: ignore[untyped-decorator]  # the library types it Any
+def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
+    """Put our event of a change on the bus, once for each key."""
+    put_events(bus, settings.bus_name, [document()])
+    metrics.add_metric("EventsPublished", MetricUnit.Count, 1)
+    logger.info("told the bus", extra={"key": key, "event": document().event})
+
+
+@idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="topic")  # type: ignore[untyped-decorator]  # as above
+def tell_topic(*, key: str, document: Callable[[], Document]) -> None:
+    """Publish the message of a change, once for each key, if `NotifyOn` has it."""
+    event = document().event
+    if event not in settings.notify_on:
+        return
+    publish(topic, settings.topic_arn, message_of(document()))
+    metrics.add_metric("MessagesPublished", MetricUnit.Count, 1)
+    logger.info("told the topic", extra={"key": key, "event": event})
+
+
+def document_of(change: StateChange, s3: S3, jobs: JobErrors) -> Document:
+    """Make our event of AWS's: look into the run folder, and into the log of a job that failed.
+
+    Args:
+        change: What AWS told.
+        s3: The client to read the run folder with.
+        jobs: Finds the error of a failed job.
+
+    Raises:
+        StorageError: S3 is broken or busy. What is not there is no error.
+    """
+    if isinstance(change, RunEnded):
+        return run_ended(change, read_run_facts(change, s3), jobs.of_run(change))
+    if isinstance(change, JobEnded):
+        failed = change.job.status == "FAILED"
+        return job_ended(change, jobs.of_job(change.job.id, change.job.reason) if failed else None)
+    return queue_blocked(change)
