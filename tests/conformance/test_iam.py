@@ -78,14 +78,20 @@ def test_a_job_without_role_has_no_credentials(strict: Account) -> None:
 
 @pytest.mark.parametrize(("scoped", "status"), [(True, "SUCCEEDED"), (False, "FAILED")])
 def test_a_state_machine_needs_its_role(strict: Account, *, scoped: bool, status: str) -> None:
-    """The role of a state machine must allow SubmitJob on queue and definition."""
+    """The role of a state machine must allow SubmitJob on queue and definition, and what .sync needs."""
     queue, definition = strict.queue(), strict.shell("true")
     (described,) = strict.batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
     resources = [described["jobQueueArn"], definition] if scoped else [described["jobQueueArn"]]
-    statement = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": resources}
+    submit = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": resources}
+    describe = {"Effect": "Allow", "Action": "batch:DescribeJobs", "Resource": "*"}
+    managed_rule = {
+        "Effect": "Allow",
+        "Action": ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+        "Resource": "arn:aws:events:*:*:rule/StepFunctionsGetEventsForBatchJobsRule",
+    }
     arn = strict.states.create_state_machine(
         name=unique("machine"),
-        roleArn=role(strict, "states.amazonaws.com", statement),
+        roleArn=role(strict, "states.amazonaws.com", submit, describe, managed_rule),
         definition=json.dumps({"StartAt": "Run", "States": {"Run": task(queue, definition)}}),
     )["stateMachineArn"]
     execution = strict.execution(strict.start(arn))

@@ -48,7 +48,8 @@ SETTINGS: list[dict[str, str]] = [
     {
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/", "TableName": "words",
         "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}", "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
-        "RunFolderDays": "30", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9", **OWN_NETWORK,
+        "RunFolderDays": "30", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
+        "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
     {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},
     {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c"},
@@ -199,7 +200,7 @@ def test_nothing_is_asked_of_the_wrong_kind(values: dict[str, str]) -> None:
 @given(values=ANSWERS)
 def test_no_policy_is_wide_open(values: dict[str, str]) -> None:
     """Under no parameters does a role of ours get every resource, but for the actions that know none."""
-    without_resource = {"ecr:GetAuthorizationToken", "batch:DescribeJobs"}
+    without_resource = {"ecr:GetAuthorizationToken", "batch:DescribeJobs", "batch:ListJobs"}
     for name, role in _resources(values, "AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
