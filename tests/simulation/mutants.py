@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(items_read_without_if_match, ("CONDITIONAL",)),
     Mutant(items_read_without_if_match, ("OUTPUT_RIGHT", "ROW_HAS_CAUSE", "MERGED"), without=("CONDITIONAL",)),
     Mutant(broken_reads_go_on_without_if_match, ("CONDITIONAL",)),
-    Mutant(progress_of_another_plan_is_used, ("ROW_HAS_CAUSE", "COMMIT_LAST", "MERGED", "ONE_ROW")),
+    Mutant(progress_of_another_plan_is_used, ("COUNTS", "ROW_HAS_CAUSE", "COMMIT_LAST", "MERGED", "ONE_ROW")),
     Mutant(success_before_the_result, ("SUCCESS_LAST",)),
     Mutant(failed_outputs_are_left, ("NO_FAILED_OUTPUT",)),
     Mutant(the_loser_trusts_its_own_rows, ("DELETES_OWN", "COMMIT_LAST", "NO_FAILED_OUTPUT")),
