@@ -254,7 +254,15 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
         (folder / f"{number}.txt").write_text("water mill " * number)
     command = [sys.executable, "-m", "console", "local", "run", "--state-dir", str(stack.state_dir), "--max-items", "2"]
     command += ["--source", str(folder), "--destination", str(out)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # Ctrl-C reaches it also where the tests themselves run in the background and ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         assert process.stderr is not None
         said = []
         for line in process.stderr:

@@ -32,6 +32,18 @@ def command_of(stack: LocalStack, *words: str) -> list[str]:
     return [sys.executable, "-m", "console", *words, "--state-dir", str(stack.state_dir)]
 
 
+def interruptible(command: list[str]) -> subprocess.Popen[str]:
+    """Start a command that Ctrl-C reaches, also where the tests themselves run in the background and ignore it."""
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread is started here
+    )
+
+
 @pytest.fixture(scope="session")
 def operator(stack: LocalStack) -> Operator:
     """Run `millrace VERB …` as an operator would."""
@@ -51,7 +63,7 @@ def watcher(stack: LocalStack) -> Watcher:
     """Watch the latest run until a line says this, press Ctrl-C, and return what is said then."""
 
     def watch(awaited: str) -> str:
-        with subprocess.Popen(command_of(stack, "watch"), cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
+        with interruptible(command_of(stack, "watch")) as process:
             assert process.stderr is not None
             assert any(awaited in line for line in process.stderr)
             process.send_signal(signal.SIGINT)
