@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_AWS := $(VENV)/local_aws
+SECURITY := $(VENV)/security
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
@@ -59,7 +60,13 @@ SEEDS ?= 2000
 simulate: install  ## SEEDS=2000: disturbed runs, one per seed, each checked by adding up (docs/simulator.md)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
-check: install $(NPM_LINTERS)  ## linters, types, template, state machine (needs Node.js)
+# checkov and parliament pin much: an environment of their own.
+$(SECURITY)/installed: checks/security-requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(SECURITY)
+	$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/security-requirements.txt
+	touch $@
+
+check: install $(NPM_LINTERS) $(SECURITY)/installed  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -113,6 +120,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	for part in batch_jobs/requirements batch_jobs/requirements-images functions/requirements console/requirements benchmarks/requirements; do \
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
+	$(BIN)/$(LOCK) checks/security-requirements.in -o checks/security-requirements.txt
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .aws-sam build node_modules
