@@ -14,7 +14,7 @@ from checks.faults import Fault, ToolError
 from checks.policies import policy_documents
 from checks.sources import TEMPLATE, Sources
 
-ENVIRONMENT = ".venv/security"
+ENVIRONMENT = Path(__file__).parents[1] / ".venv/security"
 SCRIPT = Path(__file__).with_name("parliament_findings.py")
 SUPPRESSED = {
     "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
@@ -46,7 +46,7 @@ def check(sources: Sources) -> Iterator[Fault]:
     Raises:
         ToolError: The environment is missing, or a tool broke.
     """
-    tools = sources.root / ENVIRONMENT / "bin"
+    tools = ENVIRONMENT / "bin"
     if not tools.is_dir():
         raise ToolError(f"{ENVIRONMENT} is not there: `make check` makes it, with checkov and parliament")
     yield from _checkov(sources, tools)

@@ -32,6 +32,17 @@ def strict(tmp_path_factory: pytest.TempPathFactory, server: embedded_aws.Embedd
         yield account
 
 
+WATCH_THE_JOB = (
+    {"Effect": "Allow", "Action": "batch:DescribeJobs", "Resource": "*"},
+    {
+        "Effect": "Allow",
+        "Action": ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+        "Resource": "arn:aws:events:*:*:rule/StepFunctionsGetEventsForBatchJobsRule",
+    },
+)
+"""What `.sync` needs besides SubmitJob (Step Functions, "IAM policies for AWS Batch")."""
+
+
 def role(account: Account, service: str, *statements: dict[str, Any]) -> str:
     """A new role that a service may assume; returns its ARN."""
     iam, name = account.client("iam"), unique("role")
@@ -83,15 +94,9 @@ def test_a_state_machine_needs_its_role(strict: Account, *, scoped: bool, status
     (described,) = strict.batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
     resources = [described["jobQueueArn"], definition] if scoped else [described["jobQueueArn"]]
     submit = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": resources}
-    describe = {"Effect": "Allow", "Action": "batch:DescribeJobs", "Resource": "*"}
-    managed_rule = {
-        "Effect": "Allow",
-        "Action": ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
-        "Resource": "arn:aws:events:*:*:rule/StepFunctionsGetEventsForBatchJobsRule",
-    }
     arn = strict.states.create_state_machine(
         name=unique("machine"),
-        roleArn=role(strict, "states.amazonaws.com", submit, describe, managed_rule),
+        roleArn=role(strict, "states.amazonaws.com", submit, *WATCH_THE_JOB),
         definition=json.dumps({"StartAt": "Run", "States": {"Run": task(queue, definition)}}),
     )["stateMachineArn"]
     execution = strict.execution(strict.start(arn))
@@ -100,6 +105,33 @@ def test_a_state_machine_needs_its_role(strict: Account, *, scoped: bool, status
     if not scoped:
         assert execution["error"] == "Batch.AWSBatchException"
         assert f"batch:SubmitJob on resource: {definition}" in execution["cause"]
+
+
+def test_a_state_machine_needs_the_managed_rule(strict: Account) -> None:
+    """Without the permissions for the rule behind `.sync`, the state machine is not even made."""
+    queue, definition = strict.queue(), strict.shell("true")
+    with pytest.raises(strict.states.exceptions.ClientError, match="is not authorized to create managed-rule"):
+        strict.states.create_state_machine(
+            name=unique("machine"),
+            roleArn=role(strict, "states.amazonaws.com", WATCH_THE_JOB[0]),
+            definition=json.dumps({"StartAt": "Run", "States": {"Run": task(queue, definition)}}),
+        )
+
+
+@pytest.mark.parametrize(("may_list", "code"), [(True, "NoSuchKey"), (False, "AccessDenied")])
+def test_a_missing_key_is_hidden_from_who_may_not_list(strict: Account, *, may_list: bool, code: str) -> None:
+    """S3 answers 404 to a caller who may list the bucket, and 403 to one who may not."""
+    iam, name = strict.client("iam"), unique("user")
+    iam.create_user(UserName=name)
+    statements = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}]
+    if may_list:
+        statements.append({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}"})
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    s3 = Account(strict.endpoint_url, key["AccessKeyId"], key["SecretAccessKey"]).client("s3")
+    with pytest.raises(s3.exceptions.ClientError, match=code):
+        s3.get_object(Bucket=BUCKET, Key="missing")
 
 
 def test_requests_are_scoped_to_a_queue(strict: Account) -> None:

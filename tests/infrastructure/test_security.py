@@ -12,7 +12,7 @@ from checks.policies import policy_documents
 from checks.sources import Sources
 from tests.infrastructure.checkout import REAL, REPOSITORY, Checkout, Plant
 
-TOOLS = REPOSITORY / security.ENVIRONMENT
+TOOLS = security.ENVIRONMENT
 needs_tools = pytest.mark.skipif(
     not TOOLS.is_dir(), reason="no checkov here: `make check`, which CI runs, does not go without"
 )

@@ -134,6 +134,13 @@ def test_a_failed_job_is_not_tried_again(states: Any, machine: str, case: str, l
     assert sum("taskFailedEventDetails" in event for event in history) == 1
 
 
+def test_the_mocked_run_has_what_the_definition_reads() -> None:
+    """A field of `$.run` that the mock lacks would fail every case for a reason of its own: it is named here."""
+    mocks = json.loads(MOCKS.read_text(encoding="utf-8"))
+    read = set(re.findall(r"\$\.run\.(\w+)", DEFINITION.read_text(encoding="utf-8")))
+    assert read <= set(mocks["MockedResponses"]["RunPrepared"]["0"]["Return"]["Payload"])
+
+
 def test_every_case_names_states_that_are_there() -> None:
     """A misspelt state in the mock file would be run for real: each case's states are the definition's."""
     mocks = json.loads(MOCKS.read_text(encoding="utf-8"))
