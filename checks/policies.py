@@ -11,7 +11,7 @@ from checks.conditions import Resolver
 SETTINGS: tuple[dict[str, str], ...] = (
     {},
     {
-        "SourcePrefix": "in/", "ResultPrefix": "out/", "TableName": "words", "ScheduleExpression": "rate(1 day)",
+        "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,a*", "ScheduleExpression": "rate(1 day)",
         "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a", "SourceBucketName": "my-source",
         "ResultBucketName": "my-results", "Compute": "EC2",
     },

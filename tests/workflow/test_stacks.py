@@ -18,7 +18,7 @@ NAME = "millrace-scoped"
 SCOPES = {
     "SourcePrefix": "in/",
     "ResultPrefix": "out/",
-    "TableName": "words*",
+    "TableNames": "words*,films",
     "BucketOwner": "123456789012",
     "Compute": "EC2",
     "Network": "PRIVATE",
