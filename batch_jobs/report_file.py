@@ -9,11 +9,9 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.report_page.figures import RunFigures
 from millrace.report_page.page import report_page
 from millrace.result import Result
+from millrace.run_page import read_for_page
 
 NAME = "report.html"
-
-PAGE_FILE_BYTES = 4 * 2**20
-"""The largest file of a workload's that the page shows something of."""
 
 
 def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job) -> S3Uri:
@@ -31,14 +29,7 @@ def write_page(folder: RunFolder, result: Result, figures: RunFigures, job: Job)
     Returns:
         Where it is.
     """
-
-    def read(name: str) -> bytes | None:
-        if name not in result.files:
-            return None
-        uri = S3Uri.parse(result.files[name])
-        return job.s3.read(uri) if job.s3.head(uri).size <= PAGE_FILE_BYTES else None
-
-    page = report_page(result.plan, json.loads(result.to_json()), figures, read)
+    page = report_page(result.plan, json.loads(result.to_json()), figures, read_for_page(job.s3, result.files))
     uri, content_type = folder.file(NAME), "text/html; charset=utf-8"
     if result.status == "FAILED":
         job.s3.put_if_absent(uri, page, content_type=content_type)

@@ -17,9 +17,12 @@ from console.file_names import shown
 from console.local_stack import bring_up, bring_up_to_date
 from console.results import failure_examples, fetch, read_result
 from console.run_display import shown as shown_run
+from console.run_lookup import FoundRun
 from console.run_order import RunOrder
 from console.stack import Stack
+from console.status import ways_on
 from console.summary import print_summary
+from console.target import Target
 from console.terminal import Terminal, number_of, size, timed
 from console.uploads import upload
 from console.watching import watch
@@ -60,7 +63,8 @@ def run_locally(
         _upload(aws, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
-    failure = _watch(aws, run, again, server.endpoint_url, terminal)
+    target = Target(aws, stack.name, _flags(checkout))
+    failure = _watch(target, run, again, terminal)
     # A run with too many failures has a complete report. Any other failure left nothing to show.
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
@@ -72,6 +76,8 @@ def run_locally(
         print_summary(terminal, result, failure_examples(aws, run.folder, result))
     _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
     if failure is not None:
+        for line in ways_on(FoundRun(run.run_id, run.execution_arn, request, run.folder), failure, target):
+            terminal.note(line)
         raise failure
 
 
@@ -99,18 +105,23 @@ def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None
         terminal.warn(f"left out, being neither files nor links to files of this folder: {_some(paths)}")
 
 
-def _watch(aws: Aws, run: Run, again: Again, endpoint_url: str, terminal: Terminal) -> RunFailedError | None:
+def _flags(checkout: Checkout) -> str:
+    """What leads the other verbs to this embedded AWS."""
+    usual = checkout.state == Checkout.here().state
+    return "--local" if usual else shlex.join([f"--state-dir={checkout.state}"])
+
+
+def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFailedError | None:
     """Watch the run to its end; the error where it failed."""
     try:
         with shown_run(terminal.notes) as show:
-            progress = watch(aws, run.execution_arn, show)
+            progress = watch(target.aws, run.execution_arn, show)
     except KeyboardInterrupt:
         terminal.note(f"\nThe run {run.run_id} goes on without this window.")
         terminal.note(f"  watch it  {again(run_id=run.run_id)}")
-        terminal.note(f"  stop it   export {_environment(endpoint_url)}")
-        terminal.note(f"            aws stepfunctions stop-execution --execution-arn {run.execution_arn}")
+        terminal.note(f"  stop it   {target.command('cancel', run.run_id)}")
         raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=run.run_id) from None
-    return None if progress.status == "SUCCEEDED" else explain(aws, progress.execution)
+    return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
 
 
 def _fetch(aws: Aws, run: Run, result: dict[str, Any], *, order: RunOrder, stack: Stack, terminal: Terminal) -> str:

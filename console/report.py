@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import click
 
-from console.executions import Run
 from console.file_names import shown
+from console.report_files import FILES, PAGE, write_files
 from console.run_lookup import find_run
 from console.target import Target
 from console.terminal import Terminal, number_of, size
 from console.verbs import json_option, run_argument, target_options
 from millrace.errors import ErrorCode
-from millrace.run_report import RunReport, write_report
-
-CONCURRENCY = 16
-"""How many files of the run folder are read at once."""
-
-FILES = ("report.csv", "failures.jsonl")
+from millrace.run_report import RunReport
 
 
 @click.command
@@ -31,13 +25,15 @@ FILES = ("report.csv", "failures.jsonl")
     metavar="DIR",
     help="Where the files go. [default: a folder named as the run]",
 )
+@click.option("--open", "open_page", is_flag=True, help="Show report.html in the browser.")
 @json_option
 @target_options
-def report(given: str, target: Target, output: Path | None, *, as_json: bool) -> None:
-    """Build report.csv and failures.jsonl of any run, also of one that failed, was cancelled or is at work.
+def report(given: str, target: Target, output: Path | None, *, open_page: bool, as_json: bool) -> None:
+    """Build report.csv, failures.jsonl and report.html of any run: also one that failed, was cancelled or is at work.
 
     A row per item, from the plan and the commits that are there; items whose shard has no commit are NOT_RUN. For a
-    run that was merged, these are the files that merge wrote. Nothing is written to S3.
+    run that was merged, these are the files that merge wrote; report.html links what lies beside it here. Nothing is
+    written to S3.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI (s3://…/_millrace/…/), or - for the latest run
     (also without RUN).
@@ -49,7 +45,9 @@ def report(given: str, target: Target, output: Path | None, *, as_json: bool) ->
     found = find_run(target.aws, "" if given.startswith("s3:") else target.stack.state_machine_arn, given)
     run = found.run
     directory = output or Path(run.run_id)
-    written = _write(target, run, directory)
+    written = write_files(target.aws, found, directory)
+    if open_page:
+        click.launch(str(directory / PAGE))
     if found.execution.get("status") == "RUNNING":
         terminal.warn("the run is at work: what is not done yet is NOT_RUN in this report")
     if as_json:
@@ -75,27 +73,6 @@ def report(given: str, target: Target, output: Path | None, *, as_json: bool) ->
         terminal.print(f"{name.ljust(15)} {directory / name}")
     if not_run:
         terminal.note(f"Go on with what was not run: {target.command('resume', run.run_id)}")
-
-
-def _write(target: Target, run: Run, directory: Path) -> RunReport:
-    """Write the files beside the old ones and put them in their places when they are whole."""
-    directory.mkdir(parents=True, exist_ok=True)
-    parts = [directory / f".{name}.part" for name in FILES]
-    try:
-        with parts[0].open("wb") as report_csv, parts[1].open("wb") as failures:
-            written = write_report(
-                run.folder,
-                target.aws.s3,
-                cast("BinaryIO", report_csv),
-                cast("BinaryIO", failures),
-                concurrency=CONCURRENCY,
-            )
-        for name, part in zip(FILES, parts, strict=True):
-            part.replace(directory / name)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
-    return written
 
 
 def _document(written: RunReport, directory: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60
 ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "h1", "p", "main", "section", "h2", "dl", "div",
     "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "svg", "rect", "polygon", "polyline", "figure",
-    "figcaption", "span", "details", "summary", "bdi", "footer",
+    "figcaption", "span", "ul", "li", "details", "summary", "bdi", "footer",
 }  # fmt: skip
 """All elements that a page has: none that runs or loads anything."""
 

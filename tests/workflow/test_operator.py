@@ -152,6 +152,9 @@ def test_a_run_from_estimate_to_report(
     run = found(operator, document["run_id"])
     for name in ("report.csv", "failures.jsonl"):
         assert (tmp_path / name).read_bytes() == runs.file(run, name)
+    page = (tmp_path / "report.html").read_text()
+    assert "Succeeded, with failures that the run tolerates" in page
+    assert "s3://" in page.partition("words.csv")[2].partition("</tr>")[0]
 
 
 def test_a_broken_child_is_found_and_redriven(
@@ -177,6 +180,9 @@ def test_a_broken_child_is_found_and_redriven(
     document = json.loads(operator("report", run_id, "--output", str(tmp_path), "--json").stdout)
     assert document["shards"] == {"total": 3, "committed": 2}
     assert document["failures"] == {"NOT_RUN": 3}
+    page = Path(document["files"]["report.html"]).read_text()
+    assert "Broke before its end" in page
+    assert "shard 1, the first of 1 failed of 3" in page
     assert [Path(row["Key"]).stem for row in rows(tmp_path) if row["ErrorCode"] == "NOT_RUN"] == ["003", "004", "005"]
 
     (tmp_path / FLAG).touch()
@@ -212,6 +218,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert "somebody stopped it" in operator("status", run_id).stdout
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout
+    assert "Stopped before its end" in (tmp_path / "report.html").read_text()
     assert "millrace resume" in told.stderr
     assert Counter(row["ErrorCode"] for row in rows(tmp_path)) == {"": 5, "COMMAND_FAILED": 1, "NOT_RUN": 12}
 

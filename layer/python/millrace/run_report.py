@@ -11,6 +11,7 @@ from millrace.layout import MAX_RETRIES, RunFolder, S3Uri
 from millrace.outcome import Counts
 from millrace.plan import Plan
 from millrace.report import ReportWriter
+from millrace.report_page.figures import RunFigures
 from millrace.run_files import plan_if_there, read_plan
 from millrace.s3 import S3
 
@@ -25,6 +26,8 @@ class RunReport:
         codes: The failed rows by error code, NOT_RUN among them.
         shards_done: How many shards of the plan have their commit.
         retries: How many retries of failed items were planned.
+        folder: The folder of the newest retry, else the run's: where merge writes, or would.
+        figures: What the commits add up to, for the page.
     """
 
     plan: Plan
@@ -32,6 +35,8 @@ class RunReport:
     codes: dict[str, int]
     shards_done: int
     retries: int
+    folder: RunFolder
+    figures: RunFigures
 
 
 def write_report(
@@ -57,11 +62,23 @@ def write_report(
     generations = read_generations(*_newest(folder.base, s3), s3)
     rows = RowReader(s3, concurrency, incomplete=True)
     plan = generations[0].plan
+    figures = RunFigures()
     writer = ReportWriter(S3Uri.parse(plan.source).bucket, report, failures)
     with closing(rows.shards(generations)) as shards:
         for index, found in shards:
             writer.add(index, [row.outcome for row in found], [row.retry for row in found])
-    return RunReport(plan, writer.counts, dict(writer.codes), generations[0].commits, len(generations) - 1)
+            figures.add_failed(index, (row.outcome for row in found))
+    for generation in generations:
+        figures.shards += generation.shards
+    return RunReport(
+        plan,
+        writer.counts,
+        dict(writer.codes),
+        shards_done=generations[0].commits,
+        retries=len(generations) - 1,
+        folder=generations[-1].folder,
+        figures=figures,
+    )
 
 
 def _newest(folder: RunFolder, s3: S3) -> tuple[RunFolder, Plan]:

@@ -40,7 +40,9 @@ def area(label: str, values: Sequence[float], top: str, axis: Axis) -> Html:
     return _figure(label, shape, top, axis)
 
 
-def histogram(label: str, counts: Sequence[int], top: str, axis: Axis, titles: Sequence[str]) -> Html:
+def histogram(
+    label: str, counts: Sequence[int], top: str, axis: Axis, titles: Sequence[str], *, marked: int | None = None
+) -> Html:
     """Bars side by side: how many there are from each value to the next.
 
     Args:
@@ -49,6 +51,7 @@ def histogram(label: str, counts: Sequence[int], top: str, axis: Axis, titles: S
         top: What the highest bar is, for people.
         axis: The least and the greatest value.
         titles: What each bar is, shown when it is pointed at.
+        marked: The first of the bars that stand out, to the right end; None for none.
     """
     highest = max(counts, default=0) or 1
     step = WIDTH / max(len(counts), 1)
@@ -58,8 +61,9 @@ def histogram(label: str, counts: Sequence[int], top: str, axis: Axis, titles: S
             continue
         # A single straggler must be seen beside thousands.
         height = max(count / highest * HEIGHT, 4)
+        kind = "bar" if marked is None or index < marked else "again"
         bars.append(
-            f'<rect class="bar" x="{_number(index * step + step * 0.05)}" y="{_number(HEIGHT - height)}" '
+            f'<rect class="{kind}" x="{_number(index * step + step * 0.05)}" y="{_number(HEIGHT - height)}" '
             f'width="{_number(step * 0.9)}" height="{_number(height)}"><title>{text(title)}</title></rect>'
         )
     return _figure(label, "".join(bars), top, axis)

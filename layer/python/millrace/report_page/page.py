@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
 from millrace.plan import Plan
 from millrace.readable import bytes_text, duration_text, plural, time_text
+from millrace.report_page.distribution import distribution
 from millrace.report_page.failures import failures
 from millrace.report_page.figures import RunFigures
 from millrace.report_page.markup import Html, joined, name, paragraph, section, table, text
 from millrace.report_page.style import STYLE
-from millrace.report_page.timing import distribution, throughput, timeline
+from millrace.report_page.timing import throughput, timeline
 from millrace.report_page.workload_part import ReadFile, fact_list, workload_part
 from millrace.tolerance import Tolerance
 
@@ -23,7 +24,19 @@ OUTCOMES = {
     "SUCCEEDED": ("good", "Succeeded: every item was worked"),
     "SUCCEEDED_WITH_FAILURES": ("warn", "Succeeded, with failures that the run tolerates"),
     "FAILED": ("bad", "Failed: more items failed than the run tolerates"),
+    "RUNNING": ("warn", "At work: this page shows how far the run was when it was made"),
+    "ABORTED": ("bad", "Stopped before its end: this page shows what was done"),
+    "TIMED_OUT": ("bad", "Out of time before its end: this page shows what was done"),
+    "BROKEN": ("bad", "Broke before its end: this page shows what was done"),
+    "INCOMPLETE": ("bad", "Not complete: this page shows what was done"),
 }
+"""By the status of result.json; those behind FAILED are of runs without one."""
+
+BESIDE = ("report.csv", "failures.jsonl", "result.json")
+"""What merge writes beside the page, after the workload's files."""
+
+WHY_CHARACTERS = 2000
+"""How much of the error that ended a run is shown."""
 
 _POLICY = (
     "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -32,17 +45,24 @@ _POLICY = (
 """Nothing is loaded, nothing runs, whatever a key or a message holds."""
 
 
-def report_page(plan: Plan, document: Mapping[str, Any], figures: RunFigures, read: ReadFile) -> bytes:
+def report_page(
+    plan: Plan,
+    document: Mapping[str, Any],
+    figures: RunFigures,
+    read: ReadFile,
+    beside: Sequence[str] | None = None,
+) -> bytes:
     """report.html, the same bytes for the same commits.
 
     Args:
         plan: The run's plan.
-        document: What result.json says.
+        document: What result.json says; of a run that has none, what `millrace.run_page.unmerged` makes up.
         figures: What the commits add up to.
         read: Reads the run's merged files, for the workload's part.
+        beside: The files that lie beside this page, to be linked; None: all that merge writes.
     """
     kind, outcome = OUTCOMES[document["status"]]
-    parts = [_overview(document, figures)]
+    parts = [_overview(document, figures, beside)]
     if figures.codes:
         parts.append(failures(figures))
     if document.get("result"):
@@ -78,31 +98,41 @@ def report_page(plan: Plan, document: Mapping[str, Any], figures: RunFigures, re
 """.encode()
 
 
-def _overview(document: Mapping[str, Any], figures: RunFigures) -> Html:
+def _overview(document: Mapping[str, Any], figures: RunFigures, beside: Sequence[str] | None) -> Html:
     counts: Mapping[str, int] = document["counts"]
     worked = sum(shard.seconds for shard in figures.shards)
     facts = [
         ("Items", f"{counts['items']:,}"),
         ("Succeeded", f"{counts['succeeded']:,}"),
         ("Failed", f"{counts['failed']:,}"),
+        *([("Not run", f"{counts['not_run']:,}")] if "not_run" in counts else []),
         ("Read", bytes_text(counts["bytes"])),
-        ("Shards", f"{counts['shards']:,}"),
+        ("Shards", _shards(counts)),
         ("From first to last shard", duration_text(figures.finished - figures.started)),
         ("Time of all shards together", duration_text(worked)),
     ]
     parts = [fact_list([(title, text(value)) for title, value in facts])]
+    if document.get("why"):
+        parts.insert(0, paragraph(name(document["why"], WHY_CHARACTERS)))
     retry = document.get("retry")
     if retry:
         said = f"Retry {retry['number']} worked {plural(retry['items'], 'failed item')} again: "
         parts.append(paragraph(text(f"{said}{retry['succeeded']:,} succeeded, {retry['failed']:,} failed.")))
-    return section("overview", "Overview", *parts, _files(document))
+    names = [*document["files"], *BESIDE] if beside is None else beside
+    parts.append(paragraph(text("Files beside this page:"), joined(map(_link, names), ", ")))
+    elsewhere = {each: uri for each, uri in document["files"].items() if each not in names}
+    if elsewhere:
+        parts.append(table("Other files", ("File", "Where"), [(text(a), name(b)) for a, b in elsewhere.items()]))
+    return section("overview", "Overview", *parts)
 
 
-def _files(document: Mapping[str, Any]) -> Html:
-    """Links to the files beside this one: relative, so that they work wherever the folder lies."""
-    names = [*document["files"], "report.csv", "failures.jsonl", "result.json"]
-    links = (Html(f'<a href="./{quote(each, safe="")}">{text(each)}</a>') for each in names)
-    return paragraph(text("Files beside this page:"), joined(links, ", "))
+def _link(beside: str) -> Html:
+    """A relative link, which works wherever the folder lies."""
+    return Html(f'<a href="./{quote(beside, safe="")}">{text(beside)}</a>')
+
+
+def _shards(counts: Mapping[str, int]) -> str:
+    return f"{counts['committed']:,} of {counts['shards']:,}" if "committed" in counts else f"{counts['shards']:,}"
 
 
 def _request(plan: Plan, document: Mapping[str, Any]) -> Html:
@@ -115,7 +145,7 @@ def _request(plan: Plan, document: Mapping[str, Any]) -> Html:
             text(str(Tolerance(plan.tolerated_failure_percent, plan.tolerated_failure_count)).rstrip(",")),
         ),
         ("Planned", text(time_text(plan.planned_at))),
-        ("Last shard finished", text(time_text(document["finished_at"]))),
+        ("Last shard finished", text(time_text(document["finished_at"]) if document["finished_at"] else "-")),
         ("Code version", text(plan.code_version)),
     ]
     rows += [(f"Option {option}", _option(value)) for option, value in plan.options.items()]

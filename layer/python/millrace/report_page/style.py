@@ -49,6 +49,9 @@ figcaption { font-size: 0.9375rem; }
 .axis span:last-child { text-align: right; }
 .plot { display: block; width: 100%; height: 9rem; border-bottom: 1px solid var(--faint); }
 .area { fill: var(--soft); } .bar { fill: var(--bar); } .failed { fill: var(--bad); } .again { fill: var(--warn); }
+.legend { display: flex; flex-wrap: wrap; gap: 0 1.25rem; margin: 0.25rem 0; padding: 0; list-style: none; }
+.legend li { font-size: 0.875rem; } .key { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; }
+.key.bar { background: var(--bar); } .key.failed { background: var(--bad); } .key.again { background: var(--warn); }
 .line { fill: none; stroke: var(--bar); stroke-width: 2; vector-effect: non-scaling-stroke; }
 details { margin: 0.5rem 0; } summary { cursor: pointer; padding: 0.35rem 0; }
 code, bdi { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }

@@ -1,29 +1,20 @@
-"""When which shard was worked, how fast, and which took longest."""
+"""When which shard was worked, and how fast."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from millrace.readable import bytes_text, duration_text, plural
-from millrace.report_page.charts import Axis, area, histogram, span
+from millrace.report_page.charts import Axis, area, span
 from millrace.report_page.figures import RunFigures, ShardFigure
-from millrace.report_page.markup import Html, details, paragraph, section, table, text
+from millrace.report_page.markup import Html, details, joined, paragraph, section, table, text
 
 TIMES = 120
 """How many points a line over time has."""
 
-BARS = 30
-"""How many bars a histogram has."""
-
 SHOWN_SHARDS = 100
 """How many shards the timeline shows; of more, those that took longest."""
-
-STRAGGLERS = 10
-"""How many of the slowest shards are listed."""
-
-STRAGGLES = 2.0
-"""A shard that took so many times the median is called a straggler."""
 
 
 def timeline(figures: RunFigures) -> Html:
@@ -61,6 +52,7 @@ def timeline(figures: RunFigures) -> Html:
         area("Shards at work at the same time", at_work, f"at most {max(at_work):.0f}", axis),
         details(
             text(f"{title}: from {_clock(begin)} to {_clock(figures.finished)}"),
+            _legend(shown),
             table(f"{title}, in the order of their starts", columns, rows, numeric=(0, 2, 3, 4, 5, 6)),
             opened=len(shown) <= 30,
         ),
@@ -80,37 +72,6 @@ def throughput(figures: RunFigures) -> Html:
         area("Items per second", items, f"at most {max(items):,.0f} a second", axis),
         area("Bytes per second", read, f"at most {bytes_text(max(read))} a second", axis),
     )
-
-
-def distribution(figures: RunFigures) -> Html:
-    """How long shards took and how large they were, and the ones that took longest."""
-    seconds = sorted(shard.seconds for shard in figures.shards)
-    sizes = sorted(shard.bytes for shard in figures.shards)
-    median = _quantile(seconds, 0.5)
-    slowest = sorted(figures.shards, key=lambda shard: (-shard.seconds, shard.retry, shard.index))[:STRAGGLERS]
-    stragglers = [shard for shard in slowest if shard.seconds > STRAGGLES * median]
-    parts = [
-        _histogram("Durations of shards", seconds, duration_text),
-        _histogram("Sizes of shards, in bytes read", sizes, bytes_text),
-    ]
-    if stragglers:
-        rows = [
-            (
-                text(shard.name),
-                text(duration_text(shard.seconds)),
-                text(f"{shard.seconds / median:,.1f} times" if median else "-"),
-                text(f"{shard.items:,}"),
-                text(bytes_text(shard.bytes)),
-                text(shard.attempt),
-            )
-            for shard in stragglers
-        ]
-        columns = ("Shard", "Took", "The median", "Items", "Bytes", "Attempt")
-        caption = f"Stragglers: shards that took more than {STRAGGLES:g} times the median"
-        parts.append(table(caption, columns, rows, numeric=range(6)))
-    else:
-        parts.append(paragraph(text(f"No shard took more than {STRAGGLES:g} times the median.")))
-    return section("shards", "Shards", *parts)
 
 
 def _jobs(figures: RunFigures) -> list[Html]:
@@ -150,8 +111,21 @@ def _by_start(shard: ShardFigure) -> tuple[float, int, int]:
 
 def _strip(shard: ShardFigure, begin: float, length: float) -> Html:
     scale = 100 / length if length > 0 else 0
-    kind = "failed" if shard.failed else "again" if shard.attempt > 1 else "bar"
-    return span((shard.started - begin) * scale, shard.seconds * scale if scale else 100, kind)
+    return span((shard.started - begin) * scale, shard.seconds * scale if scale else 100, _kind(shard))
+
+
+def _legend(shards: Iterable[ShardFigure]) -> Html:
+    """What the strips' colours say, of those that are there."""
+    kinds = {_kind(shard) for shard in shards}
+    said = {"bar": "worked", "failed": "with failed items", "again": "not at the first attempt"}
+    items = joined(
+        (Html(f'<li><span class="key {kind}"></span>{text(said[kind])}</li>') for kind in said if kind in kinds), ""
+    )
+    return Html(f'<ul class="legend" aria-label="Colours">{items}</ul>') if len(kinds) > 1 else Html("")
+
+
+def _kind(shard: ShardFigure) -> str:
+    return "failed" if shard.failed else "again" if shard.attempt > 1 else "bar"
 
 
 def _over_time(
@@ -172,25 +146,6 @@ def _over_time(
         total += change
         values.append(max(round(total, 6), 0.0))
     return values
-
-
-def _histogram(label: str, values: Sequence[float], shown: Callable[[float], str]) -> Html:
-    least, most = values[0], values[-1]
-    width = (most - least) / BARS or 1
-    counts = [0] * BARS
-    for value in values:
-        counts[min(int((value - least) / width), BARS - 1)] += 1
-    titles = [
-        f"{shown(least + index * width)} to {shown(least + (index + 1) * width)}: {plural(count, 'shard')}"
-        for index, count in enumerate(counts)
-    ]
-    said = f"half below {shown(_quantile(values, 0.5))}, 95 % below {shown(_quantile(values, 0.95))}"
-    return histogram(label, counts, f"{said}; the highest bar: {plural(max(counts), 'shard')}",
-                     Axis(shown(least), shown(most)), titles)  # fmt: skip
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
 def _clock(seconds: float) -> str:
