@@ -274,7 +274,7 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
     assert process.returncode == 130
     run_id = re.search(r"--run-id (\S+)", "".join(said))
     assert run_id is not None, said
-    assert f"stop it   millrace cancel {run_id[1]} --state-dir={stack.state_dir}\n" in said
+    assert f"stop it   millrace cancel {run_id[1]} --state-dir={stack.state_dir}\n" in "".join(said)
     again = subprocess.run([*command, "--run-id", run_id[1]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "is at work; watching it" in again.stderr
