@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from batch_jobs.job import Job
 from batch_jobs.listing_pages import listing_pages
+from batch_jobs.named_objects import named_objects
 from batch_jobs.sharding import ItemStore
 from batch_jobs.splitting import cut_large
 from batch_jobs.workloads import Splitting
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
+from millrace.listing_page import Page
 from millrace.request import RunRequest
 
 
@@ -32,10 +34,14 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
     items = ItemStore()
     pages = [
         (page[0].key, items.add(cut_large(chosen.items(page), request.shard.target_bytes, may_cut)))
-        for page in listing_pages(source, job)
+        for page in _pages(request, source, job)
     ]
     items.reorder(places for _, places in sorted(pages, key=lambda page: page[0]))
     return items, dict(chosen.skipped)
+
+
+def _pages(request: RunRequest, source: S3Uri, job: Job) -> Iterator[Page]:
+    return listing_pages(source, job) if request.keys is None else iter([named_objects(source, request.keys, job)])
 
 
 def _may_cut(request: RunRequest, job: Job) -> Callable[[str], bool]:

@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
 from millrace.layout import RunFolder, S3Uri, checked_run_id
+from millrace.queue_rules import queue_by_rule
 from millrace.request import RunRequest
 from millrace.retries import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3 import S3, connect
@@ -28,7 +29,7 @@ settings = FunctionSettings.from_environment()
 s3 = connect()
 
 RESUMABLE = (
-    *("run_id", "retry_failed", "queue", "share", "priority"),
+    *("run_id", "retry_failed", "once", "queue", "share", "priority"),
     *("tolerated_failure_percent", "tolerated_failure_count"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
@@ -62,20 +63,21 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
             whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
-    request = RunRequest.parse(event["input"], queues=tuple(settings.queues))
+    request = _parse(event["input"], settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
     folder = RunFolder.of(S3Uri.parse(request.destination), run_id)
-    _require_bucket("source", request.source, s3)
+    # Where single objects are named, the stack may be allowed the folder of these alone.
+    _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)
     document = {
         "run_id": run_id,
         **{name: event[name] for name in EXECUTION},
         "code_version": settings.code_version,
-        "request": replace(request, run_id=None, retry_failed=False).to_json(),
+        "request": replace(request, run_id=None, retry_failed=False, once=False).to_json(),
     }
     if request.run_id is None:
         _write_request(folder, document, s3)
-    else:
+    elif not (request.once and _put_request(folder, document, s3)):
         _compare_request(folder, request, s3, settings)
         folder = retry_folder(folder, document, s3) if request.retry_failed else newest_folder(folder, s3)
     return {
@@ -90,6 +92,15 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         "tolerated_failure_percent": str(request.tolerated_failure_percent),
         "tolerated_failure_count": str(request.tolerated_failure_count),
     }
+
+
+def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
+    """Check the request; where it names no queue, the first rule that fits does."""
+    request = RunRequest.parse(given, queues=tuple(settings.queues))
+    if "queue" in given:
+        return request
+    uris = [request.source] if request.keys is None else [f"{request.source}{key}" for key in request.keys]
+    return replace(request, queue=queue_by_rule(settings.queue_rules, uris) or request.queue)
 
 
 def _id_of_a_new_run(execution_name: str) -> str:
@@ -115,8 +126,7 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
 
 
 def _write_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> None:
-    body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
-    if s3.put_if_absent(folder.request, body, content_type="application/json"):
+    if _put_request(folder, document, s3):
         return
     found = read_request(folder, s3) or {}
     if any(found.get(name) != document[name] for name in EXECUTION):
@@ -127,6 +137,12 @@ def _write_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> None:
             f"a name that no earlier run had: {folder.root} is taken; "
             f'to go on with that run, put "run_id": "{folder.run_id}" into the input',
         )
+
+
+def _put_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> bool:
+    """Write run.json, unless there is one; whether it was written."""
+    body = json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    return s3.put_if_absent(folder.request, body, content_type="application/json")
 
 
 def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: FunctionSettings) -> None:

@@ -118,7 +118,7 @@ class Beginning(Protocol):
     """What a workload has besides, if it needs to know of the run before its first item."""
 
     def begin(self, plan: Plan) -> None:
-        """Learn of the plan: when it was made, how many shards share a limit. Only migrate calls it.
+        """Learn of the plan: when it was made, how many shards share a limit. Only migrate calls it, once.
 
         What `migrate` makes of it must be the same in every attempt: `plan.planned_at` is, the time of day is not.
         """

@@ -47,8 +47,9 @@ SETTINGS: list[dict[str, str]] = [
     {},
     {
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
-        "TableNames": "words,import-*",
-        "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}", "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
+        "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
+        "UploadWorkload": "word-count", "UploadQueue": "urgent",
+        "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
         "RunFolderDays": "30", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },

@@ -85,6 +85,28 @@ def test_patterns_look_at_the_relative_key() -> None:
     assert plan.skipped == {"folder_markers": 0, "not_included": 1, "excluded": 2}
 
 
+def test_named_keys_are_looked_up_one_by_one() -> None:
+    """Only they are items, in a listing's order, whatever is in their keys; the source is not listed."""
+    odd = [key.removeprefix("in/") for key in ODD_KEYS]
+    objects = dict.fromkeys(ODD_KEYS, b"text") | {f"in/{number}": b"x" for number in range(50)}
+    run = RunInMemory(objects, {"keys": odd})
+    plan = run.plan()
+
+    planned = [item for shard in shard_files(run, plan) for item in shard.items]
+    assert [item.key for item in planned] == sorted(ODD_KEYS)
+    assert {(item.size, item.etag) for item in planned} == {(4, run.client.stored(SOURCE, "in/a b").etag)}
+    assert run.client.requests["list_objects_v2"] == len(odd)
+
+
+def test_a_named_key_that_is_gone_is_a_row() -> None:
+    """NOT_FOUND, also where a longer key begins so; what came back after the plan is SOURCE_CHANGED, never read."""
+    run = RunInMemory({"in/a.csv.bak": b"x", "in/b": b"x"}, {"keys": ["a.csv", "b", "back"]})
+    assert run.plan().items == 3
+    run.client.store(SOURCE, "in/back", b"text")
+    rows = {outcome.key: outcome.error_code for outcome in run.migrate().outcomes}
+    assert rows == {"in/a.csv": "NOT_FOUND", "in/b": None, "in/back": "SOURCE_CHANGED"}
+
+
 def test_a_workload_that_cannot_run_here_ends_the_plan_job() -> None:
     """A missing class, a missing program and a bad option are found before the source is listed."""
     for request in (

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
+from millrace.queue_rules import parse_queue_rules
 from millrace.s3 import S3
 from millrace.settings import FunctionSettings
 from prepare_run import prepare_run
@@ -94,6 +95,16 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
         ({"run_id": "no such run"}, "run_id", "letters, digits"),
         ({"run_id": "never-was"}, "run_id", "an earlier run"),
+        ({"keys": "a.csv"}, "keys", "a list of keys"),
+        ({"keys": [""]}, "keys", "a list of keys"),
+        ({"keys": []}, "keys", "leave it out"),
+        ({"keys": [str(number) for number in range(1001)]}, "keys", "1 to 1,000"),
+        ({"keys": ["a", "a"]}, "keys", "each key once"),
+        ({"keys": ["k" * 1022]}, "keys", "at most 1024 bytes"),
+        ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
+        ({"once": True}, "once", "with run_id"),
+        ({"once": "yes", "run_id": "r"}, "once", "true"),
+        ({"once": True, "run_id": "r", "retry_failed": True}, "once", "without retry_failed"),
     ],
 )
 def test_a_wrong_input_is_refused_by_name(
@@ -180,6 +191,47 @@ def test_the_tolerance_reaches_the_merge_as_it_was_given(client: InMemoryS3Clien
     run = prepare_run(event(tolerated_failure_percent=percent, tolerated_failure_count=1_000_000), S3(client), SETTINGS)
     assert run["tolerated_failure_percent"] == text
     assert run["tolerated_failure_count"] == "1000000"
+
+
+def test_once_starts_a_run_or_goes_on_with_it(client: InMemoryS3Client) -> None:
+    """Of two executions that an event started twice, the second joins the run of the first; another request may not."""
+    given = {"run_id": "upload-7", "once": True, "keys": ["a.csv"]}
+    first = prepare_run(event("one", **given), S3(client), SETTINGS)
+    written = client.bodies("results")
+    second = prepare_run(event("two", started_at="2026-11-21T09:00:05Z", **given), S3(client), SETTINGS)
+
+    assert first == second
+    assert first["run_id"] == "upload-7"
+    assert client.bodies("results") == written
+    assert list(written) == ["out/_millrace/upload-7/run.json"]
+    with pytest.raises(RunIdentityError, match=r'keys was \["a\.csv"\], is \["b\.csv"\]'):
+        prepare_run(event("three", **{**given, "keys": ["b.csv"]}), S3(client), SETTINGS)
+    assert prepare_run(event("four", run_id="upload-7", keys=["a.csv"]), S3(client), SETTINGS) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "queue"),
+    [
+        ({}, "standard"),
+        ({"source": "s3://letters/urgent/"}, "urgent"),
+        ({"source": "s3://letters/urgent/", "queue": "standard"}, "standard"),
+        ({"source": "s3://letters/", "keys": ["urgent/a", "urgent/b"]}, "urgent"),
+        ({"source": "s3://letters/", "keys": ["urgent/a", "in/b"]}, "standard"),
+        ({"source": "s3://letters/", "keys": ["fast/a"]}, "urgent"),
+        ({"source": "s3://others/", "keys": ["fast/a"]}, "standard"),
+    ],
+)
+def test_a_rule_names_the_queue_that_the_request_does_not(given: dict[str, Any], queue: str) -> None:
+    """The first rule that fits the source, or every key that is named, counts; a request's own queue counts more."""
+    rules = parse_queue_rules(
+        '[{"prefix": "urgent/", "queue": "urgent"}, {"prefix": "s3://letters/fast/", "queue": "urgent"}]',
+        ("standard", "urgent"),
+    )
+    queues = {"standard": QUEUE, "urgent": QUEUE + "-urgent"}
+    client = InMemoryS3Client("letters", "others", "results")
+    run = prepare_run(event(**given), S3(client), replace(SETTINGS, queues=queues, queue_rules=rules))
+    assert run["queue"] == queues[queue]
+    assert json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])["request"]["queue"] == queue
 
 
 def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:

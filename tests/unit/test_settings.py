@@ -4,6 +4,7 @@ import pytest
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
+from millrace.queue_rules import QueueRule
 from millrace.settings import FunctionSettings, JobSettings, aws_region, bucket_owner, log_level
 
 
@@ -50,6 +51,24 @@ def test_queues_of_another_form_are_refused(text: str) -> None:
     """What is not an object of ARNs is refused by name."""
     with pytest.raises(InvalidRunRequest, match="QUEUES is"):
         FunctionSettings.from_environment({"QUEUES": text})
+
+
+def test_a_lambda_knows_the_queue_rules() -> None:
+    """QUEUE_RULES is a JSON list of prefixes and queues, in order; without it there are none."""
+    queues = '{"standard": "arn:q", "urgent": "arn:u"}'
+    environ = {"QUEUES": queues, "QUEUE_RULES": '[{"prefix": "now/", "queue": "urgent"}]'}
+    assert FunctionSettings.from_environment(environ).queue_rules == (QueueRule("now/", "urgent"),)
+    assert FunctionSettings.from_environment({"QUEUES": queues}).queue_rules == ()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    ["{", "7", "[7]", '[{"prefix": "a"}]', '[{"prefix": 1, "queue": "standard"}]', '[{"prefix": "", "queue": "x"}]'],
+)
+def test_queue_rules_of_another_form_are_refused(rules: str) -> None:
+    """What is no rule, or names a queue that the stack has not, is refused by name."""
+    with pytest.raises(InvalidRunRequest, match="QUEUE_RULES is"):
+        FunctionSettings.from_environment({"QUEUES": '{"standard": "arn:q"}', "QUEUE_RULES": rules})
 
 
 def test_the_region_may_be_unset() -> None:

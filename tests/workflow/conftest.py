@@ -24,6 +24,7 @@ from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 from tests.workflow.sam import sam_deploy
 from tests.workflow.strict_stack import PARAMETERS, Strict
+from tests.workflow.tables import Tables
 
 RunToEnd = Callable[..., dict[str, Any]]
 
@@ -84,6 +85,12 @@ def s3(stack: LocalStack) -> Any:
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+
+
+@pytest.fixture(scope="session")
+def tables(stack: LocalStack) -> Tables:
+    """Makes DynamoDB tables on the embedded AWS, and reads them."""
+    return Tables(stack.aws.client("dynamodb"))
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,17 @@ def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
         name: The stack's name.
         parameters: Parameter values; the others keep their defaults.
     """
-    overrides = [f'{parameter}="{value}"' for parameter, value in parameters.items()]
+    overrides = [f'{parameter}="{_escaped(value)}"' for parameter, value in parameters.items()]
     _sam([find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
 
 
 def sam_delete(endpoint_url: str, name: str) -> None:
     """Run the real `sam delete`."""
     _sam([find_sam(), "delete", "--no-prompts", "--region", "us-east-1", "--stack-name", name], endpoint_url)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _sam(command: list[str], endpoint_url: str) -> None:

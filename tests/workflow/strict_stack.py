@@ -18,8 +18,10 @@ from millrace.layout import RunFolder, S3Uri
 from tests.workflow.permissions import Permission, without
 from tests.workflow.runs import Run, Runs, until
 
-PARAMETERS = {"ScheduleExpression": "rate(1000 days)"}
-"""The defaults, and a schedule that never comes, so that its role is there."""
+PARAMETERS = {
+    "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
+}  # fmt: skip
+"""The defaults, a schedule that never comes and uploads that only their own test makes, so that the roles are there."""
 PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys

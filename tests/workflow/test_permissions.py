@@ -164,16 +164,28 @@ def scheduled_start(strict: Strict) -> Any:
     target = {"Id": "1", "Arn": strict.stack.state_machine_arn, "RoleArn": role, "Input": json.dumps({"by": name})}
     events.put_targets(Rule=name, Targets=[target])
     events.put_events(Entries=[{"Source": name, "DetailType": "test", "Detail": "{}"}])
+    return wait_for_a_start(strict, name)
+
+
+def wait_for_a_start(strict: Strict, words: str) -> str:
+    """Whether an execution starts that has these words in its input."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         for each in strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)[
             "executions"
         ]:
             found = strict.aws.step_functions.describe_execution(executionArn=each["executionArn"])
-            if name in found["input"]:
+            if words in found["input"]:
                 return "started"
         time.sleep(0.1)
     return "not started"
+
+
+def started_by_an_upload(strict: Strict) -> Any:
+    """Whether an upload starts the state machine."""
+    key = f"uploads-alone/{new_name()}"
+    strict.s3.put_object(Bucket=strict.stack.source_bucket, Key=key, Body=b"one two")
+    return wait_for_a_start(strict, key)
 
 
 PARTS: dict[str, Callable[[Strict], Any]] = {
@@ -187,6 +199,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "JobExecutionRole": start_a_job,
     "MigrationStateMachineRole": whole_run,
     "ScheduleRole": scheduled_start,
+    "UploadRole": started_by_an_upload,
 }
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
@@ -252,7 +265,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
-    assert usual(scheduled_start) == "started"
+    assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
 
 
 def test_what_goes_unnoticed_is_there() -> None:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from console.executions import new_name
 from console.stack import Stack
+from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
@@ -25,6 +26,9 @@ SCOPES = {
     "Share1": "nightly*",
     "Share1Weight": "2",
     "RunFolderDays": "30",
+    "UploadWorkload": "word-count",
+    "UploadPrefix": "new/",
+    "UploadQueue": "urgent",
 }
 
 
@@ -53,6 +57,22 @@ def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
     assert not {job["jobDefinition"] for job in strict.runs.jobs(first, "plan")} & {
         job["jobDefinition"] for job in scoped.runs.jobs(second, "plan")
     }
+
+
+def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
+    """UploadPrefix counts from the source's folder on, the outputs go below the result's; no right beyond is needed."""
+    earlier = _executions(scoped)
+    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt"):
+        scoped.s3.put_object(Bucket=scoped.stack.source_bucket, Key=key, Body=b"one two")
+    (execution,) = until("the run of the upload", lambda: _executions(scoped) - earlier)
+    described = scoped.aws.step_functions.describe_execution(executionArn=execution)
+    asked = json.loads(described["input"])
+    assert asked["keys"] == ["in/new/a.txt"]
+    folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
+    output = scoped.runs.wait(Run(execution, folder))
+    assert output["counts"]["succeeded"] == 1
+    assert scoped.runs.read(S3Uri(scoped.stack.result_bucket, "out/uploads/in/new/a.txt.words.txt"))
+    assert _executions(scoped) == earlier | {execution}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +162,11 @@ def test_a_deleted_stack_keeps_the_data(strict: Strict, scoped: Strict) -> None:
     name = new_name()
     run = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
     strict.runs.wait(run)
+
+
+def _executions(strict: Strict) -> set[str]:
+    found = strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)["executions"]
+    return {each["executionArn"] for each in found}
 
 
 def _queues(strict: Strict) -> list[Any]:

@@ -5,68 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from PIL import Image
 
-from console.aws import LOCAL_REGION
 from console.checkout import ROOT
 from millrace.layout import S3Uri
 from tests.workflow.runs import Run, Runs
+from tests.workflow.tables import Item, Tables
 
 EXAMPLES = ROOT / "examples"
-MakeTable = Callable[..., str]
-Item = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def dynamodb(stack: Any) -> Any:
-    """A boto3 DynamoDB client of the embedded AWS."""
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=stack.endpoint_url,
-        region_name=LOCAL_REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
-@pytest.fixture(scope="module")
-def _numbers() -> Iterator[int]:
-    return count()
-
-
-@pytest.fixture
-def make_table(dynamodb: Any, _numbers: Iterator[int]) -> MakeTable:
-    """Makes a table that is keyed by these string attributes; returns its name."""
-
-    def make(*key: str) -> str:
-        name = f"table-{next(_numbers)}"
-        dynamodb.create_table(
-            TableName=name,
-            KeySchema=[
-                {"AttributeName": attribute, "KeyType": kind}
-                for attribute, kind in zip(key, ("HASH", "RANGE"), strict=False)
-            ],
-            AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in key],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        dynamodb.get_waiter("table_exists").wait(TableName=name)
-        return name
-
-    return make
-
-
-def items(dynamodb: Any, table: str, key: str) -> dict[str, Item]:
-    """The table's items, by their partition key."""
-    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    return {item[key]["S"]: item for page in pages for item in page["Items"]}
 
 
 def example(name: str, table: str) -> dict[str, Any]:
@@ -86,16 +37,16 @@ def result(runs: Runs, run: Run) -> dict[str, Any]:
     return dict(json.loads(runs.file(run, "result.json"))["result"])
 
 
-def test_movies_become_items(runs: Runs, dynamodb: Any, make_table: MakeTable, source: str, destination: str) -> None:
+def test_movies_become_items(runs: Runs, tables: Tables, source: str, destination: str) -> None:
     """examples/movies.json as it stands puts the rows of the zipped CSV into the table, numbers as numbers; a second
     run leaves the same items.
     """
-    table = make_table("id")
+    table = tables.make("id")
     runs.put(source, uploaded(EXAMPLES / "movies"))
     run = runs.start(source, destination, **example("movies", table))
     output = runs.wait(run)
 
-    first = items(dynamodb, table, "id")
+    first = tables.items(table, "id")
     assert output["status"] == "SUCCEEDED"
     assert result(runs, run)["rows_written"] == len(first) == 10
     assert first["0"] == {
@@ -109,20 +60,20 @@ def test_movies_become_items(runs: Runs, dynamodb: Any, make_table: MakeTable, s
         "popularity": {"N": "21.407"},
     }
     runs.wait(runs.start(source, destination, **example("movies", table)))
-    assert items(dynamodb, table, "id") == first
+    assert tables.items(table, "id") == first
 
 
-def test_products_become_items(runs: Runs, dynamodb: Any, make_table: MakeTable, source: str, destination: str) -> None:
+def test_products_become_items(runs: Runs, tables: Tables, source: str, destination: str) -> None:
     """examples/products.json puts file name and times beside the columns; the time is the plan's, in every shard; a
     second run leaves the same items but for that time.
     """
-    table = make_table("ProductId")
+    table = tables.make("ProductId")
     second = b"ProductId,ProductName,ProductDescription\nP2001,Jug,\n"
     runs.put(source, {**uploaded(EXAMPLES / "products"), "more/second.CSV": second, "notes.txt": b"no product"})
     run = runs.start(source, destination, **example("products", table), max_items=1)
     output = runs.wait(run)
 
-    first = items(dynamodb, table, "ProductId")
+    first = tables.items(table, "ProductId")
     assert output["counts"]["shards"] == 2
     planned_at = json.loads(runs.file(run, "plan.json"))["planned_at"][:19] + "Z"
     assert {item["CreatedTime"]["S"] for item in first.values()} == {planned_at}
@@ -133,7 +84,7 @@ def test_products_become_items(runs: Runs, dynamodb: Any, make_table: MakeTable,
     assert len(first) == 7
 
     def timeless() -> list[Item]:
-        found = items(dynamodb, table, "ProductId")
+        found = tables.items(table, "ProductId")
         return [{**item, "CreatedTime": {}, "LastModified": {}} for _, item in sorted(found.items())]
 
     before = timeless()
@@ -141,11 +92,9 @@ def test_products_become_items(runs: Runs, dynamodb: Any, make_table: MakeTable,
     assert timeless() == before
 
 
-def test_bad_rows_and_bad_files_are_reported(
-    runs: Runs, dynamodb: Any, make_table: MakeTable, source: str, destination: str
-) -> None:
+def test_bad_rows_and_bad_files_are_reported(runs: Runs, tables: Tables, source: str, destination: str) -> None:
     """A bad row is in rejected_rows.csv with line and reason, a bad file in the report; all else is in the table."""
-    table = make_table("id")
+    table = tables.make("id")
     runs.put(
         source,
         {
@@ -159,7 +108,7 @@ def test_bad_rows_and_bad_files_are_reported(
     run = runs.start(source, destination, workload="csv-to-dynamodb", options=options, tolerated_failure_percent=50)
     output = runs.wait(run)
 
-    assert set(items(dynamodb, table, "id")) == {"1", "4"}
+    assert set(tables.items(table, "id")) == {"1", "4"}
     assert output["failures"] == {"DAMAGED": 1, "WRONG_COLUMNS": 1}
     assert result(runs, run)["rows_rejected"] == 2
     rows = list(csv.DictReader(StringIO(runs.file(run, "rejected_rows.csv").decode(), newline="")))

@@ -10,6 +10,7 @@ from typing import Any
 from millrace.errors import InvalidRunRequest
 from millrace.known_workloads import checked_options, known_workload
 from millrace.layout import S3Uri, checked_run_id
+from millrace.named_keys import checked_keys
 from millrace.options import unknown_name
 
 MAX_ARRAY_SIZE = 10_000
@@ -40,6 +41,8 @@ class RunRequest:
         destination: The folder that outputs and the run folder go to.
         workload: The program that is run over the items.
         options: The workload's options.
+        keys: The keys of single objects, relative to the source: they alone are worked, and the source is not listed.
+            None means all that lies below the source.
         include: Glob patterns of which an item's key, relative to the source, must match one; empty means all.
         exclude: Glob patterns of which it may match none. `*` matches `/` too; case counts.
         shard: How items are cut into shards.
@@ -50,12 +53,15 @@ class RunRequest:
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         run_id: An earlier run to go on with; None names a new run.
         retry_failed: Migrate the failed items of that run again, and merge anew.
+        once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
+            go on with the run of the first.
     """
 
     source: str
     destination: str
     workload: str = "word-count"
     options: dict[str, Any] = field(default_factory=dict)
+    keys: list[str] | None = None
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
     shard: ShardLimits = ShardLimits()
@@ -66,6 +72,7 @@ class RunRequest:
     tolerated_failure_count: int = 0
     run_id: str | None = None
     retry_failed: bool = False
+    once: bool = False
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -101,18 +108,12 @@ class RunRequest:
         if not isinstance(options, Mapping):
             raise InvalidRunRequest("options", options, "an object of the workload's options")
         run_id = given.get("run_id")
-        retry_failed = given.get("retry_failed", False)
-        if not isinstance(retry_failed, bool):
-            raise InvalidRunRequest("retry_failed", retry_failed, "true or false")
-        if retry_failed and run_id is None:
-            raise InvalidRunRequest(
-                "retry_failed", retry_failed, "true only with run_id, the run whose failed items are migrated again"
-            )
         return cls(
             source=str(source),
             destination=str(destination),
             workload=workload,
             options=checked_options(workload, options),
+            keys=checked_keys(given.get("keys"), source),
             include=_patterns("include", given.get("include", [])),
             exclude=_patterns("exclude", given.get("exclude", [])),
             shard=_shard_limits(given.get("shard", {})),
@@ -122,7 +123,10 @@ class RunRequest:
             tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
             tolerated_failure_count=checked_count(given.get("tolerated_failure_count", 0)),
             run_id=None if run_id is None else checked_run_id(run_id),
-            retry_failed=retry_failed,
+            retry_failed=_with_run_id(
+                "retry_failed", given, "true only with run_id, the run whose failed items are migrated again"
+            ),
+            once=_with_run_id("once", given, "true only with run_id, the id that the run is to have"),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -174,6 +178,17 @@ def checked_count(value: object) -> int:
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise InvalidRunRequest(name, value, " or ".join(allowed))
+    return value
+
+
+def _with_run_id(name: str, given: Mapping[str, Any], allowed: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRunRequest(name, value, "true or false")
+    if value and given.get("run_id") is None:
+        raise InvalidRunRequest(name, value, allowed)
+    if value and given.get("retry_failed") and given.get("once"):
+        raise InvalidRunRequest("once", value, "true only without retry_failed: that asks for a run that is there")
     return value
 
 

@@ -46,15 +46,18 @@ class S3:
     client: S3Client
     backoff: Backoff = field(default_factory=Backoff)
 
-    def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[ListedObject]:
+    def list(
+        self, bucket: str, prefix: str = "", start_after: str = "", *, page_size: int | None = None
+    ) -> Iterator[ListedObject]:
         """Every object whose key begins with the prefix, in the order of the keys' UTF-8 bytes, page by page.
 
         Args:
             bucket: The bucket.
             prefix: The keys' beginning; empty for the whole bucket.
             start_after: Only keys behind this one.
+            page_size: How many to ask for at once; None for as many as S3 gives, a thousand.
         """
-        for page, _ in self._pages(bucket, prefix, start_after):
+        for page, _ in self._pages(bucket, prefix, start_after, page_size):
             yield from page
 
     def list_page(self, bucket: str, prefix: str = "", start_after: str = "") -> tuple[Page, bool]:
@@ -167,13 +170,17 @@ class S3:
         given: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
         self._call("delete", uri, lambda: self.client.delete_object(Bucket=uri.bucket, Key=uri.key, **given))
 
-    def _pages(self, bucket: str, prefix: str, start_after: str) -> Iterator[tuple[Page, bool]]:
+    def _pages(
+        self, bucket: str, prefix: str, start_after: str, page_size: int | None = None
+    ) -> Iterator[tuple[Page, bool]]:
         uri = S3Uri(bucket, prefix)
         # XML 1.0 cannot carry every character that a key may have. botocore decodes keys only where it chose the
         # encoding itself, so `objects_of` does.
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
         if start_after:
             request["StartAfter"] = start_after
+        if page_size is not None:
+            request["MaxKeys"] = page_size
         more = True
         while more:
             page = self._call("list", uri, lambda: self.client.list_objects_v2(**request))

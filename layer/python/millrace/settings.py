@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
+from millrace.queue_rules import QueueRule, parse_queue_rules
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -61,17 +62,19 @@ class FunctionSettings:
     Attributes:
         queues: The job queues' ARNs by the names that a run request uses.
         code_version: The version of the code, as run.json names it.
+        queue_rules: Which queue a run goes to whose request names none.
     """
 
     queues: dict[str, str]
     code_version: str = __version__
+    queue_rules: tuple[QueueRule, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
-        """Read `QUEUES`, a JSON object of ARNs by name, and `MILLRACE_CODE_VERSION`.
+        """Read `QUEUES`, a JSON object of ARNs by name, `QUEUE_RULES` and `MILLRACE_CODE_VERSION`.
 
         Raises:
-            InvalidRunRequest: `QUEUES` is not such an object.
+            InvalidRunRequest: `QUEUES` is not such an object, or a rule is none.
         """
         text = environ.get("QUEUES", "{}")
         try:
@@ -82,7 +85,11 @@ class FunctionSettings:
             raise InvalidRunRequest(
                 "QUEUES", text, 'a JSON object of queue ARNs by name, {"standard": "arn:aws:batch:…"}'
             )
-        return cls(queues=queues, code_version=environ.get("MILLRACE_CODE_VERSION") or __version__)
+        return cls(
+            queues=queues,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
+        )
 
 
 @dataclass(frozen=True, slots=True)
