@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from console.errors import StackNotFoundError
-from console.estimation import Estimate, Jobs, Pace, estimate, prices
 from console.request_options import request_fields, request_options
 from console.source_size import SourceSize, measure
 from console.target import Target
 from console.terminal import Terminal, number_of, seconds, size
 from console.verbs import json_option, target_options
+from millrace.cost.estimation import Estimate, Jobs, Pace, estimate
+from millrace.cost.prices import prices
 from millrace.layout import S3Uri
+from millrace.readable import dollars_text
 from millrace.request import RunRequest
 
 
@@ -39,7 +41,8 @@ def estimate_run(
     """Say what a run over SOURCE (s3://bucket/prefix/) would work, how long it might take, and what it might cost.
 
     Lists the source, and cuts it into shards as the plan job does; nothing is started. Time and dollars are an
-    estimate from the price table console/prices.toml and measured paces: a factor of two either way is to be expected.
+    estimate from a dated table of prices (docs/cost.md) and measured paces: a factor of two either way is to be
+    expected.
 
     Exit codes: 0 told, 1 something broke, 2 a bad request.
     """
@@ -101,10 +104,10 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")
     terminal.table(("part", "time"), [(name, seconds(value)) for name, value in made.seconds.items()], right=("time",))
     terminal.print("")
-    terminal.print(f"Cost        about {dollars(made.total_dollars)}", style="bold")
+    terminal.print(f"Cost        about {dollars_text(made.total_dollars)}", style="bold")
     terminal.table(
         ("part", "dollars"),
-        [(name.replace("_", " "), dollars(value)) for name, value in made.dollars.items()],
+        [(name.replace("_", " "), dollars_text(value)) for name, value in made.dollars.items()],
         right=("dollars",),
     )
     terminal.print("")
@@ -121,15 +124,6 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
 def _waits_for_vcpus(made: Estimate, jobs: Jobs, found: SourceSize) -> bool:
     """Whether the stack's vCPUs, and not the largest shard, decide how long the run takes."""
     return len(found.shards) > jobs.at_once and made.seconds["migrate"] > made.total_seconds / 2
-
-
-def dollars(amount: float) -> str:
-    """An amount for people: `$0.0042`, `$0.31`, `$1,240`."""
-    if amount == 0:
-        return "$0"
-    if amount < 0.0001:
-        return "under $0.0001"
-    return f"${amount:,.2g}" if amount < 1 else f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"
 
 
 def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs, pace: Pace) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from console.estimation import ShardSize
+from millrace.cost.estimation import ShardSize
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.plan import Item

@@ -8,6 +8,7 @@ from rich.text import Text
 from console.errors import RunFailedError
 from console.explanation import explain
 from console.file_names import shown
+from console.run_costs import cost_lines, cost_until_now
 from console.run_display import items_done, print_steps
 from console.run_document import run_document
 from console.run_lookup import FoundRun, find_run
@@ -39,10 +40,14 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
     failure = None
     if progress.status not in ("RUNNING", "SUCCEEDED"):
         failure = explain(target.aws, progress.execution)
+    queues, ended = target.stack.job_queue_arns, progress.execution.get("stopDate")
+    cost = cost_until_now(target.aws, queues, found.folder, ended)
     if as_json:
-        terminal.json(run_document(found, progress, failure))
+        terminal.json({**run_document(found, progress, failure), "cost": cost})
         return
     print_run(terminal, found, progress)
+    if cost is not None:
+        terminal.print("\n" + "\n".join(cost_lines(cost)))
     print_outcome(terminal, found, failure, target)
 
 

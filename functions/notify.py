@@ -25,6 +25,7 @@ from millrace.notification.documents import Document, job_ended, queue_blocked, 
 from millrace.notification.job_error import JobErrors
 from millrace.notification.messages import message_of
 from millrace.notification.publishing import publish, put_events
+from millrace.notification.run_costs import RunCosts
 from millrace.notification.run_facts import read_run_facts
 from millrace.notification.state_changes import JobEnded, RunEnded, StateChange, read_event
 from millrace.s3 import S3, connect
@@ -39,7 +40,9 @@ metrics = Metrics()
 settings = NotifySettings.from_environment()
 config = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=20)
 s3 = connect()
-jobs = JobErrors(boto3.client("batch", config=config), boto3.client("logs", config=config))
+batch = boto3.client("batch", config=config)
+jobs = JobErrors(batch, boto3.client("logs", config=config))
+costs = RunCosts(batch, settings.queues)
 bus = boto3.client("events", config=config)
 topic = boto3.client("sns", config=config)
 remembered = IdempotencyConfig(
@@ -56,7 +59,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     remembered.register_lambda_context(context)  # without it, a call that timed out would block the next for ever
     metrics.add_metric("EventsReceived", MetricUnit.Count, 1)
     change = read_event(event)
-    document = cache(lambda: document_of(change, s3, jobs))
+    document = cache(lambda: document_of(change, s3, jobs, costs))
     tell_bus(key=change.key, document=document)
     tell_topic(key=change.key, document=document)
 
@@ -80,19 +83,20 @@ def tell_topic(*, key: str, document: Callable[[], Document]) -> None:
     logger.info("told the topic", extra={"key": key, "event": event})
 
 
-def document_of(change: StateChange, s3: S3, jobs: JobErrors) -> Document:
+def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -> Document:
     """Make our event of AWS's: look into the run folder, and into the log of a job that failed.
 
     Args:
         change: What AWS told.
         s3: The client to read the run folder with.
         jobs: Finds the error of a failed job.
+        costs: Works out what a run cost.
 
     Raises:
         StorageError: S3 is broken or busy. What is not there is no error.
     """
     if isinstance(change, RunEnded):
-        return run_ended(change, read_run_facts(change, s3), jobs.of_run(change))
+        return run_ended(change, read_run_facts(change, s3), jobs.of_run(change), costs.of_run(change, s3))
     if isinstance(change, JobEnded):
         failed = change.job.status == "FAILED"
         return job_ended(change, jobs.of_job(change.job.id, change.job.reason) if failed else None)

@@ -109,6 +109,11 @@ def test_one_message_for_a_run(runs: Runs, inboxes: Inboxes, function: str, sour
     (frequent,) = message["most_frequent"]
     assert (frequent["error_code"], frequent["count"]) == ("NOT_TEXT", 1)
     assert frequent["key"].endswith("/bad")
+    cost = message["cost"]
+    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"plan": 1, "migrate": 5, "merge": 1}
+    assert cost["dollars"] == pytest.approx(sum(cost["parts"].values()), abs=1e-6)
+    assert cost["complete"]
+    assert json.loads(runs.read(run.folder.file("cost.json")) or b"") == cost
     jobs = {event["verb"]: event for event in events if event["event"] == "JOB_SUCCEEDED"}
     assert jobs["migrate"]["children"] == {"size": 5, "succeeded": 5, "failed": 0}
 

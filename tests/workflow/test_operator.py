@@ -134,7 +134,12 @@ def test_a_run_from_estimate_to_report(
     assert document["output"]["counts"]["succeeded"] == 8
 
     beginning = document["run_id"][:-1]
-    assert json.loads(operator("status", beginning, "--json").stdout) == document
+    status = json.loads(operator("status", beginning, "--json").stdout)
+    cost = status.pop("cost")
+    assert status == document
+    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"plan": 1, "migrate": 3, "merge": 1}
+    assert cost["estimated_dollars"] == pytest.approx(foreseen["dollars"]["total"], rel=0.01)
+    assert "about $" in operator("status", beginning).stdout
     assert "9 of 9 items committed, 1 failed" in operator("status", beginning).stdout
     watched = operator("watch", document["execution_arn"])
     assert "9 items" in watched.stdout

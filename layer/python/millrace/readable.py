@@ -32,6 +32,15 @@ def bytes_text(count: float) -> str:
     return f"{count:,.1f} {unit}"
 
 
+def dollars_text(amount: float) -> str:
+    """An amount for people: `$0.0042`, `$0.31`, `$1,240`."""
+    if amount == 0:
+        return "$0"
+    if amount < 0.0001:
+        return "under $0.0001"
+    return f"${amount:,.2g}" if amount < 1 else f"${amount:,.2f}" if amount < 100 else f"${amount:,.0f}"
+
+
 def duration_text(seconds: float) -> str:
     """A span of time by its two largest units: "0.4 s", "12 min 3 s", "2 d 5 h"."""
     if seconds < 9.95:

@@ -101,21 +101,28 @@ class NotifySettings:
         bus_name: The bus that our events go to.
         table_name: The table that holds what was told.
         notify_on: Which events the topic is told of: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
+        queues: The ARNs of the queues that a run's jobs may be in.
     """
 
     topic_arn: str
     bus_name: str
     table_name: str
     notify_on: frozenset[str]
+    queues: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotifySettings:
-        """Read the variables; what is not set is empty."""
+        """Read the variables; what is not set is empty.
+
+        Raises:
+            InvalidRunRequest: `QUEUES` is not a JSON object of ARNs by name.
+        """
         return cls(
             topic_arn=environ.get("NOTIFICATION_TOPIC_ARN", ""),
             bus_name=environ.get("EVENT_BUS_NAME", ""),
             table_name=environ.get("TOLD_TABLE_NAME", ""),
             notify_on=frozenset(name.strip() for name in environ.get("NOTIFY_ON", "").split(",")) - {""},
+            queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
         )
 
 

@@ -38,7 +38,7 @@ class Document:
     detail: dict[str, Any]
 
 
-def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None) -> Document:
+def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None, cost: dict[str, Any] | None = None) -> Document:
     """The end of a run."""
     folder, result = ended.folder, facts.result
     succeeded = ended.status == "SUCCEEDED"
@@ -66,6 +66,7 @@ def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None) -> Docum
         "failures": result.get("failures") or {},
         "most_frequent": [{**asdict(each), "message": _cut(each.message)} for each in facts.failures],
         "error": _error(error),
+        "cost": cost,
         "run_folder": None if folder is None else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result else None,
         "report": _text(result.get("page")),

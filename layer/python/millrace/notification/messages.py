@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from millrace.notification.documents import JOB_ENDED, RUN_ENDED, Document
-from millrace.readable import bytes_text, duration_text, plural, time_text, visible
+from millrace.readable import bytes_text, dollars_text, duration_text, plural, time_text, visible
 
 SUBJECT_CHARACTERS = 99
 """SNS takes fewer than 100, ASCII, without line breaks: Publish, Subject."""
@@ -84,6 +84,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Run folder", detail["run_folder"]),
         ("Items", _items(detail)),
         ("Shards", _shards(detail)),
+        ("Cost", _cost(detail["cost"])),
     )
     if detail["most_frequent"]:
         kinds = len(detail["failures"])
@@ -155,6 +156,14 @@ def _shards(detail: Mapping[str, Any]) -> str | None:
     if not planned:
         return None
     return f"{planned['shards']:,}" if committed is None else f"{planned['shards']:,}, {committed:,} of them committed"
+
+
+def _cost(cost: Mapping[str, Any] | None) -> str | None:
+    if cost is None:
+        return None
+    estimated, said = cost["estimated_dollars"], f"about {dollars_text(cost['dollars'])}"
+    beside = "" if estimated is None else f", {dollars_text(estimated)} were to be expected"
+    return f"{said}{beside}; prices of {cost['prices']['region']}, {cost['prices']['date']}"
 
 
 def _error_lines(detail: Mapping[str, Any]) -> Iterator[str]:

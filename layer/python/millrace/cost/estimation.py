@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
-from typing import Any
 
-GET_PER_SHARD = 4
-"""run.json or plan.json, the shard file, the commit, the partial."""
-
-PUT_PER_SHARD = 3
-"""The shard file, the partial, the commit."""
-
-REQUESTS_PER_RUN = 12
-"""What the functions, plan and merge write besides."""
+from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
+from millrace.cost.s3_requests import S3Requests
 
 TRANSITIONS = 8
 """The states of one run, its start and its end."""
+
+CALLS = 7
+"""Of functions: three states of the run, and notify with the ends of its three jobs and its own."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +97,6 @@ class Estimate:
         return sum(self.dollars.values())
 
 
-@cache
-def prices() -> dict[str, Any]:
-    """The price table."""
-    return tomllib.loads(files("console").joinpath("prices.toml").read_text("utf-8"))
-
-
 def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -> Estimate:
     """Work out what a run would take.
 
@@ -132,23 +119,18 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
     migrate = max(
         sum(occupied) / at_once, max(occupied, default=0.0), len(shards) / start["launches_per_second"] if shards else 0
     )
-    billed = sum(
-        max(start["minimum_billed_seconds"], start["billed_seconds"] + each) for each in (plan, *worked, merge)
+    billed = sum(billed_seconds(each) for each in (plan, *worked, merge))
+    requests = S3Requests.of(
+        listed=listed, items=sum(shard.items for shard in shards), shards=len(shards), outputs=pace.outputs
     )
-    hours = billed / 3600
-    fargate = table["fargate"][jobs.architecture]
-    items = sum(each.items for each in shards)
-    puts = items * pace.outputs + len(shards) * PUT_PER_SHARD + listed / 1000 + REQUESTS_PER_RUN
-    gets = items + len(shards) * GET_PER_SHARD + REQUESTS_PER_RUN
     return Estimate(
         {"plan": start["seconds"] + plan, "migrate": migrate, "merge": start["seconds"] + merge},
         {
-            "compute": hours
-            * table["compute"][jobs.compute]
-            * (jobs.vcpus * fargate["vcpu_hour"] + jobs.memory_mib / 1024 * fargate["gb_hour"]),
-            "public_ipv4": hours * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
-            "s3_requests": puts / 1000 * table["s3"]["put_per_1000"] + gets / 1000 * table["s3"]["get_per_1000"],
+            "compute": compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute),
+            "public_ipv4": billed / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
+            "s3_requests": request_dollars(requests.put, requests.get),
             "step_functions": TRANSITIONS / 1000 * table["step_functions"]["transitions_per_1000"],
+            "lambda": call_dollars(CALLS),
         },
         at_once,
     )

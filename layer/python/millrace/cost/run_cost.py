@@ -1,0 +1,110 @@
+"""A run's cost as it is told: what it came to beside what was to be expected, and kept in its folder as cost.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from millrace.cost.bill import Attempt, Used, bill
+from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
+from millrace.cost.prices import prices
+from millrace.cost.run_jobs import RunJobs, read_run_jobs
+from millrace.cost.s3_requests import S3Requests
+from millrace.cost.worked import Worked, read_worked
+from millrace.errors import ObjectNotFoundError
+from millrace.layout import RunFolder
+from millrace.s3 import S3
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+NAME = "cost.json"
+
+STATES = {"plan": 4, "migrate": 1, "merge": 2}
+"""The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with the merge job
+Read Result."""
+
+OTHER_STATES = 1
+"""How Many Shards?"""
+
+FUNCTIONS = {"plan": 2, "merge": 1}
+"""The functions that a run calls around such a job; notify is called with the end of each job, and of the run."""
+
+
+def run_cost(batch: BatchClient, queues: Sequence[str], folder: RunFolder, s3: S3) -> dict[str, Any]:
+    """What a run has cost until now, as `cost.json` has it; docs/cost.md tells of its fields.
+
+    Args:
+        batch: A boto3 Batch client.
+        queues: The ARNs of the stack's queues.
+        folder: The run's folder, or a retry's.
+        s3: Where to read it.
+
+    Raises:
+        ClientError: Batch refused, or is busy.
+        StorageError: S3 is broken or busy. What is not there, or may not be read, is no error.
+    """
+    return cost_of(read_run_jobs(batch, queues, folder.base), read_worked(folder.base, s3), queues[0].split(":")[3])
+
+
+def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
+    """What a run cost.
+
+    Args:
+        jobs: What its jobs took.
+        worked: What it worked.
+        region: Where it ran.
+    """
+    pace = Pace.of(worked.workload)
+    requests = S3Requests.of(
+        listed=worked.listed, items=worked.items_worked, shards=worked.shards_worked, outputs=pace.outputs
+    )
+    stages = jobs.by_id.values()
+    transitions = OTHER_STATES + sum(STATES.get(stage, 1) for stage in stages)
+    calls = 1 + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
+    table = prices()
+    return {
+        **bill(Used(jobs.attempts, requests, transitions, calls)),
+        "estimated_dollars": _estimated(jobs.attempts, worked, pace),
+        "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": region,
+        "prices": {"date": table["date"], "region": table["region"]},
+    }
+
+
+def write_cost(folder: RunFolder, s3: S3, cost: dict[str, Any]) -> None:
+    """Keep a run's cost in its folder: Batch forgets jobs after a week."""
+    body = json.dumps(cost, indent=2).encode() + b"\n"
+    s3.put(folder.base.file(NAME), body, content_type="application/json")
+
+
+def read_cost(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
+    """What was kept of a run's cost; None where nothing was.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    try:
+        found = json.loads(s3.read(folder.base.file(NAME)))
+    except (ObjectNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("dollars"), float) and "at" in found else None
+
+
+def _estimated(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> float | None:
+    """What `millrace estimate` says of the plan, on what the run's jobs had; None without a plan or a job."""
+    if not attempts or not worked.shards:
+        return None
+    first = attempts[0]
+    jobs = Jobs(
+        vcpus=first.vcpus,
+        memory_mib=round(first.gb * 1024),
+        architecture=first.architecture,
+        public_ip=first.public_ip,
+        compute=first.compute,
+    )
+    shard = ShardSize(round(worked.items / worked.shards), round(worked.bytes / worked.shards))
+    return round(estimate([shard] * worked.shards, worked.listed, jobs, pace).total_dollars, 8)

@@ -1,0 +1,78 @@
+"""What a run has worked until now, from its folder: what its requests to S3 follow from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, ObjectNotFoundError
+from millrace.layout import RunFolder
+from millrace.run_files import plan_if_there
+from millrace.s3 import S3
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What a run has worked.
+
+    Attributes:
+        workload: Its workload; empty where there is no plan.
+        listed: How many objects the plan listed.
+        items: How many items were planned.
+        bytes: Of how many bytes.
+        shards: In how many shards.
+        items_worked: How many items are committed, those worked again in a retry counted again.
+        shards_worked: In how many shards.
+        jobs: The jobs that committed them, as far as a merge has told.
+    """
+
+    workload: str = ""
+    listed: int = 0
+    items: int = 0
+    bytes: int = 0
+    shards: int = 0
+    items_worked: float = 0
+    shards_worked: int = 0
+    jobs: frozenset[str] = frozenset()
+
+
+def read_worked(folder: RunFolder, s3: S3) -> Worked:
+    """Look into a run's own folder: by its result where there is one, else by its commits.
+
+    Raises:
+        StorageError: S3 is broken or busy. What is not there, or may not be read, is no error.
+    """
+    plan = _known(lambda: plan_if_there(folder, s3))
+    if plan is None:
+        return Worked()
+    result = _known(lambda: json.loads(s3.read(folder.file("result.json"))))
+    worked_by: dict[str, Any] = result.get("worked_by") or {} if isinstance(result, dict) else {}
+    if worked_by:
+        shards = sum(each["shards"] for each in worked_by.values())
+        items: float = sum(each["items"] for each in worked_by.values())
+    else:
+        place = folder.file("shards/")
+        shards = _known(lambda: sum(1 for _ in s3.list(place.bucket, place.key))) or 0
+        items = plan.items * shards / plan.shards if plan.shards else 0
+    return Worked(
+        workload=plan.workload,
+        listed=plan.items + sum(plan.skipped.values()),
+        items=plan.items,
+        bytes=plan.total_bytes,
+        shards=plan.shards,
+        items_worked=items,
+        shards_worked=shards,
+        jobs=frozenset(worked_by) - {""},
+    )
+
+
+def _known(ask: Callable[[], Answer]) -> Answer | None:
+    """The answer; None where there is nothing, or nothing that may be seen."""
+    try:
+        return ask()
+    except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, DamagedFileError, ValueError):
+        return None
