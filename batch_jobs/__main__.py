@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from batch_jobs.arguments import parse_arguments, request_given
+from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
 from batch_jobs.job_log import log_to_stderr, set_level
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
@@ -53,6 +53,7 @@ def _run(given: argparse.Namespace) -> None:
     # Imported only now: a command line that is refused need not wait for botocore.
     from batch_jobs.job import Job  # noqa: PLC0415
     from batch_jobs.merge import merge  # noqa: PLC0415
+    from batch_jobs.merge_parts import merge_part  # noqa: PLC0415
     from batch_jobs.migrate import migrate  # noqa: PLC0415
     from batch_jobs.plan import plan  # noqa: PLC0415
     from batch_jobs.stop import Stop  # noqa: PLC0415
@@ -67,6 +68,8 @@ def _run(given: argparse.Namespace) -> None:
         plan(request, folder, job)
     elif given.verb == "migrate":
         migrate(folder, settings.array_index if given.index is None else given.index, job)
+    elif given.part is not None:
+        merge_part(folder, settings.array_index if given.part == FROM_ENVIRONMENT else given.part, job)
     else:
         percent, count = given.tolerated_failure_percent, given.tolerated_failure_count
         merge(

@@ -10,6 +10,9 @@ from millrace.errors import UsageError
 from millrace.known_workloads import option_value
 from millrace.request import RunRequest
 
+FROM_ENVIRONMENT = -1
+"""The value of `merge --part` without a number: AWS_BATCH_JOB_ARRAY_INDEX has it."""
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose error is ours, so that a job's last line says what was wrong."""
@@ -42,6 +45,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     migrate.add_argument("--index", type=int, metavar="N", help="the shard; else AWS_BATCH_JOB_ARRAY_INDEX, else 0")
     merge = verbs.add_parser("merge", help="add the results up", description="Merge a run; write result and report.")
     merge.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
+    merge.add_argument(
+        "--part",
+        nargs="?",
+        type=int,
+        const=FROM_ENVIRONMENT,
+        metavar="N",
+        help="only the partials of a part; N else AWS_BATCH_JOB_ARRAY_INDEX, else 0",
+    )
     merge.add_argument(
         "--tolerated-failure-percent", type=float, metavar="P", help="the share that may fail; default: as planned"
     )
@@ -77,6 +88,7 @@ def request_given(arguments: argparse.Namespace) -> dict[str, Any]:
         "include": arguments.include,
         "exclude": arguments.exclude,
         "shard": shard,
+        "merge_limit_seconds": arguments.merge_limit_seconds,
         "tolerated_failure_percent": arguments.tolerated_failure_percent,
         "tolerated_failure_count": arguments.tolerated_failure_count,
     }
@@ -103,6 +115,13 @@ def _add_plan(verbs: Any) -> None:
     plan.add_argument("--target-bytes", type=int, metavar="N", help="the bytes of a shard, at most")
     plan.add_argument("--max-items", type=int, metavar="N", help="the items of a shard, at most")
     plan.add_argument("--max-shards", type=int, metavar="N", help="the shards, at most; rather than more, larger ones")
+    plan.add_argument(
+        "--merge-limit-seconds",
+        type=int,
+        default=RunRequest.merge_limit_seconds,
+        metavar="N",
+        help="merge in parts where one job would take longer; default: %(default)s",
+    )
     plan.add_argument(
         "--tolerated-failure-percent", type=float, default=0, metavar="P", help="the share that may fail; default: 0"
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from batch_jobs.item_worker import NEVER_READ, RUN_MARK, ItemWorker
 from batch_jobs.job import Job
 from batch_jobs.outputs import file_digest, temporary_file
 from batch_jobs.parallel import in_order
 from batch_jobs.progress import Progress
+from batch_jobs.workloads import Partial
 from millrace.commit import Commit, PartialFile
 from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
@@ -18,13 +21,18 @@ log = logging.getLogger(__name__)
 
 
 def write_partial(folder: RunFolder, index: int, progress: Progress, suffix: str, s3: S3) -> PartialFile | None:
-    """Upload the shard's partial, named by its content; None where no item succeeded."""
+    """Upload the shard's partial; None where no item succeeded."""
     if not any(outcome.status == "SUCCEEDED" for outcome in progress.outcomes.values()):
         return None
+    return put_partial(progress.partial, lambda digest: folder.partial(index, digest, suffix), s3)
+
+
+def put_partial(partial: Partial[Any], place: Callable[[str], S3Uri], s3: S3) -> PartialFile:
+    """Upload a partial to where its digest says: it is named by its content."""
     with temporary_file() as file:
-        progress.partial.write(file)
+        partial.write(file)
         size, digest = file.tell(), file_digest(file)
-        uri = folder.partial(index, digest, suffix)
+        uri = place(digest)
         s3.put(uri, file)
     return PartialFile(str(uri), digest, size)
 

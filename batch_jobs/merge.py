@@ -16,6 +16,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
+from batch_jobs.merge_parts import partials_to_merge
 from batch_jobs.merged_files import WrittenFile, write_file, write_merged_files
 from batch_jobs.publishing import publish
 from batch_jobs.report_file import write_page
@@ -112,7 +113,7 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         files: list[WrittenFile] = []
         result: dict[str, Any] | None = None
         if tolerated:
-            partials = [partial for generation in generations for partial in generation.partials]
+            partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
             files, result = write_merged_files(folder, last.plan, partials, job)
         failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
         report_csv = write_file(folder, "report.csv", report, "text/csv; charset=utf-8", job)

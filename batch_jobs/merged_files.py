@@ -39,7 +39,7 @@ def write_merged_files(
         The files, and the workload's part of result.json.
     """
     workload = job.load(plan.workload, plan.options)
-    with HeldFiles(_refuse) as held_files, closing(_opened(partials, job)) as opened:
+    with HeldFiles(_refuse) as held_files, closing(open_partials(partials, job)) as opened:
         result = workload.merge(opened, held_files)
         files = [
             write_file(folder, held.name, cast("BinaryIO", held.file), held.content_type, job) for held in held_files
@@ -54,7 +54,7 @@ def write_file(folder: RunFolder, name: str, file: BinaryIO, content_type: str, 
     return WrittenFile(name, str(uri), f"sha256:{file_digest(file)}")
 
 
-def _opened(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
+def open_partials(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
     """The partials, each open for reading until the next is asked for; a few are fetched ahead."""
     fetched: list[BinaryIO] = []
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 
 from batch_jobs.job import Job
+from batch_jobs.merge_parts import parts_of_merge
 from batch_jobs.parallel import in_order
 from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
@@ -46,7 +47,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     if kept is not None:
         return kept
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
-    job.load(request.workload, request.options)
+    workload = job.load(request.workload, request.options)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     if before:
@@ -84,6 +85,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         tolerated_failure_count=request.tolerated_failure_count,
         retry=folder.retry,
         retry_of=retry_of,
+        merge_parts=parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds),
     )
 
     def write(index: int) -> None:
@@ -156,6 +158,7 @@ def _figures(made: Plan) -> dict[str, object]:
         "shards": made.shards,
         "items": made.items,
         "bytes": made.total_bytes,
+        "merge_parts": made.merge_parts,
         "skipped": made.skipped,
         "plan_digest": made.digest,
     }

@@ -1,10 +1,11 @@
 """How long does the merge of a word-count run take, and how much memory, by the number of partials?
 
-    python -m benchmarks.merging [--partials 100 1000] [--words 100000]
+    python -m benchmarks.merging [--partials 100 1000] [--words 100000] [--parts 4 16]
 
 Partials are made with a fixed seed: each holds so many words, drawn from a vocabulary four times as large. A few are
 made and merged over and over, as making ten thousand would take longer than merging them. Beside it, in the same
-process: the words added up in a `dict`.
+process: the words added up in a `dict`. A second table shows the merge in parts of the largest number of partials: the
+CPU seconds of all jobs together, and those of the longest way through them, which is what one waits for.
 """
 
 from __future__ import annotations
@@ -62,6 +63,27 @@ def with_workload(partials: list[bytes], count: int) -> int:
     return int(merged["total_words"])
 
 
+def in_parts(partials: list[bytes], count: int, parts: int) -> tuple[list[float], float]:
+    """The CPU seconds of each part's job, and of the job that merges what these made."""
+    workload = load_workload("word-count", checked_options("word-count", {}))
+    made, spent = [], []
+    for part in range(parts):
+        begin = time.process_time()
+        merged, file = workload.partial(), tempfile.TemporaryFile()  # noqa: SIM115 - closed when all is over
+        for partial in repeated(partials, count * (part + 1) // parts - count * part // parts):
+            merged.read(partial)
+        merged.write(cast("BinaryIO", file))
+        file.seek(0)
+        made.append(cast("BinaryIO", file))
+        spent.append(time.process_time() - begin)
+    begin = time.process_time()
+    with HeldFiles(lambda _name: None) as results:
+        workload.merge(made, results)
+    for each in made:
+        each.close()
+    return spent, time.process_time() - begin
+
+
 def with_dict(partials: list[bytes], count: int) -> int:
     """What comes to mind first: every row into one dictionary, which is then sorted and written."""
     counts: dict[bytes, int] = {}
@@ -80,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--partials", type=int, nargs="+", default=[100, 1000], help="how many partials are merged")
     parser.add_argument("--words", type=int, default=100_000, help="words of a partial")
+    parser.add_argument("--parts", type=int, nargs="+", default=[4, 16], help="by how many jobs they are merged first")
     given = parser.parse_args()
     partials = made_partials(given.words)
     sample = min(100, *given.partials)
@@ -98,6 +121,21 @@ def main() -> None:
         rows = count * given.words
         sys.stdout.write(
             f"| {count:,} | {rows:,} | {taken:.1f} | {taken / rows * 1e9:.0f} | {each * count / taken:.1f} | {peak} |\n"
+        )
+    _print_parts(partials, count, given.parts, taken)
+
+
+def _print_parts(partials: list[bytes], count: int, numbers: list[int], alone: float) -> None:
+    """The second table."""
+    sys.stdout.write(
+        f"\n{count:,} partials\n\n| jobs before the last | CPU s of all | longest part, s | last job, s "
+        f"| waiting, ratio |\n{'|---' * 5}|\n| 0 | {alone:.1f} | | {alone:.1f} | 1.0 |\n"
+    )
+    for parts in numbers:
+        spent, last = in_parts(partials, count, parts)
+        waiting = max(spent) + last
+        sys.stdout.write(
+            f"| {parts} | {sum(spent) + last:.1f} | {max(spent):.1f} | {last:.1f} | {alone / waiting:.1f} |\n"
         )
 
 

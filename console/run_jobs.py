@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mypy_boto3_batch.literals import JobStatusType
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
 
-JOB_STEPS = {"Plan": "plan", "Migrate": "migrate", "Merge": "merge"}
-"""The steps that are Batch jobs, and the verb of each."""
+JOB_NAMES = ("plan", "migrate", "merge-parts", "merge")
+"""What stands behind the run id in the names of a run's jobs."""
 
 UNENDED: tuple[JobStatusType, ...] = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 """A job's states before its end: Batch user guide, job states."""
@@ -33,8 +33,8 @@ def jobs_of(aws: Aws, queues: Iterable[str], run_id: str) -> list[JobDetailTypeD
         run_id: The run.
     """
     found = []
-    for queue, verb in product(queues, JOB_STEPS.values()):
-        name = f"{run_id}-{verb}"
+    for queue, ending in product(queues, JOB_NAMES):
+        name = f"{run_id}-{ending}"
         pages = aws.batch.get_paginator("list_jobs").paginate(
             jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [name]}]
         )

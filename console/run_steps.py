@@ -13,7 +13,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "Plan": ("Plan",),
     "Read Plan": ("Read Plan",),
     "Migrate": ("Migrate Shards", "Migrate One Shard"),
-    "Merge": ("Merge",),
+    "Merge": ("Merge Parts", "Merge"),
     "Read Result": ("Read Result",),
 }
 """The steps that people see, in order, and the states of the state machine that each stands for."""

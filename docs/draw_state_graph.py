@@ -31,7 +31,7 @@ def ways(states: dict[str, Any], name: str) -> list[tuple[str, str]]:
     if state["Type"] != "Choice":
         return [(state["Next"], "")] if "Next" in state else []
     chosen = [(choice["Next"], str(choice["NumericEquals"])) for choice in state["Choices"]]
-    return [*chosen, (state["Default"], "2 to 10,000")]
+    return [*chosen, (state["Default"], "2 to 10,000" if name == "How Many Shards?" else "2 to 5,000")]
 
 
 def rows_of(machine: dict[str, Any]) -> dict[str, int]:

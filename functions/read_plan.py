@@ -39,7 +39,8 @@ def read_plan(event: dict[str, Any], s3: S3) -> dict[str, Any]:
         s3: The client to read with.
 
     Returns:
-        shards (0 to 10,000), items, bytes and digest: what the state machine keeps as `$.plan`.
+        shards (0 to 10,000), items, bytes, digest and merge_parts (0, or 2 to 10,000): what the state machine keeps
+        as `$.plan`.
 
     Raises:
         DamagedFileError: The file is not a plan.
@@ -47,4 +48,10 @@ def read_plan(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     """
     uri = S3Uri.parse(event["plan"], "plan")
     plan = Plan.from_json(s3.read(uri), str(uri))
-    return {"shards": plan.shards, "items": plan.items, "bytes": plan.total_bytes, "digest": plan.digest}
+    return {
+        "shards": plan.shards,
+        "items": plan.items,
+        "bytes": plan.total_bytes,
+        "digest": plan.digest,
+        "merge_parts": plan.merge_parts,
+    }

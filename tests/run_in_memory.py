@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.job import Job
 from batch_jobs.merge import merge
+from batch_jobs.merge_parts import merge_part
 from batch_jobs.migrate import migrate
 from batch_jobs.plan import plan
 from batch_jobs.stop import Stop
@@ -84,6 +85,10 @@ class Sizes:
             merged.write(file)
         return {"total": sum(merged.sizes.values())}
 
+    def merge_seconds(self, shards: int, _total_bytes: int) -> float:
+        """A second each."""
+        return float(shards)
+
 
 def fast(sleeps: list[float] | None = None, **given: Any) -> Backoff:
     """A backoff that does not wait; the pauses that it would have made go into the list."""
@@ -138,6 +143,10 @@ class RunInMemory:
     def migrate(self, index: int = 0, stop: Stop | None = None, **settings: Any) -> Commit:
         """Run one child of the migrate job."""
         return migrate(self.folder, index, self.job(stop, **settings))
+
+    def merge_part(self, part: int, stop: Stop | None = None, **settings: Any) -> None:
+        """Run one child of the merge in parts."""
+        merge_part(self.folder, part, self.job(stop, **settings))
 
     def merge(self, percent: float | None = None, count: int | None = None) -> None:
         """Run the merge job."""

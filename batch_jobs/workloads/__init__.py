@@ -124,6 +124,23 @@ class Beginning(Protocol):
         """
 
 
+@runtime_checkable
+class MergingInParts(Protocol):
+    """What a workload has besides, if its partials may be merged in parts, by several jobs, before they are merged.
+
+    A part is a `Partial` that reads the partials of some shards, and is written. Merging the parts must give what
+    merging the shards' partials gives, byte for byte.
+    """
+
+    def merge_seconds(self, shards: int, total_bytes: int) -> float:
+        """About how long one job takes to merge.
+
+        Args:
+            shards: How many partials there are.
+            total_bytes: What the items of all of them cover.
+        """
+
+
 _MODULES = {
     "word-count": ("batch_jobs.workloads.word_count", "WordCount"),
     "csv-to-dynamodb": ("batch_jobs.workloads.csv_to_dynamodb", "CsvToDynamoDB"),

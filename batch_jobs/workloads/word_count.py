@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -104,6 +105,14 @@ class WordCount:
                     top += [{"word": word, "count": count} for word, count in batch if self._is_listed(word, count)]
         return {"top": top[: self._top], "distinct_words": distinct, "total_words": merged.totals.total}
 
+    def merge_seconds(self, shards: int, total_bytes: int) -> float:
+        """By the distinct words of a shard: Heaps' law, with the constants of the Reuters-RCV1 newswire.
+
+        Manning, Raghavan, Schütze: Introduction to Information Retrieval, 5.1.1: M = 44 T^0.49.
+        """
+        words = total_bytes / _WORD_BYTES / max(shards, 1)
+        return shards * min(words, 44 * math.pow(words, 0.49)) * _ROW_SECONDS
+
     def _is_listed(self, word: str, count: int) -> bool:
         return len(word) >= self._min_length and count >= self._min_count and word not in self._stop_words
 
@@ -153,6 +162,12 @@ class WordPartial:
 
 
 _SUFFIX = ".words.txt"
+
+_WORD_BYTES = 6
+"""What a word and the blank behind it take, about."""
+
+_ROW_SECONDS = 213e-9
+"""What a row of a partial takes to merge: docs/performance.md."""
 
 _COLUMNS_FROM = 1 << 16
 """From how many bytes of text, or of a partial, the column engine is the faster one: benchmarks/word_count.py."""

@@ -16,6 +16,7 @@ import batch_jobs.migrate
 import batch_jobs.plan
 from millrace.commit import Commit, PartialFile
 from millrace.layout import RunFolder, S3Uri
+from millrace.plan import Plan
 from millrace.result import Result
 from millrace.s3 import S3
 
@@ -37,6 +38,16 @@ def commits_without_if_none_match(patch: pytest.MonkeyPatch) -> None:
     _overwriting(patch, "/shards/")
 
 
+def part_commits_without_if_none_match(patch: pytest.MonkeyPatch) -> None:
+    """A later copy of a merger overwrites the commit of its part."""
+    _overwriting(patch, "/parts/")
+
+
+def parts_leave_out_a_shard(patch: pytest.MonkeyPatch) -> None:
+    """The shards behind the last full pair are in no part."""
+    patch.setattr(Plan, "shards_of_part", lambda _self, part: range(2 * part, 2 * part + 2))
+
+
 def plan_written_anew_by_a_retry(patch: pytest.MonkeyPatch) -> None:
     """A retry of the plan job lists again and replaces plan.json."""
     _overwriting(patch, "/plan.json")
@@ -50,7 +61,7 @@ def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:
 
 def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
     """Merge takes every partial that it finds, instead of those that the commits name."""
-    real = batch_jobs.merged_files._opened
+    real = batch_jobs.merged_files.open_partials
 
     def opened(partials: list[PartialFile], job: Any) -> Any:
         if not partials:
@@ -63,7 +74,7 @@ def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
         listed = [PartialFile(uri, hashlib.sha256(body).hexdigest(), len(body)) for uri, body in bodies]
         return real(listed, job)
 
-    patch.setattr(batch_jobs.merged_files, "_opened", opened)
+    patch.setattr(batch_jobs.merged_files, "open_partials", opened)
 
 
 class _Deferred(threading.local):

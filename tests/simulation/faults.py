@@ -40,9 +40,12 @@ RATES = {
     "SlowDown storm": 0.003,
     "slow answer": 0.05,
 }
+"""How likely each is, at a call where it can happen, in a run that knows it."""
 AT_WRITES = 5
 """A crash, or being taken for dead, is so many times likelier at a put or a delete: it leaves something half done."""
-"""How likely each is, at a call where it can happen, in a run that knows it."""
+PARTS = ("part", "part commit")
+FOR_PARTS = 3
+"""So many faults are kept for the parts of a merge: they come late, when most runs have had theirs."""
 
 
 class Faults:
@@ -63,7 +66,7 @@ class Faults:
         self.on = False
         self.storm = 0
         self._chance = chance
-        self._left = budget
+        self._left = {"parts": FOR_PARTS if budget else 0, "others": budget}
         known = sorted(RATES) if budget else []
         self._rates = {kind: RATES[kind] for kind in known if chance.random() < 0.6}
 
@@ -79,14 +82,15 @@ class Faults:
         if self.storm:
             self.storm -= 1
             return self.note("503 SlowDown")
-        if not self.on or not self._left:
+        where = "parts" if kind in PARTS else "others"
+        if not self.on or not self._left[where]:
             return None
         for fault, rate in self._rates.items():
             if not _applies(fault, verb, process, conditional=conditional):
                 continue
             likelier = AT_WRITES if fault.startswith(_HALF_DONE) and verb in {"put_object", "delete_object"} else 1
             if self._chance.random() < rate * likelier:
-                self._left -= 1
+                self._left[where] -= 1
                 if fault == "SlowDown storm":
                     self.storm = self._chance.randrange(5, 80)
                 named = fault if not fault.startswith("crash") else f"{fault} {_named(verb, kind)}"

@@ -14,6 +14,7 @@ os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
 from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments
 from batch_jobs.merge import merge
+from batch_jobs.merge_parts import merge_part
 from batch_jobs.migrate import migrate
 from batch_jobs.plan import plan
 from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
@@ -93,6 +94,8 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
     if given.verb == "migrate":
         process.shard = settings.array_index
         migrate(folder, settings.array_index, job)
+    elif given.part is not None:
+        merge_part(folder, settings.array_index, job)
     else:
         process.percent = given.tolerated_failure_percent
         merge(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)

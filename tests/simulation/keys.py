@@ -18,7 +18,7 @@ def run_of(bucket: str, key: str) -> str | None:
 
 
 def kind_of(bucket: str, key: str) -> str:
-    """What an object is: source, output, shard file, commit, partial, progress, a file's own name, or merged file."""
+    """What an object is: source, output, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
     if bucket == SOURCE:
         return "source"
     found = _RUN.fullmatch(key)
@@ -26,6 +26,8 @@ def kind_of(bucket: str, key: str) -> str:
         return "output" if not key.endswith("/") else "folder"
     rest = found[2]
     folder, slash, _ = rest.partition("/")
+    if folder == "parts":
+        return "part commit" if rest.endswith(".json") and rest.count(".") == 1 else "part"
     if slash:
         return _FOLDERS.get(folder, "unknown file")
     return rest if rest in OWN_FILES else "merged file"

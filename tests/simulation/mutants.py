@@ -22,7 +22,9 @@ from tests.simulation.broken_writes import (
     commit_before_the_partial,
     commits_without_if_none_match,
     merge_from_a_listing,
+    part_commits_without_if_none_match,
     partial_not_named_by_content,
+    parts_leave_out_a_shard,
     plan_written_anew_by_a_retry,
     results_written_over_each_other,
     run_request_overwritten,
@@ -50,6 +52,8 @@ class Mutant:
 
 MUTANTS = (
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
+    Mutant(part_commits_without_if_none_match, ("COMMIT_ONCE",)),
+    Mutant(parts_leave_out_a_shard, ("MERGED",)),
     Mutant(plan_written_anew_by_a_retry, ("COMMIT_ONCE",)),
     Mutant(run_request_overwritten, ("COMMIT_ONCE",)),
     Mutant(merge_from_a_listing, ("NO_LISTING",)),

@@ -24,7 +24,7 @@ from tests.simulation.promises import Promise
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-ONCE = frozenset({"commit", "plan.json", "run.json"})
+ONCE = frozenset({"commit", "part commit", "plan.json", "run.json"})
 RUN_MARK = "millrace-run"
 
 
@@ -74,7 +74,7 @@ class OnlineChecks:
         check(Promise.OTHER_RUNS, _may_write(process, run_id or "", kind), name)
         if kind in ONCE:
             check(Promise.COMMIT_ONCE, before is None, f"{name} was there, and was written or deleted")
-        if kind == "partial":
+        if kind in {"partial", "part"}:
             kept = after is not None and (before is None or before.body == after.body)
             check(Promise.PARTIAL_ONCE, kept, f"{name} was overwritten by another, or deleted")
         complete = self._world.records.of(run_id or "").complete_at is not None
@@ -88,6 +88,8 @@ class OnlineChecks:
             written.check_plan(self._world, process)
         if kind == "commit":
             written.check_commit(self._world, process, shard_of(key))
+        if kind == "part commit":
+            written.check_part(self._world, process, shard_of(key))
         if kind == "_SUCCESS":
             check(Promise.SUCCESS_LAST, before is None and after is not None, f"{name} was written again, or deleted")
             adding_up.check_complete(self._world, run_id or "", process.percent)
@@ -97,7 +99,9 @@ class OnlineChecks:
         for record in self._world.records.chain(run_id):
             named = {run_key(record.run_id, name) for name in ("plan.json", "_SUCCESS", "result.json")}
             named |= {run_key(record.run_id, f"shards/{index:05d}.json") for index in range(len(record.shards))}
-            partials = [commit["partial"] for commit in record.commits.values() if commit["partial"]]
+            named |= {run_key(record.run_id, f"parts/{part:05d}.json") for part in range(record.plan["merge_parts"])}
+            commits = (*record.commits.values(), *record.parts.values())
+            partials = [commit["partial"] for commit in commits if commit["partial"]]
             if key in named or any(partial["uri"].endswith(f"/{key}") for partial in partials):
                 return True
         return False

@@ -31,6 +31,7 @@ class RunRecord:
         items: The planned items, by key.
         listed: The steps at which the plan's listing began and ended.
         commits: By shard.
+        parts: The commits of the merge's parts, by part.
         committed_at: The steps at which they were written.
         complete_at: The step at which `_SUCCESS` was written.
     """
@@ -41,6 +42,7 @@ class RunRecord:
     items: dict[str, PlannedItem] = field(default_factory=dict)
     listed: tuple[int, int] = (0, 0)
     commits: dict[int, dict[str, Any]] = field(default_factory=dict)
+    parts: dict[int, dict[str, Any]] = field(default_factory=dict)
     committed_at: dict[int, int] = field(default_factory=dict)
     complete_at: int | None = None
 

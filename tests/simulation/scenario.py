@@ -28,8 +28,9 @@ class Scenario:
         self._world = world
         self._batch = Batch(world)
         chance = world.chance
-        self._max_items = chance.randrange(1, 5)
+        self._max_items = chance.choice((1, 1, 2, 3, 4))
         self._percent = chance.choice((0, 50, 100, 100))
+        self._merge_limit_seconds = chance.choice((900, 0))
         self._executions = 0
 
     def play(self) -> None:
@@ -142,6 +143,7 @@ class Scenario:
             "source": f"s3://{SOURCE}/{SOURCE_PREFIX}",
             "destination": f"s3://{RESULT}/{RESULT_PREFIX}",
             "shard": {"max_items": self._max_items},
+            "merge_limit_seconds": self._merge_limit_seconds,
             "tolerated_failure_percent": self._percent,
         }
 

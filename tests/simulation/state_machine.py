@@ -25,6 +25,8 @@ STATES = {
     "How Many Shards?": "",
     "Migrate One Shard": "migrate",
     "Migrate Shards": "migrate",
+    "Merge In Parts?": "",
+    "Merge Parts": "merge",
     "Merge": "merge",
     "Read Result": "read_result",
 }

@@ -18,7 +18,7 @@ from tests.simulation.state_machine import REPOSITORY, STATES
 SEEDS = 300
 WRITES = (
     *("run.json", "shard file", "plan.json", "output", "progress", "partial", "commit"),
-    *("merged file", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"),
+    *("part", "part commit", "merged file", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"),
 )
 KINDS = (
     *(*REFUSALS, *LOST_ANSWERS, *CONDITIONAL, *BODIES),

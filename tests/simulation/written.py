@@ -86,11 +86,28 @@ def check_commit(world: World, process: Process, index: int) -> None:
     partial = commit["partial"]
     check(Promise.COMMIT_LAST, (partial is not None) == (counts[1] > 0), f"shard {index}: partial {partial}")
     if partial is not None:
-        body = world.s3.bodies(RESULT).get(partial["uri"].removeprefix("s3://result/"))
-        right = body is not None and hashlib.sha256(body).hexdigest() == partial["sha256"]
-        check(Promise.COMMIT_LAST, right, f"shard {index} is committed, its partial is not there")
+        check(Promise.COMMIT_LAST, _is_there(world, partial), f"shard {index} is committed, its partial is not there")
     record.commits[index] = commit
     record.committed_at[index] = world.scheduler.steps
+
+
+def check_part(world: World, process: Process, part: int) -> None:
+    """A process committed a part of the merge: all that it merged is committed, and what it made is there.
+
+    Raises:
+        Violation: It is not so.
+    """
+    record, check = world.records.of(process.run_id), world.promises.check
+    commit = world.records.document(process.run_id, f"parts/{part:05d}.json")
+    check(Promise.SUCCESS_LAST, len(record.commits) == len(record.shards), f"part {part} was merged before a shard")
+    if commit["partial"] is not None:
+        check(Promise.COMMIT_LAST, _is_there(world, commit["partial"]), f"part {part} is committed, and is not there")
+    record.parts[part] = commit
+
+
+def _is_there(world: World, partial: dict[str, Any]) -> bool:
+    stored = world.s3.stored(RESULT, partial["uri"].removeprefix(f"s3://{RESULT}/"))
+    return stored is not None and hashlib.sha256(stored.body).hexdigest() == partial["sha256"]
 
 
 def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:

@@ -95,14 +95,15 @@ def entered(history: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize(
     ("case", "between", "shards"),
     [
-        ("HappyPath", ["Migrate Shards"], 3),
+        ("HappyPath", ["Migrate Shards", "Merge In Parts?"], 3),
         ("NoShards", [], 0),
         ("OneShard", ["Migrate One Shard"], 1),
-        ("ManyShards", ["Migrate Shards"], 10000),
+        ("ManyShards", ["Migrate Shards", "Merge In Parts?"], 10000),
+        ("MergeInParts", ["Migrate Shards", "Merge In Parts?", "Merge Parts"], 10000),
     ],
 )
 def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, between: list[str], shards: int) -> None:
-    """None goes straight to Merge, one is a plain job, more are an array."""
+    """None goes straight to Merge, one is a plain job, more are an array; the plan says if the merge has parts."""
     found, history = run(states, machine, case)
     assert found["status"] == "SUCCEEDED", found
     assert entered(history) == [*BEFORE, *between, *AFTER]

@@ -32,7 +32,8 @@ def test_the_counts_of_the_plan_are_returned() -> None:
     """The state machine gets numbers, not strings: `Size` must be one."""
     client = InMemoryS3Client("results")
     client.store("results", "_millrace/run-1/plan.json", PLAN.to_json())
-    assert read_plan(EVENT, S3(client)) == {"shards": 12, "items": 3456, "bytes": 789, "digest": "sha256:ab"}
+    expected = {"shards": 12, "items": 3456, "bytes": 789, "digest": "sha256:ab", "merge_parts": 0}
+    assert read_plan(EVENT, S3(client)) == expected
 
 
 def test_a_missing_plan_is_named() -> None:

@@ -37,13 +37,14 @@ class Failure:
 FAILURES = [
     Failure("plan", None, ("LIST", "^{source}$"), [2], 0),
     Failure("migrate", 2, ("PUT", "/shards/00002.json$"), [137, 137, 137], 3),
+    Failure("merge-parts", 1, ("PUT", "/parts/00001.json$"), [137, 137, 137], 4),
     Failure("merge", None, ("PUT", "/result.json$"), [137, 137, 137], 4),
 ]
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.verb)
 def test_redrive(runs: Runs, proxy: FaultProxy, source: str, destination: str, failure: Failure) -> None:
-    """A run whose plan was denied the source, or of which a child or the merge was killed in every attempt, fails;
+    """A run whose plan was denied the source, or of which a child or a merge was killed in every attempt, fails;
     redriven, it succeeds under the same id, reads no item of a committed shard, and writes its mark once.
     """
     runs.put(source, BODIES)
@@ -56,7 +57,8 @@ def test_redrive(runs: Runs, proxy: FaultProxy, source: str, destination: str, f
     fault = refuse(403, "AccessDenied") if failure.verb == "plan" else call_instead(kill)
     with proxy.when("PUT", "/_SUCCESS$") as marked:
         with proxy.when(verb, uri.format(source=source), fault):
-            started.append(runs.start(source, destination, max_items=3))
+            parts = {"merge_limit_seconds": 0} if failure.verb == "merge-parts" else {}
+            started.append(runs.start(source, destination, max_items=3, **parts))
             run = started[0]
             runs.wait(run, "FAILED")
         attempts = runs.job(run, failure.verb, failure.shard)["attempts"]
@@ -73,7 +75,7 @@ def test_redrive(runs: Runs, proxy: FaultProxy, source: str, destination: str, f
     assert [key for key in done if proxy.count("GET", f"/{key}$")] == []
     assert proxy.count("GET", f"^{source}") == 12 - len(done)
     assert marked.hits == 1
-    submitted = {verb: len(runs.jobs(run, verb)) for verb in ("plan", "migrate", "merge")}
+    submitted = {verb: len(runs.jobs(run, verb)) for verb in ("plan", "migrate", "merge", failure.verb)}
     assert submitted == {"plan": 1, "migrate": 1, "merge": 1} | {failure.verb: 2}
     described = runs.aws.step_functions.describe_execution(executionArn=run.execution)
     assert (described["status"], described.get("redriveCount")) == ("SUCCEEDED", 1)

@@ -47,7 +47,7 @@ class Generation:
     Attributes:
         folder: Its folder.
         plan: Its plan.
-        partials: In shard order.
+        partials: In shard order; None where no item of the shard succeeded.
         items_digests: In shard order.
         commits: How many there are.
         rows: How many outcomes they hold.
@@ -59,7 +59,7 @@ class Generation:
 
     folder: RunFolder
     plan: Plan
-    partials: list[PartialFile] = field(default_factory=list)
+    partials: list[PartialFile | None] = field(default_factory=list)
     items_digests: list[str] = field(default_factory=list)
     commits: int = 0
     rows: int = 0
@@ -76,8 +76,7 @@ class Generation:
         self.succeeded += commit.counts.succeeded
         self.items_digests.append(commit.items_digest)
         self.finished_at = max(self.finished_at, self.plan.planned_at, commit.finished_at)
-        if commit.partial is not None:
-            self.partials.append(commit.partial)
+        self.partials.append(commit.partial)
         # A child's id is its array's, a colon and the index: Batch user guide, array jobs.
         worked = self.worked_by.setdefault(str(commit.job["id"]).partition(":")[0], {"shards": 0, "items": 0})
         worked["shards"] += 1

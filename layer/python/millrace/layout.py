@@ -163,6 +163,14 @@ class RunFolder:
         """`partials/00042.<digest><suffix>`: named by content, so that copies of a child never overwrite each other."""
         return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")
 
+    def part_commit(self, part: int) -> S3Uri:
+        """`parts/00003.json`: the commit of part 3 of a merge in parts, written once."""
+        return self.root.join(f"parts/{part:05d}.json")
+
+    def part_partial(self, part: int, sha256: str, suffix: str) -> S3Uri:
+        """`parts/00003.<digest><suffix>`: the partials of that part's shards, merged; named by content."""
+        return self.root.join(f"parts/{part:05d}.{sha256[:16]}{suffix}")
+
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""
         return self.root.join(f"progress/{index:05d}/")

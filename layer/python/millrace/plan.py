@@ -110,6 +110,7 @@ class Plan:
         tolerated_failure_count: How many items may fail, where that is more than the percentage allows.
         retry: Which retry of the run's failed items this is the plan of, from 1; 0 for the run itself.
         retry_of: The digest of the plan before it: the run's, or that of its last retry; empty for the run itself.
+        merge_parts: By how many jobs the partials are merged before one merges what these made; 0 for one job alone.
     """
 
     run_id: str
@@ -130,11 +131,16 @@ class Plan:
     tolerated_failure_count: int = 0
     retry: int = 0
     retry_of: str = ""
+    merge_parts: int = 0
 
     @property
     def output_mark(self) -> str:
         """What the outputs of this plan's items are marked with: no copy of an earlier child deletes a retry's."""
         return f"{self.run_id}/retries/{self.retry:03d}" if self.retry else self.run_id
+
+    def shards_of_part(self, part: int) -> range:
+        """The shards whose partials a part of the merge holds: about equally many each."""
+        return range(self.shards * part // self.merge_parts, self.shards * (part + 1) // self.merge_parts)
 
     def digest_of(self, items_digests: Iterable[str]) -> str:
         """The digest of this plan, were these its shards."""

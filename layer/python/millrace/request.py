@@ -49,6 +49,7 @@ class RunRequest:
         queue: The name of the job queue.
         share: The fair-share identifier.
         priority: The scheduling priority within the share, 0 to 9999.
+        merge_limit_seconds: The merge goes in parts where one job is expected to take longer.
         tolerated_failure_percent: The share of the items that may fail.
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         run_id: An earlier run to go on with; None names a new run.
@@ -68,6 +69,7 @@ class RunRequest:
     queue: str = "standard"
     share: str = "default"
     priority: int = 0
+    merge_limit_seconds: int = 900
     tolerated_failure_percent: float = 0
     tolerated_failure_count: int = 0
     run_id: str | None = None
@@ -120,6 +122,9 @@ class RunRequest:
             queue=_one_of("queue", given.get("queue", cls.queue), queues),
             share=_share(given.get("share", cls.share)),
             priority=_whole("priority", given.get("priority", cls.priority), 0, 9999),
+            merge_limit_seconds=_whole(
+                "merge_limit_seconds", given.get("merge_limit_seconds", cls.merge_limit_seconds), 0, 10**9
+            ),
             tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
             tolerated_failure_count=checked_count(given.get("tolerated_failure_count", 0)),
             run_id=None if run_id is None else checked_run_id(run_id),
