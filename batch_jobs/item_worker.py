@@ -11,7 +11,8 @@ from batch_jobs.item_body import Body
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.range_reader import open_item
 from batch_jobs.stop import Stop
-from batch_jobs.workloads import Workload
+from batch_jobs.transfer_outputs import transfer_output
+from batch_jobs.workloads import Transferring, Workload
 from millrace.errors import (
     AccessDeniedError,
     ArchivedError,
@@ -102,9 +103,12 @@ class ItemWorker:
         if fault:
             return Worked(position, Outcome.failed(item, *fault))
         try:
-            with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
-                contribution = self._migrate(item, files)
-                outputs = self._upload(item, files)
+            if isinstance(self.workload, Transferring):
+                contribution, outputs = self._transfer(item, self.workload)
+            else:
+                with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
+                    contribution = self._migrate(item, files)
+                    outputs = self._upload(item, files)
         except StoppedError:
             return Worked(position, None)
         except TryAgainError as error:
@@ -160,6 +164,17 @@ class ItemWorker:
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": str(uri)}})
         text = f"{type(failure).__name__}: {failure}"
         raise ItemError(ErrorCode.WORKLOAD_FAILED, text) from failure
+
+    def _transfer(self, item: Item, workload: Transferring[Any]) -> tuple[Any, list[str]]:
+        output = transfer_output(workload, self.source, self.destination, item.key)
+        try:
+            source = S3Uri(self.source.bucket, item.key)
+            contribution = workload.transfer(item, source, output, self.s3, self.stop.check)
+        except (BucketNotFoundError, CredentialsError):
+            raise
+        except StorageError as error:
+            raise _ReadError(error) from error
+        return contribution, [str(output)]
 
     def _upload(self, item: Item, files: HeldFiles) -> list[str]:
         outputs = []

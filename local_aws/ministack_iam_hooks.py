@@ -3,12 +3,13 @@
 
 CreateStateMachine and UpdateStateMachine ask the state machine's role for the managed rule behind `.sync`, and an
 EventBridge rule starts a state machine under the role of its target. S3 tells nobody that a key is missing who may not
-list the bucket.
+list the bucket, and asks for the right to tags where a copy has some.
 """
 
 import json
 import logging
 from typing import Any
+from urllib.parse import unquote
 
 from local_aws.ministack_hooks import Ministack
 from local_aws.scope import Scope
@@ -26,6 +27,7 @@ def enforce_roles(ministack: Ministack) -> None:
         _ask_for_the_managed_rule(ministack)
         _ask_the_target_role(ministack)
         _hide_missing_keys(ministack)
+        _ask_for_tags(ministack)
 
 
 def _ask_for_the_managed_rule(ministack: Ministack) -> None:
@@ -80,5 +82,27 @@ def _hide_missing_keys(ministack: Ministack) -> None:
             denied = ministack.denial("s3", "s3:ListBucket", headers, query, f"arn:aws:s3:::{bucket}")
             return denied or answer
         return answer
+
+    storage.handle_request = handle_request
+
+
+def _ask_for_tags(ministack: Ministack) -> None:
+    """A copy that takes its source's tags needs the right to read and to write them (S3 user guide, CopyObject)."""
+    storage: Any = ministack.storage
+    handle = storage.handle_request
+
+    async def handle_request(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *rest: Any, **named: Any
+    ) -> Any:
+        source = unquote(headers.get("x-amz-copy-source", "").partition("?")[0]).lstrip("/")
+        keeps_tags = headers.get("x-amz-tagging-directive", "COPY") == "COPY"
+        asked = []
+        if method == "PUT" and source and keeps_tags and "partNumber" not in query:
+            asked = [("s3:GetObjectTagging", source), ("s3:PutObjectTagging", path.lstrip("/"))]
+        for action, place in asked:
+            denied = ministack.denial("s3", action, headers, query, f"arn:aws:s3:::{place}")
+            if denied:
+                return denied
+        return await handle(method, path, headers, body, query, *rest, **named)
 
     storage.handle_request = handle_request

@@ -7,21 +7,24 @@ into the outputs it opens, and returns the item's contribution to its shard. The
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from batch_jobs.workloads.own import own_class
 from millrace.errors import WorkloadUnavailableError
 from millrace.known_workloads import is_own_workload, known_workload
+from millrace.layout import S3Uri
 from millrace.options import check_options
 from millrace.plan import Item, Plan
+from millrace.s3 import S3
 
 LOOK_BACK_BYTES = 4
 """With how many bytes before a range its body begins: the longest UTF-8 character."""
 
 Contribution = TypeVar("Contribution")
 Added_contra = TypeVar("Added_contra", contravariant=True)
+Made_co = TypeVar("Made_co", covariant=True)
 
 
 class Outputs(Protocol):
@@ -141,11 +144,42 @@ class MergingInParts(Protocol):
         """
 
 
+@runtime_checkable
+class Transferring(Protocol[Made_co]):
+    """What a workload has instead of `migrate`, if S3 itself is to make the items' outputs: no byte of them is read.
+
+    Each item has one output, which has no mark of the run.
+    """
+
+    def output_key(self, key: str) -> str:
+        """The key of an item's output, relative to the destination, from the item's, relative to the source.
+
+        Raises:
+            ItemError: There can be none.
+        """
+
+    def transfer(self, item: Item, source: S3Uri, destination: S3Uri, s3: S3, check: Callable[[], None]) -> Made_co:
+        """Make one item's output. Called from several threads at once.
+
+        Args:
+            item: The item as planned; what is made must be of this ETag.
+            source: Its object.
+            destination: Where the output goes.
+            s3: The client.
+            check: Raises StoppedError once the job has to stop; for between two long requests.
+
+        Raises:
+            ItemError: The object is bad, or what was made is.
+            StorageError: S3 refused, failed or could not be reached; it becomes the item's row, as for a read.
+        """
+
+
 _MODULES = {
     "word-count": ("batch_jobs.workloads.word_count", "WordCount"),
     "csv-to-dynamodb": ("batch_jobs.workloads.csv_to_dynamodb", "CsvToDynamoDB"),
     "images": ("batch_jobs.workloads.images", "Images"),
     "command": ("batch_jobs.workloads.command", "Command"),
+    "copy": ("batch_jobs.workloads.copy_objects", "CopyObjects"),
 }
 """Imported only when asked for, so that a job starts without the libraries of other workloads."""
 

@@ -93,6 +93,15 @@ def migrate_upload(strict: Strict) -> Any:
     return strict.broken_upload("MigrateJobDefinition", S3Uri(strict.stack.result_bucket, f"{new_name()}/output"))
 
 
+def migrate_copy(strict: Strict) -> Any:
+    """A copy that has the tags of its source."""
+    name = new_name()
+    where = {"Bucket": strict.stack.source_bucket, "Key": f"{name}/a"}
+    strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    return strict.end(strict.runs.start(source, destination, workload="copy"))[:2]
+
+
 def merge(strict: Strict) -> Any:
     """A merge before the shard has its commit, and one after."""
     early = strict.job(strict.physical("MergeJobDefinition"), "merge", "--plan", str(strict.unworked.plan))
@@ -204,6 +213,8 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
+    ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
+    ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
     ("MigrationStateMachineRole", "events:PutTargets"): new_state_machine,
@@ -263,6 +274,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(plan) == (0, None, None, True)
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
+    assert usual(migrate_copy)[0] == "SUCCEEDED"
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"

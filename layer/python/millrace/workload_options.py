@@ -73,6 +73,32 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option("max_megabytes", 500, "Larger objects are refused unread.", minimum=1, maximum=100_000),
         Option("contact_sheet", 60, "How many thumbnails the contact sheet shows.", minimum=0, maximum=500),
     ),
+    "copy": (
+        Option("strip_prefix", "", "What is taken away from the beginning of every key, below the source."),
+        Option("add_prefix", "", "What is put before every key, below the destination."),
+        Option("key_pattern", "", "A regular expression that a whole key matches, what strip_prefix takes away apart."),
+        Option("key_template", "", r"What becomes of a key that matches: text with \1, \2, \g<name>."),
+        Option("metadata", {}, "The copies' user-defined metadata; empty: that of their sources."),
+        Option("content_type", "", "The copies' Content-Type; empty: that of their sources."),
+        Option("tags", {}, "The copies' tags; empty: those of their sources."),
+        Option("keep_tags", default=True, doc="Whether copies have the tags of their sources, where `tags` is empty."),
+        Option(
+            "storage_class",
+            "",
+            "The copies' storage class; empty: that of their sources.",
+            choices=(
+                *("", "STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING"),
+                *("GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"),
+            ),
+        ),
+        Option(
+            "encryption",
+            "bucket",
+            "The copies' encryption: the destination bucket's default, that of their sources, or one of S3's.",
+            choices=("bucket", "keep", "AES256", "aws:kms", "aws:kms:dsse"),
+        ),
+        Option("kms_key", "", "The ARN of the KMS key, with aws:kms and aws:kms:dsse; empty: the account's own."),
+    ),
     "command": (
         Option(
             "command", (), "the program and its arguments, with {input}, {output}, {key}, {name} and {stem}", minimum=1

@@ -1,0 +1,90 @@
+"""The workload `copy`: object to object within S3, verified, with keys rewritten and attributes kept or set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, BinaryIO, ClassVar
+
+from batch_jobs.workloads import Outputs
+from batch_jobs.workloads.copy_attributes import CopyAttributes
+from batch_jobs.workloads.copy_collisions import Collisions
+from batch_jobs.workloads.copy_keys import KeyRewriting
+from batch_jobs.workloads.copy_partial import Copied, CopyPartial, read_keys, read_sums
+from batch_jobs.workloads.server_side_copy import COPY_BYTES, PART_BYTES, ServerSideCopy
+from millrace.layout import S3Uri
+from millrace.plan import Item
+from millrace.s3 import S3
+
+WAYS = ("checksum", "etag", "size")
+"""What copies are verified by, the surest first."""
+
+
+class CopyObjects:
+    """Copies objects. Their bytes never come to the job: S3 copies them.
+
+    Args:
+        options: Those of `copy` in `millrace.workload_options`.
+        copy_bytes: Up to which size an object is copied by one request.
+        part_bytes: The size of the parts, beyond.
+
+    Raises:
+        InvalidRunRequest: Options contradict each other.
+    """
+
+    name: ClassVar[str] = "copy"
+    partial_suffix: ClassVar[str] = ".jsonl"
+    item_suffixes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, options: Mapping[str, Any], copy_bytes: int = COPY_BYTES, part_bytes: int = PART_BYTES) -> None:
+        self._keys = KeyRewriting(options)
+        self._attributes = CopyAttributes(options)
+        self._sizes = {"copy_bytes": copy_bytes, "part_bytes": part_bytes}
+
+    def output_key(self, key: str) -> str:
+        """Where the copy goes, both keys relative to their folders.
+
+        Raises:
+            ItemError: `KEY_NOT_USABLE`.
+        """
+        return self._keys.rewritten(key)
+
+    def transfer(self, item: Item, source: S3Uri, destination: S3Uri, s3: S3, check: Callable[[], None]) -> Copied:
+        """Copy one object, and compare the copy.
+
+        Raises:
+            StorageError: S3 refused, failed or could not be reached.
+            ItemError: `COPY_DIFFERS`.
+        """
+        copy = ServerSideCopy(s3, item, source, destination, self._attributes, check, **self._sizes)
+        keys = (destination.key, source.key) if self._keys.may_collide else None
+        return Copied(item.size, copy.make(), keys)
+
+    def partial(self) -> CopyPartial:
+        """A new, empty partial."""
+        return CopyPartial()
+
+    def merge(self, partials: Iterable[BinaryIO], results: Outputs) -> dict[str, Any]:
+        """Add up the partials; with a pattern, write `collisions.csv`.
+
+        Returns:
+            `{"objects", "bytes", "verified_by": {"checksum", "etag", "size"}}`, and with a pattern `"collisions"`: how
+            many keys got several copies, of which the last one stayed.
+
+        Raises:
+            DamagedFileError: A partial is not one.
+        """
+        sums = self.partial().sums
+        result: dict[str, Any] = {}
+        with Collisions() as collisions:
+            for file in partials:
+                sums.update(read_sums(file))
+                collisions.add(read_keys(file))
+            if self._keys.may_collide:
+                with results.open("collisions.csv", "text/csv; charset=utf-8") as file:
+                    result["collisions"] = collisions.write(file)
+        return {
+            "objects": sums["objects"],
+            "bytes": sums["bytes"],
+            "verified_by": {way: sums[way] for way in WAYS},
+            **result,
+        }

@@ -1,0 +1,353 @@
+"""The workload `copy`: which requests it makes, how it verifies, how it rewrites keys, and its rows in the report."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch_jobs.workloads.copy_attributes import CopyAttributes
+from batch_jobs.workloads.copy_collisions import Collisions
+from batch_jobs.workloads.copy_keys import KeyRewriting
+from batch_jobs.workloads.copy_objects import CopyObjects
+from batch_jobs.workloads.copy_partial import Copied, CopyPartial
+from batch_jobs.workloads.copy_verification import verified_by
+from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError
+from millrace.known_workloads import checked_options
+from millrace.plan import Item
+from tests.in_memory_s3 import InMemoryS3Client, error
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+
+MIB = 2**20
+
+
+class CopyingS3Client(InMemoryS3Client):
+    """The S3 in memory, which copies too; objects have a CRC32 and the tag `kept`.
+
+    Attributes:
+        asked: The parameters of every request that copies or begins an upload, by verb.
+        damage: What becomes of a copy's bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SOURCE, RESULT)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.damage = bytes
+
+    def copy_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        """CopyObject: CopySourceIfMatch."""
+
+        def call() -> dict[str, Any]:
+            self.asked.append(("copy_object", given))
+            self._check_write("CopyObject", Bucket, Key, {})
+            self._store(Bucket, Key, self.damage(self._copied("CopyObject", given)))
+            return {"CopyObjectResult": {}}
+
+        return self._do("copy_object", Bucket, Key, call)
+
+    def create_multipart_upload(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        """CreateMultipartUpload."""
+        self.asked.append(("create_multipart_upload", given))
+        return super().create_multipart_upload(Bucket=Bucket, Key=Key, **given)
+
+    def upload_part_copy(
+        self,
+        *,
+        CopySourceRange: str,  # noqa: N803
+        CopySource: dict[str, Any],  # noqa: N803
+        CopySourceIfMatch: str,  # noqa: N803
+        **part: Any,
+    ) -> dict[str, Any]:
+        """UploadPartCopy: CopySourceIfMatch, CopySourceRange."""
+        asked = {"CopySource": CopySource, "CopySourceIfMatch": CopySourceIfMatch}
+        self.asked.append(("upload_part_copy", {"CopySourceRange": CopySourceRange, **asked}))
+        first, last = map(int, CopySourceRange.removeprefix("bytes=").split("-"))
+        return {
+            "CopyPartResult": self.upload_part(**part, Body=self._copied("UploadPartCopy", asked)[first : last + 1])
+        }
+
+    def get_object_tagging(self, **_given: Any) -> dict[str, Any]:
+        """GetObjectTagging."""
+        return {"TagSet": [{"Key": "kept", "Value": "a&b"}]}
+
+    def _copied(self, operation: str, given: dict[str, Any]) -> bytes:
+        place = given["CopySource"]
+        found = self._find(operation, place["Bucket"], place["Key"], {"IfMatch": given["CopySourceIfMatch"]})
+        return bytes(found.body)
+
+    def _described(self, stored: Any) -> dict[str, Any]:
+        checksum = f"{zlib.crc32(stored.body):08x}"
+        return {**super()._described(stored), "ChecksumCRC32": checksum, "ChecksumType": "FULL_OBJECT"}
+
+
+def options(**given: Any) -> dict[str, Any]:
+    """The checked options."""
+    return checked_options("copy", given)
+
+
+def run_of(objects: dict[str, bytes], request: dict[str, Any] | None = None, **given: Any) -> RunInMemory:
+    """A run of copies over an S3 that copies."""
+    asked = {"workload": "copy", "options": given, "tolerated_failure_percent": 100, **(request or {})}
+
+    def load(_name: str, checked: Any) -> CopyObjects:
+        return CopyObjects(checked, copy_bytes=6 * MIB, part_bytes=5 * MIB)
+
+    return RunInMemory(objects, asked, client=CopyingS3Client(), load=load)
+
+
+def requests(run: RunInMemory, verb: str) -> list[dict[str, Any]]:
+    """The parameters of the run's requests of one kind."""
+    assert isinstance(run.client, CopyingS3Client)
+    return [given for asked, given in run.client.asked if asked == verb]
+
+
+def test_a_run_of_copies() -> None:
+    """No object is read; each is copied on the condition of its planned ETag, and counted by how it was verified."""
+    objects = {"in/a": b"1", "in/b/c": b"22", "in/d": b""}
+    run = run_of(objects, {"shard": {"max_items": 2}})
+    before = run.client.requests["get_object"]
+    run.plan()
+    read = run.client.requests["get_object"] - before
+    run.migrate(0)
+    run.migrate(1)
+    run.merge()
+    assert run.outputs() == {"a": b"1", "b/c": b"22", "d": b""}
+    assert run.result()["result"] == {
+        "objects": 3,
+        "bytes": 3,
+        "verified_by": {"checksum": 3, "etag": 0, "size": 0},
+    }
+    asked = requests(run, "copy_object")
+    assert [given["CopySource"]["Key"] for given in asked] == list(objects)
+    assert {given["CopySourceIfMatch"] for given in asked} == {
+        run.client.stored(SOURCE, key).etag
+        for key in objects  # type: ignore[union-attr]
+    }
+    assert read <= 2
+    assert run.file("collisions.csv") is None
+
+
+def test_rows_of_what_cannot_be_copied() -> None:
+    """Deleted, changed and denied objects, and keys that cannot be, have their rows; the others are copied."""
+    keys = ["in/changed", "in/denied", "in/fine", "in/gone", "in/other"]
+    run = run_of(dict.fromkeys(keys, b"x"), key_pattern="[a-z]*[^r]", key_template="to/\\g<0>")
+    run.plan()
+    run.client.store(SOURCE, "in/changed", b"another")
+    run.client.remove(SOURCE, "in/gone")
+    run.client.denied.add((SOURCE, "in/denied"))
+    rows = {outcome.key[3:]: outcome.error_code for outcome in run.migrate().outcomes}
+    assert rows == {
+        "changed": "SOURCE_CHANGED",
+        "denied": "ACCESS_DENIED",
+        "fine": None,
+        "gone": "NOT_FOUND",
+        "other": "KEY_NOT_USABLE",
+    }
+    assert run.outputs() == {"to/fine": b"x"}
+
+
+@pytest.mark.parametrize("key", ["_millrace/x", "k" * 1020])
+def test_a_copy_stays_out_of_the_run_folders(key: str) -> None:
+    """A key that would lie there, or be too long, is a row."""
+    run = run_of({"in/a": b"x"}, add_prefix=key)
+    run.plan()
+    assert [outcome.error_code for outcome in run.migrate().outcomes] == ["KEY_NOT_USABLE"]
+
+
+def test_a_copy_that_differs_is_a_row() -> None:
+    """Never reported as done."""
+    run = run_of({"in/a": b"ab"})
+    run.client.damage = lambda body: body[::-1]  # type: ignore[attr-defined]
+    run.plan()
+    (row,) = run.migrate().outcomes
+    assert (row.error_code, row.outputs) == ("COPY_DIFFERS", ())
+    assert "ChecksumCRC32" in (row.message or "")
+
+
+def test_a_lost_answer_is_a_second_copy_of_the_same() -> None:
+    """The request is made again, and the copy is what it was."""
+    run = run_of({"in/a": b"ab"})
+    lost = iter([True])
+
+    def after(verb: str, *_call: Any) -> None:
+        if verb == "copy_object" and next(lost, False):
+            raise error("InternalError", 500)
+
+    run.client.after = after
+    run.all()
+    assert len(requests(run, "copy_object")) == 2
+    assert run.outputs() == {"a": b"ab"}
+
+
+def test_a_large_object_is_copied_in_parts() -> None:
+    """Every part on the condition of the ETag; what CopyObject takes over by itself is asked for: tags, type, class."""
+    run = run_of({"in/a": b"x" * (11 * MIB)})
+    run.all()
+    (begun,) = requests(run, "create_multipart_upload")
+    assert begun == {
+        "StorageClass": "STANDARD",
+        "ContentType": "binary/octet-stream",
+        "Metadata": {},
+        "Tagging": "kept=a%26b",
+        "ChecksumAlgorithm": "CRC32",
+        "ChecksumType": "FULL_OBJECT",
+    }
+    parts = requests(run, "upload_part_copy")
+    ranges = ["bytes=0-5242879", "bytes=5242880-10485759", "bytes=10485760-11534335"]
+    assert [part["CopySourceRange"] for part in parts] == ranges
+    assert {part["CopySourceIfMatch"] for part in parts} == {run.client.stored(SOURCE, "in/a").etag}  # type: ignore[union-attr]
+    assert run.outputs() == {"a": b"x" * (11 * MIB)}
+    assert run.result()["result"]["verified_by"]["checksum"] == 1
+
+
+HEAD = {
+    "ContentType": "text/plain",
+    "CacheControl": "no-cache",
+    "ExpiresString": "never",
+    "Metadata": {"a": "b"},
+    "ServerSideEncryption": "aws:kms",
+    "SSEKMSKeyId": "arn:aws:kms:key",
+}
+IA = Item("k", 1, "e", storage_class="STANDARD_IA")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"StorageClass": "STANDARD_IA", "MetadataDirective": "COPY", "TaggingDirective": "COPY"}),
+        ({"keep_tags": False}, {"TaggingDirective": "REPLACE", "Tagging": ""}),
+        ({"tags": {"a b": "c&d"}}, {"TaggingDirective": "REPLACE", "Tagging": "a+b=c%26d"}),
+        (
+            {"content_type": "x/y"},
+            {
+                "MetadataDirective": "REPLACE",
+                "ContentType": "x/y",
+                "CacheControl": "no-cache",
+                "Expires": "never",
+                "Metadata": {"a": "b"},
+            },
+        ),
+        ({"metadata": {"c": "d"}}, {"Metadata": {"c": "d"}, "ContentType": "text/plain"}),
+        ({"storage_class": "GLACIER_IR"}, {"StorageClass": "GLACIER_IR"}),
+        ({"encryption": "keep"}, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:key"}),
+        ({"encryption": "AES256"}, {"ServerSideEncryption": "AES256"}),
+        ({"encryption": "aws:kms", "kms_key": "mine"}, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "mine"}),
+    ],
+)
+def test_attributes_are_kept_or_set(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    """What an option names is set; all else is asked to be kept, as S3 would not do by itself."""
+    asked = CopyAttributes(options(**given)).of_copy(IA, HEAD)
+    assert {name: asked.get(name) for name in expected} == expected
+    if not given.get("encryption"):
+        assert "ServerSideEncryption" not in asked
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"kms_key": "arn"}, "options.kms_key"),
+        ({"metadata": {"a": "é"}}, "options.metadata.a"),
+        ({"tags": {str(number): "" for number in range(11)}}, "options.tags"),
+        ({"key_pattern": "a"}, "options.key_template"),
+        ({"key_template": "a"}, "options.key_template"),
+        ({"key_pattern": "(", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(a)", "key_template": r"\2"}, "options.key_pattern"),
+        ({"key_pattern": "(a)", "key_template": r"\g<name>"}, "options.key_pattern"),
+        ({"key_pattern": "(a)", "key_template": r"\q"}, "options.key_pattern"),
+        ({"storage_class": "COLD"}, "options.storage_class"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(given: dict[str, Any], field: str) -> None:
+    """When the workload is made: in the plan job, before anything is copied."""
+    with pytest.raises(InvalidRunRequest) as caught:
+        CopyObjects(options(**given))
+    assert caught.value.field == field
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@given(keys=st.sets(KEYS), strip=st.sampled_from(["", "a", "\n/"]), add=st.sampled_from(["", "x/", "a"]))
+def test_prefixes_never_make_one_key_of_two(keys: set[str], strip: str, add: str) -> None:
+    """Each key is what was left behind the old prefix, behind the new one, character by character."""
+    rewriting = KeyRewriting(options(strip_prefix=strip, add_prefix=add))
+    made = {}
+    for key in keys:
+        try:
+            made[rewriting.rewritten(key)] = key
+        except ItemError:
+            assert not key.startswith(strip) or add + key.removeprefix(strip) == ""
+            continue
+    assert all(copy == add + key.removeprefix(strip) for copy, key in made.items())
+    assert not rewriting.may_collide
+    assert len(made) == sum(key.startswith(strip) and bool(add + key.removeprefix(strip)) for key in keys)
+
+
+@given(pairs=st.lists(st.tuples(st.sampled_from(["a", "b\x00", "b", "é", "=1"]), KEYS), unique=True))
+def test_collisions_are_the_keys_that_come_twice(pairs: list[tuple[str, str]]) -> None:
+    """Counted another way; the rows are in order, and safe to open."""
+    with Collisions() as collisions:
+        collisions.add(pairs[:3])
+        collisions.add(pairs[3:])
+        number = collisions.write(file := io.BytesIO())
+    several = {copy for copy, times in Counter(copy for copy, _source in pairs).items() if times > 1}
+    assert number == len(several)
+    assert file.getvalue().startswith(b"key,copied_from\r\n")
+    assert (b"\n'=1," in file.getvalue()) == ("=1" in several)
+
+
+@given(
+    copies=st.lists(st.builds(Copied, st.integers(0, 9), st.sampled_from(["checksum", "size"]), st.tuples(KEYS, KEYS)))
+)
+def test_partials_depend_on_what_was_added_alone(copies: list[Copied]) -> None:
+    """Not on its order, nor on an interruption."""
+    one, other = CopyPartial(), CopyPartial()
+    for copied in copies:
+        one.add(copied)
+    for copied in reversed(copies):
+        other.add(copied)
+        other.write(saved := io.BytesIO())
+        other = CopyPartial()
+        other.read(io.BytesIO(saved.getvalue()))
+    files = io.BytesIO(), io.BytesIO()
+    one.write(files[0])
+    other.write(files[1])
+    assert files[0].getvalue() == files[1].getvalue()
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"objects": "1"}', b'{}\n["a"]\n', b"{}\n7\n"])
+def test_a_damaged_partial_is_told(raw: bytes) -> None:
+    """Sums of whole numbers, then pairs of keys; nothing else."""
+    with pytest.raises(DamagedFileError):
+        CopyPartial().read(io.BytesIO(raw))
+
+
+PLAIN = {"ContentLength": 3, "ETag": '"abc"'}
+
+
+@pytest.mark.parametrize(
+    ("source", "copy", "way"),
+    [
+        ({"ChecksumCRC64NVME": "x"}, {"ChecksumCRC64NVME": "x", "ETag": '"a-2"'}, "checksum"),
+        ({"ChecksumSHA256": "x-2"}, {"ChecksumSHA256": "x-2"}, "etag"),
+        ({"ChecksumCRC32": "x", "ChecksumType": "COMPOSITE"}, {"ChecksumCRC32": "y"}, "etag"),
+        ({"ChecksumCRC32": "x"}, {"ChecksumSHA1": "y"}, "etag"),
+        ({}, {"ETag": '"other"', "ServerSideEncryption": "aws:kms"}, "size"),
+        ({"ETag": '"abc-3"'}, {"ETag": '"abc-2"'}, "size"),
+    ],
+)
+def test_what_a_copy_is_verified_by(source: dict[str, Any], copy: dict[str, Any], way: str) -> None:
+    """The surest that both have: a checksum over the whole object, an ETag that is an MD5, else the size."""
+    assert verified_by({**PLAIN, **source}, {**PLAIN, **copy}) == way
+
+
+@pytest.mark.parametrize("copy", [{"ContentLength": 4}, {"ETag": '"abd"'}, {"ChecksumSHA1": "y"}])
+def test_what_differs_is_told(copy: dict[str, Any]) -> None:
+    """With both values."""
+    with pytest.raises(ItemError, match="the copy's"):
+        verified_by({**PLAIN, "ChecksumSHA1": "x"} if "ChecksumSHA1" in copy else PLAIN, {**PLAIN, **copy})
