@@ -33,6 +33,7 @@ from millrace.errors import MillraceError
         "estimate": "console.estimate:estimate_run",
         "doctor": "console.doctor:doctor",
         "completion": "console.completion:completion",
+        "new-workload": "console.new_workload:new_workload",
         "local": "console.local:local",
     },
     context_settings={"help_option_names": ["-h", "--help"]},

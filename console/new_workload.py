@@ -1,0 +1,98 @@
+"""`millrace new-workload`."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from console.checkout import Checkout
+from console.terminal import Terminal
+from console.verbs import debug_option
+
+EXAMPLE = "examples/own_workload"
+"""What a new workload is a copy of, under its own name: so it is tested with the project."""
+
+TAKEN = frozenset({"millrace", "batch_jobs", "console", "test", "tests", *sys.stdlib_module_names})
+"""Modules that one of such a name would hide, or be hidden by."""
+
+
+@click.command("new-workload")
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the files go; a folder that is not there yet. [default: NAME, with underscores]",
+)
+@debug_option
+def new_workload(name: str, directory: Path | None) -> None:
+    """Begin a workload of your own.
+
+    Writes a small working one, which counts lines, with its test and its Dockerfile, for you to change.
+    docs/workloads/your-own.md is the contract.
+
+    \b
+    Example:
+      millrace new-workload find-links
+      cd find_links && python -m pytest
+      millrace local run --source DIR --destination DIR --workload find_links:FindLinks
+    """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
+    words = _words(name)
+    module, class_name = "_".join(words), "".join(word.capitalize() for word in words)
+    folder = Path(module) if directory is None else directory
+    write(Checkout.here().root / EXAMPLE, folder, module, class_name)
+    terminal = Terminal()
+    terminal.print(f"{folder}: the workload {module}:{class_name}, with its test and its Dockerfile.")
+    terminal.print(f"  test it  cd {folder} && python -m pytest")
+    terminal.print(f"  run it   millrace local run --workload {module}:{class_name} --source DIR --destination DIR")
+
+
+def write(example: Path, folder: Path, module: str, class_name: str) -> None:
+    """Copy the example into a new folder, under other names.
+
+    Args:
+        example: The example's folder.
+        folder: The new one.
+        module: The name of the Python module: `find_links`.
+        class_name: The name of its class: `FindLinks`.
+
+    Raises:
+        click.BadParameter: The folder is there already.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise click.BadParameter(f"{folder} is there already; nothing was written.") from None
+    dashed = module.replace("_", "-")
+    names = {
+        "acme-line-count": f"{dashed}-workload",
+        "acme.line-count": f"my.{dashed}",
+        "line_count": module,
+        "LineCount": class_name,
+        "my-millrace": f"millrace-{dashed}",
+        EXAMPLE: ".",
+    }
+    pattern = re.compile("|".join(map(re.escape, names)))
+    for path in sorted(example.iterdir()):
+        if path.is_file():
+            text = pattern.sub(lambda found: names[found[0]], path.read_text(encoding="utf-8"))
+            (folder / path.name.replace("line_count", module)).write_text(text, encoding="utf-8")
+
+
+def _words(name: str) -> list[str]:
+    """The words of a workload's name: `find-links`, `find_links` and `FindLinks` have two.
+
+    Raises:
+        click.BadParameter: It cannot be a module's name.
+    """
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").split("_")
+    module = "_".join(words)
+    if len(module) > 60 or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module):
+        raise click.BadParameter(f"{name!r} is no name for a workload: letters, digits and '-', like find-links.")
+    if keyword.iskeyword(module) or module in TAKEN:
+        raise click.BadParameter(f"{module!r} is a name of Python's or of Millrace's own; choose another.")
+    return words
