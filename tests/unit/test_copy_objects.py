@@ -133,16 +133,23 @@ def test_a_run_of_copies() -> None:
 
 
 def test_rows_of_what_cannot_be_copied() -> None:
-    """Deleted, changed and denied objects, and keys that cannot be, have their rows; the others are copied."""
-    keys = ["in/changed", "in/denied", "in/fine", "in/gone", "in/other"]
+    """Deleted, changed, denied, archived objects, and keys that cannot be, have their rows; the others are copied."""
+    keys = ["in/changed", "in/cold", "in/denied", "in/fine", "in/gone", "in/other"]
     run = run_of(dict.fromkeys(keys, b"x"), key_pattern="[a-z]*[^r]", key_template="to/\\g<0>")
     run.plan()
     run.client.store(SOURCE, "in/changed", b"another")
     run.client.remove(SOURCE, "in/gone")
     run.client.denied.add((SOURCE, "in/denied"))
+
+    def before(verb: str, _bucket: str, key: str) -> None:
+        if verb == "copy_object" and key.endswith("cold"):  # HeadObject tells nothing of it
+            raise error("InvalidObjectState", 403)
+
+    run.client.before = before
     rows = {outcome.key[3:]: outcome.error_code for outcome in run.migrate().outcomes}
     assert rows == {
         "changed": "SOURCE_CHANGED",
+        "cold": "ARCHIVED",
         "denied": "ACCESS_DENIED",
         "fine": None,
         "gone": "NOT_FOUND",
