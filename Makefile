@@ -9,13 +9,13 @@ SECURITY := $(VENV)/security
 REQUIREMENTS := requirements-dev.txt
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-browser test-stepfunctions-local bench bench-quick screenshots simulate check format deploy
+.PHONY: help install demo test test-memory test-browser test-stepfunctions-local bench bench-quick screenshots simulate check format deploy
 .PHONY: image lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
 
-install: $(VENV)/installed $(LOCAL_AWS)/installed  ## everything into .venv, from hash-pinned requirement files
+install: $(VENV)/installed $(VENV)/word_library $(LOCAL_AWS)/installed  ## everything into .venv, from hash-pinned requirement files
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Millrace needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -25,6 +25,10 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Where it cannot be compiled, Python counts: slower, and the tests of the library fail.
+$(VENV)/word_library: batch_jobs/workloads/word_table.c batch_jobs/workloads/word_library.py $(VENV)/installed
+	$(BIN)/python -m batch_jobs.workloads.word_library > $@ || { rm $@; exit 1; }
 
 $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(LOCAL_AWS)
@@ -36,6 +40,12 @@ demo: install  ## count the words of examples/documents on the embedded AWS
 
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest
+
+FUZZ_ROUNDS ?= 100000
+test-memory:  ## word_table.c on random input, under the sanitizers of the compiler cc (gcc or clang)
+	mkdir -p build
+	$(CC) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -o build/word_table_fuzz tests/memory/word_table_fuzz.c
+	build/word_table_fuzz $(FUZZ_ROUNDS) $$RANDOM
 
 test-stepfunctions-local: install  ## the state machine's cases on AWS Step Functions Local (needs Docker)
 	docker compose up --detach stepfunctions
@@ -117,7 +127,7 @@ image:  ## build the job image and push it to the repository of STACK (needs Doc
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) requirements-dev.in -o requirements-dev.txt
-	for part in batch_jobs/requirements batch_jobs/requirements-images functions/requirements console/requirements benchmarks/requirements; do \
+	for part in batch_jobs/requirements batch_jobs/requirements-images batch_jobs/requirements-compiler functions/requirements console/requirements benchmarks/requirements; do \
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 	$(BIN)/$(LOCK) checks/security-requirements.in -o checks/security-requirements.txt

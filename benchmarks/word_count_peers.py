@@ -1,12 +1,13 @@
 """How fast is word-count beside what people would use instead? Each way counts the same file, round by round.
 
-    python -m benchmarks.word_count_peers [--megabytes 64] [--rounds 3] [--kinds english multilingual] [FILE ...]
+    python -m benchmarks.word_count_peers [--megabytes 64] [--rounds 3] [--kinds english multilingual] [--texts FOLDER]
 
-Figures are CPU seconds, of this process and of the programs it starts, as a ratio to `re.findall` in the same round;
-the order of the ways alternates, and the median over the rounds counts. Polars and DuckDB (requirements-bench.txt)
-are held to one thread, and left out where they are not installed; so is the compiled counter without a C compiler. It
-has word-count's own rules, and its counts are compared with word-count's, word by word; the others split at ASCII and
-know less: what they would need to be exact is not in their figure. `cat` and `wc -w` are the limits.
+Figures are CPU seconds, child processes included, each way in a process of its own; as a ratio to `re.findall` in the
+same round; the order of the ways alternates, and the median over the rounds counts. All are held to one core. What is
+not installed is left out; so is the compiled peer without a C compiler. That one has word-count's own rules, and its
+counts are compared with word-count's, word by word; the others split at ASCII and know less: what they would need to
+be exact is not in their figure. `cat` and `wc -w` are the limits. Texts are made with a fixed seed, or are the files of
+a folder.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -23,73 +23,38 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.compiled_counter import compiled, counted
-from benchmarks.word_count import with_columns, with_findall, with_split
+from benchmarks.compiled_peer import compiled, counted
+from benchmarks.results import Table, add_output_option
+from benchmarks.word_count_ways import IMPORTED, WAYS, spent, with_compiled_table
 from benchmarks.zipf_text import KINDS, text
 
-Way = Callable[[Path], float | None]
-"""Counts a file; returns its CPU seconds where it measures them itself."""
+Way = Callable[[Path], float]
+"""Counts a file; returns the CPU seconds."""
 
+SHELL = {
+    "tr, sort, uniq": "tr A-Z a-z < \"$1\" | tr -cs 'a-z0-9\\200-\\377' '\\n' | sort | uniq -c",
+    "cat": 'cat "$1"',
+    "wc -w": 'wc -w "$1"',
+}
+"""Pipelines of GNU coreutils; $1 is the file."""
 
-def with_polars(path: Path) -> None:
-    """Split by a regular expression, explode, count."""
-    import polars as pl  # noqa: PLC0415 - a peer that need not be there
-
-    column = pl.Series([path.read_text(encoding="utf-8").lower()])
-    column.str.extract_all(r"[\p{L}\p{M}\p{N}]+").explode().value_counts()
-
-
-def with_duckdb(path: Path) -> None:
-    """The same in SQL, a line at a time."""
-    import duckdb  # noqa: PLC0415 - as above
-
-    with duckdb.connect(config={"threads": 1}) as database:
-        database.execute(
-            "SELECT word, count(*) FROM (SELECT unnest(regexp_extract_all(lower(line), '[\\p{L}\\p{M}\\p{N}]+')) AS "
-            "word FROM (SELECT unnest(string_split(content, chr(10))) AS line FROM read_text(?))) GROUP BY word",
-            [str(path)],
-        ).fetchall()
-
-
-def shell(command: str) -> Way:
-    """A pipeline of GNU coreutils; $1 is the file."""
-
-    def way(path: Path) -> None:
-        environment = {**os.environ, "LC_ALL": "C"}
-        arguments = ["bash", "-o", "pipefail", "-c", command, "bench", str(path)]
-        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603 - ours
-
-    return way
+SLOW = {"CountVectorizer": 16, "Dask bag": 32, "Lithops": 32, "DuckDB": 32}
+"""What takes some ten seconds for 64 MB: of a made-up text it gets only so many MB, and the figure is in MB/s."""
 
 
 def ways() -> dict[str, Way]:
     """Those that this machine has."""
-    found: dict[str, Way] = {
-        "re.findall": lambda path: _nothing(with_findall(path.read_bytes())),
-        "str.split": lambda path: _nothing(with_split(path.read_bytes())),
-        "word-count": lambda path: _nothing(with_columns(path.read_bytes())),
-    }
+    there = [name for name in WAYS if name not in IMPORTED or importlib.util.find_spec(IMPORTED[name][0].split(".")[0])]
+    found: dict[str, Way] = {name: _in_process(name) for name in there}
     if compiled():
         found["C"] = counted
-    found |= {
-        name: way for name, way in (("polars", with_polars), ("duckdb", with_duckdb)) if importlib.util.find_spec(name)
-    }
     if shutil.which("uniq"):
-        found["tr, sort, uniq"] = shell("tr A-Z a-z < \"$1\" | tr -cs 'a-z0-9\\200-\\377' '\\n' | sort | uniq -c")
-        found["cat"] = shell('cat "$1"')
-        found["wc -w"] = shell('wc -w "$1"')
+        found |= {name: _in_shell(command) for name, command in SHELL.items()}
     return found
 
 
-def cpu_seconds(way: Way, path: Path) -> float:
-    """CPU seconds of this process and its children for a file."""
-    before = _spent()
-    own = way(path)
-    return _spent() - before if own is None else own
-
-
 def check_exact(path: Path, folder: Path) -> None:
-    """Compare word-count's counts with those of the compiled counter.
+    """Compare word-count's counts with those of the compiled peer.
 
     Raises:
         SystemExit: They differ.
@@ -99,50 +64,97 @@ def check_exact(path: Path, folder: Path) -> None:
     for line in (folder / "dump").read_bytes().split(b"\n")[:-1]:
         word, _, count = line.partition(b"\t")
         theirs[word] = int(count)
-    if theirs != dict(with_columns(path.read_bytes()).rows()):
+    if theirs != dict(with_compiled_table(path).rows()):
         raise SystemExit(f"{path}: the counts differ")
 
 
+def measured(path: Path, found: dict[str, Way], rounds: int) -> dict[str, tuple[float, float]]:
+    """By way: the median ratio to `re.findall` in MB per CPU second, and the median MB per CPU second."""
+    speeds: dict[str, list[float]] = {name: [] for name in found}
+    short = {name: _beginning(path, megabytes) for name, megabytes in SLOW.items()}
+    for number in range(rounds):
+        for name in list(found)[:: 1 if number % 2 else -1]:
+            file = short.get(name, path)
+            speeds[name].append(file.stat().st_size / 1e6 / max(found[name](file), 1e-3))
+    base = speeds["re.findall"]
+    return {
+        name: (
+            statistics.median(own / first for first, own in zip(base, of_way, strict=True)),
+            statistics.median(of_way),
+        )
+        for name, of_way in speeds.items()
+    }
+
+
 def main() -> None:
-    """Print a table in Markdown."""
+    """Print a table, and keep it where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=64, help="size of a made-up text")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="made-up texts")
-    parser.add_argument("file", type=Path, nargs="*", help="texts to measure with instead")
+    parser.add_argument("--texts", type=Path, help="a folder whose files are measured with instead")
+    add_output_option(parser)
     given = parser.parse_args()
-    os.environ["POLARS_MAX_THREADS"] = "1"
     found = ways()
-    sys.stdout.write(f"| text | MB | {' | '.join(found)} |\n|---|---|{'---|' * len(found)}\n")
+    table = Table("word-count-peers", ["text", "MB", *found])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        texts = list(given.file)
+        texts = sorted(path for path in given.texts.iterdir() if path.is_file()) if given.texts else []
         for kind in given.kinds if not texts else ():
             texts.append(folder / kind)
             texts[-1].write_bytes(text(kind, given.megabytes << 20))
         for path in texts:
             if compiled():
                 check_exact(path, folder)
-            rounds = [
-                {name: cpu_seconds(found[name], path) for name in list(found)[:: 1 if number % 2 else -1]}
-                for number in range(given.rounds)
-            ]
-            megabytes = path.stat().st_size / 1e6
-            cells = []
-            for way in found:
-                ratio = statistics.median(one["re.findall"] / max(one[way], 1e-6) for one in rounds)
-                speed = megabytes / max(statistics.median(one[way] for one in rounds), 1e-6)
-                cells.append(f"{ratio:.2f} ({speed:.0f} MB/s)")
-            sys.stdout.write(f"| {path.name} | {megabytes:.0f} | {' | '.join(cells)} |\n")
+            figures = measured(path, found, given.rounds)
+            table.add(
+                {"text": path.name, "MB": f"{path.stat().st_size / 1e6:.0f}"}
+                | {way: f"{ratio:.2f} ({speed:.0f} MB/s)" for way, (ratio, speed) in figures.items()}
+            )
+            mine = figures["word-count"][1]
+            pypi = {way: figures[way][1] for way in IMPORTED if way in figures}
+            table.note(_summary(path.name, mine, figures["re.findall"][1], pypi, figures.get("C", (0.0, 0.0))[1]))
+    table.show(given.output)
 
 
-def _spent() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def _summary(text_name: str, mine: float, findall: float, pypi: dict[str, float], compiled_peer: float) -> str:
+    said = f"{text_name}: word-count does {mine / findall:.1f} times what re.findall does"
+    if pypi:
+        best = max(pypi, key=lambda way: pypi[way])
+        said += f", {mine / pypi[best]:.1f} times {best}, the best peer from PyPI"
+    if compiled_peer:
+        said += f", {mine / compiled_peer:.2f} times the compiled peer"
+    return f"{said}."
 
 
-def _nothing(_counts: object) -> None:
-    """The counts are let go, and the way is measured from outside."""
+def _in_process(name: str) -> Way:
+    def way(path: Path) -> float:
+        command = [sys.executable, "-m", "benchmarks.word_count_ways", name, str(path)]
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603 - ours
+
+    return way
+
+
+def _in_shell(command: str) -> Way:
+    def way(path: Path) -> float:
+        arguments = ["bash", "-o", "pipefail", "-c", command, "bench", str(path)]
+        begin = spent()
+        environment = {**os.environ, "LC_ALL": "C"}
+        subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603 - ours
+        return spent() - begin
+
+    return way
+
+
+def _beginning(path: Path, megabytes: int) -> Path:
+    """The file, or its first megabytes beside it where it is larger."""
+    size = megabytes << 20
+    if path.stat().st_size <= size:
+        return path
+    short = Path(tempfile.gettempdir(), f"millrace-bench-{megabytes}-{path.name}")
+    with path.open("rb") as file:
+        short.write_bytes(file.read(size).decode("utf-8", "ignore").encode())
+    return short
 
 
 if __name__ == "__main__":

@@ -32,26 +32,25 @@ def word_blocks(body: Iterable[bytes], block_bytes: int, start: int = 0) -> Iter
     """
     offset = start
     begun = rest = b""
-    for chunk in _resized(body, block_bytes):
+    for chunk in resized(body, block_bytes):
         raw = rest + chunk
         whole = whole_characters(raw)
         raw, rest = raw[:whole], raw[whole:]
-        _check_text(raw, offset)
+        check_text(raw, offset)
         offset += len(raw)
         block = begun + raw.translate(SPACED)
-        end = _last_boundary(block)
+        end = last_boundary(block)
         block, begun = block[:end], block[end:]
         if max(len(block), len(begun)) > MAX_WORD_BYTES:
-            _check_words(block + begun, offset)
+            check_words(block + begun, offset)
         if block:
             yield block
-    if rest:
-        raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: the character at byte {offset} is cut off")
+    check_cut_off(rest, offset)
     if begun:
         yield begun
 
 
-def _resized(body: Iterable[bytes], size: int) -> Iterator[bytes]:
+def resized(body: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in chunks of `size`, or somewhat less where a chunk of the body ends."""
     held: list[bytes] = []
     length = 0
@@ -81,27 +80,61 @@ def whole_characters(raw: bytes) -> int:
     return len(raw)
 
 
-def _check_text(raw: bytes, offset: int) -> None:
+def check_cut_off(rest: bytes, offset: int) -> None:
+    """Check that a text's last bytes end with a whole character.
+
+    Args:
+        rest: The bytes.
+        offset: The offset of the first of them.
+
+    Raises:
+        ItemError: `NOT_TEXT`, with the offset of the character.
+    """
+    whole = whole_characters(rest)
+    if whole < len(rest):
+        check_text(rest[:whole], offset)
+        raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: the character at byte {offset + whole} is cut off")
+
+
+def check_text(raw: bytes, offset: int) -> None:
+    """Check that bytes are UTF-8 without NUL.
+
+    Args:
+        raw: Whole characters.
+        offset: The offset of the first byte.
+
+    Raises:
+        ItemError: `NOT_TEXT`, with the offset of the first bad byte.
+    """
     if not raw.isascii():
         try:
             raw.decode()
         except UnicodeDecodeError as error:
-            _check_text(raw[: error.start], offset)
+            check_text(raw[: error.start], offset)
             place = f"byte {offset + error.start}"
             raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: {error.reason} at {place}") from None
     if (found := raw.find(0)) >= 0:
         raise ItemError(ErrorCode.NOT_TEXT, f"not text: a NUL byte at byte {offset + found}")
 
 
-def _check_words(block: bytes, offset: int) -> None:
+def check_words(block: bytes, offset: int) -> None:
+    """Check that no word of a block is longer than `MAX_WORD_BYTES`.
+
+    Args:
+        block: Text translated by `SPACED`.
+        offset: The offset of its end.
+
+    Raises:
+        ItemError: `NOT_TEXT`, with the offset.
+    """
     if any(len(word.encode()) > MAX_WORD_BYTES for word in spaced(block.decode()).split()):
         raise ItemError(
             ErrorCode.NOT_TEXT, f"not text: a word longer than {MAX_WORD_BYTES:,} bytes before byte {offset}"
         )
 
 
-def _last_boundary(block: bytes) -> int:
-    """How long the block is up to and with its last separator; 0 where it is all one word so far."""
+def last_boundary(block: bytes) -> int:
+    """How long a block, translated by `SPACED`, is up to and with its last separator; 0 where it is all one word."""
     end = block.rfind(b" ") + 1
     if len(block) - end <= _REACHES[0] or block[end:].isascii():
         return end

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.workloads import Outputs
+from batch_jobs.workloads.compiled_counter import CompiledCounter
 from batch_jobs.workloads.gunzip import gunzip
 from batch_jobs.workloads.text_ranges import RangeText
-from batch_jobs.workloads.word_blocks import word_blocks
 from batch_jobs.workloads.word_counter import WordCounter
-from batch_jobs.workloads.word_totals import WordTotals, read_rows, write_ranked, write_rows
+from batch_jobs.workloads.word_library import word_library
+from batch_jobs.workloads.word_table import WordTable
+from batch_jobs.workloads.word_totals import WordTotals
 from millrace.plan import Item
 
-if TYPE_CHECKING:
-    from batch_jobs.workloads.word_columns import ColumnCounter
-    from batch_jobs.workloads.word_table import WordTable
+log = logging.getLogger(__name__)
 
 
 class WordCount:
     """Counts words (`batch_jobs.workloads.words` says what a word is).
 
-    Memory: up to about 150 MB for each item being worked, for the partial, and for the merge; what is more goes to
+    Memory: up to about 60 MB for each item being worked, 150 for the partial, and for the merge; what is more goes to
     temporary files as sorted runs.
 
     Args:
@@ -46,6 +47,8 @@ class WordCount:
         self._min_count: int = options["min_count"]
         self._top: int = options["top"]
         self._stop_words = frozenset(word.lower() for word in options["stop_words"])
+        self._compiled = word_library() is not None
+        log.info("counting words", extra={"fields": {"engine": "compiled" if self._compiled else "Python"}})
         self.item_suffixes: tuple[str, ...] = (_SUFFIX,) if options["outputs"] == "per-item" else ()
 
     def splits(self, key: str) -> bool:
@@ -62,19 +65,15 @@ class WordCount:
             ItemError: `NOT_TEXT` or `DAMAGED`, with the byte offset in the (gunzipped) text.
             MiscountError: The counts do not add up.
         """
-        packed = _is_packed(item.key)
-        counter = _counter(item.length * (4 if packed else 1))
+        counter = CompiledCounter() if self._compiled else WordCounter()
         if item.first_byte is not None and item.last_byte is not None:
             text = RangeText(item.first_byte, item.last_byte, body)
-            blocks = word_blocks(text, counter.block_bytes, text.start)
+            totals = counter.count(text, text.start)
         else:
-            blocks = word_blocks(gunzip(body) if packed else body, counter.block_bytes)
-        for block in blocks:
-            counter.feed(block)
-        totals = counter.totals()
+            totals = counter.count(gunzip(body) if _is_packed(item.key) else body)
         if self.item_suffixes and item.first_byte is None:
             with outputs.open(_SUFFIX, "text/plain; charset=utf-8") as file:
-                write_ranked(totals.by_count(), file)
+                totals.write_ranked(file)
         return totals
 
     def partial(self) -> WordPartial:
@@ -125,18 +124,18 @@ class WordPartial:
     """
 
     def __init__(self) -> None:
-        self.totals: WordTotals | WordTable = WordTotals()
+        self.totals: WordTotals | WordTable = WordTable() if word_library() else WordTotals()
 
     def add(self, contribution: WordTotals | WordTable) -> None:
         """Add one item's words."""
-        if isinstance(contribution, WordTotals):
-            self.totals.add(contribution.rows())
+        if isinstance(self.totals, WordTable) and isinstance(contribution, WordTable):
+            self.totals.add_table(contribution)
         else:
-            self._table().add_table(contribution)
+            self.totals.add(contribution.rows())
 
     def write(self, file: BinaryIO) -> None:
         """Write every word once. The same contributions give the same bytes, in whatever order they were added."""
-        write_rows(self.totals.by_word(), file)
+        self.totals.write(file)
 
     def read(self, file: BinaryIO) -> None:
         """Add what `write` wrote.
@@ -144,21 +143,7 @@ class WordPartial:
         Raises:
             DamagedFileError: It is not a partial.
         """
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        if size < _COLUMNS_FROM:
-            self.totals.add(read_rows(file))
-        else:
-            self._table().add_lines(file)
-
-    def _table(self) -> WordTable:
-        """The totals as a table: from now on they are one."""
-        if isinstance(self.totals, WordTotals):
-            from batch_jobs.workloads.word_table import WordTable  # noqa: PLC0415 - only when it pays
-
-            small, self.totals = self.totals, WordTable()
-            self.totals.add(small.rows())
-        return self.totals
+        self.totals.add_lines(file)
 
 
 _SUFFIX = ".words.txt"
@@ -168,18 +153,6 @@ _WORD_BYTES = 6
 
 _ROW_SECONDS = 213e-9
 """What a row of a partial takes to merge: docs/performance.md."""
-
-_COLUMNS_FROM = 1 << 16
-"""From how many bytes of text, or of a partial, the column engine is the faster one: benchmarks/word_count.py."""
-
-
-def _counter(text_bytes: int) -> WordCounter | ColumnCounter:
-    """The engine for a text of about that length. NumPy costs 0.1 s to import: a shard of small items goes without."""
-    if text_bytes < _COLUMNS_FROM:
-        return WordCounter()
-    from batch_jobs.workloads.word_columns import ColumnCounter  # noqa: PLC0415 - only when it pays
-
-    return ColumnCounter()
 
 
 def _is_packed(key: str) -> bool:

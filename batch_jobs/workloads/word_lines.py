@@ -1,21 +1,15 @@
-"""`word<TAB>count` lines as NumPy columns: the form of a partial, and of the runs on disk."""
+"""`word<TAB>count` lines: the form of a partial, and of the runs on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-import numpy as np
-
-from batch_jobs.workloads.column_counts import Numbers
-from batch_jobs.workloads.word_cells import PADDING
+from batch_jobs.workloads.word_totals import Row
 from millrace.errors import DamagedFileError
 
 BLOCK_BYTES = 1 << 20
 """How much is read at once."""
-
-Placed = tuple[bytes, Numbers, Numbers, Numbers]
-"""A text with `PADDING` behind it; where in it words start; how long they are, in bytes; their counts."""
 
 
 def line_blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -30,31 +24,14 @@ def line_blocks(file: BinaryIO) -> Iterator[bytes]:
         if end:
             yield lines + end
     if rest:
-        raise _damaged("the last line is cut off")
+        raise DamagedFileError("the last line is cut off", operation="read the partial")
 
 
-def parsed_lines(lines: bytes) -> Placed:
-    """The words and counts of whole lines.
-
-    Raises:
-        DamagedFileError: One is not a word, a tab and a count.
-    """
-    letters = np.frombuffer(lines, np.uint8)
-    tabs, ends = np.flatnonzero(letters == 9), np.flatnonzero(letters == 10)
-    if len(tabs) != len(ends):
-        raise _damaged("a line is not a word, a tab and a count")
-    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))[: len(ends)]
-    digits = ends - tabs - 1
-    if not ((tabs > starts) & (digits > 0) & (digits < 19)).all():
-        raise _damaged("a line is not a word, a tab and a count")
-    counts = np.zeros(len(ends), np.int64)
-    for place in range(int(digits.max(initial=0))):
-        those = np.flatnonzero(digits > place)
-        values = letters.take(tabs.take(those) + 1 + place).astype(np.int64) - 48
-        if not ((values >= 0) & (values < 10)).all():
-            raise _damaged("a count is not a number")
-        counts[those] = counts.take(those) * 10 + values
-    return lines + PADDING, starts, tabs - starts, counts
+def rows_of_lines(blocks: Iterable[bytes]) -> Iterator[Row]:
+    """The rows of blocks of sound lines."""
+    for block in blocks:
+        cells = block.replace(b"\n", b"\t").split(b"\t")
+        yield from zip(cells[:-1:2], map(int, cells[1::2]), strict=True)
 
 
 class RunReader:
@@ -88,7 +65,3 @@ class RunReader:
                 high = start
         taken, self._lines = self._lines[:low], self._lines[low:]
         return taken
-
-
-def _damaged(what: str) -> DamagedFileError:
-    return DamagedFileError(what, operation="read the partial")

@@ -42,6 +42,14 @@ class WordTotals:
         self._runs: list[BinaryIO] = []
         weakref.finalize(self, _close, self._runs)
 
+    def add_lines(self, file: BinaryIO) -> None:
+        """Add what `write` wrote.
+
+        Raises:
+            DamagedFileError: It is something else, or cut off.
+        """
+        self.add(read_rows(file))
+
     def add(self, rows: Iterable[Row]) -> None:
         """Add counts; a word may come more than once."""
         rows = iter(rows)
@@ -70,6 +78,14 @@ class WordTotals:
         if not self._runs:
             return iter(_ranked(self._held.items()))
         return ranked_on_disk(self.by_word(), self._limit)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write every word as a `word<TAB>count` line, in code-point order."""
+        write_rows(self.by_word(), file)
+
+    def write_ranked(self, file: BinaryIO) -> None:
+        """Write every word as a `word:count` line, the highest count first, ties in code-point order."""
+        write_ranked(self.by_count(), file)
 
     def _spill(self) -> None:
         self._runs.append(_run(_sorted(self._held)))

@@ -23,6 +23,13 @@ from millrace.known_workloads import checked_options
 from millrace.plan import Item
 
 
+@pytest.fixture(params=["compiled", "Python"], autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test, with the compiled table and without."""
+    if request.param == "Python":
+        monkeypatch.setattr("batch_jobs.workloads.word_count.word_library", lambda: None)
+
+
 class KeptOutputs:
     """Outputs that stay in memory."""
 
@@ -167,15 +174,3 @@ def test_the_options_shape_the_top_list_alone() -> None:
     assert [row["word"] for row in result["top"]] == ["flour", "mill", "水磨坊"]
     result, _ = merged([partial_of(text)], min_length=1, min_count=1, top=0)
     assert result["top"] == []
-
-
-def test_a_large_item_is_counted_like_a_small_one() -> None:
-    """From 64 KiB the other engine counts, with the same output, and it refuses what is not text as well."""
-    text = "Mill RACE ΣΑΣ हिन्दी 水磨坊，it's\n" * 3000
-    expected = Counter(words_of(text))
-    raw = text.encode()
-    assert len(raw) > 1 << 16
-    lines = sorted(expected.items(), key=lambda row: (-row[1], row[0]))
-    assert migrated(raw)[0].decode() == "".join(f"{word}:{count}\n" for word, count in lines)
-    with pytest.raises(ItemError, match=rf"byte {len(raw)}\b"):
-        migrated(raw + b"\xff")

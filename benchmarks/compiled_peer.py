@@ -1,4 +1,4 @@
-"""`word_counter.c`, compiled when it is asked for, with tables made from Python's own Unicode data."""
+"""`compiled_peer.c`, compiled when it is asked for, with tables made from Python's own Unicode data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("word_counter.c")
+_SOURCE = Path(__file__).with_name("compiled_peer.c")
 
 
 @cache
@@ -20,7 +20,7 @@ def compiled() -> tuple[Path, Path] | None:
     if compiler is None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
-    program, tables = folder / "word_counter", folder / "tables"
+    program, tables = folder / "compiled_peer", folder / "tables"
     command = [compiler, "-O3", "-march=native", "-o", str(program), str(_SOURCE)]
     subprocess.run(command, check=True)  # noqa: S603 - our own source
     tables.write_bytes(b"".join(map(_cell, range(0x110000))))

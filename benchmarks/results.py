@@ -1,0 +1,63 @@
+"""The tables that the benchmarks print, kept as files that docs/performance.md is made from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Table:
+    """A table of figures.
+
+    Args:
+        name: What its file is called.
+        columns: Their headings.
+    """
+
+    def __init__(self, name: str, columns: list[str]) -> None:
+        self.name = name
+        self.columns = columns
+        self.rows: list[list[str]] = []
+        self.notes: list[str] = []
+
+    def add(self, cells: Mapping[str, str]) -> None:
+        """Add a row: a cell for each column."""
+        self.rows.append([cells[column] for column in self.columns])
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence to say below the table."""
+        self.notes.append(sentence)
+
+    def markdown(self) -> str:
+        """The table and what is said below it."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+        return table + "".join(f"\n- {note}" for note in self.notes) + ("\n" if self.notes else "")
+
+    def show(self, folder: Path | None) -> None:
+        """Print it; keep it in a folder, as JSON, where one is given."""
+        sys.stdout.write(f"{self.markdown()}\n")
+        sys.stdout.flush()
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = {"columns": self.columns, "rows": self.rows, "notes": self.notes}
+            (folder / f"{self.name}.json").write_text(json.dumps(kept, indent=1), "utf-8")
+
+
+def read_table(folder: Path, name: str) -> Table | None:
+    """A table that was kept; None where it was not measured."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text("utf-8"))
+    table = Table(name, kept["columns"])
+    table.rows, table.notes = kept["rows"], kept["notes"]
+    return table
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Take `--output FOLDER`: where the table is kept."""
+    parser.add_argument("--output", type=Path, help="a folder to keep the table in, for `benchmarks.document`")
