@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from batch_jobs.workloads import LOOK_BACK_BYTES
@@ -20,7 +21,7 @@ STEP_BYTES = 1_048_576
 """What each further request asks for."""
 
 
-def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader:
+def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader | RecordsReader:
     """Begin to read an item: a whole object, or a range.
 
     Raises:
@@ -29,7 +30,63 @@ def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader:
     """
     if item.first_byte is None or item.last_byte is None:
         return s3.open(uri, etag=item.etag, version_id=item.version_id)
+    if item.head_bytes is not None:
+        parts = [(0, item.head_bytes - 1)] if item.head_bytes else []
+        return RecordsReader(s3, uri, item, [*parts, (item.first_byte, item.last_byte)])
     return RangeReader(s3, uri, item, item.first_byte, item.last_byte)
+
+
+class RecordsReader:
+    """The bytes of a range that is cut at records: the object's head, then the range's own, and no more.
+
+    An iterator, and a context manager that closes the connection.
+
+    Args:
+        s3: Where to read.
+        uri: The object.
+        item: The range.
+        parts: The first and last byte of each part.
+    """
+
+    def __init__(self, s3: S3, uri: S3Uri, item: Item, parts: Iterable[tuple[int, int]]) -> None:
+        self._s3 = s3
+        self._uri = uri
+        self._item = item
+        self._parts = iter(parts)
+        self._reader = self._open(*next(self._parts))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes.
+
+        Raises:
+            StopIteration: The range has been read to its end.
+            StorageError: S3 failed through every retry, or the object is another one by now.
+        """
+        while True:
+            chunk = next(self._reader, None)
+            if chunk is not None:
+                return chunk
+            part = next(self._parts, None)
+            if part is None:
+                raise StopIteration
+            self._reader = self._open(*part)
+
+    def _open(self, first_byte: int, last_byte: int) -> ObjectReader:
+        item = self._item
+        return self._s3.open(
+            self._uri, etag=item.etag, version_id=item.version_id, first_byte=first_byte, last_byte=last_byte
+        )
 
 
 class RangeReader:

@@ -39,6 +39,8 @@ def failed_items(generations: list[Generation], bucket: str, job: Job) -> Iterat
             version_id=failed.version_id,
             first_byte=failed.first_byte,
             last_byte=failed.last_byte,
+            first_line=failed.first_line,
+            head_bytes=failed.head_bytes,
         )
         if planned.first_byte is not None:
             return planned

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 
+from batch_jobs.cutting import Cutting
 from batch_jobs.job import Job
 from batch_jobs.listing_pages import listing_pages
 from batch_jobs.named_objects import named_objects
 from batch_jobs.sharding import ItemStore
-from batch_jobs.splitting import cut_large
-from batch_jobs.workloads import Splitting
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.listing_page import Page
@@ -30,30 +28,12 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
     """
     source = S3Uri.parse_folder(request.source, "source")
     chosen = ItemFilter(source.key, request.include, request.exclude)
-    may_cut = _may_cut(request, job)
+    cutting = Cutting(request, job)
     items = ItemStore()
-    pages = [
-        (page[0].key, items.add(cut_large(chosen.items(page), request.shard.target_bytes, may_cut)))
-        for page in _pages(request, source, job)
-    ]
+    pages = [(page[0].key, items.add(cutting.cut(chosen.items(page)))) for page in _pages(request, source, job)]
     items.reorder(places for _, places in sorted(pages, key=lambda page: page[0]))
     return items, dict(chosen.skipped)
 
 
 def _pages(request: RunRequest, source: S3Uri, job: Job) -> Iterator[Page]:
     return listing_pages(source, job) if request.keys is None else iter([named_objects(source, request.keys, job)])
-
-
-def _may_cut(request: RunRequest, job: Job) -> Callable[[str], bool]:
-    """Whether the workload can work ranges of an object; the workload is made when the first large one turns up."""
-
-    @cache
-    def splitting() -> Splitting | None:
-        made: object = job.load(request.workload, request.options)
-        return made if isinstance(made, Splitting) else None
-
-    def may_cut(key: str) -> bool:
-        workload = splitting()
-        return workload is not None and workload.splits(key)
-
-    return may_cut

@@ -1,15 +1,17 @@
 """Cutting large objects into byte ranges, each an item of its own.
 
-The cuts are at fixed offsets, so that the plan job reads no object: where a record really ends, the workload finds out
-(`batch_jobs.workloads.Splitting`).
+Most cuts are at fixed offsets, so that the plan job reads no object: where a record really ends, the workload finds out
+(`batch_jobs.workloads.Splitting`). Where a range does not tell, the workload names the cuts beforehand, from the
+object's bytes (`batch_jobs.workloads.record_splitting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
+from batch_jobs.workloads.record_splitting import RecordStart
 from millrace.plan import Item
 
 LEAST_RANGE_BYTES = 1_048_576
@@ -18,14 +20,24 @@ LEAST_RANGE_BYTES = 1_048_576
 MOST_RANGES = 10_000
 """Into how many ranges one object is cut at most: the largest array job, and a child has one range at least."""
 
+RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
+"""Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
 
-def cut_large(items: Iterable[Item], target_bytes: int, may_cut: Callable[[str], bool]) -> Iterator[Item]:
+
+def _anywhere(_item: Item, _places: Sequence[int]) -> None:
+    return None
+
+
+def cut_large(
+    items: Iterable[Item], target_bytes: int, may_cut: Callable[[str], bool], record_starts: RecordStarts = _anywhere
+) -> Iterator[Item]:
     """The items, with ranges of about equal length in place of each object that is larger than a shard shall be.
 
     Args:
         items: Whole objects.
         target_bytes: What a shard holds.
         may_cut: Whether the workload can work ranges of the object with this key; asked for large ones alone.
+        record_starts: Where an object's records begin; asked for those that are cut alone.
 
     Yields:
         In the items' order; the ranges of an object follow each other from its first byte to its last.
@@ -36,6 +48,27 @@ def cut_large(items: Iterable[Item], target_bytes: int, may_cut: Callable[[str],
             yield item
             continue
         count = min(-(-item.size // most), MOST_RANGES)
-        cuts = [item.size * number // count for number in range(count + 1)]
-        for first, following in pairwise(cuts):
-            yield replace(item, first_byte=first, last_byte=following - 1)
+        places = [item.size * number // count for number in range(1, count)]
+        starts = record_starts(item, places)
+        if starts is None:
+            for first, following in pairwise((0, *places, item.size)):
+                yield replace(item, first_byte=first, last_byte=following - 1)
+        else:
+            yield from _at_records(item, starts)
+
+
+def _at_records(item: Item, starts: Sequence[RecordStart]) -> Iterator[Item]:
+    if not starts:
+        yield item
+        return
+    first, last = RecordStart(0, 1, 0), RecordStart(item.size, 0, 0)
+    for start, following in pairwise(chain((first,), starts, (last,))):
+        if not start.byte < following.byte:
+            raise ValueError(f"the records that begin at bytes {start.byte} and {following.byte} are in no order")
+        yield replace(
+            item,
+            first_byte=start.byte,
+            last_byte=following.byte - 1,
+            first_line=start.line,
+            head_bytes=start.head_bytes,
+        )

@@ -131,10 +131,21 @@ def by_millrace(rows: int) -> None:
         raise SystemExit(f"expected {expected}, got {imported.files}")
 
 
+def by_plan(rows: int) -> None:
+    """Finding where a file of a hundred shards is cut."""
+    from batch_jobs.workloads.csv_cuts import record_starts  # noqa: PLC0415
+    from batch_jobs.workloads.csv_format import CsvFormat  # noqa: PLC0415
+
+    wanted = range(0, rows * 200, max(rows * 2, 1))
+    if len(list(record_starts(chunks(rows), CsvFormat(), wanted))) != len(wanted):
+        raise SystemExit("the file was not cut as often as it should be")
+
+
 WAYS: dict[str, Callable[[int], None]] = {
     "boto3 batch_writer": by_batch_writer,
     "botocore client, no validation": by_client,
     "csv-to-dynamodb": by_millrace,
+    "only finding the cuts, as the plan job does": by_plan,
 }
 
 

@@ -36,7 +36,7 @@ def csv_files(item: Item, body: Iterable[bytes], unpacking: Unpacking) -> Iterat
     Raises:
         ItemError: `DAMAGED`, `TOO_LARGE` or `NOT_SUPPORTED`; what `zip_members` and `gunzip` raise.
     """
-    if item.first_byte:
+    if item.head_bytes is not None:  # a range: the plan saw that it is plain text
         yield "", iter(body)
         return
     start, chunks = _peek(body)
@@ -51,6 +51,18 @@ def csv_files(item: Item, body: Iterable[bytes], unpacking: Unpacking) -> Iterat
         if start.startswith((*_ZIP, _GZIP)):
             raise ItemError(ErrorCode.NOT_SUPPORTED, "there is another archive in the gzip file; unpack it first")
     yield "", chunks
+
+
+def plain_text(body: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a file that is no archive.
+
+    Raises:
+        ItemError: `NOT_SUPPORTED`: it is one.
+    """
+    start, chunks = _peek(body)
+    if start.startswith((*_ZIP, _GZIP)):
+        raise ItemError(ErrorCode.NOT_SUPPORTED, "this is an archive")
+    return chunks
 
 
 def _peek(body: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -33,7 +33,8 @@ class CsvRecords:
         chunks: The file's bytes.
         form: How it is written.
         name: What to call the file in errors; empty where the row of the report says it already.
-        continued: Whether the bytes begin in the middle of a file, at the start of a row: there is no header then.
+        continues_at: Which line of the file follows its first record, where what lies between is left out: the bytes
+            are those of the header, or of the first row where there is none, then those of rows from further on.
 
     Attributes:
         columns: The names of the columns.
@@ -43,20 +44,24 @@ class CsvRecords:
             `column_names` are not as many as its cells; `TOO_LARGE`: a row is longer than 4 Mi characters.
     """
 
-    def __init__(self, chunks: Iterable[bytes], form: CsvFormat, *, name: str = "", continued: bool = False) -> None:
+    def __init__(
+        self, chunks: Iterable[bytes], form: CsvFormat, *, name: str = "", continues_at: int | None = None
+    ) -> None:
         self._head = f"{name}: " if name else ""
         self._line = 0
+        self._left_out = 0
         lines = self._lines(_text(chunks, form.encoding, self._head))
         first = next(lines, "")
         self._reader = csv.reader(chain((first,) if first else (), lines), strict=True, **form.dialect(first))
-        self.columns = self._columns(form, first=first, continued=continued)
+        self.columns = self._columns(form, first)
+        if continues_at is not None:
+            if not form.header:
+                next((cells for cells in self._reader if cells), None)
+            self._left_out = continues_at - 1 - self._reader.line_num
 
-    def _columns(self, form: CsvFormat, *, first: str, continued: bool) -> list[str]:
+    def _columns(self, form: CsvFormat, first: str) -> list[str]:
         names = list(form.column_names)
-        if continued or not form.header:
-            if not names:
-                message = "this part of the file has no header, and column_names does not name the columns"
-                raise ItemError(ErrorCode.WRONG_COLUMNS, self._head + message)
+        if not form.header:
             return names
         if not first:
             raise ItemError(ErrorCode.DAMAGED, f"{self._head}there is not even a header: the file is empty")
@@ -80,7 +85,8 @@ class CsvRecords:
     def __iter__(self) -> Iterator[tuple[int, list[str] | str]]:
         reader = self._reader
         width = len(self.columns)
-        line = self._line = reader.line_num + 1
+        next_line = self._left_out + 1
+        line = self._line = reader.line_num + next_line
         while True:
             try:
                 for cells in reader:
@@ -88,11 +94,11 @@ class CsvRecords:
                         yield line, cells
                     elif cells:
                         yield line, f"{len(cells)} cells where there are {width} columns"
-                    line = self._line = reader.line_num + 1
+                    line = self._line = reader.line_num + next_line
             except csv.Error as error:
                 # The reader forgets the row and goes on with the next line.
-                yield line, _reason(error, line, reader.line_num)
-                line = self._line = reader.line_num + 1
+                yield line, _reason(error, line, reader.line_num + self._left_out)
+                line = self._line = reader.line_num + next_line
             else:
                 return
 
@@ -107,9 +113,7 @@ class CsvRecords:
             text = rest + block
             if max(read, len(rest)) > MAX_RECORD_CHARACTERS:
                 raise self._too_long()
-            end = text.rfind("\n") + 1
-            if not end and len(text) > 1:
-                end = text.rfind("\r", 0, -1) + 1  # the last one may be half of CRLF
+            end = lines_end(text)
             rest = text[end:]
             yield from io.StringIO(text[:end], newline="")
         yield from io.StringIO(rest, newline="")
@@ -122,6 +126,11 @@ class CsvRecords:
         return ItemError(ErrorCode.TOO_LARGE, message)
 
 
+def lines_end(text: str) -> int:
+    """How many of the characters belong to whole lines, as far as can be told: a last CR may be half of CRLF."""
+    return text.rfind("\n") + 1 or text.rfind("\r", 0, -1) + 1
+
+
 def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
     # In UTF-8 a bad byte costs its row, not the file: it comes as a lone surrogate, which no item can hold.
     is_utf8 = encoding in {"utf-8", "utf-8-sig"}
@@ -130,7 +139,7 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
     )
     done = 0
     try:
-        for chunk in _gathered(chunks):
+        for chunk in gathered(chunks):
             for start in range(0, len(chunk), _BLOCK_BYTES):
                 block = chunk[start : start + _BLOCK_BYTES]
                 if text := decoder.decode(block):
@@ -143,7 +152,7 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
         raise ItemError(ErrorCode.NOT_TEXT, message) from None
 
 
-def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes in no tiny chunks: each costs a look at the line so far."""
     held: list[bytes] = []
     size = 0

@@ -6,12 +6,13 @@ A bad row is a row of `rejected_rows.csv`: file, line, reason. Writing the same 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.workloads import Outputs
-from batch_jobs.workloads.csv_files import Unpacking, csv_files
+from batch_jobs.workloads.csv_cuts import can_be_cut, record_starts
+from batch_jobs.workloads.csv_files import Unpacking, csv_files, plain_text
 from batch_jobs.workloads.csv_format import CsvFormat
 from batch_jobs.workloads.csv_records import CsvRecords
 from batch_jobs.workloads.dynamodb_items import ItemMapping, Source, check_attributes
@@ -21,6 +22,7 @@ from batch_jobs.workloads.dynamodb_writer import TableWriter
 from batch_jobs.workloads.import_counts import FileCounts, ImportedObject, ObjectTally
 from batch_jobs.workloads.import_partial import ImportPartial
 from batch_jobs.workloads.import_report import write_report
+from batch_jobs.workloads.record_splitting import RecordStart
 from batch_jobs.workloads.table_patience import Patience, Waiting
 from batch_jobs.workloads.write_rate import WriteRate
 from millrace.errors import InvalidRunRequest
@@ -83,7 +85,9 @@ class CsvToDynamoDB:
             with writer.file(tally.refuse) as writes:
                 for member, chunks in csv_files(item, body, self._unpacking):
                     counts = FileCounts(item.key, member, item.first_byte)
-                    records = CsvRecords(chunks, self._format, name=member, continued=bool(item.first_byte))
+                    records = CsvRecords(
+                        chunks, self._format, name=member, continues_at=item.first_line if item.head_bytes else None
+                    )
                     encoder = mapping.bind(records.columns, Source(item.key, member, self._imported_at))
                     number = tally.begin(counts)
                     for line, cells in records:
@@ -97,6 +101,23 @@ class CsvToDynamoDB:
         except BaseException:
             tally.close()
             raise
+
+    def splits(self, key: str) -> bool:
+        """Whether a file may be cut: plain text in a format that can be cut, where a bad row fails nothing else."""
+        return (
+            self._options["cut_large_files"]
+            and self._options["on_bad_row"] == "report"
+            and can_be_cut(self._format)
+            and not key.lower().endswith((".gz", ".zip"))
+        )
+
+    def record_starts(self, item: Item, body: Iterable[bytes], places: Sequence[int]) -> Iterator[RecordStart]:  # noqa: ARG002 - it does not matter which one
+        """Where rows begin, at or behind each place.
+
+        Raises:
+            ItemError: The file cannot be imported, or not in ranges.
+        """
+        return record_starts(plain_text(body), self._format, places)
 
     def partial(self) -> ImportPartial:
         """A new, empty partial."""

@@ -36,7 +36,8 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
         DamagedFileError: A partial is not one.
     """
     totals = FileCounts(key="")
-    files = 0
+    files = entries = 0
+    cut: set[tuple[str, str]] = set()
     most: list[tuple[int, int, FileCounts]] = []
     with (
         results.open("rejected_rows.csv", "text/csv; charset=utf-8") as rejected_file,
@@ -55,11 +56,14 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
                 where = (entry.key, entry.member, "" if entry.first_byte is None else str(entry.first_byte))
                 numbers = (entry.read, entry.written, entry.replaced, entry.rejected)
                 counted.add((*where, *map(str, numbers)))
-                files += 1
+                files += entry.first_byte is None or where[:2] not in cut
+                entries += 1
+                if entry.first_byte is not None:
+                    cut.add(where[:2])
                 _add(totals, entry)
                 if entry.rejected:
                     # Of equal counts the one that came first stays.
-                    heapq.heappush(most, (entry.rejected, -files, entry))
+                    heapq.heappush(most, (entry.rejected, -entries, entry))
                     if len(most) > _NAMED_FILES:
                         heapq.heappop(most)
         rejected.flush()

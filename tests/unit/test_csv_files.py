@@ -85,7 +85,7 @@ def test_names_in_a_zip_are_never_paths(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_rest_of_a_split_object_is_taken_as_it_is() -> None:
     """A later part of an object may begin with any bytes: they are no archive's."""
-    item = Item("rows.csv", 100, '"etag"', first_byte=50, last_byte=99)
+    item = Item("rows.csv", 100, '"etag"', first_byte=50, last_byte=99, first_line=7, head_bytes=5)
     assert [b"".join(content) for _, content in csv_files(item, [b"PK\x03\x04,1\n"], Unpacking())] == [
         b"PK\x03\x04,1\n"
     ]

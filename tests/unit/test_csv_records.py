@@ -145,12 +145,18 @@ def test_files_that_are_no_such_csv(raw: bytes, form: CsvFormat, code: ErrorCode
     assert words in error.message
 
 
-def test_a_part_of_a_file_has_no_header() -> None:
-    """What begins in the middle of a file is rows from the first line on, and needs names."""
-    form = CsvFormat(column_names=("a", "b"))
-    assert list(CsvRecords([b"1,2\n"], form, continued=True)) == [(1, ["1", "2"])]
-    with pytest.raises(ItemError, match="column_names"):
-        CsvRecords([b"1,2\n"], CsvFormat(), continued=True)
+def test_a_part_of_a_file_follows_its_header() -> None:
+    """The file's head, then rows from further on: these have the lines that they have in the file."""
+    assert list(CsvRecords([b'a,"b\n"\n', b"1,2\n3\n"], CsvFormat(), continues_at=90)) == [
+        (90, ["1", "2"]),
+        (91, "1 cells where there are 2 columns"),
+    ]
+
+
+def test_a_part_of_a_file_without_header_follows_its_first_row() -> None:
+    """The first row tells the delimiter alone, and is nobody's row a second time."""
+    form = CsvFormat(header=False, column_names=("a", "b"))
+    assert list(CsvRecords([b"1;2\n", b"3,4;5\n"], form, continues_at=8)) == [(8, ["3,4", "5"])]
 
 
 @pytest.mark.parametrize("start", [b"", b"a,b\n1,2\n", b'a,b\n1,2\n3,"', b'a,b\n"x\n\n'])

@@ -203,14 +203,16 @@ def test_the_files_of_a_zip_are_counted_one_by_one() -> None:
 
 
 def test_a_part_of_an_object_is_imported() -> None:
-    """A byte range that begins at a row needs column_names; the first one has the header."""
+    """A byte range that begins at a row comes behind the header, and has the lines of the whole object."""
     made = database()
-    work = workload(made, column_names=["id", "name"])
-    assert run(work, b"id,name\n1,x\n", first_byte=0, last_byte=11).files[0].read == 1
-    assert run(work, b"2,y\n3,z\n", first_byte=12, last_byte=19).files == [
-        FileCounts("films.csv", first_byte=12, read=2, written=2)
-    ]
-    assert len(made.items("films")) == 3
+    work = workload(made, computed={"at": "{line}"})
+    first = run(work, b"id,name\n1,x\n", first_byte=0, last_byte=11, first_line=1, head_bytes=0)
+    assert first.files[0].read == 1
+    part = b"id,name\n2,y\n3,z\n4\n"
+    second = run(work, part, first_byte=12, last_byte=19, first_line=3, head_bytes=8)
+    assert second.files == [FileCounts("films.csv", first_byte=12, read=3, written=2, rejected=1)]
+    assert [place for place, _ in second.rejected] == [(0, 5)]
+    assert [item["at"]["S"] for item in made.items("films")] == ["2", "3", "4"]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ class Outcome:
         version_id: Its version, where one was planned.
         first_byte: Where the item's range starts; None for a whole object.
         last_byte: The range's last byte, inclusive.
+        first_line: The range's first line, where it begins with a record.
+        head_bytes: How many bytes of the object's beginning are read before such a range.
         bytes: How many bytes of the object were the item's; 0 for a failed one.
         outputs: The URIs of its outputs.
         error_code: Why it failed.
@@ -42,6 +44,8 @@ class Outcome:
     version_id: str | None = None
     first_byte: int | None = None
     last_byte: int | None = None
+    first_line: int | None = None
+    head_bytes: int | None = None
     bytes: int = 0
     outputs: tuple[str, ...] = ()
     error_code: ErrorCode | None = None
@@ -128,4 +132,6 @@ def _identity(item: Item) -> dict[str, Any]:
         "version_id": item.version_id,
         "first_byte": item.first_byte,
         "last_byte": item.last_byte,
+        "first_line": item.first_line,
+        "head_bytes": item.head_bytes,
     }

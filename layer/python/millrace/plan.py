@@ -26,6 +26,9 @@ class Item:
         storage_class: Its storage class: STANDARD, GLACIER, ...
         first_byte: Where the range starts, counted from 0; None for a whole object.
         last_byte: The range's last byte, inclusive; None for a whole object.
+        first_line: Which line of the object the range begins with, counted from 1, where the plan job read the object
+            to cut it where records begin; else None.
+        head_bytes: How many bytes of the object's beginning (a header) are read before such a range; 0 for the first.
     """
 
     key: str
@@ -35,6 +38,8 @@ class Item:
     storage_class: str = "STANDARD"
     first_byte: int | None = None
     last_byte: int | None = None
+    first_line: int | None = None
+    head_bytes: int | None = None
 
     @property
     def length(self) -> int:
@@ -52,6 +57,8 @@ class Item:
             line += f',"storage_class":{_text(self.storage_class)}'
         if self.first_byte is not None and self.last_byte is not None:
             line += f',"first_byte":{self.first_byte},"last_byte":{self.last_byte}'
+        if self.first_line is not None and self.head_bytes is not None:
+            line += f',"first_line":{self.first_line},"head_bytes":{self.head_bytes}'
         return f"{line}}}\n".encode()
 
 

@@ -37,6 +37,7 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
         ),
         Option("empty_cells", "omit", "What an empty cell becomes.", choices=("omit", "null", "string", "reject")),
         Option("on_bad_row", "report", "Whether a bad row fails its whole file.", choices=("report", "fail")),
+        Option("cut_large_files", default=True, doc="Whether files larger than a shard are cut at rows, over shards."),
         Option("delimiter", "auto", "One character, or auto.", pattern=r"auto|[^\r\n]", form="one character, or auto"),
         Option("quote", '"', "One character; empty: no quoting.", pattern=r"[^\r\n]?", form="one character, or empty"),
         Option("escape", "", "One character; empty: none.", pattern=r"[^\r\n]?", form="one character, or empty"),

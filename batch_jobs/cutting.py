@@ -1,0 +1,59 @@
+"""Cutting the large objects of a source, if the run's workload can work ranges of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+
+from batch_jobs.item_body import Body
+from batch_jobs.job import Job
+from batch_jobs.splitting import cut_large
+from batch_jobs.workloads import Splitting
+from batch_jobs.workloads.record_splitting import RecordSplitting, RecordStart
+from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
+from millrace.layout import S3Uri
+from millrace.plan import Item
+from millrace.request import RunRequest
+
+log = logging.getLogger(__name__)
+
+
+class Cutting:
+    """Cuts items into ranges; the workload is made when the first large one turns up."""
+
+    def __init__(self, request: RunRequest, job: Job) -> None:
+        self._request = request
+        self._job = job
+        self._bucket = S3Uri.parse_folder(request.source, "source").bucket
+
+    def cut(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, with ranges in place of the large ones that may be cut.
+
+        Raises:
+            StorageError: An object that has to be read for it could not be read just now.
+            StoppedError: The job has to stop.
+        """
+        return cut_large(items, self._request.shard.target_bytes, self._may_cut, self._record_starts)
+
+    @cached_property
+    def _workload(self) -> object:
+        return self._job.load(self._request.workload, self._request.options)
+
+    def _may_cut(self, key: str) -> bool:
+        workload = self._workload
+        return isinstance(workload, Splitting) and workload.splits(key)
+
+    def _record_starts(self, item: Item, places: Sequence[int]) -> Sequence[RecordStart] | None:
+        workload = self._workload
+        if not isinstance(workload, RecordSplitting):
+            return None
+        log.info("reading an object for its records", extra={"fields": {"key": item.key, "bytes": item.size}})
+        uri = S3Uri(self._bucket, item.key)
+        try:
+            with self._job.stoppable_s3.open(uri, etag=item.etag, version_id=item.version_id) as reader:
+                return list(workload.record_starts(item, Body(reader, self._job.stop), places))
+        except (ItemError, ObjectNotFoundError, ChangedError, AccessDeniedError, ArchivedError) as error:
+            # In one piece, then; migrate meets the same, and reports it.
+            log.info("the object is not cut", extra={"fields": {"key": item.key, "reason": error.message}})
+            return ()
