@@ -132,11 +132,11 @@ def by_millrace(rows: int) -> None:
 
 
 def by_plan(rows: int) -> None:
-    """Finding where a file of a hundred shards is cut."""
+    """Finding a row to cut at every 20 kB."""
     from batch_jobs.workloads.csv_cuts import record_starts  # noqa: PLC0415
     from batch_jobs.workloads.csv_format import CsvFormat  # noqa: PLC0415
 
-    wanted = range(0, rows * 200, max(rows * 2, 1))
+    wanted = range(0, rows * 200, 20_000)
     if len(list(record_starts(chunks(rows), CsvFormat(), wanted))) != len(wanted):
         raise SystemExit("the file was not cut as often as it should be")
 

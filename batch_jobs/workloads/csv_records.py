@@ -150,6 +150,8 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         message = f"{head}this is not {encoding} text, near byte {done + error.start}: {error.reason}"
         raise ItemError(ErrorCode.NOT_TEXT, message) from None
+    except UnicodeError as error:  # UTF-16 and UTF-32 without a byte order mark
+        raise ItemError(ErrorCode.NOT_TEXT, f"{head}this is not {encoding} text: {error}") from None
 
 
 def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:

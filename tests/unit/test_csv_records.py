@@ -136,6 +136,7 @@ def test_header_only_has_no_rows() -> None:
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8"),
         ("a,b\n1,2".encode("utf-16"), CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8"),
         (b"a,b\n1,\xe9\n", CsvFormat(encoding="ascii"), ErrorCode.NOT_TEXT, "near byte 6"),
+        (b"a,b\n1,2\n", CsvFormat(encoding="utf-16"), ErrorCode.NOT_TEXT, "BOM"),
     ],
 )
 def test_files_that_are_no_such_csv(raw: bytes, form: CsvFormat, code: ErrorCode, words: str) -> None:
