@@ -1,53 +1,29 @@
-"""What `millrace doctor` looks at, check by check: credentials, stack, buckets, queue, image, quota, waiting jobs."""
+"""What `millrace doctor` looks at, check by check, from the credentials to what could not be told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from console.check import Check, Outcome
 from console.drift import drift
 from console.errors import StackNotFoundError
+from console.limits import quota_behind, rates, vcpu_quota
 from console.target import Target
 from console.terminal import number_of, seconds
+from console.undelivered import undelivered
 from console.waiting import queue_troubles
 from millrace.errors import StorageError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-Outcome = Literal["ok", "warn", "fail"]
-
-QUOTAS = {
-    "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
-    "FARGATE_SPOT": ("fargate", "L-36FBB829", "Fargate Spot vCPUs"),
-    "EC2": ("ec2", "L-34B43A08", "vCPUs of Standard Spot Instances"),
-}
-"""What bounds each kind of compute: service and code in Service Quotas. Spot comes first, On-Demand behind."""
-
 NAMED_FILES = 5
 """How many files that differ are named."""
 
 LONG_SECONDS = 900
 """How long a job may wait in RUNNABLE before it is worth a word."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """What came of one check.
-
-    Attributes:
-        name: What was looked at.
-        outcome: ok, warn (a run may be slow or surprise), or fail (a run will fail).
-        message: What was found.
-        todo: What to do about it; empty where nothing needs doing.
-    """
-
-    name: str
-    outcome: Outcome
-    message: str
-    todo: str = ""
 
 
 def checks(target: Target, shards: int | None) -> Iterator[Check]:
@@ -71,8 +47,11 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
         yield _bucket(target, place, bucket)
     yield _asked("queue", lambda: _queue(target))
     yield _asked("image", lambda: _image(target))
-    yield _asked("vCPU quota", lambda: _quota(target, shards))
+    yield _asked("vCPU quota", lambda: vcpu_quota(target, shards))
+    yield _asked("behind Spot", lambda: quota_behind(target))
+    yield rates(target, shards)
     yield _asked("waiting jobs", lambda: _waiting(target))
+    yield _asked("not told", lambda: undelivered(target))
 
 
 def _asked(name: str, check: Callable[[], Check]) -> Check:
@@ -92,6 +71,7 @@ _SERIOUS: dict[str, Outcome] = {"credentials": "fail", "stack": "fail"}
 _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
+    "not told": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }
 
 
@@ -158,30 +138,6 @@ def _image(target: Target) -> Check:
         return Check("image", "fail", f"there is no image {uri}:{tag}", f"make image STACK={target.stack_name}")
     pushed = found[0]["imagePushedAt"]
     return Check("image", "ok", f"{uri}:{tag}, pushed {pushed:%Y-%m-%d %H:%M}")
-
-
-def _quota(target: Target, shards: int | None) -> Check:
-    if target.is_local:
-        return Check("vCPU quota", "ok", "the embedded AWS has none")
-    given = target.stack.parameters
-    wanted, each = float(given.get("MaxvCpus") or 16), float(given.get("JobVcpus") or 1)
-    service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
-    answer = target.aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
-    value = float(answer["Quota"]["Value"])
-    if value < each:
-        todo = f"ask for more in Service Quotas: {service}, {code}"
-        return Check("vCPU quota", "fail", f"{value:g} {what}, one job needs {each:g}", todo)
-    needed = wanted if shards is None else min(wanted, shards * each)
-    at_once = int(min(value, wanted) / each)
-    if value < needed:
-        return Check(
-            "vCPU quota",
-            "warn",
-            f"{value:g} {what}, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
-            "less what else runs in the account",
-            f"ask for {needed:g} in Service Quotas: {service}, {code}",
-        )
-    return Check("vCPU quota", "ok", f"{value:g} {what}: {number_of(at_once, 'job')} of {each:g} at once")
 
 
 def _waiting(target: Target) -> Check:

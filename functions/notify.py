@@ -69,6 +69,11 @@ def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
     """Put our event of a change on the bus, once for each key."""
     put_events(bus, settings.bus_name, [document()])
     metrics.add_metric("EventsPublished", MetricUnit.Count, 1)
+    cost = document().detail.get("cost")
+    if cost:
+        metrics.add_metric("RunDollars", MetricUnit.Count, cost["dollars"])
+        metrics.add_metric("RunVcpuSeconds", MetricUnit.Seconds, cost["usage"]["vcpu_seconds"])
+        metrics.add_metric("RunPutRequests", MetricUnit.Count, cost["usage"]["s3_put_requests"])
     logger.info("told the bus", extra={"key": key, "event": document().event})
 
 

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from console import __main__ as edge
 from console.aws import Aws
-from console.checks import QUOTAS, _asked, _image, _quota, _waiting
+from console.checks import _asked, _image, _waiting
 from console.drift import DEFINITION, same_definition
 from console.errors import RunFailedError
 from console.job_logs import log_lines, streams_of
+from console.limits import QUOTAS, quota_behind, rates, vcpu_quota
 from console.logs import _readable
 from console.resume import _name
 from console.run_document import run_document
@@ -32,6 +33,7 @@ from console.start import start as start_verb
 from console.status import print_run, ways_on
 from console.target import Target
 from console.terminal import Terminal
+from console.undelivered import undelivered
 from console.work import Work
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
@@ -316,10 +318,93 @@ def test_the_quota_is_held_against_the_size(quota: float, shards: int | None, ou
         {"MaxvCpus": "16", "Compute": "FARGATE_SPOT"},
         **{"service-quotas": SimpleNamespace(get_service_quota=get_service_quota)},
     )
-    check = _quota(target, shards)
+    check = vcpu_quota(target, shards)
     assert check.outcome == outcome
     assert says in check.message
     assert bool(check.todo) == (outcome != "ok")
+
+
+@pytest.mark.parametrize(
+    ("compute", "quota", "outcome", "says"),
+    [
+        ("FARGATE_SPOT", 6, "ok", "6 Fargate On-Demand vCPUs: 6 jobs at once"),
+        ("EC2", 0, "warn", "one job needs 1: no urgent run can start"),
+        ("FARGATE", 0, "ok", "no Spot is used"),
+    ],
+)
+def test_what_stands_behind_spot(compute: str, quota: float, outcome: str, says: str) -> None:
+    """Urgent runs use On-Demand alone: its own quota is looked at, where Spot comes first."""
+    client = SimpleNamespace(get_service_quota=lambda **_given: {"Quota": {"Value": quota}})
+    target: Any = Account({"Compute": compute}, **{"service-quotas": client})
+    check = quota_behind(target)
+    assert (check.outcome, bool(check.todo)) == (outcome, outcome != "ok")
+    assert says in check.message
+
+
+@pytest.mark.parametrize(
+    ("compute", "shards", "outcome", "says"),
+    [
+        ("FARGATE_SPOT", None, "ok", "3 SubmitJob calls"),
+        ("FARGATE_SPOT", 10_000, "ok", "10,000 shards take 8 min 20 s to start"),
+        ("EC2", 10_000, "ok", "50 a second may be"),
+        ("FARGATE", 10_001, "warn", "at most 10,000 children, not 10,001"),
+    ],
+)
+def test_the_rates_are_held_against_the_size(compute: str, shards: int | None, outcome: str, says: str) -> None:
+    """A run submits three jobs, and Fargate starts tasks at a rate; more shards than an array takes are none."""
+    target: Any = Account({"Compute": compute})
+    check = rates(target, shards)
+    assert (check.outcome, bool(check.todo)) == (outcome, outcome != "ok")
+    assert says in check.message
+
+
+class Queue:
+    """SQS with one queue, whose messages are as old as they say."""
+
+    def __init__(self, *messages: tuple[float, str]) -> None:
+        now = datetime.now(UTC).timestamp()
+        self.messages = [
+            {"Body": body, "Attributes": {"SentTimestamp": str(int((now - age) * 1000))}} for age, body in messages
+        ]
+
+    def get_queue_attributes(self, **_given: Any) -> dict[str, Any]:
+        """One of them is being looked at by somebody else."""
+        count = len(self.messages)
+        hidden = min(1, count)
+        return {
+            "Attributes": {
+                "ApproximateNumberOfMessages": str(count - hidden),
+                "ApproximateNumberOfMessagesNotVisible": str(hidden),
+            }
+        }
+
+    def receive_message(self, **given: Any) -> dict[str, Any]:
+        """Looking takes nothing away from anybody."""
+        assert given["VisibilityTimeout"] == 0
+        return {"Messages": self.messages[:10]} if self.messages else {}
+
+
+def not_told(*messages: tuple[float, str]) -> Any:
+    """The check on a queue with these messages."""
+    account: Any = Account(sqs=Queue(*messages))
+    account.stack.outputs["UndeliveredQueueUrl"] = "https://sqs/undelivered"
+    return undelivered(account)
+
+
+def test_what_was_not_told_is_said() -> None:
+    """An empty queue is well. What lies there is counted, with its age and the runs that it is about."""
+    assert not_told().outcome == "ok"
+    check = not_told(
+        (60, json.dumps({"detail-type": "x", "detail": {"name": "letters"}})),
+        (7200, json.dumps({"requestPayload": {"detail": {"jobName": "words-plan"}}})),
+        (5, json.dumps({"Type": "Notification", "Message": json.dumps({"run_id": "songs"})})),
+        (5, "not JSON"),
+        (5, json.dumps({"detail": {"name": "letters"}})),
+    )
+    assert check.outcome == "warn"
+    assert check.message.startswith("5 notifications in https://sqs/undelivered, the oldest seen for 2 h")
+    assert check.message.endswith(": letters, words-plan, songs")
+    assert "docs/notifications.md" in check.todo
 
 
 class ImageMissing(Exception):  # noqa: N818 - as botocore names it

@@ -1,0 +1,153 @@
+"""Who hears of what goes wrong, what is kept of it, and what it costs whom: each point fails when it is taken away."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from checks.conditions import Resolver
+from tests.infrastructure.checkout import REAL
+
+TEMPLATE = REAL.expanded
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+TOPIC = {"Ref": "NotificationTopic"}
+OTHER_TOPIC = "arn:aws:sns:eu-west-1:123456789012:operators"
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of every resource of one type, whatever its condition."""
+    return {name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def alarms(**values: str) -> dict[str, dict[str, Any]]:
+    """The alarms under these parameters."""
+    resolver = Resolver(TEMPLATE, values)
+    return {name: resolver.resolve(each) for name, each in of_type("AWS::CloudWatch::Alarm").items()}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "metric", "dimensions", "statistic"),
+    [
+        ("AWS/States", "ExecutionsFailed", {"StateMachineArn": {"Ref": "MigrationStateMachine"}}, "Sum"),
+        ("AWS/States", "ExecutionsTimedOut", {"StateMachineArn": {"Ref": "MigrationStateMachine"}}, "Sum"),
+        ("Millrace", "QueueBlocked", {"service": {"Ref": "AWS::StackName"}}, "Sum"),
+        ("Millrace", "LongestWaitMinutes", {"service": {"Ref": "AWS::StackName"}}, "Maximum"),
+        (
+            "AWS/SQS", "ApproximateNumberOfMessagesVisible",
+            {"QueueName": {"Fn::GetAtt": ["UndeliveredQueue", "QueueName"]}}, "Maximum",
+        ),
+    ],
+)  # fmt: skip
+def test_there_is_an_alarm(namespace: str, metric: str, dimensions: dict[str, Any], statistic: str) -> None:
+    """Failed runs, runs out of time, blocked queues, the wait of a queue's first job, what could not be told."""
+    (alarm,) = (each for each in alarms().values() if (each["Namespace"], each["MetricName"]) == (namespace, metric))
+    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == dimensions
+    assert (alarm["Statistic"], alarm["ComparisonOperator"]) == (statistic, "GreaterThanOrEqualToThreshold")
+    assert alarm["Threshold"] in (1, {"Ref": "QueueWaitMinutes"})
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_alarms_reach_the_topic() -> None:
+    """Whoever subscribes to the stack's topic hears of every alarm; another topic is told besides."""
+    for name, alarm in alarms().items():
+        assert alarm["AlarmActions"] == [TOPIC], name
+    for name, alarm in alarms(AlarmTopicArn=OTHER_TOPIC).items():
+        assert alarm["AlarmActions"] == [TOPIC, {"Ref": "AlarmTopicArn"}], name
+
+
+def test_cloudwatch_may_publish_to_the_topic() -> None:
+    """A topic policy of one's own shuts alarms out, unless it lets CloudWatch in; only this account's are let in."""
+    (policy,) = of_type("AWS::SNS::TopicPolicy").values()
+    assert policy["Topics"] == [TOPIC]
+    (allowed,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow")
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert (allowed["Action"], allowed["Resource"]) == ("sns:Publish", TOPIC)
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert allowed["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":alarm:*")
+
+
+def test_the_topic_has_no_key_that_cloudwatch_could_not_use() -> None:
+    """With a KMS key CloudWatch would need a grant of it, or every alarm would be lost without a word."""
+    assert "KmsMasterKeyId" not in of_type("AWS::SNS::Topic")["NotificationTopic"]
+
+
+def test_the_measured_metrics_are_the_alarms() -> None:
+    """What the alarms and the dashboard look at in our own namespace is what the functions' code writes."""
+    written = "".join((REAL.root / "functions" / f"{name}.py").read_text("utf-8") for name in
+                      ("measure_queues", "notify", "prepare_run", "read_plan", "read_result"))  # fmt: skip
+    body = json.loads(of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"])
+    shown = {
+        metric[1] for widget in body["widgets"] for metric in widget["properties"]["metrics"] if metric[0] == "Millrace"
+    }
+    watched = {alarm["MetricName"] for alarm in alarms().values() if alarm["Namespace"] == "Millrace"}
+    assert {name for name in shown | watched if f'"{name}"' not in written} == set()
+    assert {"RunDollars", "ShardsPlanned", "ItemsFailed", "JobsWaiting", "HeadWaitMinutes"} <= shown
+
+
+def test_all_is_traced() -> None:
+    """X-Ray follows a run through the state machine and each of its functions, and their roles may write to it."""
+    (machine,) = of_type("AWS::StepFunctions::StateMachine").values()
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+    functions = of_type("AWS::Lambda::Function")
+    assert {name: each["TracingConfig"]["Mode"] for name, each in functions.items()} == dict.fromkeys(
+        functions, "Active"
+    )
+    for name in (*functions, "MigrationStateMachine"):
+        managed = RESOURCES[f"{name}Role"]["Properties"]["ManagedPolicyArns"]
+        assert any(arn.endswith("AWSXrayWriteOnlyAccess") for arn in managed), name
+
+
+def test_no_log_is_kept_for_ever() -> None:
+    """Every function, job and the state machine logs to a group of the stack, and each group has its time."""
+    groups = of_type("AWS::Logs::LogGroup")
+    kept = {"Ref": "LogRetentionDays"}
+    assert [name for name, each in groups.items() if each.get("RetentionInDays") != kept] == []
+    for name, function in of_type("AWS::Lambda::Function").items():
+        assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups, name
+    for name, definition in of_type("AWS::Batch::JobDefinition").items():
+        options = definition["ContainerProperties"]["LogConfiguration"]["Options"]
+        assert options["awslogs-group"]["Ref"] in groups, name
+    (machine,) = of_type("AWS::StepFunctions::StateMachine").values()
+    (destination,) = machine["LoggingConfiguration"]["Destinations"]
+    assert destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0] in groups
+
+
+def test_a_budget_is_an_option() -> None:
+    """None by default; with MonthlyBudget, two mails on what carries the stack's tag."""
+    assert RESOURCES["Budget"]["Condition"] == "HasBudget"
+    assert not Resolver(TEMPLATE, {}).holds("HasBudget")
+    assert Resolver(TEMPLATE, {"MonthlyBudget": "50"}).holds("HasBudget")
+    budget = RESOURCES["Budget"]["Properties"]
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": {"Ref": "MonthlyBudget"}, "Unit": "USD"}
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": [{"Fn::Sub": "user:millrace:stack$${AWS::StackName}"}]}
+    told = budget["NotificationsWithSubscribers"]
+    assert [each["Notification"]["Threshold"] for each in told] == [80, 100]
+    assert {each["Address"]["Ref"] for part in told for each in part["Subscribers"]} == {"BudgetEmail"}
+
+
+def test_tasks_and_instances_carry_the_cost_tags() -> None:
+    """Stack and stage on every job, handed on to its task, array children's too; the stack on every instance."""
+    stages = {}
+    for name, definition in of_type("AWS::Batch::JobDefinition").items():
+        assert definition["PropagateTags"] is True, name
+        assert definition["Tags"]["millrace:stack"] == {"Ref": "AWS::StackName"}, name
+        stages[name] = definition["Tags"]["millrace:stage"]
+    assert sorted(stages.values()) == ["merge", "migrate", "plan"]
+    for name, environment in of_type("AWS::Batch::ComputeEnvironment").items():
+        compute = environment["ComputeResources"]
+        if compute["Type"] in {"EC2", "SPOT"}:
+            assert compute["Tags"] == {"millrace:stack": {"Ref": "AWS::StackName"}}, name
+
+
+def test_no_submission_takes_the_tags_away() -> None:
+    """SubmitJob's own PropagateTags goes before the definition's: none of the state machine's says no."""
+    (machine,) = of_type("AWS::StepFunctions::StateMachine").values()
+    submissions = [
+        state["Parameters"]
+        for state in machine["Definition"]["States"].values()
+        if "batch" in state.get("Resource", "")
+    ]
+    assert len(submissions) == 4
+    assert [each.get("PropagateTags", True) for each in submissions] == [True] * 4
