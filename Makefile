@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 LOCAL_AWS := $(VENV)/local_aws
 SECURITY := $(VENV)/security
 REQUIREMENTS := requirements-dev.txt
+# What only npm has, linters of the state machine and axe-core; pinned by package-lock.json.
+NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help install demo test test-memory test-browser test-stepfunctions-local bench bench-quick screenshots simulate check format deploy
@@ -53,16 +55,14 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
 
-test-browser: install  ## the report page in a headless Chromium, which must be installed
+test-browser: install $(NPM_PACKAGES)  ## the pages in a headless Chromium, which must be installed (needs Node.js)
 	$(BIN)/python -m pytest tests/browser
 
 screenshots: install  ## the pictures in docs/screenshots, from real runs (needs Chromium)
 	$(BIN)/python docs/take_screenshots.py
 
-# The linters of the state machine that only npm has; pinned by package-lock.json.
-NPM_LINTERS := node_modules/.package-lock.json
-$(NPM_LINTERS): package.json package-lock.json .npmrc
-	@command -v npm > /dev/null || { echo "make check needs Node.js 18 or newer, with npm" >&2; exit 1; }
+$(NPM_PACKAGES): package.json package-lock.json .npmrc
+	@command -v npm > /dev/null || { echo "this needs Node.js 18 or newer, with npm" >&2; exit 1; }
 	npm ci --no-progress
 	touch $@
 
@@ -76,7 +76,7 @@ $(SECURITY)/installed: checks/security-requirements.txt | $(VENV)/bin/python
 	$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/security-requirements.txt
 	touch $@
 
-check: install $(NPM_LINTERS) $(SECURITY)/installed  ## linters, types, template, state machine (needs Node.js)
+check: install $(NPM_PACKAGES) $(SECURITY)/installed  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

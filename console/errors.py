@@ -6,6 +6,7 @@ MillraceError
 ├── DeployError              exit 1: `sam build` or `sam deploy` failed
 ├── StackNotFoundError       exit 1: the stack is not deployed, or not there yet
 ├── ServerDownError          exit 1: the embedded AWS that is meant is not up
+├── PortInUseError           exit 1: the port is another program's
 ├── RunNotFoundError         exit 2: there is no such run, or more than one fits
 ├── RunStateError            exit 2: the run cannot be treated so, as it stands
 ├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
@@ -49,6 +50,10 @@ class StackNotFoundError(MillraceError):
 
 class ServerDownError(MillraceError):
     """The embedded AWS that the command is meant for is not up."""
+
+
+class PortInUseError(MillraceError):
+    """The port that the command would answer at is another program's."""
 
 
 class RunNotFoundError(MillraceError):

@@ -14,6 +14,7 @@ from console.verbs import Verbs, debug_option
         "up": "console.local_up:up",
         "deploy": "console.local_deploy:deploy",
         "status": "console.local_status:status",
+        "ui": "console.local_ui:ui",
         "down": "console.local_down:down",
     },
 )

@@ -62,8 +62,8 @@ class PlainLines:
         """Tell what is new."""
         for step in progress.steps:
             if step.status in ("succeeded", "failed", "skipped") and self._told.get(step.name) != step.status:
-                took = f" after {_took(step)}" if step.ended else ""
-                self._say(f"{step.name}: {_words(step)}{took}")
+                after = f" after {took(step)}" if step.ended else ""
+                self._say(f"{step.name}: {_words(step)}{after}")
             elif step.status == "running" and step.name not in self._told:
                 self._say(f"{step.name} ...")
             elif step.status == "running" and step.children:
@@ -81,7 +81,7 @@ class PlainLines:
         due = self._children_told is None or (now - self._children_told).total_seconds() >= PLAIN_SECONDS
         if due and step.children and step.children != self._children:
             done = items_done(progress)
-            self._say(f"{step.name}: {_count(step.children)}{f'; {done}' if done else ''}")
+            self._say(f"{step.name}: {count_of(step.children)}{f'; {done}' if done else ''}")
             self._children_told, self._children = now, step.children
 
     def _say(self, line: str) -> None:
@@ -105,7 +105,7 @@ def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -
     for step in progress.steps:
         mark: RenderableType = spinner if step.status == "running" else marks[step.status]
         name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
-        table.add_row(mark, name, Text(_took(step), "dim"), _detail(step, console))
+        table.add_row(mark, name, Text(took(step), "dim"), _detail(step, console))
     lines = []
     if not progress.ended and (done := items_done(progress)):
         failed = progress.work is not None and progress.work.committed.counts.failed
@@ -146,11 +146,11 @@ def _detail(step: Step, console: Console) -> RenderableType:
         complete_style="red" if children.failed else "cyan",
         finished_style="red" if children.failed else "green",
     )
-    row.add_row(bar, Text(_count(children), "red" if children.failed else ""))
+    row.add_row(bar, Text(count_of(children), "red" if children.failed else ""))
     return row
 
 
-def _count(children: Children) -> str:
+def count_of(children: Children) -> str:
     """`12 of 40 shards done, 2 running, 1 failed`."""
     parts = [f"{children.done:,} of {number_of(children.total, 'shard')} done"]
     parts += [f"{children.at_work:,} running"] if children.at_work else []
@@ -163,10 +163,11 @@ def _words(step: Step) -> str:
     if step.status == "skipped":
         return "nothing to do"
     what = {"succeeded": "done", "failed": "failed"}[step.status]
-    return f"{what}, {_count(step.children)}," if step.children else what
+    return f"{what}, {count_of(step.children)}," if step.children else what
 
 
-def _took(step: Step) -> str:
+def took(step: Step) -> str:
+    """How long a step took, or has taken; empty before it began."""
     if step.started is None:
         return ""
     ended = step.ended or datetime.now(step.started.tzinfo)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.aws import Aws
-from console.run_steps import Children, Step, state_outputs, steps_of, submitted_jobs
+from console.run_steps import Children, Step, state_outputs, states_of, steps_from, submitted_jobs
 from console.work import Work
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class RunProgress:
         planned: shards, items and bytes of the plan; None before Read Plan has ended.
         work: How much of it is done; None where nobody counted.
         waiting: Why the job at work does not run; empty where it does, or where nobody asked.
+        states: The state machine's own states that were entered, by name.
     """
 
     status: str
@@ -36,6 +37,7 @@ class RunProgress:
     planned: Mapping[str, int] | None = None
     work: Work | None = None
     waiting: str = ""
+    states: Mapping[str, Step] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -58,7 +60,7 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
     # First the description, then the history: a run that is described as ended has its whole history.
     execution = aws.step_functions.describe_execution(executionArn=execution_arn)
     events = list(history(aws, execution_arn))
-    steps = steps_of(events, ended=execution["status"] != "RUNNING")
+    states = states_of(events, ended=execution["status"] != "RUNNING")
     jobs = submitted_jobs(events)
     children = _children(aws, jobs.get("Migrate"))
     outputs = state_outputs(events)
@@ -66,11 +68,12 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
         execution["status"],
         tuple(
             replace(step, children=children if step.name == "Migrate" else None, job_id=jobs.get(step.name))
-            for step in steps
+            for step in steps_from(states)
         ),
         execution,
         plan=outputs.get("Prepare Run", {}).get("run", {}).get("plan"),
         planned=outputs.get("Read Plan", {}).get("plan"),
+        states=states,
     )
 
 

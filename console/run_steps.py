@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -64,29 +64,34 @@ class Step:
     job_id: str | None = None
 
 
-def steps_of(events: Iterable[dict[str, Any]], *, ended: bool) -> tuple[Step, ...]:
-    """The steps as a history tells them.
+def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
+    """The steps, from what `states_of` found: of a step's states the one that was entered last counts."""
+    named = {state: step for step, states in STATES.items() for state in states}
+    seen = {named[name]: replace(state, name=named[name]) for name, state in states.items() if name in named}
+    last = max((list(STATES).index(name) for name in seen), default=-1)
+    return tuple(
+        seen.get(name) or Step(name, "skipped" if position < last else "waiting")
+        for position, name in enumerate(STATES)
+    )
+
+
+def states_of(events: Iterable[dict[str, Any]], *, ended: bool) -> dict[str, Step]:
+    """The states that a history tells of, by their own names, the one that was entered last at the end.
 
     Args:
         events: The history, oldest first.
         ended: Whether the execution has ended: a state that was entered and never left has failed then.
     """
-    named = {state: step for step, states in STATES.items() for state in states}
     seen: dict[str, Step] = {}
     at = None
     for event in events:
         at = event["timestamp"]
-        if name := named.get(event.get("stateEnteredEventDetails", {}).get("name", "")):
+        if name := event.get("stateEnteredEventDetails", {}).get("name"):
+            seen.pop(name, None)
             seen[name] = Step(name, "running", at)
-        elif name := named.get(event.get("stateExitedEventDetails", {}).get("name", "")):
+        elif name := event.get("stateExitedEventDetails", {}).get("name"):
             seen[name] = Step(name, "succeeded", seen[name].started if name in seen else at, at)
-    last = max((list(STATES).index(name) for name in seen), default=-1)
-    return tuple(
-        _closed(seen[name], at if ended else None)
-        if name in seen
-        else Step(name, "skipped" if position < last else "waiting")
-        for position, name in enumerate(STATES)
-    )
+    return {name: _closed(state, at if ended else None) for name, state in seen.items()}
 
 
 def submitted_jobs(events: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -5,7 +5,7 @@ One rule, in this order:
 1. `--local`: the embedded AWS of this checkout (or of `--state-dir`), which must be up.
 2. `--profile`, `--region`, `--stack` or `--config-env`: AWS.
 3. `AWS_ENDPOINT_URL` names this machine, as after `$(millrace local up)`: the embedded AWS there.
-4. Else AWS, with what samconfig.toml says.
+4. Else AWS, with what samconfig.toml says; for a `local` verb the embedded AWS of this checkout.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ class Target:
         region: str | None = None,
         stack: str | None = None,
         config_env: str | None = None,
+        usually_local: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> Target:
-        """Apply the rule above.
+        """Apply the rule above; `usually_local` is for a `local` verb.
 
         Raises:
             ServerDownError: The embedded AWS is meant and not up.
@@ -63,12 +64,13 @@ class Target:
         """
         named = {"profile": profile, "region": region, "stack": stack, "config-env": config_env}
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
-        if local or state_dir is not None:
+        endpoint_url = environ.get("AWS_ENDPOINT_URL", "")
+        embedded = not words and urlsplit(endpoint_url).hostname in LOOPBACK
+        if local or state_dir is not None or (usually_local and not words and not embedded):
             words = [] if stack is None else [f"--stack={stack}"]
             words = [f"--state-dir={state_dir}" if state_dir is not None else "--local", *words]
             return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words))
-        endpoint_url = environ.get("AWS_ENDPOINT_URL", "")
-        if not words and urlsplit(endpoint_url).hostname in LOOPBACK:
+        if embedded:
             return cls(Aws.embedded(endpoint_url), LOCAL_STACK)
         config = SamConfig.read(config_env)
         aws = Aws(region=region or config.region or aws_region(environ), profile=profile or config.profile)

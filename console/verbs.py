@@ -82,11 +82,20 @@ debug_option = click.option(
 
 def target_options(function: Function) -> Function:
     """The options of every verb that works on a stack: the verb gets `target`. See console/target.py."""
+    return _target_options(function, usually_local=False)
 
+
+def local_target_options(function: Function) -> Function:
+    """The same for a `local` verb: where nothing else is said, the embedded AWS of this checkout is meant."""
+    return _target_options(function, usually_local=True)
+
+
+def _target_options(function: Function, *, usually_local: bool) -> Function:
     @wraps(function)
     def with_target(*args: Any, **given: Any) -> Any:
         names = ("local", "state_dir", "profile", "region", "stack", "config_env")
-        return function(*args, target=Target.choose(**{name: given.pop(name) for name in names}), **given)
+        chosen = Target.choose(**{name: given.pop(name) for name in names}, usually_local=usually_local)
+        return function(*args, target=chosen, **given)
 
     options = (
         click.option("--local", is_flag=True, help="The embedded AWS of this checkout."),

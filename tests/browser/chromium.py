@@ -53,14 +53,14 @@ class Page:
         """Ask the page for something, and wait for the answer."""
         return self._browser.call(method, parameters, self._session, self._note)
 
-    def open(self, path: Path, *, width: int = 1100, dark: bool = False) -> None:
-        """Load a file and wait until it is there."""
+    def open(self, place: Path | str, *, width: int = 1100, dark: bool = False) -> None:
+        """Load a file, or an address, and wait until it is there."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=place if isinstance(place, str) else place.resolve().as_uri())
         self._browser.wait_for("Page.loadEventFired", self._note)
 
     def evaluate(self, expression: str) -> Any:
@@ -111,7 +111,8 @@ class Chromium:
         options = [
             "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
             "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions", "--disable-background-networking",
-            "--disable-component-update", "--force-color-profile=srgb", f"--user-data-dir={profile}",
+            "--disable-component-update", "--disable-quic", "--disable-sync", "--force-color-profile=srgb",
+            f"--user-data-dir={profile}",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null', find_chromium(), *options],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.axe import faults
 from tests.browser.chromium import Page
 from tests.report_pages import HOSTILE, commits_of, page_of
 
@@ -112,3 +113,11 @@ def test_a_screen_reader_finds_its_way(page: Page, report: Path) -> None:
             assert all(roles[role]), role
     assert roles["heading"][0].startswith("Run ")
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1100, True)])
+def test_axe_finds_no_fault(page: Page, report: Path, width: int, dark: bool) -> None:  # noqa: FBT001
+    """The checker's rules for WCAG 2.2 AA, and its own, hold on a phone and on a wide screen, light and dark."""
+    page.open(report, width=width, dark=dark)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert faults(page) == []

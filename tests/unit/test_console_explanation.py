@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from console.explanation import exit_code_of, explain, failed_state, last_error
 from console.run_progress import observe
-from console.run_steps import STATES, Children, steps_of
+from console.run_steps import STATES, Children, states_of, steps_from
 
 RECORDINGS = Path(__file__).parent / "console_recordings"
 
@@ -209,7 +209,7 @@ def test_every_moment_of_a_run_makes_sense(name: str) -> None:
     history = Recording(name).told["history"]
     order = {"succeeded": 0, "skipped": 0, "running": 1, "waiting": 2}
     for length in range(len(history) + 1):
-        steps = steps_of(copy.deepcopy(history[:length]), ended=False)
+        steps = steps_from(states_of(copy.deepcopy(history[:length]), ended=False))
         assert [step.name for step in steps] == list(STATES)
         ranks = [order[step.status] for step in steps]
         assert ranks == sorted(ranks)

@@ -87,6 +87,16 @@ def test_local_needs_a_running_server(tmp_path: Path) -> None:
         Target.choose(local=True, state_dir=tmp_path, environ={})
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_local_verb_means_the_embedded_aws_unless_a_flag_names_aws(tmp_path: Path) -> None:
+    """Its own rule comes last: an endpoint of this machine, and flags that name AWS, go before it."""
+    with pytest.raises(ServerDownError):
+        Target.choose(usually_local=True, state_dir=tmp_path, environ={})
+    assert Target.choose(usually_local=True, environ={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).aws.endpoint_url
+    chosen = Target.choose(usually_local=True, config_env="default", environ={})
+    assert (chosen.is_local, chosen.stack_name) == (False, "words")
+
+
 def test_a_missing_stack_says_that_the_embedded_aws_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who forgot --local is told so."""
 

@@ -119,7 +119,8 @@ def _overview(document: Mapping[str, Any], figures: RunFigures, beside: Sequence
         said = f"Retry {retry['number']} worked {plural(retry['items'], 'failed item')} again: "
         parts.append(paragraph(text(f"{said}{retry['succeeded']:,} succeeded, {retry['failed']:,} failed.")))
     names = [*document["files"], *BESIDE] if beside is None else beside
-    parts.append(paragraph(text("Files beside this page:"), joined(map(_link, names), ", ")))
+    if names:
+        parts.append(paragraph(text("Files beside this page:"), joined(map(_link, names), ", ")))
     elsewhere = {each: uri for each, uri in document["files"].items() if each not in names}
     if elsewhere:
         parts.append(table("Other files", ("File", "Where"), [(text(a), name(b)) for a, b in elsewhere.items()]))
