@@ -20,7 +20,7 @@ TERMINATE_SECONDS = 20.0
 """How long Step Functions has to terminate the jobs by itself, before they are terminated from here."""
 
 
-@click.command
+@click.command(short_help="Stop a run and wait until none of its jobs runs.")
 @run_argument
 @click.option(
     "--wait", type=click.IntRange(0), default=300, show_default=True, metavar="S", help="Seconds to wait for its jobs."

@@ -10,7 +10,7 @@ from console.verbs import debug_option
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command
+@click.command(short_help="Print the completion script of your shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
 @debug_option
 def completion(shell: str) -> None:

@@ -17,7 +17,7 @@ from console.verbs import json_option, target_options
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@click.command
+@click.command(short_help="Check that a run would work.")
 @click.option("--shards", type=click.IntRange(1), metavar="N", help="Check the quotas for a run of so many shards.")
 @json_option
 @target_options

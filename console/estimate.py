@@ -20,7 +20,7 @@ from millrace.readable import dollars_text
 from millrace.request import RunRequest
 
 
-@click.command("estimate")
+@click.command("estimate", short_help="Say what a run would take and cost, before it is started.")
 @click.argument("source", metavar="SOURCE")
 @request_options
 @click.option("--seconds-per-item", type=click.FloatRange(0), metavar="S", help="What one object takes, on one vCPU.")

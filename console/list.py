@@ -17,7 +17,7 @@ from console.verbs import json_option, target_options
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
-@click.command("list")
+@click.command("list", short_help="List the runs, the newest first.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many are listed.")
 @click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only those of this status.")
 @json_option

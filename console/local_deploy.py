@@ -12,7 +12,7 @@ from console.terminal import Terminal
 from console.verbs import local_options, port_option
 
 
-@click.command
+@click.command(short_help="Deploy this checkout on the embedded AWS, where it is due.")
 @port_option
 @local_options
 def deploy(port: int, state_dir: Path | None) -> None:

@@ -22,7 +22,7 @@ LAST_RUNS = 10
 """How many executions are listed, the newest first."""
 
 
-@click.command
+@click.command(short_help="Say whether the embedded AWS is up, and what ran.")
 @local_options
 def status(state_dir: Path | None) -> None:
     """Say whether the embedded AWS is up, what is deployed on it, and what ran."""

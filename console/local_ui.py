@@ -10,13 +10,12 @@ import click
 from console.errors import PortInUseError
 from console.target import Target
 from console.terminal import Terminal
-from console.ui_pages import ui_pages
 from console.verbs import local_target_options
 
 DEFAULT_PORT = 4600
 
 
-@click.command
+@click.command(short_help="Show the runs on a page in your browser.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -35,6 +34,8 @@ def ui(target: Target, port: int, *, open_page: bool) -> None:
     Exit codes: 0 ended by Ctrl-C, 1 something broke.
     """
     from werkzeug.serving import make_server  # noqa: PLC0415 - `millrace local --help` must not wait for it
+
+    from console.ui_pages import ui_pages  # noqa: PLC0415 - nor for this
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every look
 

@@ -28,7 +28,7 @@ SHOWN_CHILDREN = 10
 LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"}
 
 
-@click.command
+@click.command(short_help="Show what a run's jobs wrote.")
 @run_argument
 @click.option("--shard", type=click.IntRange(0), metavar="N", help="Only the child that works shard N.")
 @click.option("--failed", is_flag=True, help="Only jobs and children that failed.")

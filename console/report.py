@@ -17,7 +17,7 @@ from millrace.errors import ErrorCode
 from millrace.run_report import RunReport
 
 
-@click.command
+@click.command(short_help="Build the report of any run: rows, failures, a page.")
 @run_argument
 @click.option(
     "--output",

@@ -24,7 +24,7 @@ MAX_NAME = 80
 """The longest name of an execution: Step Functions StartExecution, `name`."""
 
 
-@click.command
+@click.command(short_help="Go on with a run: only what is missing is done.")
 @run_argument
 @click.option("--retry-failed", is_flag=True, help="Work the failed items again, and merge anew.")
 @click.option("--tolerated-failure-percent", type=float, metavar="P", help="Accept so many failures instead.")

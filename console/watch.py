@@ -12,7 +12,7 @@ from console.to_the_end import follow
 from console.verbs import json_option, run_argument, target_options
 
 
-@click.command
+@click.command(short_help="Watch a run to its end.")
 @run_argument
 @json_option
 @target_options

@@ -1,7 +1,8 @@
-"""Take the pictures in docs/screenshots: `python docs/take_screenshots.py`. Needs Chromium; takes about two minutes.
+"""Take the pictures in docs/screenshots: `make screenshots`. Needs Chromium; takes about three minutes.
 
-Every picture is of a real run: the template is deployed on an embedded AWS of this script's own, the runs are executed
-there, and a headless Chromium opens the report.html that each of them wrote.
+Every picture is of a real run: the template is deployed on an embedded AWS of this script's own, and the runs are
+executed there. A headless Chromium opens the report.html that each of them wrote, and the pages of `millrace local ui`;
+`millrace watch` runs in a terminal.
 """
 
 from __future__ import annotations
@@ -9,23 +10,34 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "layer/python")]
+from werkzeug.serving import make_server
 
-from console import embedded_aws  # noqa: E402 - found by the path above
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "layer/python"), str(ROOT / "docs")]
+
+from terminal_picture import recorded, svg  # noqa: E402 - found by the path above
+
+from console import embedded_aws  # noqa: E402 - likewise
 from console.aws import Aws  # noqa: E402
 from console.checkout import Checkout  # noqa: E402
 from console.deployment import deploy  # noqa: E402
+from console.target import Target  # noqa: E402
+from console.ui_pages import ui_pages  # noqa: E402
 from tests.browser.chromium import Chromium, Page  # noqa: E402
 from tests.report_pages import HOSTILE  # noqa: E402
 from tests.workflow.runs import Run, Runs, until  # noqa: E402
 
 PICTURES = ROOT / "docs" / "screenshots"
-PARTS = {"success": "timeline", "failures": "", "resumed": "timeline", "images": ""}
-"""Where each picture begins: at a part of the page, or at its top."""
-WIDTH, PHONE, HEIGHT = 1000, 390, 1500
+PORT = 4600
+"""What `millrace local ui` would answer at; its pages say so."""
+
+DARK = ("resumed",)
+WIDTH, PHONE, HEIGHT = 1000, 390, 2000
 
 
 def say(line: str) -> None:
@@ -82,6 +94,18 @@ def images(runs: Runs, folders: tuple[str, str]) -> Run:
     return run
 
 
+def slow(runs: Runs, folders: tuple[str, str]) -> Run:
+    """A run of a program that takes its time, to be watched."""
+    runs.put(folders[0], stories(60) | {"photo.txt": b"\xff\xfe"})
+    script = 'sleep 0.4; iconv --from-code utf-8 --to-code utf-16 "$1" > "$2"'
+    options = {
+        "command": ["sh", "-c", script, "sh", "{input}", "{output}"],
+        "bad_item_exit_codes": ["1"],
+        "parallel": 1,
+    }
+    return runs.start(*folders, max_items=3, workload="command", options=options, tolerated_failure_percent=10)
+
+
 def main() -> None:
     """Run, and take the pictures."""
     PICTURES.mkdir(exist_ok=True)
@@ -92,23 +116,56 @@ def main() -> None:
             aws = Aws.embedded(server.endpoint_url)
             runs = Runs(aws, aws.s3.client, stack.state_machine_arn, stack.job_queue_arn)
             page = browser.page()
+            made = {}
             for story in (success, failures, resumed, images):
                 name = story.__name__
                 say(f"a run: {name}")
-                folders = f"s3://{stack.source_bucket}/{name}/", f"s3://{stack.result_bucket}/{name}/"
+                made[name] = story(runs, places(stack.source_bucket, stack.result_bucket, name))
                 report = state / f"{name}.html"
-                report.write_bytes(runs.file(story(runs, folders), "report.html"))
-                picture(page, report, f"report-{name}", part=PARTS[name], dark=story is resumed)
+                report.write_bytes(runs.file(made[name], "report.html"))
+                picture(page, report, f"report-{name}", dark=name in DARK)
                 if story is failures:
                     picture(page, report, "report-phone", width=PHONE)
+            say("a run to be watched")
+            run = slow(runs, places(stack.source_bucket, stack.result_bucket, "slow"))
+            with pages(Target(aws, stack.name, "--local")) as address:
+                watched = [sys.executable, "-m", "console", "watch", run.run_id, f"--state-dir={state}"]
+                shown = recorded(watched, ROOT, lambda screen: "9 of 21 shards done" in screen)
+                command = f"millrace watch {run.run_id} --local"
+                drawing = state / "watch.svg"
+                # In the docs it is the embedded AWS of the reader's checkout, not of a folder that is gone.
+                drawing.write_text(svg("millrace watch", f"$ {command}\n{shown}".replace(watched[-1], "--local")))
+                picture(page, drawing, "watch")
+                picture(page, f"{address}/runs/{run.run_id}", "local-ui")
+                picture(page, f"{address}/runs/{run.run_id}", "local-ui-phone", width=PHONE, dark=True)
+                runs.wait(run)
+                picture(page, address, "local-ui-runs")
 
 
-def picture(page: Page, report: Path, name: str, *, part: str = "", width: int = WIDTH, dark: bool = False) -> None:
-    """Take one picture: of the page from a part of it on."""
-    page.open(report, width=width, dark=dark)
-    top = int(page.evaluate(f"document.getElementById('{part}').getBoundingClientRect().top + scrollY")) if part else 0
-    height = min(HEIGHT, int(page.evaluate("document.body.scrollHeight")) - top)
-    page.screenshot(PICTURES / f"{name}.png", top=top, height=height)
+def places(source_bucket: str, result_bucket: str, name: str) -> tuple[str, str]:
+    """A run's source and destination."""
+    return f"s3://{source_bucket}/{name}/", f"s3://{result_bucket}/{name}/"
+
+
+@contextmanager
+def pages(target: Target) -> Iterator[str]:
+    """The pages of `millrace local ui`; their address."""
+    server = make_server("127.0.0.1", PORT, ui_pages(target, PORT), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{PORT}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def picture(page: Page, place: Path | str, name: str, *, width: int = WIDTH, dark: bool = False) -> None:
+    """Take one picture: of the page from its top on."""
+    page.open(place, width=width, dark=dark)
+    height = int(page.evaluate("document.documentElement.scrollHeight"))
+    page.screenshot(PICTURES / f"{name}.png", top=0, height=min(HEIGHT, height))
 
 
 if __name__ == "__main__":

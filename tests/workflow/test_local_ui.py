@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from html import escape
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -22,17 +23,25 @@ from tests.workflow.runs import Runs, until
 from tests.workflow.texts import NOT_TEXT, texts
 
 PORT = 4600
-HERE = f"127.0.0.1:{PORT}"
 HOSTILE = "<script>alert(1)</script>"
+
+
+class Browser(FlaskClient):
+    """Names the server as its address does."""
+
+    def open(self, *args: Any, **given: Any) -> Any:
+        """Ask for something."""
+        given.setdefault("base_url", f"http://127.0.0.1:{PORT}")
+        return super().open(*args, **given)
 
 
 @pytest.fixture(scope="module")
 def browser(stack: LocalStack) -> FlaskClient:
     """Asks the pages as a browser would, without a socket."""
     target = Target(stack.aws, stack.stack.name, f"--state-dir={stack.state_dir}")
-    client = ui_pages(target, PORT).test_client()
-    client.environ_base["HTTP_HOST"] = HERE
-    return client
+    app = ui_pages(target, PORT)
+    app.test_client_class = Browser
+    return app.test_client()
 
 
 def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, source: str, destination: str) -> None:
