@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from console.embedded_aws import EmbeddedAwsError
-from console.errors import DeployError
+from console.errors import DeployError, RunInterrupted
 from console.verbs import Invocation, Verbs, debug_option
 from millrace import __version__
 from millrace.errors import MillraceError
@@ -90,7 +90,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _words(error: Exception) -> str:
-    """The error in its own words; one that nobody foresaw with its class, and how to see more."""
+    """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
+    if isinstance(error, RunInterrupted):
+        return ""  # the run goes on, and how to come back has been said
     if isinstance(error, MillraceError | EmbeddedAwsError):
         return str(error)
     if type(error).__name__ in AWS_WORDS:
@@ -99,7 +101,8 @@ def _words(error: Exception) -> str:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"millrace: error: {message}", err=True)
+    if message:
+        click.echo(f"millrace: error: {message}", err=True)
     return exit_code
 
 

@@ -42,10 +42,11 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     """
     terminal = Terminal()
     # A run folder's URI needs no stack: the files are enough.
-    found = find_run(target.aws, "" if given.startswith("s3:") else target.stack.state_machine_arn, given)
+    by_folder = given.startswith("s3:")
+    found = find_run(target.aws, "" if by_folder else target.stack.state_machine_arn, given)
     run = found.run
     directory = output or Path(run.run_id)
-    written = write_files(target.aws, found, directory)
+    written = write_files(target.aws, found, directory, [] if by_folder else target.stack.job_queue_arns)
     if open_page:
         click.launch(str(directory / PAGE))
     if found.execution.get("status") == "RUNNING":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from console.aws import Aws
 from console.explanation import explain
 from console.results import read_result
+from console.run_costs import cost_until_now
 from console.run_lookup import FoundRun
 from millrace.report_page.page import report_page
 from millrace.run_page import read_for_page, unmerged
@@ -26,13 +27,14 @@ PAGE = "report.html"
 FILES = (*ROWS, PAGE)
 
 
-def write_files(aws: Aws, found: FoundRun, directory: Path) -> RunReport:
+def write_files(aws: Aws, found: FoundRun, directory: Path, queues: Sequence[str]) -> RunReport:
     """Write the report beside an older one and put it in its place when it is whole.
 
     Args:
         aws: Where the run is.
         found: The run.
         directory: The folder; made if missing.
+        queues: The ARNs of the stack's queues, for the cost; none where no stack is known.
 
     Raises:
         RunStateError: The run never had a folder.
@@ -44,7 +46,7 @@ def write_files(aws: Aws, found: FoundRun, directory: Path) -> RunReport:
         with ExitStack() as files:
             report, failures = (cast("BinaryIO", files.enter_context(part.open("wb"))) for part in parts[:-1])
             written = write_report(found.run.folder, aws.s3, report, failures, concurrency=CONCURRENCY)
-        parts[-1].write_bytes(page_of(aws, found, written, ROWS))
+        parts[-1].write_bytes(page_of(aws, found, written, ROWS, queues))
         for name, part in zip(FILES, parts, strict=True):
             part.replace(directory / name)
     finally:
@@ -53,7 +55,7 @@ def write_files(aws: Aws, found: FoundRun, directory: Path) -> RunReport:
     return written
 
 
-def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str]) -> bytes:
+def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str], queues: Sequence[str]) -> bytes:
     """report.html: of the run's result where it is merged, else of what is committed, with the error that ended it.
 
     Args:
@@ -61,6 +63,7 @@ def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str]
         found: The run.
         written: Its completion report.
         beside: The files that lie beside the page.
+        queues: As for `write_files`.
     """
     document = read_result(aws, written.folder)
     if document is None:
@@ -70,4 +73,5 @@ def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str]
         failed = status not in ("", "RUNNING", "SUCCEEDED")
         document = unmerged(written, status, str(explain(aws, execution)) if failed else "")
     read = read_for_page(aws.s3, document["files"])
-    return report_page(written.plan, document, written.figures, read, beside)
+    cost = cost_until_now(aws, queues, found.folder, found.execution.get("stopDate")) if queues else None
+    return report_page(written.plan, document, written.figures, read, beside=beside, cost=cost)

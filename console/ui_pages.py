@@ -104,7 +104,8 @@ class UiPages:
         with self._looks.lock, TemporaryFile() as rows, TemporaryFile() as failed:
             found = self._found(name)
             written = write_report(found.run.folder, self._aws.s3, cast("BinaryIO", rows), cast("BinaryIO", failed))
-            page = page_of(self._aws, found, written, list(self._files(found, found.execution["status"])))
+            beside = list(self._files(found, found.execution["status"]))
+            page = page_of(self._aws, found, written, beside, self._target.stack.job_queue_arns)
         headers = {"Content-Security-Policy": REPORT_POLICY}
         return Response(page, headers=headers, content_type="text/html; charset=utf-8")
 

@@ -8,6 +8,7 @@ executed there. A headless Chromium opens the report.html that each of them wrot
 from __future__ import annotations
 
 import random
+import re
 import sys
 import tempfile
 import threading
@@ -20,7 +21,7 @@ from werkzeug.serving import make_server
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "layer/python"), str(ROOT / "docs")]
 
-from terminal_picture import recorded, svg  # noqa: E402 - found by the path above
+from terminal_picture import recorded, window  # noqa: E402 - found by the path above
 
 from console import embedded_aws  # noqa: E402 - likewise
 from console.aws import Aws  # noqa: E402
@@ -130,11 +131,11 @@ def main() -> None:
             run = slow(runs, places(stack.source_bucket, stack.result_bucket, "slow"))
             with pages(Target(aws, stack.name, "--local")) as address:
                 watched = [sys.executable, "-m", "console", "watch", run.run_id, f"--state-dir={state}"]
-                shown = recorded(watched, ROOT, lambda screen: "9 of 21 shards done" in screen)
+                shown = recorded(watched, ROOT, lambda screen: re.search(r"[89] of 21 shards done", screen) is not None)
                 command = f"millrace watch {run.run_id} --local"
-                drawing = state / "watch.svg"
+                drawing = state / "watch.html"
                 # In the docs it is the embedded AWS of the reader's checkout, not of a folder that is gone.
-                drawing.write_text(svg("millrace watch", f"$ {command}\n{shown}".replace(watched[-1], "--local")))
+                drawing.write_text(window("millrace watch", f"$ {command}\n{shown}".replace(watched[-1], "--local")))
                 picture(page, drawing, "watch")
                 picture(page, f"{address}/runs/{run.run_id}", "local-ui")
                 picture(page, f"{address}/runs/{run.run_id}", "local-ui-phone", width=PHONE, dark=True)

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, and a picture of what it shows: as rich draws a terminal, in SVG."""
+"""A command in a terminal of its own, and a picture of what it shows, as rich draws a terminal."""
 
 from __future__ import annotations
 
@@ -76,10 +76,11 @@ def screen(written: bytes) -> str:
     return kept
 
 
-def svg(title: str, shown: str) -> str:
-    """A terminal window that shows this; nothing is loaded by it."""
+def window(title: str, shown: str) -> str:
+    """A page with a terminal window that shows this; nothing is loaded by it."""
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(Text.from_ansi(shown.rstrip()), soft_wrap=True)
         drawn = console.export_svg(title=title, theme=DIMMED_MONOKAI)
-    return re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL).replace("Fira Code", "monospace")
+    drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL).replace("Fira Code", "monospace")
+    return f'<!doctype html><meta charset="utf-8"><style>body {{ margin: 0 }} svg {{ display: block }}</style>{drawn}'

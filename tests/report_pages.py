@@ -99,7 +99,9 @@ def figures_of(commits: list[Commit]) -> RunFigures:
     return figures
 
 
-def page_of(commits: list[Commit], result: dict[str, Any] | None = None, **plan: Any) -> str:
+def page_of(
+    commits: list[Commit], result: dict[str, Any] | None = None, *, cost: dict[str, Any] | None = None, **plan: Any
+) -> str:
     """The page of a run with these commits."""
     counts = sum((commit.counts for commit in commits), Counts())
     workload: str = plan.get("workload", "word-count")
@@ -117,7 +119,7 @@ def page_of(commits: list[Commit], result: dict[str, Any] | None = None, **plan:
         "finished_at": max((commit.finished_at for commit in commits), default=START.isoformat()),
     }
     made = plan_of(len(commits), counts.items, **{**plan, "workload": workload})
-    return report_page(made, document, figures_of(commits), lambda _name: None).decode()
+    return report_page(made, document, figures_of(commits), lambda _name: None, cost=cost).decode()
 
 
 class Found(HTMLParser):

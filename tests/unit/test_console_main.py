@@ -33,7 +33,6 @@ def ended(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: str
         (InvalidRunRequest("source", "x", "y"), 2, "source is 'x'; allowed: y"),
         (TooManyFailuresError("3 of 4"), 3, "3 of 4"),
         (RunFailedError("Merge", "Oops", "broken", exit_code=1), 1, "Merge failed: Oops: broken"),
-        (RunInterrupted("the run goes on"), 130, "the run goes on"),
         (PortTakenError("port 1 is taken"), 1, "port 1 is taken"),
         (
             PermissionError(13, "Permission denied", "f"),
@@ -54,6 +53,12 @@ def test_an_error_is_one_last_line(
     # After ^C click ends the terminal's line first.
     assert captured.err.lstrip("\n").startswith(f"millrace: error: {says}")
     assert captured.err.strip().count("\n") == 0
+
+
+def test_ctrl_c_while_watching_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The watcher has said that the run goes on, and how to come back: no error follows."""
+    assert ended(RunInterrupted("the run goes on"), monkeypatch) == 130
+    assert capsys.readouterr().err.strip() == ""
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.cost.bill import Attempt
+from millrace.cost.run_cost import cost_of
+from millrace.cost.run_jobs import RunJobs
+from millrace.cost.worked import Worked
 from millrace.report_page.figures import EXAMPLES
 from millrace.report_page.markup import text
 from millrace.report_page.workload_part import workload_part
@@ -40,9 +44,27 @@ def test_the_page_of_a_run() -> None:
 
 def test_a_run_that_was_gone_on_with() -> None:
     """Shards that an earlier job committed are named as kept; a run of one job says nothing of it."""
-    assert "33 shards with 66 items had been worked by an earlier job" in Found(page_of(commits_of(100))).words
+    assert "33 of 100 shards with 66 items had been worked by an earlier job" in Found(page_of(commits_of(100))).words
     alone = [replace(commit, job={"id": "job:1", "attempt": 1}) for commit in commits_of(10)]
     assert "earlier job" not in page_of(alone)
+
+
+ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2, "FARGATE_SPOT"))
+
+
+ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2, "FARGATE_SPOT"))
+
+
+def test_what_it_cost() -> None:
+    """Where the cost is known the page has the sum, what was to be expected, the parts and the stages; else where."""
+    jobs = RunJobs({"a": "plan", "b": "migrate"}, ATTEMPTS, running=False)
+    cost = cost_of(jobs, Worked(workload="word-count"), "us-east-1")
+    words = Found(page_of(commits_of(3), cost=cost)).words
+    for said in ("about $0.00", "S3 requests", "Migrate", "1 attempt on FARGATE_SPOT", "Prices of us-east-1"):
+        assert said in words
+    assert "stands in cost.json" not in words
+    assert "stands in cost.json" in Found(page_of(commits_of(3))).words
+    assert "To be expected" not in Found(page_of(commits_of(3), cost={**cost, "estimated_dollars": None})).words
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

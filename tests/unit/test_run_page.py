@@ -36,7 +36,7 @@ def reported(run: RunInMemory) -> tuple[RunReport, S3]:
 def page(report: RunReport, document: dict[str, Any], s3: S3, *beside: str) -> Found:
     """What is on the page."""
     read = read_for_page(s3, document["files"])
-    return Found(report_page(report.plan, document, report.figures, read, beside).decode())
+    return Found(report_page(report.plan, document, report.figures, read, beside=beside).decode())
 
 
 def test_of_a_merged_run_it_is_the_page_that_merge_wrote() -> None:

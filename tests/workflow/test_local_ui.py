@@ -105,7 +105,8 @@ def test_other_pages_get_nothing(browser: FlaskClient) -> None:
     for verb in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         assert browser.open("/", method=verb).status_code == 405
     for place in ("/", "/ui/ui.js", "/nothing"):
-        headers = browser.get(place).headers
+        with browser.get(place) as answer:
+            headers = answer.headers
         assert headers["Content-Security-Policy"] == POLICY
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"

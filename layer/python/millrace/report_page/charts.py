@@ -69,17 +69,18 @@ def histogram(
     return _figure(label, "".join(bars), top, axis)
 
 
-def bar_list(caption: str, rows: Sequence[tuple[Html, float, str]], unit: str) -> Html:
+def bar_list(caption: str, rows: Sequence[tuple[Html, float, str]], unit: str, kind: str = "bar") -> Html:
     """A table with a bar in each row, the longest as long as there is room.
 
     Args:
         caption: What it is.
         rows: The name of each row, its value, and the value as people read it.
         unit: The heading of the values.
+        kind: What the bars are: "failed" is red.
     """
     highest = max((value for _, value, _ in rows), default=0) or 1
     lines = "\n".join(
-        f'<tr><th scope="row">{label}</th><td class="barcell">{span(0, value / highest * 100)}</td>'
+        f'<tr><th scope="row">{label}</th><td class="barcell">{span(0, value / highest * 100, kind)}</td>'
         f'<td class="number">{text(shown)}</td></tr>'
         for label, value, shown in rows
     )

@@ -14,9 +14,8 @@ OPENED = 3
 def failures(figures: RunFigures) -> Html:
     """Each error code with its number, a bar, and a few of its items."""
     groups = sorted(figures.codes.items(), key=lambda group: (-group[1], group[0]))
-    parts = [
-        bar_list("Failed items by error code", [(text(code), count, f"{count:,}") for code, count in groups], "Items")
-    ]
+    bars = [(text(code), count, f"{count:,}") for code, count in groups]
+    parts = [bar_list("Failed items by error code", bars, "Items", "failed")]
     for index, (code, count) in enumerate(groups):
         examples = figures.examples[code]
         rows = [(name(item.key), text(item.message), text(item.shard)) for item in examples]

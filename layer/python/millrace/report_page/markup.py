@@ -76,6 +76,12 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Html]], 
     )
 
 
+def fact_list(facts: Sequence[tuple[str, Html]]) -> Html:
+    """Names and values, side by side where there is room."""
+    boxes = joined((Html(f"<div><dt>{text(title)}</dt><dd>{value}</dd></div>") for title, value in facts), "")
+    return Html(f'<dl class="facts">{boxes}</dl>')
+
+
 def details(summary: Html, *parts: Html, opened: bool = False) -> Html:
     """A part that opens on demand, without a script."""
     return Html(f"<details{' open' if opened else ''}><summary>{summary}</summary>\n{joined(parts)}\n</details>")

@@ -10,14 +10,15 @@ from typing import Any
 from urllib.parse import quote
 
 from millrace.plan import Plan
-from millrace.readable import bytes_text, duration_text, plural, time_text
+from millrace.readable import bytes_text, dollars_text, duration_text, plural, time_text
+from millrace.report_page.cost import cost_part
 from millrace.report_page.distribution import distribution
 from millrace.report_page.failures import failures
 from millrace.report_page.figures import RunFigures
-from millrace.report_page.markup import Html, joined, name, paragraph, section, table, text
+from millrace.report_page.markup import Html, fact_list, joined, name, paragraph, section, table, text
 from millrace.report_page.style import STYLE
-from millrace.report_page.timing import throughput, timeline
-from millrace.report_page.workload_part import ReadFile, fact_list, workload_part
+from millrace.report_page.timing import kept_shards, throughput, timeline
+from millrace.report_page.workload_part import ReadFile, workload_part
 from millrace.tolerance import Tolerance
 
 OUTCOMES = {
@@ -50,7 +51,9 @@ def report_page(
     document: Mapping[str, Any],
     figures: RunFigures,
     read: ReadFile,
+    *,
     beside: Sequence[str] | None = None,
+    cost: Mapping[str, Any] | None = None,
 ) -> bytes:
     """report.html, the same bytes for the same commits.
 
@@ -60,11 +63,14 @@ def report_page(
         figures: What the commits add up to.
         read: Reads the run's merged files, for the workload's part.
         beside: The files that lie beside this page, to be linked; None: all that merge writes.
+        cost: What cost.json says; None where it is not known: while merge works.
     """
     kind, outcome = OUTCOMES[document["status"]]
-    parts = [_overview(document, figures, beside)]
+    parts = [_overview(document, figures, beside, cost)]
     if figures.codes:
         parts.append(failures(figures))
+    if cost is not None:
+        parts.append(cost_part(cost))
     if document.get("result"):
         parts.append(workload_part(plan.workload, document["result"], read))
     if figures.shards:
@@ -98,7 +104,9 @@ def report_page(
 """.encode()
 
 
-def _overview(document: Mapping[str, Any], figures: RunFigures, beside: Sequence[str] | None) -> Html:
+def _overview(
+    document: Mapping[str, Any], figures: RunFigures, beside: Sequence[str] | None, cost: Mapping[str, Any] | None
+) -> Html:
     counts: Mapping[str, int] = document["counts"]
     worked = sum(shard.seconds for shard in figures.shards)
     facts = [
@@ -108,8 +116,9 @@ def _overview(document: Mapping[str, Any], figures: RunFigures, beside: Sequence
         *([("Not run", f"{counts['not_run']:,}")] if "not_run" in counts else []),
         ("Read", bytes_text(counts["bytes"])),
         ("Shards", _shards(counts)),
-        ("From first to last shard", duration_text(figures.finished - figures.started)),
-        ("Time of all shards together", duration_text(worked)),
+        ("First to last shard", duration_text(figures.finished - figures.started)),
+        ("Shards together", duration_text(worked)),
+        *([("Cost", f"about {dollars_text(cost['dollars'])}")] if cost is not None else []),
     ]
     parts = [fact_list([(title, text(value)) for title, value in facts])]
     if document.get("why"):
@@ -118,6 +127,11 @@ def _overview(document: Mapping[str, Any], figures: RunFigures, beside: Sequence
     if retry:
         said = f"Retry {retry['number']} worked {plural(retry['items'], 'failed item')} again: "
         parts.append(paragraph(text(f"{said}{retry['succeeded']:,} succeeded, {retry['failed']:,} failed.")))
+    elif kept := kept_shards(figures):
+        parts.append(paragraph(text(kept)))
+    if cost is None and beside is None:
+        said = "What the run cost stands in cost.json in the run folder, once it has ended; millrace report shows it."
+        parts.append(paragraph(text(said)))
     names = [*document["files"], *BESIDE] if beside is None else beside
     if names:
         parts.append(paragraph(text("Files beside this page:"), joined(map(_link, names), ", ")))

@@ -25,7 +25,8 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
 .skip:focus { left: 1rem; top: 0.5rem; padding: 0.5rem; background: var(--ground); }
 .outcome { margin: 0.5rem 0 0; font-size: 1.1rem; font-weight: 600; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 0.75rem; margin: 1.25rem 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.25rem, 1fr)); gap: 0.75rem; }
+.facts { margin: 1.25rem 0; }
 .facts div { padding: 0.6rem 0.75rem; background: var(--raised); border-radius: 0.4rem; }
 .facts dt { color: var(--faint); font-size: 0.875rem; }
 .facts dd { margin: 0; font-size: 1.2rem; font-weight: 600; font-variant-numeric: tabular-nums; }
@@ -56,7 +57,7 @@ figcaption { font-size: 0.9375rem; }
 details { margin: 0.5rem 0; } summary { cursor: pointer; padding: 0.35rem 0; }
 code, bdi { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }
 .sheet { display: flex; flex-wrap: wrap; gap: 0.75rem; margin: 0; padding: 0; list-style: none; }
-.sheet li { width: 8rem; } .sheet img { max-width: 100%; height: auto; border: 1px solid var(--rule); }
+.sheet li { width: 9rem; } .sheet img { max-width: 100%; height: auto; border: 1px solid var(--rule); }
 .sheet bdi { display: block; font-size: 0.75rem; }
 @media print { .skip { display: none; } details > * { display: block; } }
 """

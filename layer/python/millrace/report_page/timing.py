@@ -74,21 +74,35 @@ def throughput(figures: RunFigures) -> Html:
     )
 
 
-def _jobs(figures: RunFigures) -> list[Html]:
-    """Which jobs worked the shards: where there are several, the run was gone on with, and the earlier shards kept."""
+def kept_shards(figures: RunFigures) -> str:
+    """What was not worked again when the run was gone on with, in words; empty where one job worked all shards.
+
+    Of a run whose failed items were retried too: there the last job works what failed before, not what is missing.
+    """
+    by_job = _by_job(figures)
+    if len(by_job) < 2 or any(shard.retry for shard in figures.shards):
+        return ""
+    last = max(by_job, key=lambda job: max(shard.finished for shard in by_job[job]))
+    kept = [shard for job, shards in by_job.items() if job != last for shard in shards]
+    items = plural(sum(shard.items for shard in kept), "item")
+    return (
+        f"The run was gone on with: {len(kept):,} of {plural(len(figures.shards), 'shard')} with {items} "
+        "had been worked by an earlier job and were not worked again."
+    )
+
+
+def _by_job(figures: RunFigures) -> dict[str, list[ShardFigure]]:
     by_job: dict[str, list[ShardFigure]] = {}
     for shard in sorted(figures.shards, key=_by_start):
         by_job.setdefault(shard.job, []).append(shard)
+    return by_job
+
+
+def _jobs(figures: RunFigures) -> list[Html]:
+    """Which jobs worked the shards, where there are several."""
+    by_job = _by_job(figures)
     if len(by_job) < 2:
         return []
-    last = max(by_job, key=lambda job: max(shard.finished for shard in by_job[job]))
-    last_retry = max(shard.retry for shard in figures.shards)
-    kept = [shard for job, shards in by_job.items() if job != last for shard in shards]
-    items = plural(sum(shard.items for shard in kept), "item")
-    said = (
-        f"The run was gone on with: {plural(len(kept), 'shard')} with {items} "
-        "had been worked by an earlier job and were not worked again."
-    )
     rows = [
         (
             text(job or "-"),
@@ -100,9 +114,7 @@ def _jobs(figures: RunFigures) -> list[Html]:
         for job, shards in by_job.items()
     ]
     columns = ("Job", "Shards", "Items", "From", "To")
-    table_of_jobs = table("Who worked the shards", columns, rows, numeric=(1, 2))
-    # Of a retry the overview tells: there the last job works what failed before, not what is missing.
-    return [table_of_jobs] if last_retry else [paragraph(text(said)), table_of_jobs]
+    return [table("Who worked the shards", columns, rows, numeric=(1, 2))]
 
 
 def _by_start(shard: ShardFigure) -> tuple[float, int, int]:

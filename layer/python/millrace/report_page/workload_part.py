@@ -14,7 +14,7 @@ from typing import Any
 
 from millrace.readable import bytes_text
 from millrace.report_page.charts import bar_list
-from millrace.report_page.markup import Html, joined, name, section, table, text
+from millrace.report_page.markup import Html, fact_list, joined, name, section, table, text
 
 ReadFile = Callable[[str], bytes | None]
 """Reads one of the run's merged files; None where there is none, or it is too large to stand in a page."""
@@ -49,12 +49,6 @@ def by_shape(result: Mapping[str, Any]) -> list[Html]:
         elif isinstance(value, list) and value:
             parts.append(_of_list(_title(title), value))
     return parts
-
-
-def fact_list(facts: Sequence[tuple[str, Html]]) -> Html:
-    """Names and values, side by side where there is room."""
-    boxes = joined((Html(f"<div><dt>{text(title)}</dt><dd>{value}</dd></div>") for title, value in facts), "")
-    return Html(f'<dl class="facts">{boxes}</dl>')
 
 
 def _of_object(title: str, value: Mapping[str, Any]) -> Html:
