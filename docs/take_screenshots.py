@@ -1,7 +1,7 @@
 """Take the pictures in docs/screenshots: `make screenshots`. Needs Chromium; takes about three minutes.
 
 Every picture is of a real run: the template is deployed on an embedded AWS of this script's own, and the runs are
-executed there. A headless Chromium opens the report.html that each of them wrote, and the pages of `millrace local ui`;
+executed there. A headless Chromium opens the report.html that `millrace report` makes of each, and the pages of `millrace local ui`;
 `millrace watch` runs in a terminal.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -74,14 +75,19 @@ def failures(runs: Runs, folders: tuple[str, str]) -> Run:
     return run
 
 
+def stopped(runs: Runs, folders: tuple[str, str]) -> Run:
+    """A run that is stopped in the middle."""
+    runs.put(folders[0], stories(120))
+    run = runs.start(*folders, max_items=5)
+    until("eight commits", lambda: len(runs.committed(run)) >= 8)
+    runs.aws.step_functions.stop_execution(executionArn=run.execution)
+    until("the end of its jobs", lambda: not runs.unended(run, "migrate"))
+    return run
+
+
 def resumed(runs: Runs, folders: tuple[str, str]) -> Run:
     """A run that is stopped in the middle, and gone on with."""
-    runs.put(folders[0], stories(120))
-    stopped = runs.start(*folders, max_items=5)
-    until("eight commits", lambda: len(runs.committed(stopped)) >= 8)
-    runs.aws.step_functions.stop_execution(executionArn=stopped.execution)
-    until("the end of its jobs", lambda: not runs.unended(stopped, "migrate"))
-    run = runs.start(*folders, stopped.run_id, max_items=5)
+    run = runs.start(*folders, stopped(runs, folders).run_id, max_items=5)
     runs.wait(run)
     return run
 
@@ -117,13 +123,12 @@ def main() -> None:
             aws = Aws.embedded(server.endpoint_url)
             runs = Runs(aws, aws.s3.client, stack.state_machine_arn, stack.job_queue_arn)
             page = browser.page()
-            made = {}
-            for story in (success, failures, resumed, images):
+            for story in (success, failures, stopped, resumed, images):
                 name = story.__name__
                 say(f"a run: {name}")
-                made[name] = story(runs, places(stack.source_bucket, stack.result_bucket, name))
-                report = state / f"{name}.html"
-                report.write_bytes(runs.file(made[name], "report.html"))
+                run = story(runs, places(stack.source_bucket, stack.result_bucket, name))
+                millrace(state, "report", run.execution, f"--output={state / name}")
+                report = state / name / "report.html"
                 picture(page, report, f"report-{name}", dark=name in DARK)
                 if story is failures:
                     picture(page, report, "report-phone", width=PHONE)
@@ -141,6 +146,12 @@ def main() -> None:
                 picture(page, f"{address}/runs/{run.run_id}", "local-ui-phone", width=PHONE, dark=True)
                 runs.wait(run)
                 picture(page, address, "local-ui-runs")
+
+
+def millrace(state: Path, *words: str) -> None:
+    """Run the command."""
+    command = [sys.executable, "-m", "console", *words, f"--state-dir={state}"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
 
 
 def places(source_bucket: str, result_bucket: str, name: str) -> tuple[str, str]:
