@@ -1,8 +1,8 @@
 """Take the pictures in docs/screenshots: `make screenshots`. Needs Chromium; takes about three minutes.
 
 Every picture is of a real run: the template is deployed on an embedded AWS of this script's own, and the runs are
-executed there. A headless Chromium opens the report.html that `millrace report` makes of each, and the pages of `millrace local ui`;
-`millrace watch` runs in a terminal.
+executed there. A headless Chromium opens the report.html that `millrace report` makes of each, and the pages of
+`millrace local ui`; `millrace watch` runs in a terminal.
 """
 
 from __future__ import annotations
