@@ -149,5 +149,5 @@ def test_no_submission_takes_the_tags_away() -> None:
         for state in machine["Definition"]["States"].values()
         if "batch" in state.get("Resource", "")
     ]
-    assert len(submissions) == 4
-    assert [each.get("PropagateTags", True) for each in submissions] == [True] * 4
+    assert len(submissions) == 5  # plan, migrate one and many, merge parts, merge
+    assert [each.get("PropagateTags", True) for each in submissions] == [True] * 5
