@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from batch_jobs.splitting import LEAST_RANGE_BYTES
 from checks.sources import Sources
 from console.checkout import ROOT
 from console.executions import new_name
@@ -75,6 +76,21 @@ def plan(strict: Strict) -> Any:
     """A plan that is made, and kept when the job runs again."""
     _, folder = strict.prepared(a="one two")
     return strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+
+
+def plan_cuts(strict: Strict) -> Any:
+    """A plan that cuts a CSV file: it has to read the request, and the file."""
+    name = new_name()
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a.csv": b"name,text\n" + b"one,two\n" * (LEAST_RANGE_BYTES // 4)})
+    request = {"source": source, "destination": destination, "shard": {"target_bytes": 1}}
+    request |= {"workload": "csv-to-dynamodb", "options": {"table": "films"}}
+    event = {"input": request, "execution_arn": f"arn:{name}", "execution_name": name, "started_at": "now"}
+    assert strict.invoke("PrepareRunFunction", event) is None
+    folder = RunFolder.of(S3Uri.parse_folder(destination), name)
+    ended = strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+    made = strict.runs.read(folder.plan)
+    return ended, made and json.loads(made)["shards"]
 
 
 def migrate(strict: Strict) -> Any:
@@ -212,6 +228,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 }
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
+    ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
