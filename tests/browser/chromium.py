@@ -89,7 +89,7 @@ class Page:
         method, given = event["method"], event.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(given["request"]["url"])
-        elif method == "Log.entryAdded":
+        elif method == "Log.entryAdded" and given["entry"]["level"] != "verbose":  # verbose: what took long
             self.complaints.append(given["entry"]["text"])
         elif method in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown"}:
             self.complaints.append(json.dumps(given))
