@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from console.aws import Aws
@@ -23,6 +24,12 @@ LATEST = "-"
 
 NAMED_RUNS = 5
 """How many runs an error names."""
+
+UPLOADED = "upload-"
+"""How the ids of runs begin that an upload started. EventBridge names their executions: the id is in the input."""
+
+LOOKED_THROUGH = 300
+"""In how many executions such an id is looked for: DescribeExecution allows that many at once, then 15 a second."""
 
 _RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
 """The name of an execution that `millrace resume` starts: the run's id, and what tells it from the others."""
@@ -83,6 +90,8 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
                 "there is no run yet; start one: millrace run", operation="find the run", target=state_machine_arn
             )
         return _described(aws, latest["executionArn"])
+    if given.startswith(UPLOADED):
+        return _uploaded(aws, executions, given)
     return _described(aws, _newest(executions, given))
 
 
@@ -99,6 +108,19 @@ def running_executions(aws: Aws, state_machine_arn: str, folder: RunFolder) -> l
         _described(aws, each["executionArn"]) for each in executions_of(aws, state_machine_arn, statusFilter="RUNNING")
     )
     return [each.execution_arn for each in found if each.folder == folder]
+
+
+def _uploaded(aws: Aws, executions: Iterable[ExecutionListItemTypeDef], given: str) -> FoundRun:
+    """The run that an upload started, by its id or the beginning of one; the newest that fits."""
+    for each in islice(executions, LOOKED_THROUGH):
+        found = _described(aws, each["executionArn"])
+        if found.run_id.startswith(given):
+            return found
+    raise RunNotFoundError(
+        f"it is none of the latest {LOOKED_THROUGH} runs; give the execution's name, or the run folder's URI",
+        operation="find the run",
+        target=shown(given),
+    )
 
 
 def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:

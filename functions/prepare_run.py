@@ -77,7 +77,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     }
     if request.run_id is None:
         _write_request(folder, document, s3)
-    elif not (request.once and _put_request(folder, document, s3)):
+    elif request.retry_failed or not (request.once and _put_request(folder, document, s3)):
         _compare_request(folder, request, s3, settings)
         folder = retry_folder(folder, document, s3) if request.retry_failed else newest_folder(folder, s3)
     return {

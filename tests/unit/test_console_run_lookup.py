@@ -63,6 +63,21 @@ def account() -> Account:
     )
 
 
+def test_a_run_that_an_upload_started_is_found_by_its_id() -> None:
+    """EventBridge names the execution: the id is looked for in the inputs, and the newest execution counts."""
+    uploaded = {**REQUEST, "run_id": "upload-N4N7", "once": True}
+    account = Account(
+        ("9f0e", {**REQUEST, "run_id": "upload-B1"}, "SUCCEEDED"),
+        ("77aa", uploaded, "SUCCEEDED"),
+        ("12bc", uploaded, "SUCCEEDED"),
+    )
+    found = account.find("upload-N4")
+    assert (found.run_id, found.execution_arn) == ("upload-N4N7", f"{ARN}77aa")
+    assert account.find("upload-N4N7").folder == RunFolder.of(S3Uri("out", ""), "upload-N4N7")
+    with pytest.raises(RunNotFoundError, match="none of the latest"):
+        account.find("upload-Z")
+
+
 @pytest.mark.parametrize(
     ("given", "run_id", "name"),
     [

@@ -104,7 +104,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
         ({"once": True}, "once", "with run_id"),
         ({"once": "yes", "run_id": "r"}, "once", "true"),
-        ({"once": True, "run_id": "r", "retry_failed": True}, "once", "without retry_failed"),
+        ({"once": True, "run_id": "r", "retry_failed": True}, "run_id", "an earlier run"),
     ],
 )
 def test_a_wrong_input_is_refused_by_name(

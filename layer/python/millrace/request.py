@@ -192,8 +192,6 @@ def _with_run_id(name: str, given: Mapping[str, Any], allowed: str) -> bool:
         raise InvalidRunRequest(name, value, "true or false")
     if value and given.get("run_id") is None:
         raise InvalidRunRequest(name, value, allowed)
-    if value and given.get("retry_failed") and given.get("once"):
-        raise InvalidRunRequest("once", value, "true only without retry_failed: that asks for a run that is there")
     return value
 
 
