@@ -12,6 +12,7 @@ from functools import partial
 
 sys.path[:0] = [".", "layer/python", "functions"]
 
+from tests.simulation.other_workloads import OTHERS  # noqa: E402 - the path has to be there first
 from tests.simulation.runs import Simulated, simulate  # noqa: E402 - the path has to be there first
 
 TAIL_LINES = 60
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str]) -> int:
         action="store_true",
         help="let copies of a child outlive their run into a retry of its failed items",
     )
+    parser.add_argument(
+        "--workload", choices=sorted(OTHERS), help="this one, instead of the two that seeds choose from"
+    )
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="how many at once (default: %(default)s)")
     given = parser.parse_args(arguments)
     seeds = [given.seed] if given.seed is not None else range(given.first_seed, given.first_seed + given.seeds)
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     broken: list[int] = []
     steps = runs = 0
     with ProcessPoolExecutor(given.processes) as pool:
-        run = partial(simulate, outliving=given.outliving)
+        run = partial(simulate, outliving=given.outliving, workload=given.workload)
         done = map(run, seeds) if given.processes == 1 else pool.map(run, seeds, chunksize=20)
         for simulated in done:
             runs += 1

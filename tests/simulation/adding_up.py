@@ -14,6 +14,7 @@ from tests.simulation.keys import (
     RESULT_PREFIX,
     SOURCE_PREFIX,
     first_of,
+    number_of,
     retry_of,
     run_key,
     run_of_uri,
@@ -55,13 +56,17 @@ def check_complete(world: World, run_id: str, percent: float | None = None) -> N
         within = failed * 100 <= percent * result["counts"]["items"]
         check(Promise.SUCCESS_LAST, within, f"{failed} failed, {percent} % are tolerated")
     rows = world.records.rows(from_retry)
-    bodies = [_body(world, row, record) for row, record in rows if row["status"] == "SUCCEEDED"]
-    name, expected, part = world.workload.merged(bodies)
+    good = [(row, record) for row, record in rows if row["status"] == "SUCCEEDED"]
+    # As merge reads them: the run's shards, then those of each retry.
+    good.sort(key=lambda pair: number_of(pair[1].run_id))
+    bodies = [_body(world, row, record) for row, record in good]
+    files, part = world.workload.merged(bodies)
     check(Promise.MERGED, result["result"] == part, f"result.json says {result['result']}, expected {part}")
-    uri = f"s3://{RESULT}/{run_key(from_retry, name)}"
-    check(Promise.MERGED, result["files"] == {name: uri}, f"result.json names {result['files']}")
-    merged = world.records.file(from_retry, name)
-    check(Promise.MERGED, merged == expected, f"{name} is {merged!r}, expected {expected!r}")
+    uris = {name: f"s3://{RESULT}/{run_key(from_retry, name)}" for name in files}
+    check(Promise.MERGED, result["files"] == uris, f"result.json names {result['files']}")
+    for name, expected in files.items():
+        merged = world.records.file(from_retry, name)
+        check(Promise.MERGED, merged == expected, f"{name} is {merged!r}, expected {expected!r}")
     for file, digest in result["digests"].items():
         body = world.records.file(from_retry, file) or b""
         check(Promise.MERGED, digest == f"sha256:{hashlib.sha256(body).hexdigest()}", f"{file} is not {digest}")
@@ -130,13 +135,13 @@ def check_outputs(world: World, run_id: str) -> None:
     result = world.records.document(run_id, "result.json")
     number = result["retry"]["number"] if result and result["retry"] else 0
     for row, record in world.records.rows(retry_of(run_id, number)):
-        key, expected = _output(world, row, record)
-        writer, _ = world.online.writers.get(key, (None, 0))
-        if row["status"] == "SUCCEEDED" and (writer is None or first_of(writer.run_id) == run_id):
-            stored = world.s3.stored(RESULT, key)
-            found = stored.body if stored else None
-            check = world.promises.check
-            check(Promise.OUTPUT_THERE, found == expected, f"{key!r} of {record.run_id} is {found!r}, not {expected!r}")
+        for key, expected in _outputs(world, row, record).items():
+            writer, _ = world.online.writers.get(key, (None, 0))
+            if row["status"] == "SUCCEEDED" and (writer is None or first_of(writer.run_id) == run_id):
+                stored = world.s3.stored(RESULT, key)
+                found = stored.body if stored else None
+                what = f"{key!r} of {record.run_id} is {found!r}, not {expected!r}"
+                world.promises.check(Promise.OUTPUT_THERE, found == expected, what)
     for record in list(world.records.runs.values()):
         if first_of(record.run_id) == run_id:
             _check_failed_outputs(world, record)
@@ -148,8 +153,7 @@ def _check_failed_outputs(world: World, record: RunRecord) -> None:
     Its writer, and every copy of its shard that began afterwards, was killed: who is killed between writing an output
     and deleting it is made good by the next attempt only.
     """
-    for row in record.outcomes:
-        key, _ = _output(world, row, record)
+    for row, key in ((each, key) for each in record.outcomes for key in _outputs(world, each, record)):
         stored = world.s3.stored(RESULT, key)
         writer, written_at = world.online.writers.get(key, (None, 0))
         if row["status"] == "SUCCEEDED" or (writer is not None and writer.run_id != record.run_id):
@@ -171,8 +175,10 @@ def _body(world: World, row: dict[str, Any], record: RunRecord) -> tuple[str, by
     return row["key"], world.source.bodies[record.items[row["key"]].etag]
 
 
-def _output(world: World, row: dict[str, Any], record: RunRecord) -> tuple[str, bytes]:
-    """Where an item's output goes, and what it holds where the item is sound."""
+def _outputs(world: World, row: dict[str, Any], record: RunRecord) -> dict[str, bytes]:
+    """Where the outputs of an item go, and what they hold where the item is sound."""
     key, body = _body(world, row, record)
-    suffix, expected = world.workload.output(body if world.workload.fault(body) is None else b"")
-    return RESULT_PREFIX + key.removeprefix(SOURCE_PREFIX) + suffix, expected
+    sound = world.workload.fault(body) is None
+    made = world.workload.outputs(key, body) if sound else dict.fromkeys(world.workload.suffixes, b"")
+    place = RESULT_PREFIX + key.removeprefix(SOURCE_PREFIX)
+    return {place + suffix: expected for suffix, expected in made.items()}

@@ -113,8 +113,8 @@ class OnlineChecks:
         for item in record.items.values():
             body = world.source.bodies[item.etag]
             if world.workload.fault(body) is None:
-                suffix, made = world.workload.output(body)
-                expected[RESULT_PREFIX + item.key.removeprefix(SOURCE_PREFIX) + suffix] = (item, made)
+                for suffix, made in world.workload.outputs(item.key, body).items():
+                    expected[RESULT_PREFIX + item.key.removeprefix(SOURCE_PREFIX) + suffix] = (item, made)
         self.writers[key] = (process, world.scheduler.steps)
         if after is not None:
             right = key in expected and after.body == expected[key][1] and after.metadata[RUN_MARK] == process.run_id

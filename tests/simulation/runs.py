@@ -39,15 +39,18 @@ class Simulated:
     lines: list[str]
 
 
-def simulate(seed: int, without: frozenset[str] = frozenset(), *, outliving: bool = False) -> Simulated:
+def simulate(
+    seed: int, without: frozenset[str] = frozenset(), *, outliving: bool = False, workload: str | None = None
+) -> Simulated:
     """Run a seed.
 
     Args:
         seed: Decides everything.
         without: Promises, by name, that are not checked.
         outliving: Whether a copy of a child may outlive its run into a retry of the failed items.
+        workload: The name of one of the other workloads.
     """
-    world = World(seed, without, outliving=outliving)
+    world = World(seed, without, outliving=outliving, workload=workload)
     broken: Promise | None = None
     details = ""
     with _silence():

@@ -10,12 +10,14 @@ from collections import Counter
 import pytest
 
 from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS
+from tests.simulation.other_workloads import OTHERS
 from tests.simulation.promises import Promise
 from tests.simulation.runs import Simulated, simulate
 from tests.simulation.source import HAPPENINGS
 from tests.simulation.state_machine import REPOSITORY, STATES
 
 SEEDS = 300
+OTHERS_SEEDS = 15
 WRITES = (
     *("run.json", "shard file", "plan.json", "output", "progress", "partial", "commit"),
     *("part", "part commit", "merged file", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"),
@@ -47,6 +49,15 @@ def test_no_promise_is_broken(simulated: list[Simulated]) -> None:
     broken = [run for run in simulated if run.broken]
     tails = ["\n".join(("", f"seed {run.seed}", *run.lines[-25:])) for run in broken]
     assert not broken, "".join(tails)
+
+
+@pytest.mark.parametrize("workload", OTHERS)
+def test_the_other_workloads_keep_the_promises(workload: str) -> None:
+    """They resume, report and tolerate failures by the same machinery: the same faults, and what they made adds up."""
+    runs = [simulate(seed, workload=workload) for seed in range(OTHERS_SEEDS)]
+    assert {run.seed: run.violation for run in runs if run.broken} == {}
+    checked = sum((run.checked for run in runs), Counter[str]())
+    assert {Promise.MERGED, Promise.COUNTS, Promise.SAME_BYTES, Promise.COMMIT_LAST} <= set(checked)
 
 
 def test_every_promise_is_checked(simulated: list[Simulated]) -> None:

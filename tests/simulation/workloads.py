@@ -23,6 +23,10 @@ MIN_COUNT = 3
 WORDS = ("mill", "race", "water", "wheel", "grain", "stone", "Mill", "WATER", "été", "straße", "слово")
 
 
+Merged = tuple[dict[str, bytes], dict[str, Any]]
+"""The merged files by name, and the workload's part of result.json."""
+
+
 @dataclass(frozen=True)
 class ModelledWorkload:
     """A workload and what is expected of it.
@@ -32,17 +36,19 @@ class ModelledWorkload:
         load: Makes the workload from the plan's workload name and options.
         make: Makes an object's body.
         fault: The error code that a body gives, or None.
-        output: The suffix of an item's output, and its bytes.
-        merged: The merged result's file name, its bytes, and the workload's part of result.json, from the keys and
-            bodies of the succeeded items.
+        suffixes: Those of an item's outputs.
+        outputs: The bytes of a sound item's outputs, by suffix, from its key and body.
+        merged: The bytes of the merged files by name, and the workload's part of result.json, from the keys and bodies
+            of the succeeded items.
     """
 
     name: str
     load: Callable[[str, Mapping[str, Any]], Any]
     make: Callable[[random.Random], bytes]
     fault: Callable[[bytes], str | None]
-    output: Callable[[bytes], tuple[str, bytes]]
-    merged: Callable[[Sequence[tuple[str, bytes]]], tuple[str, bytes, dict[str, Any]]]
+    suffixes: tuple[str, ...]
+    outputs: Callable[[str, bytes], dict[str, bytes]]
+    merged: Callable[[Sequence[tuple[str, bytes]]], Merged]
 
 
 def _sizes_body(chance: random.Random) -> bytes:
@@ -60,9 +66,9 @@ def _sizes_fault(body: bytes) -> str | None:
     return "WORKLOAD_FAILED" if b"broken" in body else None
 
 
-def _sizes_merged(succeeded: Sequence[tuple[str, bytes]]) -> tuple[str, bytes, dict[str, Any]]:
+def _sizes_merged(succeeded: Sequence[tuple[str, bytes]]) -> Merged:
     sizes = {key: len(body) for key, body in succeeded}
-    return "sizes.json", json.dumps(sizes, sort_keys=True).encode(), {"total": sum(sizes.values())}
+    return {"sizes.json": json.dumps(sizes, sort_keys=True).encode()}, {"total": sum(sizes.values())}
 
 
 def _text(chance: random.Random) -> bytes:
@@ -84,7 +90,7 @@ def _ranked(body: bytes) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode()))
 
 
-def _words_merged(succeeded: Sequence[tuple[str, bytes]]) -> tuple[str, bytes, dict[str, Any]]:
+def _words_merged(succeeded: Sequence[tuple[str, bytes]]) -> Merged:
     ranked = _ranked(b" ".join(body for _key, body in succeeded))
     text = io.StringIO(newline="")
     csv.writer(text).writerows([("word", "count"), *ranked])
@@ -93,7 +99,7 @@ def _words_merged(succeeded: Sequence[tuple[str, bytes]]) -> tuple[str, bytes, d
         "distinct_words": len(ranked),
         "total_words": sum(count for _word, count in ranked),
     }
-    return "words.csv", text.getvalue().encode(), part
+    return {"words.csv": text.getvalue().encode()}, part
 
 
 WORKLOADS = (
@@ -102,7 +108,8 @@ WORKLOADS = (
         load=lambda _name, options: Sizes(options),
         make=_sizes_body,
         fault=_sizes_fault,
-        output=lambda body: (".size", b"%d" % len(body)),
+        suffixes=(".size",),
+        outputs=lambda _key, body: {".size": b"%d" % len(body)},
         merged=_sizes_merged,
     ),
     ModelledWorkload(
@@ -110,7 +117,10 @@ WORKLOADS = (
         load=load_workload,
         make=_text,
         fault=_text_fault,
-        output=lambda body: (".words.txt", "".join(f"{word}:{count}\n" for word, count in _ranked(body)).encode()),
+        suffixes=(".words.txt",),
+        outputs=lambda _key, body: {
+            ".words.txt": "".join(f"{word}:{count}\n" for word, count in _ranked(body)).encode()
+        },
         merged=_words_merged,
     ),
 )

@@ -18,6 +18,7 @@ from tests.simulation.client import SimulatedClient
 from tests.simulation.faults import Faults
 from tests.simulation.keys import RESULT, SOURCE, run_key
 from tests.simulation.online import OnlineChecks
+from tests.simulation.other_workloads import OTHERS
 from tests.simulation.process import Process
 from tests.simulation.promises import Promises
 from tests.simulation.records import Records
@@ -38,6 +39,7 @@ class World:
         seed: The seed.
         without: Promises that are not checked, to see which others catch a fault.
         outliving: Whether a copy of a child may outlive its run into a retry of the failed items.
+        workload: The name of one of the other workloads; None lets the seed choose among the usual ones.
 
     Attributes:
         processes: Every process there was.
@@ -45,12 +47,15 @@ class World:
         released: What no zombie of waits any longer.
     """
 
-    def __init__(self, seed: int, without: frozenset[str] = frozenset(), *, outliving: bool = False) -> None:
+    def __init__(
+        self, seed: int, without: frozenset[str] = frozenset(), *, outliving: bool = False, workload: str | None = None
+    ) -> None:
         self.seed = seed
         self.outliving = outliving
         self.chance = random.Random(f"{seed} scenario")
         self.scheduler = Scheduler(random.Random(f"{seed} scheduler"), self.chance.choice((0.0, 0.0, 0.5, 0.9)))
-        self.workload = self.chance.choice(WORKLOADS)
+        usual = self.chance.choice(WORKLOADS)
+        self.workload = usual if workload is None else OTHERS[workload]()
         self.faults = Faults(random.Random(f"{seed} faults"), self.chance.choice((0, 2, 5, 10, 20, 40)))
         self.s3 = InMemoryS3Client(SOURCE, RESULT, page_size=self.chance.choice((2, 5, 1000)))
         self.source = SourceObjects(self.s3, random.Random(f"{seed} source"), self.workload)

@@ -117,7 +117,7 @@ def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
     body = world.source.bodies[item.etag]
     states = world.source.states(item.key, record.listed[0], world.scheduler.steps)
     code = row.get("error_code")
-    usable = not item.key.startswith(f"{SOURCE_PREFIX}_millrace/")
+    usable = not world.workload.suffixes or not item.key.startswith(f"{SOURCE_PREFIX}_millrace/")
     fault = world.workload.fault(body)
     readable = any(state.etag == item.etag and not state.denied and state.storage_class != ARCHIVE for state in states)
     if row["status"] == "SUCCEEDED":
