@@ -1,4 +1,4 @@
-"""What the IAM checks ask about: the resource of a Batch request, and the permissions of a state machine's tasks."""
+"""What the IAM checks ask about: the resource of a request to Batch or to a log stream, and what a task needs."""
 
 import json
 from collections.abc import Iterator
@@ -34,6 +34,22 @@ def batch_resource_arn(path: str, body: bytes, scope: Scope) -> str:
         if isinstance(value, str):
             return _full_arn(value, "batch", prefix, scope)
     return "*"
+
+
+_ON_STREAMS = ("GetLogEvents", "PutLogEvents", "DeleteLogStream")
+"""Their resource is a log stream, not its group (Service Authorization Reference, Amazon CloudWatch Logs)."""
+
+
+def log_stream_arn(operation: str, body: bytes, scope: Scope) -> str | None:
+    """The log stream that a request is about; None for one that is about something else."""
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        return None
+    if operation not in _ON_STREAMS or not isinstance(content, dict):
+        return None
+    group, stream = content.get("logGroupName"), content.get("logStreamName")
+    return scope.arn("logs", f"log-group:{group}:log-stream:{stream}") if group and stream else None
 
 
 @dataclass(frozen=True, slots=True)

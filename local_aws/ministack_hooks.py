@@ -36,7 +36,8 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": (
-        "_execute_function_warm", "_execution_record_for_config", "_get_func_record_for_ref", "invoke_async_with_retry",
+        "_execute_function_warm", "_execution_record_for_config", "_functions", "_get_func_record_for_ref",
+        "_route_async_failure", "invoke_async_with_retry",
     ),
     "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
@@ -133,15 +134,26 @@ class Ministack:
         self._batch.reset = reset
         self._batch.get_state = dict
 
-    def name_batch_resources(self, resource_arn: Callable[[str, bytes, Scope], str]) -> None:
-        """Tell the IAM checks which resource a Batch request is about; by itself ministack takes it to be `*`."""
+    def name_resources(
+        self,
+        batch_resource: Callable[[str, bytes, Scope], str],
+        log_stream: Callable[[str, bytes, Scope], str | None],
+    ) -> None:
+        """Tell the IAM checks which resource a request is about.
+
+        By itself ministack takes a Batch request to be about `*`, and one on a log stream about its group.
+        """
         ministacks = self._actions.extract_resource_arn
 
         def extract_resource_arn(  # noqa: PLR0917 - called by position
             service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
         ) -> str:
             if service == "batch":
-                return resource_arn(path, body, Scope(account, region))
+                return batch_resource(path, body, Scope(account, region))
+            target = headers.get("x-amz-target", "") if service == "logs" else ""
+            stream = log_stream(target.rpartition(".")[2], body, Scope(account, region)) if target else None
+            if stream is not None:
+                return stream
             arn: str = ministacks(service, method, path, headers, body, query, region, account)
             return arn
 

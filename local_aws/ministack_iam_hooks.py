@@ -2,8 +2,9 @@
 """The fourth part of ministack_hooks: permissions that AWS asks a role for, and ministack nobody.
 
 CreateStateMachine and UpdateStateMachine ask the state machine's role for the managed rule behind `.sync`, and an
-EventBridge rule starts a state machine under the role of its target. S3 tells nobody that a key is missing who may not
-list the bucket, and asks for the right to tags where a copy has some.
+EventBridge rule starts a state machine under the role of its target. Lambda hands what a function failed on to the
+function's destination under the function's role. S3 tells nobody that a key is missing who may not list the bucket, and
+asks for the right to tags where a copy has some.
 """
 
 import json
@@ -26,6 +27,7 @@ def enforce_roles(ministack: Ministack) -> None:
     if ministack.enforces_iam:
         _ask_for_the_managed_rule(ministack)
         _ask_the_target_role(ministack)
+        _ask_the_function_role(ministack)
         _hide_missing_keys(ministack)
         _ask_for_tags(ministack)
 
@@ -66,6 +68,20 @@ def _ask_the_target_role(ministack: Ministack) -> None:
         return invoke(target, *arguments, **settings)
 
     events._invoke_target = invoke_target
+
+
+def _ask_the_function_role(ministack: Ministack) -> None:
+    functions: Any = ministack.lambda_service
+    route = functions._route_async_failure
+
+    def route_failure(target_arn: str, name: str, event: Any, result: Any) -> None:
+        role = functions._functions.get(name, {}).get("config", {}).get("Role", "")
+        if ":sqs:" in target_arn and not (role and ministack.role_allows(role, "sqs:SendMessage", target_arn)):
+            _LOG.warning("%s is lost: its role %s is not authorized to perform: sqs:SendMessage", target_arn, role)
+            return
+        route(target_arn, name, event, result)
+
+    functions._route_async_failure = route_failure
 
 
 def _hide_missing_keys(ministack: Ministack) -> None:

@@ -24,7 +24,7 @@ from local_aws.control_api import ControlApi, with_control
 from local_aws.events import JobEvents
 from local_aws.execution_role import ExecutionRole
 from local_aws.executions import Executions
-from local_aws.iam_resources import batch_resource_arn
+from local_aws.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.logs import LogService
 from local_aws.ministack_hooks import Ministack
 from local_aws.ministack_iam_hooks import enforce_roles
@@ -158,7 +158,7 @@ def build(options: Options, directory: Path) -> Server:
     )
     api = BatchApi(batch)
     ministack.serve_batch(api.request, batch.reset)
-    ministack.name_batch_resources(batch_resource_arn)
+    ministack.name_resources(batch_resource_arn, log_stream_arn)
     ministack.scale_schedules(options.schedule_scale)
     BatchTypes(api, ministack).register()
     name_lambda_errors(ministack)

@@ -28,11 +28,15 @@ class Inbox:
     seen: list[dict[str, Any]]
 
     @classmethod
-    def make(cls, aws: Aws) -> Inbox:
-        """A new queue."""
+    def make(cls, aws: Aws, *, anyone: bool = False) -> Inbox:
+        """A new queue; `anyone` may send to it where IAM is enforced."""
         sqs = aws.client("sqs")
         url = sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex[:10]}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        if anyone:
+            allowed = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
         return cls(aws, url, arn, [])
 
     @classmethod

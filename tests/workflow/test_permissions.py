@@ -15,6 +15,7 @@ from checks.sources import Sources
 from console.checkout import ROOT
 from console.executions import new_name
 from millrace.layout import RunFolder, S3Uri
+from tests.workflow.notices import Notices
 from tests.workflow.permissions import Permission, permissions
 from tests.workflow.runs import until
 from tests.workflow.strict_stack import PARAMETERS, PYTHON, Strict
@@ -29,13 +30,9 @@ UNNOTICED: dict[tuple[str, str], str] = {
     )
 }  # fmt: skip
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
-ELSEWHERE = {"NotifyFunctionRole"}
-"""Roles of what follows a run: neither that they suffice nor that they are needed is shown here yet."""
-PERMISSIONS = [
-    found
-    for found in permissions(TEMPLATE, PARAMETERS)
-    if (found.role, found.action) not in UNNOTICED and found.role not in ELSEWHERE
-]
+PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
+NOTICES: dict[str, Notices] = {}
+"""The failed run that is told of, once it is there."""
 
 
 def prepare_run(strict: Strict) -> Any:
@@ -213,6 +210,29 @@ def started_by_an_upload(strict: Strict) -> Any:
     return wait_for_a_start(strict, key)
 
 
+def notices(strict: Strict) -> Notices:
+    """The notices of a run that failed."""
+    if strict.endpoint_url not in NOTICES:
+        NOTICES[strict.endpoint_url] = Notices.of(strict)
+    return NOTICES[strict.endpoint_url]
+
+
+def notice(strict: Strict) -> Any:
+    """What is told of a run that failed, and of one that was stopped."""
+    failed = notices(strict).told("FAILED")
+    return (failed, notices(strict).told("ABORTED")) if failed["errors"] == [None, None] else (failed,)
+
+
+def notice_after_a_failure(strict: Strict) -> Any:
+    """A notice whose first delivery failed."""
+    return notices(strict).after_a_failure()
+
+
+def lost_notice(strict: Strict) -> Any:
+    """A notice that cannot be told."""
+    return notices(strict).kept()
+
+
 PARTS: dict[str, Callable[[Strict], Any]] = {
     "PrepareRunFunctionRole": prepare_run,
     "ReadPlanFunctionRole": read_plan,
@@ -225,6 +245,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "MigrationStateMachineRole": whole_run,
     "ScheduleRole": scheduled_start,
     "UploadRole": started_by_an_upload,
+    "NotifyFunctionRole": notice,
 }
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
@@ -233,6 +254,8 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
+    ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
+    ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
     ("MigrationStateMachineRole", "events:PutTargets"): new_state_machine,
     ("MigrationStateMachineRole", "events:PutRule"): new_state_machine,
@@ -292,6 +315,14 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(migrate_copy)[0] == "SUCCEEDED"
+    failed, stopped = usual(notice)
+    for told in (failed, stopped):
+        assert (told["errors"], told["bus"], told["topic"]) == ([None, None], 1, 1)
+        assert (told["planned"]["items"], told["shards_committed"], told["cost"], told["kept"]) == (2, 1, 3, True)
+    assert (failed["error"], failed["counts"]["failed"]) == ("TooManyFailuresError", 1)
+    assert (stopped["error"], stopped["counts"]) == (None, None)
+    assert usual(notice_after_a_failure)[1] is None
+    assert usual(lost_notice) == "kept"
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
