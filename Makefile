@@ -88,9 +88,11 @@ format: install  ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 PARAMETERS ?=
+# One word, with its quotes: sam itself takes it apart, and a value with blanks in it stays whole.
+OVERRIDES = $(if $(PARAMETERS),--parameter-overrides '$(subst ','\'',$(PARAMETERS))')
 deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=value ..." (needs an AWS account)
-	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
-	$(BIN)/sam deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	$(BIN)/sam build $(OVERRIDES)
+	$(BIN)/sam deploy --stack-name $(STACK) $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
 BENCH := $(VENV)/bench

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""Every touch of ministack's internals (with its states, lambda and targets hooks), and nothing else.
+"""Every touch of ministack's internals (with its states, lambda, targets and topics hooks), and nothing else.
 
 ministack is a young package, and the names used here are its private ones: its version is pinned, check_ministack()
 names whatever has moved, and no other file of this package imports it.
@@ -38,6 +38,9 @@ PRIVATE_NAMES = {
     "ministack.services.lambda_svc": (
         "_execute_function_warm", "_execution_record_for_config", "_functions", "_get_func_record_for_ref",
         "_route_async_failure", "invoke_async_with_retry",
+    ),
+    "ministack.services.sns": (
+        "_deliver_to_http", "_deliver_to_sqs", "_fanout", "_http_post_sync", "_topic_by_arn_any_scope",
     ),
     "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
@@ -99,6 +102,7 @@ class Ministack:
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         self.lambda_service: Any = importlib.import_module("ministack.services.lambda_svc")
         self.queues: Any = importlib.import_module("ministack.services.sqs")
+        self.topics: Any = importlib.import_module("ministack.services.sns")
         self.step_functions: Any = importlib.import_module("ministack.services.stepfunctions")
 
     @property

@@ -31,6 +31,7 @@ from local_aws.ministack_iam_hooks import enforce_roles
 from local_aws.ministack_lambda_hooks import name_lambda_errors
 from local_aws.ministack_states_hooks import StatesEngine
 from local_aws.ministack_targets_hooks import deliver_to_functions
+from local_aws.ministack_topics_hooks import bury_untaken_messages
 from local_aws.options import ACCOUNT_ID, REGION, Options
 from local_aws.orphan_guard import OrphanGuard
 from local_aws.process_executor import ProcessExecutor
@@ -163,6 +164,7 @@ def build(options: Options, directory: Path) -> Server:
     BatchTypes(api, ministack).register()
     name_lambda_errors(ministack)
     deliver_to_functions(ministack)
+    bury_untaken_messages(ministack)
     engine = StatesEngine(ministack)
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))

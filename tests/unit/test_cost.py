@@ -168,10 +168,11 @@ def test_every_attempt_counts() -> None:
         job("b:0", "migrate", 30, arrayProperties={"index": 0}),
         job("b:1", "migrate", 40, 50, arrayProperties={"index": 1}, status="FAILED"),
         job("b:2", "migrate", 60, arrayProperties={"index": 2}, status="RUNNABLE"),
+        job("p", "merge", 70, name="letters-merge-parts"),
         job("c", "merge"),
     )
-    assert [attempt.seconds for attempt in found.attempts] == [10, 20, 30, 40, 50, 60]
-    assert found.by_id == {"a": "plan", "b": "migrate", "c": "merge"}
+    assert [attempt.seconds for attempt in found.attempts] == [10, 20, 70, 30, 40, 50, 60]
+    assert found.by_id == {"a": "plan", "b": "migrate", "p": "merge-parts", "c": "merge"}
     assert not found.running
     assert {(each.vcpus, each.gb, each.architecture, each.public_ip) for each in found.attempts} == {
         (0.5, 4, "ARM64", True)
@@ -247,7 +248,7 @@ def test_the_cost_of_a_run(s3: InMemoryS3Client) -> None:
     cost = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3))  # type: ignore[arg-type]
     assert cost["usage"]["s3_get_requests"] == 2000 + 4 * 5 + 12
     assert cost["usage"]["s3_put_requests"] == round(2000 + 4 * 4 + 2.002 + 12)
-    assert (cost["usage"]["state_transitions"], cost["usage"]["lambda_calls"]) == (8, 7)
+    assert (cost["usage"]["state_transitions"], cost["usage"]["lambda_calls"]) == (9, 7)
     assert cost["dollars"] == pytest.approx(sum(cost["parts"].values()), abs=1e-7)
     assert 0 < cost["estimated_dollars"] < 1
     assert cost["complete"]

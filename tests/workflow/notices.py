@@ -17,8 +17,8 @@ from tests.workflow.strict_stack import Strict
 from tests.workflow.texts import NOT_TEXT
 
 FUNCTION = "NotifyFunction"
-KEPT_SECONDS = 8
-"""Lambda calls a function that fails twice more, after one and two seconds here."""
+KEPT_SECONDS = 5
+"""How long a failure may be on its way to the queue, beside three times what a failing call takes."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,20 @@ class Notices:
     def after_a_failure(self) -> Any:
         """A delivery that fails halfway, and the next one."""
         event = self.event("FAILED")
-        with self.with_variable("EVENT_BUS_NAME", "gone"):
+        with self.denied("events:PutEvents"):
             first = self.strict.invoke(FUNCTION, event)
         return first, self.strict.invoke(FUNCTION, event)
 
     def kept(self) -> str:
         """What becomes of an event that the function fails on every time."""
-        event = self.event("FAILED")
+        event, client, function = self.event("FAILED"), self.strict.aws.client("lambda"), self.strict.physical(FUNCTION)
         queue = Inbox.of(self.strict.aws, self.strict.stack.outputs["UndeliveredQueueUrl"])
-        with self.with_variable("TOLD_TABLE_NAME", "gone"):
-            self.strict.aws.client("lambda").invoke(
-                FunctionName=self.strict.physical(FUNCTION),
-                InvocationType="Event",
-                Payload=json.dumps(event).encode(),
-            )
-            deadline = time.monotonic() + KEPT_SECONDS
+        with self.denied("dynamodb:PutItem"), self._called_once(client, function):
+            begun = time.monotonic()
+            assert self.strict.invoke(FUNCTION, event) is not None
+            now = time.monotonic()
+            client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+            deadline = now + KEPT_SECONDS + 3 * (now - begun)
             while time.monotonic() < deadline:
                 if any(each.get("requestPayload") == event for each in queue.read()):
                     return "kept"
@@ -113,17 +112,29 @@ class Notices:
         return "lost"
 
     @contextmanager
-    def with_variable(self, name: str, value: str) -> Iterator[None]:
-        """The function with another value in its environment, for the length of the block."""
-        client, function = self.strict.aws.client("lambda"), self.strict.physical(FUNCTION)
-        variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-        client.update_function_configuration(
-            FunctionName=function, Environment={"Variables": {**variables, name: value}}
-        )
+    def _called_once(self, client: Any, function: str) -> Iterator[None]:
+        """Without the two tries more that an event otherwise has."""
+        named = {"FunctionName": function, "Qualifier": "$LATEST"}  # as CloudFormation made it
+        given = client.get_function_event_invoke_config(**named)
+        kept = {name: given[name] for name in ("MaximumEventAgeInSeconds", "DestinationConfig")}
+        client.put_function_event_invoke_config(**named, MaximumRetryAttempts=0, **kept)
         try:
             yield
         finally:
-            client.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+            tries = given["MaximumRetryAttempts"]
+            client.put_function_event_invoke_config(**named, MaximumRetryAttempts=tries, **kept)
+
+    @contextmanager
+    def denied(self, action: str) -> Iterator[None]:
+        """The function's role without an action, whatever else it may, for the length of the block."""
+        iam, role = self.strict.aws.client("iam"), self.strict.physical(f"{FUNCTION}Role")
+        statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_role_policy(RoleName=role, PolicyName="zz-denied", PolicyDocument=policy)
+        try:
+            yield
+        finally:
+            iam.delete_role_policy(RoleName=role, PolicyName="zz-denied")
 
     def _about(self, inbox: Inbox, event: dict[str, Any], *, wait: bool) -> list[dict[str, Any]]:
         def come() -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from console.checkout import ROOT
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.inbox import Inbox
@@ -248,6 +251,43 @@ def test_what_the_function_fails_on_is_kept(
     deliver(runs, function, event)
     deliver(runs, function, event)
     assert len(topic.about(run.run_id, 1)) == 1
+
+
+def doctor_on_notices(stack: Any) -> dict[str, str]:
+    """What `millrace doctor` says of what could not be told."""
+    command = [sys.executable, "-m", "console", "doctor", "--json", "--state-dir", str(stack.state_dir)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    found: list[dict[str, str]] = json.loads(ended.stdout)
+    return next(check for check in found if check["name"] == "not told")
+
+
+def test_a_subscriber_that_is_down_loses_nothing(
+    stack: Any, runs: Runs, undelivered: Inbox, source: str, destination: str
+) -> None:
+    """A queue that is gone when a run ends: its message lies whole in the stack's own, and `doctor` says so until it
+    is taken from there.
+    """
+    outputs, sqs = stack.stack.outputs, stack.aws.client("sqs")
+    url = outputs["UndeliveredQueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    undelivered.read()  # what other tests left
+    down = Inbox.make(stack.aws)
+    down.subscribe(outputs["NotificationTopicArn"], RedrivePolicy=json.dumps({"deadLetterTargetArn": arn}))
+    sqs.delete_queue(QueueUrl=down.url)
+    run = runs.start(source, destination, workload="wordcount")
+    runs.wait(run, "FAILED")
+
+    def kept() -> bool:
+        counted = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(counted["Attributes"]["ApproximateNumberOfMessages"]) > 0
+
+    until("the message in the queue", kept)
+    check = doctor_on_notices(stack)
+    assert (check["outcome"], check["message"].startswith(f"1 notification in {url}")) == ("warn", True)
+    assert run.run_id in check["message"]
+    (message,) = undelivered.about(run.run_id, 1)
+    assert (message["event"], message["error"]["name"]) == ("RUN_FAILED", "InvalidRunRequest")
+    assert doctor_on_notices(stack)["outcome"] == "ok"
 
 
 def test_what_no_rule_can_deliver_is_kept(

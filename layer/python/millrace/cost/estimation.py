@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
 
-TRANSITIONS = 8
+TRANSITIONS = 9
 """The states of one run, its start and its end."""
 
 CALLS = 7

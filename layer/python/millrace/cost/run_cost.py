@@ -26,8 +26,8 @@ STATES = {"plan": 4, "migrate": 1, "merge": 2}
 """The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with the merge job
 Read Result."""
 
-OTHER_STATES = 1
-"""How Many Shards?"""
+OTHER_STATES = 2
+"""The choices: How Many Shards?, and whether to merge in parts."""
 
 FUNCTIONS = {"plan": 2, "merge": 1}
 """The functions that a run calls around such a job; notify is called with the end of each job, and of the run."""

@@ -26,6 +26,9 @@ STARTED = ("SUCCEEDED", "FAILED", "RUNNING", "RUNNABLE", "STARTING")
 CALLS_AT_ONCE = 4
 """How many calls of DescribeJobs are under way at once: 10,000 children take a hundred."""
 
+JOBS = (*STAGES, "merge-parts")
+"""How the names of a run's jobs end: the merge job, and the array that merges in parts before it."""
+
 _KINDS = {"SPOT": "EC2"}
 """A compute environment's type as the price table calls it."""
 
@@ -35,7 +38,7 @@ class RunJobs:
     """What Batch knows of a run's jobs.
 
     Attributes:
-        by_id: The stage of each job - plan, migrate or merge - without an array's children.
+        by_id: The name's end of each job - plan, migrate, merge-parts, merge - without an array's children.
         attempts: All that started.
         running: Whether one of them has not ended.
     """
@@ -63,7 +66,7 @@ def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) 
     plain = [job for job in jobs if "size" not in (job.get("arrayProperties") or {})]
     children = _children(batch, [job["jobId"] for job in jobs if job not in plain])
     attempts = tuple(attempt for job in chain(plain, children) for attempt in attempts_of(job, kinds.of(job)))
-    by_id = {job["jobId"]: _stage(job) for job in jobs}
+    by_id = {job["jobId"]: next(end for end in reversed(JOBS) if job["jobName"].endswith(f"-{end}")) for job in jobs}
     return RunJobs(by_id, attempts, any(job["status"] not in {"SUCCEEDED", "FAILED"} for job in jobs))
 
 
@@ -125,7 +128,7 @@ class _Kinds:
 
 
 def _found(batch: BatchClient, queues: Iterable[str], run_id: str) -> Iterator[dict[str, Any]]:
-    name = re.compile(rf"{re.escape(run_id)}(-retry-[0-9]{{3}})?-({'|'.join(STAGES)})")
+    name = re.compile(rf"{re.escape(run_id)}(-retry-[0-9]{{3}})?-({'|'.join(JOBS)})")
     for queue in queues:
         pages = batch.get_paginator("list_jobs").paginate(
             jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run_id}-*"]}]
