@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_AWS := $(VENV)/local_aws
 SECURITY := $(VENV)/security
+IMAGE_TOOLS := $(VENV)/image
 REQUIREMENTS := requirements-dev.txt
 # What only npm has, linters of the state machine and axe-core; pinned by package-lock.json.
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-memory test-browser test-stepfunctions-local bench bench-quick screenshots simulate check format deploy
-.PHONY: image lock clean
+.PHONY: help install demo test test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
+.PHONY: simulate check format image push deploy lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -55,6 +56,9 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
 
+test-container: install $(IMAGE_TOOLS)/installed  ## the job image, and the jobs as its containers (needs Docker)
+	$(BIN)/python -m pytest tests/container
+
 test-browser: install $(NPM_PACKAGES)  ## the pages in a headless Chromium, which must be installed (needs Node.js)
 	$(BIN)/python -m pytest tests/browser
 
@@ -87,12 +91,33 @@ format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The image tool has an environment of its own beside the project's: its bill of materials is written by cyclonedx-bom.
+$(IMAGE_TOOLS)/installed: image/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(IMAGE_TOOLS)
+	$(IMAGE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r image/requirements.txt
+	touch $@
+
+BASE_IMAGE ?=
+EXTRAS ?=
+PLATFORM ?= linux/amd64
+SOURCE ?=
+BUILD_NETWORK ?=
+image: install $(IMAGE_TOOLS)/installed  ## build the job image; its bill of materials goes to build/image/ (needs Docker)
+	$(BIN)/python -m image build --base "$(BASE_IMAGE)" --extras "$(EXTRAS)" --platform "$(PLATFORM)" --source "$(SOURCE)" \
+	  --network "$(BUILD_NETWORK)"
+
+IMAGES_STACK ?= millrace-images
+push: image  ## build it and push it to the account's repository, made by the stack IMAGES_STACK; prints its digest
+	$(BIN)/python -m image push --stack $(IMAGES_STACK)
+
+STACK ?= millrace
 PARAMETERS ?=
 # One word, with its quotes: sam itself takes it apart, and a value with blanks in it stays whole.
-OVERRIDES = $(if $(PARAMETERS),--parameter-overrides '$(subst ','\'',$(PARAMETERS))')
-deploy: install  ## build and deploy the stack STACK, with PARAMETERS="Name=value ..." (needs an AWS account)
-	$(BIN)/sam build $(OVERRIDES)
-	$(BIN)/sam deploy --stack-name $(STACK) $(OVERRIDES)
+OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
+IMAGE ?=
+deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
+	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(OVERRIDES))
+	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
 BENCH := $(VENV)/bench
@@ -114,18 +139,6 @@ bench-quick: $(BENCH)/installed  ## the same on less, in under a minute
 	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 100
 
-STACK ?= millrace
-IMAGE_TAG ?= latest
-PLATFORM ?= linux/amd64
-EXTRAS ?=
-image:  ## build the job image and push it to the repository of STACK (needs Docker and the aws CLI)
-	@set -euo pipefail; \
-	repository=$$(aws cloudformation describe-stacks --stack-name $(STACK) --output text \
-	  --query "Stacks[0].Outputs[?OutputKey=='ImageRepositoryUri'].OutputValue"); \
-	aws ecr get-login-password | docker login --username AWS --password-stdin "$${repository%%/*}"; \
-	docker build --platform $(PLATFORM) --build-arg EXTRAS="$(EXTRAS)" -f batch_jobs/Dockerfile -t "$$repository:$(IMAGE_TAG)" .; \
-	docker push "$$repository:$(IMAGE_TAG)"
-
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) requirements-dev.in -o requirements-dev.txt
@@ -133,6 +146,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 	$(BIN)/$(LOCK) checks/security-requirements.in -o checks/security-requirements.txt
+	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .aws-sam build node_modules

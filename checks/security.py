@@ -22,12 +22,10 @@ SUPPRESSED = {
     "CKV_AWS_26": "a message holds names and counts; subscribers without a right to a key could not be told",
     "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
     "CKV_AWS_28": "the table remembers for 15 days what was told; a lost one tells a run's end twice at worst",
-    "CKV_AWS_51": "`make image` moves the tag that the stack was deployed with; a release has a tag of its own",
     "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",
     "CKV_AWS_116": "Step Functions calls the functions and sees their failure; the next measurement makes up for one",
     "CKV_AWS_117": "the functions call S3 and Batch only; in a VPC they would need endpoints, and gain nothing",
     "CKV_AWS_119": "the table holds ids only; DynamoDB encrypts it with a key of its own",
-    "CKV_AWS_136": "the image holds no data; ECR encrypts it with AES-256",
     "CKV_AWS_158": "CloudWatch Logs encrypts by itself; a key of one's own needs a policy for its service",
     "CKV_AWS_173": "queue ARNs and a log level are no secrets",
 }

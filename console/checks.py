@@ -128,16 +128,18 @@ def _queue(target: Target) -> Check:
 def _image(target: Target) -> Check:
     if target.is_local:
         return Check("image", "ok", "the embedded AWS runs the jobs from this checkout")
-    tag = target.stack.parameters.get("ImageTag", "latest")
-    uri = target.stack.outputs.get("ImageRepositoryUri", "")
-    name = uri.partition("/")[2]
+    image = target.stack.parameters.get("Image", "")
+    uri, _, digest = image.partition("@")
+    registry, _, name = uri.partition("/")
     client = target.aws.client("ecr")
     try:
-        found = client.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])["imageDetails"]
+        found = client.describe_images(
+            registryId=registry.partition(".")[0], repositoryName=name, imageIds=[{"imageDigest": digest}]
+        )["imageDetails"]
     except (client.exceptions.ImageNotFoundException, client.exceptions.RepositoryNotFoundException):
-        return Check("image", "fail", f"there is no image {uri}:{tag}", f"make image STACK={target.stack_name}")
+        return Check("image", "fail", f"there is no image {image}", f"make deploy STACK={target.stack_name}")
     pushed = found[0]["imagePushedAt"]
-    return Check("image", "ok", f"{uri}:{tag}, pushed {pushed:%Y-%m-%d %H:%M}")
+    return Check("image", "ok", f"{image}, pushed {pushed:%Y-%m-%d %H:%M}")
 
 
 def _waiting(target: Target) -> Check:

@@ -28,6 +28,12 @@ DEPLOYED_FROM = (*BUILT_FROM, "statemachine")
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 """The functions' runtime here: `sam build` needs the interpreter, and the embedded AWS runs functions with it."""
 
+REPOSITORY = f"123456789012.dkr.ecr.{LOCAL_REGION}.amazonaws.com/millrace"
+"""Of the image that the stack names here; nothing is there."""
+
+STAND_IN_IMAGE = f"{REPOSITORY}@sha256:{'0' * 64}"
+"""Where jobs run as processes of this machine, from the checkout: no image is looked at."""
+
 OPTIONS = ("--config-env", "local", "--parameter-overrides", f"LambdaRuntime={RUNTIME}")
 """What `sam build` and `sam deploy` are told; the rest stands in samconfig.toml."""
 
@@ -35,7 +41,9 @@ SHOWN_LINES = 15
 """How many of sam's last lines a failure shows."""
 
 
-def deploy(checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable[[str], None]) -> tuple[Stack, bool]:
+def deploy(
+    checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable[[str], None], image: str = STAND_IN_IMAGE
+) -> tuple[Stack, bool]:
     """Bring the stack of the embedded AWS up to this checkout.
 
     Args:
@@ -43,6 +51,7 @@ def deploy(checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable
         endpoint_url: The embedded AWS.
         server_pid: Its process: another one knows nothing of what was deployed before.
         say: Told what is being done, a line each.
+        image: The image of the jobs, by its digest.
 
     Returns:
         The stack, and whether anything had to be deployed.
@@ -53,7 +62,7 @@ def deploy(checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable
     """
     checkout.state.mkdir(parents=True, exist_ok=True)
     with alone(checkout.build):
-        due = {"server_pid": server_pid, "sources": digest(checkout.root, DEPLOYED_FROM)}
+        due = {"server_pid": server_pid, "sources": digest(checkout.root, DEPLOYED_FROM), "image": image}
         aws = Aws.embedded(endpoint_url)
         if _read(checkout.deployed) == due:
             try:
@@ -64,7 +73,7 @@ def deploy(checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable
         checkout.sam_log.unlink(missing_ok=True)
         _build(checkout, sam, say)
         say("deploying with sam deploy")
-        _run(checkout, [sam, "deploy", *OPTIONS], _environment(endpoint_url))
+        _run(checkout, [sam, "deploy", *OPTIONS, f"Image={image}"], _environment(endpoint_url))
         stack = Stack.find(aws, LOCAL_STACK)
         checkout.deployed.write_text(json.dumps(due))
         return stack, True

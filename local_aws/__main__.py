@@ -1,12 +1,13 @@
 """Start the embedded AWS: `python -m local_aws --port 4566`.
 
-Exit codes: 0 stopped as asked, 2 wrong usage or a port that is taken, 3 the wrong ministack.
+Exit codes: 0 stopped as asked, 2 wrong usage, a port that is taken or no Docker engine, 3 the wrong ministack.
 """
 
 import logging
 import os
 import sys
 
+from local_aws.docker_engine import EngineMissingError
 from local_aws.ministack_hooks import MinistackChangedError
 from local_aws.options import parse_options
 from local_aws.server import PortTakenError, run
@@ -22,7 +23,7 @@ def main() -> int:
     )
     try:
         run(options)
-    except PortTakenError as error:
+    except (PortTakenError, EngineMissingError) as error:
         sys.stderr.write(f"local_aws: {error}\n")
         return 2
     except MinistackChangedError as error:

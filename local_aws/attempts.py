@@ -80,13 +80,15 @@ class Attempts:
         written = log.write if self.execution_role.may_log(scope, container) else _lost
         task = self.executor.start(self._request(job, variables), written)
         timer = self._watch(scheduler, job, task)
-        code = task.wait()
-        if timer is not None:
-            timer.cancel()
+        try:
+            ended = task.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
         interruption = job.interruption
         if interruption is not None:
             return AttemptEnd(interruption.exit_code, interruption.reason, interruption.status_reason)
-        return AttemptEnd(code, None, TASK_ENDED_REASON)
+        return AttemptEnd(ended.exit_code, ended.reason, TASK_ENDED_REASON)
 
     def _watch(self, scheduler: Scheduler, job: Job, task: Task) -> Timer | None:
         with scheduler.lock:
@@ -122,6 +124,7 @@ class Attempts:
             image=container["image"],
             command=tuple(container["command"]),
             environment=environment | own | variables,
+            container=container,
         )
 
     def _batch_variables(self, job: Job) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""What runs a task: the interface between the scheduler and processes (or, one day, containers)."""
+"""What runs a task: the interface between the scheduler and processes or containers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from local_aws.jobs import Stoppable
 
@@ -20,13 +20,29 @@ class TaskRequest:
     command: tuple[str, ...]
     environment: dict[str, str]
     """All variables but those that belong to the machine (PATH, HOME, LANG, PYTHONPATH)."""
+    container: Mapping[str, Any]
+    """containerProperties with the overrides applied, for what is more than command and environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """How a task ended."""
+
+    exit_code: int
+    """A death by signal is 128 plus the signal, as in a container."""
+    reason: str | None = None
+    """The container's `reason`, where ECS gives one."""
 
 
 class Task(Stoppable, Protocol):
     """A running task."""
 
-    def wait(self) -> int:
-        """Wait for the end and return the exit code; a death by signal is 128 plus the signal, as in a container."""
+    def wait(self) -> TaskEnd:
+        """Wait for the end, and say how it ended.
+
+        Raises:
+            TaskStartError: it never ran.
+        """
 
 
 class Executor(Protocol):

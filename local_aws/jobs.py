@@ -46,7 +46,9 @@ class Status(StrEnum):
 class Stoppable(Protocol):
     """What the scheduler needs of a running task."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """The first process, as this machine numbers it."""
 
     def stop(self, grace_seconds: float) -> None:
         """Ask the task to end, and kill it when it has not ended in time."""

@@ -19,11 +19,11 @@ class Options:
     job_python: Path = REPOSITORY / ".venv/bin/python"
     """The interpreter that stands for the project's image: `<job_python> -m batch_jobs` is its entry point."""
     executor: str = "process"
-    """How jobs run: only processes of this machine for now."""
+    """How jobs run: `process`, as processes of this machine, or `docker`, as containers of a Docker engine."""
     enforce_iam: bool = False
     """Check IAM policies on every request, and run jobs under their own roles."""
     max_jobs: int = os.cpu_count() or 1
-    """Job processes at once, over all queues."""
+    """Jobs at once, over all queues."""
     log_file: Path | None = None
     """Where the server's own log goes; None: standard error."""
     attempt_seconds_scale: float = 1.0
@@ -70,9 +70,9 @@ def parse_options(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description="The embedded AWS of Millrace.")
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0 picks a free one")
     parser.add_argument("--job-python", type=Path, default=default.job_python, help="interpreter that runs batch_jobs")
-    parser.add_argument("--executor", choices=["process"], default=default.executor, help="how jobs run")
+    parser.add_argument("--executor", choices=["process", "docker"], default=default.executor, help="how jobs run")
     parser.add_argument("--enforce-iam", action="store_true", help="check IAM policies; jobs run under their roles")
-    parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="job processes at once")
+    parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="jobs at once")
     parser.add_argument("--log-file", type=Path, default=None, help="where the server's own log goes")
     parser.add_argument("--mock-config", type=Path, default=None, help="MockConfigFile.json of Step Functions Local")
     parser.add_argument("--job-endpoint-url", default=None, help="where jobs find AWS: a proxy before this server")

@@ -1,8 +1,8 @@
 """Nothing outlives the server: a small process that cleans up when the server is killed.
 
-The server tells it of every process group over a pipe. When the pipe closes, whatever the reason, the guard kills the
-groups that are left and removes the server's directory. Run as a program it is the guard; it needs only the standard
-library, and starts in some 20 ms.
+The server tells it of every process group and container over a pipe. When the pipe closes, whatever the reason, the
+guard kills the groups that are left, and removes the containers and the server's directory. Run as a program it is the
+guard; it needs only the standard library, and starts in some 20 ms.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
+_CONTAINER = "container "
 
 
 class OrphanGuard:
@@ -39,6 +41,14 @@ class OrphanGuard:
         """The group has ended, and its number may be used again."""
         self._tell(f"-{group}\n")
 
+    def watch_container(self, container: str) -> None:
+        """Remove this container of the Docker engine when the server ends."""
+        self._tell(f"+{_CONTAINER}{container}\n")
+
+    def forget_container(self, container: str) -> None:
+        """The container is gone."""
+        self._tell(f"-{_CONTAINER}{container}\n")
+
     def close(self) -> None:
         """Let the guard do its work, and wait until it is done."""
         with self._lock:
@@ -54,20 +64,25 @@ class OrphanGuard:
 
 
 def main(directory: str) -> None:
-    """Read groups from standard input until it closes, then clean up."""
+    """Read groups and containers from standard input until it closes, then clean up."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    groups: set[int] = set()
+    names: set[str] = set()
     for line in sys.stdin:
         if line.startswith("+"):
-            groups.add(int(line[1:]))
+            names.add(line[1:].rstrip())
         else:
-            groups.discard(int(line[1:]))
-    for group in groups:
+            names.discard(line[1:].rstrip())
+    containers = [name.removeprefix(_CONTAINER) for name in names if name.startswith(_CONTAINER)]
+    for group in [int(name) for name in names if not name.startswith(_CONTAINER)]:
         try:
             os.killpg(group, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             continue
+    docker = shutil.which("docker") if containers else None
+    if docker is not None:
+        command = [docker, "rm", "--force", "--volumes", *containers]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - the engine's own ids
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from local_aws.executor import TaskRequest, TaskStartError
+from local_aws.executor import TaskEnd, TaskRequest, TaskStartError
 from local_aws.options import REPOSITORY
 from local_aws.orphan_guard import OrphanGuard
 
@@ -61,8 +61,8 @@ class ProcessTask:
 
         threading.Thread(target=kill_later, name=f"kill-{self.pid}", daemon=True).start()
 
-    def wait(self) -> int:
-        """Wait for the process, end what it left behind, and return the exit code."""
+    def wait(self) -> TaskEnd:
+        """Wait for the process, end what it left behind, and return its exit code."""
         code = self._process.wait()
         self._kill_all()  # a container's processes end with its first one
         self._over.set()
@@ -71,7 +71,7 @@ class ProcessTask:
             # A process that left the session could hold the pipe for ever.
             self._output.join(_LAST_OUTPUT_SECONDS)
         shutil.rmtree(self._directory, ignore_errors=True)
-        return code if code >= 0 else 128 - code
+        return TaskEnd(code if code >= 0 else 128 - code)
 
     def _kill_all(self) -> None:
         if self._over.is_set():

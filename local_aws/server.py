@@ -21,9 +21,11 @@ from local_aws.batch import Batch
 from local_aws.batch_api import BatchApi
 from local_aws.cloudformation import BatchTypes
 from local_aws.control_api import ControlApi, with_control
+from local_aws.docker_executor import DockerExecutor
 from local_aws.events import JobEvents
 from local_aws.execution_role import ExecutionRole
 from local_aws.executions import Executions
+from local_aws.executor import Executor
 from local_aws.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.logs import LogService
 from local_aws.ministack_hooks import Ministack
@@ -140,9 +142,12 @@ def build(options: Options, directory: Path) -> Server:
     """Load ministack and put Batch into it."""
     ministack = Ministack()
     guard = OrphanGuard(directory)
+    executor: Executor = (
+        DockerExecutor(guard) if options.executor == "docker" else ProcessExecutor(options.job_python, guard)
+    )
     timers = Timers()
     attempts = Attempts(
-        executor=ProcessExecutor(options.job_python, guard),
+        executor=executor,
         logs=LogService(ministack),
         credentials=ministack.task_credentials,
         execution_role=ExecutionRole(ministack),

@@ -27,6 +27,7 @@ def parameters(line: str) -> dict[str, str]:
     (deploy,) = (shlex.split(each) for each in said.splitlines() if "sam deploy" in each)
     given = deploy[deploy.index("--parameter-overrides") + 1 :]
     found: dict[str, str] = CfnParameterOverridesType().convert(tuple(given), None, None)
+    assert found.pop("Image")  # beside the user's own: the new image's digest
     return found
 
 

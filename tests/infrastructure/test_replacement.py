@@ -39,11 +39,6 @@ PLANTS = [
         "PlanJobRole/RoleName",
     ),
     Plant(
-        "A repository is replaced when its encryption changes.",
-        lambda c: c.resource("ImageRepository").update(RepositoryName="millrace"),
-        "ImageRepository/RepositoryName",
-    ),
-    Plant(
         "A security group's name is written GroupName.",
         lambda c: c.resource("JobSecurityGroup").update(GroupName="jobs"),
         "JobSecurityGroup/GroupName",

@@ -283,8 +283,7 @@ class Account:
 
     def __init__(self, parameters: dict[str, str] | None = None, **clients: Any) -> None:
         self.aws = SimpleNamespace(client=clients.__getitem__, batch=clients.get("batch"))
-        outputs = {"ImageRepositoryUri": "1.dkr.ecr.eu-west-1.amazonaws.com/words"}
-        self.stack = SimpleNamespace(parameters=parameters or {}, outputs=outputs, job_queue_arns=["q"])
+        self.stack = SimpleNamespace(parameters=parameters or {}, job_queue_arns=["q"])
         self.is_local = False
         self.stack_name = "words"
 
@@ -415,19 +414,20 @@ class ImageMissing(Exception):  # noqa: N818 - as botocore names it
 def test_the_image_must_be_in_the_repository(*, pushed: bool, outcome: str) -> None:
     """Without it no job starts; the check says which, and how it comes there."""
 
-    def describe_images(repositoryName: str, imageIds: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
-        assert (repositoryName, imageIds) == ("words", [{"imageTag": "v2"}])
+    def describe_images(**asked: Any) -> dict[str, Any]:
+        ids = [{"imageDigest": "sha256:0a"}]
+        assert asked == {"registryId": "12", "repositoryName": "my/words", "imageIds": ids}
         if not pushed:
             raise ImageMissing
         return {"imageDetails": [{"imagePushedAt": START}]}
 
     exceptions = SimpleNamespace(ImageNotFoundException=ImageMissing, RepositoryNotFoundException=ImageMissing)
     client = SimpleNamespace(describe_images=describe_images, exceptions=exceptions)
-    target: Any = Account({"ImageTag": "v2"}, ecr=client)
+    target: Any = Account({"Image": "12.dkr.ecr.eu-west-1.amazonaws.com/my/words@sha256:0a"}, ecr=client)
     check = _image(target)
     assert check.outcome == outcome
-    assert "amazonaws.com/words:v2" in check.message
-    assert check.todo == ("" if pushed else "make image STACK=words")
+    assert "amazonaws.com/my/words@sha256:0a" in check.message
+    assert check.todo == ("" if pushed else "make deploy STACK=words")
 
 
 def test_jobs_that_wait_for_long_are_told() -> None:

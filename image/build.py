@@ -1,0 +1,94 @@
+"""Building the image with its labels, and its bill of materials beside and inside it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from image.commands import ROOT, answer, show
+from image.errors import ImageError
+from millrace import __version__
+
+DOCKERFILE = "batch_jobs/Dockerfile"
+BUILT = ROOT / "build" / "image"
+"""What a build leaves: the bill of materials, which goes into the image as well, and the image's id."""
+BILL = BUILT / "sbom.cdx.json"
+GENERATOR = ROOT / ".venv/image/bin/cyclonedx-py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an image is built from.
+
+    Attributes:
+        base: The image with the interpreter; empty is the Dockerfile's own.
+        extras: Words of which each stands for batch_jobs/requirements-WORD.txt.
+        platform: Such as linux/arm64; empty is the engine's own.
+        source: The address of the sources, for the label.
+        network: The network of the build's own commands; empty is the engine's default.
+    """
+
+    base: str = ""
+    extras: Sequence[str] = ()
+    platform: str = ""
+    source: str = ""
+    network: str = ""
+
+
+def build(recipe: Recipe, tag: str) -> str:
+    """Build the image; returns its id, which is in build/image/id too.
+
+    Args:
+        recipe: What goes into it.
+        tag: Its name in the local engine.
+
+    Raises:
+        ImageError: A tool is missing, or the build failed.
+    """
+    BUILT.mkdir(parents=True, exist_ok=True)
+    write_bill(recipe.extras, BILL)
+    arguments = {
+        "BASE_IMAGE": recipe.base,
+        "EXTRAS": " ".join(recipe.extras),
+        "VERSION": __version__,
+        "REVISION": revision(),
+        "SOURCE": recipe.source,
+    }
+    identity = BUILT / "id"
+    show([
+        "docker", "build", "--file", DOCKERFILE, "--tag", tag, "--iidfile", str(identity),
+        *([f"--platform={recipe.platform}"] if recipe.platform else []),
+        *([f"--network={recipe.network}"] if recipe.network else []),
+        *(word for name, value in arguments.items() if value for word in ("--build-arg", f"{name}={value}")),
+        ".",
+    ])  # fmt: skip
+    return identity.read_text().strip()
+
+
+def write_bill(extras: Sequence[str], path: Path) -> None:
+    """Write the CycloneDX bill of materials of the packages in the image, each with the digests that pip checks.
+
+    Raises:
+        ImageError: The generator is not installed, or refuses a file.
+    """
+    if not GENERATOR.is_file():
+        raise ImageError(f"{GENERATOR} is not there; `make image` installs it")
+    files = [ROOT / "batch_jobs" / f"requirements{extra and '-'}{extra}.txt" for extra in ("", *extras)]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ImageError(f"no such extra: batch_jobs/{missing[0]} is not there")
+    requirements = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    options = ["--pyproject", "pyproject.toml", "--output-reproducible", "--output-format", "JSON"]
+    path.write_text(answer([str(GENERATOR), "requirements", *options, "-"], requirements) + "\n", encoding="utf-8")
+
+
+def revision() -> str:
+    """The commit that the checkout stands at, marked where files differ from it; empty without git."""
+    try:
+        commit = answer(["git", "rev-parse", "HEAD"])
+        changed = answer(["git", "status", "--porcelain", "--untracked-files=no"])
+    except (ImageError, subprocess.SubprocessError):
+        return ""
+    return f"{commit}-changed" if changed else commit

@@ -1,0 +1,82 @@
+"""Pushing the image: the repository's stack, the login, the tag, and the digest that job definitions are pinned to."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from image.commands import ROOT, answer, show
+from image.errors import ImageError
+from millrace import __version__
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+TEMPLATE = ROOT / "image" / "repository.yaml"
+
+
+def publish(image: str, stack: str) -> str:
+    """Push an image of the local engine to the repository of a stack, which is made or brought up to date first.
+
+    Args:
+        image: The image's id, `sha256:…`.
+        stack: The name of the repository's stack.
+
+    Returns:
+        What the template's parameter `Image` takes: `123456789012.dkr.ecr.eu-west-1.amazonaws.com/name@sha256:…`.
+
+    Raises:
+        ImageError: The stack or the push failed.
+    """
+    repository = bring_up(boto3.client("cloudformation"), stack)
+    registry = repository.partition("/")[0]
+    token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, _, password = base64.b64decode(token).decode().partition(":")
+    answer(["docker", "login", "--username", user, "--password-stdin", registry], password)
+    # The tags are immutable, so that a tag must never stand for two images: this one is made of the image's own id.
+    name = f"{repository}:{__version__}-{image.removeprefix('sha256:')[:12]}"
+    answer(["docker", "tag", image, name])
+    show(["docker", "push", name])
+    found = answer(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name])
+    pinned = [reference for reference in found.split() if reference.startswith(f"{repository}@sha256:")]
+    if not pinned:
+        raise ImageError(f"{name} was pushed, and the engine knows no digest of it in {repository}")
+    return pinned[0]
+
+
+def bring_up(cloudformation: CloudFormationClient, stack: str) -> str:
+    """Make the repository's stack, or bring it up to date; returns the repository's URI.
+
+    Raises:
+        ImageError: CloudFormation gave up.
+    """
+    body = TEMPLATE.read_text(encoding="utf-8")
+    try:
+        if _exists(cloudformation, stack):
+            cloudformation.update_stack(StackName=stack, TemplateBody=body)
+            cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
+        else:
+            cloudformation.create_stack(StackName=stack, TemplateBody=body, OnFailure="DELETE")
+            cloudformation.get_waiter("stack_create_complete").wait(StackName=stack)
+    except ClientError as error:
+        if "No updates are to be performed" not in str(error):
+            raise ImageError(f"the stack {stack} of the image's repository: {error}") from error
+    described: Any = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    if "RepositoryUri" not in outputs:
+        raise ImageError(f"the stack {stack} is {described['StackStatus']} and has no output RepositoryUri")
+    return str(outputs["RepositoryUri"])
+
+
+def _exists(cloudformation: CloudFormationClient, stack: str) -> bool:
+    try:
+        cloudformation.describe_stacks(StackName=stack)
+    except ClientError as error:
+        # CloudFormation answers ValidationError, "Stack with id … does not exist", for a missing stack.
+        if "does not exist" in str(error):
+            return False
+        raise
+    return True
