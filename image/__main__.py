@@ -24,6 +24,7 @@ def main() -> int:
     of_build.add_argument("--source", default="", help="where the sources are, for the image's label")
     of_build.add_argument("--network", default="", help="the network of the build's commands")
     of_push = verbs.add_parser("push", help="push what was built, and write its digest into build/image/uri")
+    of_push.add_argument("--image", default="", help="another image of the local engine than the last one built")
     of_push.add_argument("--stack", required=True, help="the stack of its repository; made if it is not there")
     given = parser.parse_args()
     try:
@@ -37,7 +38,8 @@ def main() -> int:
             )
             print(f"{given.tag} is {build(recipe, given.tag)}, its bill of materials is {BILL}")  # noqa: T201
         else:
-            uri = publish((BUILT / "id").read_text().strip(), given.stack)
+            uri = publish(given.image or (BUILT / "id").read_text().strip(), given.stack)
+            BUILT.mkdir(parents=True, exist_ok=True)
             (BUILT / "uri").write_text(f"{uri}\n")
             print(uri)  # noqa: T201
     except FileNotFoundError as error:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 TEMPLATE = ROOT / "image" / "repository.yaml"
 
 
-def publish(image: str, stack: str) -> str:
+def publish(given: str, stack: str) -> str:
     """Push an image of the local engine to the repository of a stack, which is made or brought up to date first.
 
     Args:
-        image: The image's id, `sha256:…`.
+        given: The image's name or id.
         stack: The name of the repository's stack.
 
     Returns:
@@ -31,6 +31,7 @@ def publish(image: str, stack: str) -> str:
     Raises:
         ImageError: The stack or the push failed.
     """
+    image = answer(["docker", "image", "inspect", "--format", "{{.Id}}", given])
     repository = bring_up(boto3.client("cloudformation"), stack)
     registry = repository.partition("/")[0]
     token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]

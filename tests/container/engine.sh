@@ -41,7 +41,11 @@ case $verb in
   stop)
     [ -f "$directory/dockerd.pid" ] || exit 0
     pid=$(cat "$directory/dockerd.pid")
-    kill "$pid" 2> /dev/null || exit 0
-    for _ in $(seq 60); do kill -0 "$pid" 2> /dev/null || exit 0; sleep 0.25; done ;;
+    kill "$pid" 2> /dev/null || true
+    for _ in $(seq 60); do kill -0 "$pid" 2> /dev/null || break; sleep 0.25; done
+    # It leaves its network namespace mounted.
+    awk -v below="$directory/" 'index($2, below) == 1 {print $2}' /proc/mounts | sort -r | while read -r mounted; do
+      umount "$mounted" || true
+    done ;;
   *) echo "engine.sh: start or stop, not '$verb'" >&2; exit 2 ;;
 esac

@@ -1,0 +1,125 @@
+"""Pushing the job image: what docker and AWS are asked, and what the template is given."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from botocore.stub import Stubber
+
+from image import publish as publishing
+from image.commands import ROOT
+from image.errors import ImageError
+from image.publish import TEMPLATE, bring_up, publish
+from millrace import __version__
+
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-images-imagerepository-1x"
+IMAGE = f"sha256:{'ab' * 32}"
+PUSHED = f"{REPOSITORY}@sha256:{'cd' * 32}"
+TAG = f"{REPOSITORY}:{__version__}-abababababab"
+DOCKER = """#!/usr/bin/env python3
+import pathlib, sys
+here = pathlib.Path(__file__).parent
+with (here / "calls").open("a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\\n")
+if "login" in sys.argv:
+    (here / "password").write_text(sys.stdin.read())
+if "{{.Id}}" in sys.argv:
+    print("IMAGE")
+if "inspect" in sys.argv and "{{.Id}}" not in sys.argv:
+    print("example.com/other@sha256:00")
+    print("PUSHED")
+"""
+
+
+@pytest.fixture
+def cloudformation() -> Any:
+    """A client that reaches nobody."""
+    return boto3.client("cloudformation", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker command that writes down how it was called."""
+    script = tmp_path / "docker"
+    script.write_text(DOCKER.replace("IMAGE", IMAGE).replace("PUSHED", PUSHED))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return tmp_path
+
+
+def stacks(status: str = "CREATE_COMPLETE") -> dict[str, Any]:
+    """DescribeStacks of the repository's stack."""
+    stack = {"StackName": "images", "StackStatus": status, "CreationTime": "2026-01-01T00:00:00Z"}
+    return {"Stacks": [{**stack, "Outputs": [{"OutputKey": "RepositoryUri", "OutputValue": REPOSITORY}]}]}
+
+
+def test_it_is_pushed_and_named_by_its_digest(docker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tag is made of the image's own id, as tags are immutable; the digest is the one that the registry gave, and
+    the password goes through standard input.
+    """
+    token = base64.b64encode(b"AWS:secret").decode()
+
+    class Ecr:
+        """ECR, as far as it is asked."""
+
+        def get_authorization_token(self) -> dict[str, Any]:
+            """A password for twelve hours."""
+            return {"authorizationData": [{"authorizationToken": token}]}
+
+    monkeypatch.setattr(publishing, "bring_up", lambda _client, _stack: REPOSITORY)
+    monkeypatch.setattr("image.publish.boto3.client", lambda name: Ecr() if name == "ecr" else None)
+    assert publish("millrace", "images") == PUSHED
+    calls = (docker / "calls").read_text().splitlines()
+    assert f"login --username AWS --password-stdin {REPOSITORY.partition('/')[0]}" in calls
+    assert calls.index(f"tag {IMAGE} {TAG}") < calls.index(f"push {TAG}")
+    assert (docker / "password").read_text() == "secret"
+    assert "secret" not in "\n".join(calls)
+
+
+def test_the_template_takes_what_a_push_gives_and_no_tag() -> None:
+    """The parameter Image lets the digest in that a push names, and refuses a tag, no tag, and another registry."""
+    text = (ROOT / "template.yaml").read_text()
+    pattern = re.search(r'  Image:\n(?:.*\n)*?    AllowedPattern: (".*")\n', text)
+    assert pattern is not None
+    allowed = re.compile(yaml.safe_load(pattern[1]))
+    assert allowed.fullmatch(PUSHED)
+    for refused in ("", TAG, REPOSITORY, f"millrace@sha256:{'cd' * 32}", f"{PUSHED}0", f"{TAG}@sha256:{'cd' * 32}"):
+        assert not allowed.fullmatch(refused), refused
+
+
+def test_a_missing_stack_is_made_and_one_that_is_there_brought_up_to_date(cloudformation: Any) -> None:
+    """The repository comes before any stack that names an image; a stack without changes is left as it is."""
+    body = TEMPLATE.read_text()
+    with Stubber(cloudformation) as stub:
+        stub.add_client_error("describe_stacks", "ValidationError", "Stack with id images does not exist")
+        stub.add_response(
+            "create_stack", {"StackId": "1"}, {"StackName": "images", "TemplateBody": body, "OnFailure": "DELETE"}
+        )
+        stub.add_response("describe_stacks", stacks())
+        stub.add_response("describe_stacks", stacks())
+        assert bring_up(cloudformation, "images") == REPOSITORY
+        stub.add_response("describe_stacks", stacks())
+        stub.add_client_error("update_stack", "ValidationError", "No updates are to be performed.")
+        stub.add_response("describe_stacks", stacks())
+        assert bring_up(cloudformation, "images") == REPOSITORY
+        stub.add_response("describe_stacks", stacks())
+        stub.add_client_error("update_stack", "AccessDenied", "not authorized")
+        with pytest.raises(ImageError, match=r"stack images of the image's repository: .*not authorized"):
+            bring_up(cloudformation, "images")
+        stub.assert_no_pending_responses()
+
+
+def test_the_repository_is_immutable_scanned_and_kept() -> None:
+    """A tag never changes what it stands for, every push is scanned, and deleting the stack keeps the images that job
+    definitions name.
+    """
+    resource = yaml.safe_load(TEMPLATE.read_text().replace("!GetAtt ", ""))["Resources"]["ImageRepository"]
+    assert resource["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+    assert resource["Properties"]["ImageScanningConfiguration"] == {"ScanOnPush": True}
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
