@@ -283,7 +283,7 @@ class Account:
 
     def __init__(self, parameters: dict[str, str] | None = None, **clients: Any) -> None:
         self.aws = SimpleNamespace(client=clients.__getitem__, batch=clients.get("batch"))
-        self.stack = SimpleNamespace(parameters=parameters or {}, job_queue_arns=["q"])
+        self.stack = SimpleNamespace(parameters=parameters or {}, outputs={}, job_queue_arns=["q"])
         self.is_local = False
         self.stack_name = "words"
 
