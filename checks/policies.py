@@ -17,8 +17,6 @@ SETTINGS: tuple[dict[str, str], ...] = (
     },
 )  # fmt: skip
 """Parameters under which between them every statement is there."""
-_REQUIRED = {"Image": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/millrace@sha256:{'0' * 64}"}
-"""The parameters without a default."""
 _PLACE = "us-east-1:123456789012"
 _ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{}",
@@ -46,7 +44,7 @@ def policy_documents(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
         A name (role, policy, number of the parameters) and the document; ARNs stand for the resources they refer to.
     """
     for number, values in enumerate(SETTINGS):
-        resolver = Resolver(template, _REQUIRED | values)
+        resolver = Resolver(template, values)
         plain = _Plain(template, resolver)
         for role, resource in template["Resources"].items():
             if resource["Type"] == "AWS::IAM::Role":

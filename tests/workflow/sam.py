@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from console.checkout import ROOT, Checkout
-from console.deployment import OPTIONS, STAND_IN_IMAGE, _environment, alone, find_sam
+from console.deployment import OPTIONS, _environment, alone, find_sam
 
 
 def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
@@ -17,8 +17,7 @@ def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
         name: The stack's name.
         parameters: Parameter values; the others keep their defaults.
     """
-    given = {"Image": STAND_IN_IMAGE, **parameters}
-    overrides = [f'{parameter}="{_escaped(value)}"' for parameter, value in given.items()]
+    overrides = [f'{parameter}="{_escaped(value)}"' for parameter, value in parameters.items()]
     _sam([find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
 
 
