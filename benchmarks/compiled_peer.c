@@ -96,7 +96,13 @@ int main(int given, char **names) {
     uint32_t length = 0;
     uint64_t mixed = 0;
     int sigma = 0;
+    uint8_t ascii[256] = {0};  /* the lower case of an ASCII letter or digit; 0 for all else */
+    for (int i = 0; i < 128; i++) ascii[i] = table[i] >> 31 ? (uint8_t)table[i] : 0;
     for (size_t i = 0; i <= size;) {
+        for (uint8_t lower; (lower = ascii[text[i]]); i++) {
+            word[length++] = lower;
+            mixed = (mixed ^ lower) * 0x9E3779B97F4A7C15u;
+        }
         uint32_t code = text[i], step = 1;  /* a zero byte ends the text */
         if (code >= 0x80) {
             if (code < 0xE0) { code = (code & 31) << 6 | (text[i + 1] & 63); step = 2; }

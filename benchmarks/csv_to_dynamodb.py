@@ -26,6 +26,8 @@ from decimal import Decimal
 from multiprocessing import Process, Queue
 from typing import Any
 
+from benchmarks.results import Table, add_output_option
+
 COLUMNS = ("id", "title", "overview", "release_date", "vote_average", "vote_count", "original_language", "popularity")
 KEY = {
     "TableStatus": "ACTIVE",
@@ -136,7 +138,7 @@ def by_plan(rows: int) -> None:
     from batch_jobs.workloads.csv_cuts import record_starts  # noqa: PLC0415
     from batch_jobs.workloads.csv_format import CsvFormat  # noqa: PLC0415
 
-    wanted = range(0, rows * 200, 20_000)
+    wanted = range(0, rows * 150, 20_000)
     if len(list(record_starts(chunks(rows), CsvFormat(), wanted))) != len(wanted):
         raise SystemExit("the file was not cut as often as it should be")
 
@@ -162,6 +164,7 @@ def main() -> None:
     """Measure every way and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many rows each way writes")
+    add_output_option(parser)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
@@ -179,17 +182,21 @@ def main() -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
     size = sum(map(len, chunks(arguments.rows))) / arguments.rows
-    print(f"{arguments.rows:,} rows of {size:.0f} bytes\n")
-    print("| way | CPU per row, µs | rows per second and core | times batch_writer | seconds | peak memory, MB |")
-    print("|---|---|---|---|---|---|")
-    first = 0.0
+    columns = ["way", "CPU per row, µs", "rows per second and core", "times batch_writer", "seconds", "peak memory, MB"]
+    table = Table("csv-to-dynamodb", columns)
+    table.note(f"{arguments.rows:,} rows of {size:.0f} bytes.")
+    spent: dict[str, float] = {}
     for way in WAYS:
         command = [sys.executable, "-m", "benchmarks.csv_to_dynamodb", "--way", way, "--rows", str(arguments.rows)]
         answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603 - this file
-        cpu, wall, memory = json.loads(answer.stdout)
-        first = first or cpu
-        each = cpu / arguments.rows
-        print(f"| {way} | {each * 1e6:.1f} | {1 / each:,.0f} | {first / cpu:.1f} | {wall:.1f} | {memory / 1024:.0f} |")
+        spent[way], wall, memory = json.loads(answer.stdout)
+        each = spent[way] / arguments.rows
+        times = spent["boto3 batch_writer"] / spent[way]
+        cells = [way, f"{each * 1e6:.1f}", f"{1 / each:,.0f}", f"{times:.1f}", f"{wall:.1f}", f"{memory / 1024:.0f}"]
+        table.add(dict(zip(columns, cells, strict=True)))
+    ratio = spent["boto3 batch_writer"] / spent["csv-to-dynamodb"]
+    table.goal("Rows per core: csv-to-dynamodb by batch_writer", ratio, at_least=3)
+    table.show(arguments.output)
     server.terminate()
 
 

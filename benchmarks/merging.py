@@ -4,7 +4,7 @@
 
 Partials are made with a fixed seed: each holds so many words, drawn from a vocabulary four times as large. A few are
 made and merged over and over, as making ten thousand would take longer than merging them. Beside it, in the same
-process: the words added up in a `dict`. A second table shows the merge in parts of the largest number of partials: the
+process: the words added up in a `dict`. A second table shows the merge of one of these numbers in parts: the
 CPU seconds of all jobs together, and those of the longest way through them, which is what one waits for.
 """
 
@@ -14,16 +14,17 @@ import argparse
 import io
 import random
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.word_totals import read_rows, write_rows
+from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import SCRIPTS
 from millrace.known_workloads import checked_options
 
@@ -103,14 +104,17 @@ def main() -> None:
     parser.add_argument("--partials", type=int, nargs="+", default=[100, 1000], help="how many partials are merged")
     parser.add_argument("--words", type=int, default=100_000, help="words of a partial")
     parser.add_argument("--parts", type=int, nargs="+", default=[4, 16], help="by how many jobs they are merged first")
+    parser.add_argument("--parts-of", type=int, default=1000, help="how many partials are merged in parts")
+    add_output_option(parser)
     given = parser.parse_args()
     partials = made_partials(given.words)
     sample = min(100, *given.partials)
     begin = time.process_time()
     total = with_dict(partials, sample)
     each = (time.process_time() - begin) / sample
-    sys.stdout.write("| partials | rows | CPU s | ns a row | in a dict, ratio | peak memory MB |\n")
-    sys.stdout.write(f"{'|---' * 6}|\n")
+    columns = ["partials", "rows", "CPU s", "ns a row", "in a dict, ratio", "peak memory MB"]
+    table = Table("merging", columns)
+    alone: dict[int, float] = {}
     for count in given.partials:
         begin = time.process_time()
         found = with_workload(partials, count)
@@ -119,24 +123,32 @@ def main() -> None:
             raise SystemExit(f"the ways disagree: {found} words and {total}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         rows = count * given.words
-        sys.stdout.write(
-            f"| {count:,} | {rows:,} | {taken:.1f} | {taken / rows * 1e9:.0f} | {each * count / taken:.1f} | {peak} |\n"
-        )
-    _print_parts(partials, count, given.parts, taken)
+        cells = [
+            f"{count:,}", f"{rows:,}", f"{taken:.1f}", f"{taken / rows * 1e9:.0f}", f"{each * count / taken:.1f}",
+            f"{peak}",
+        ]  # fmt: skip
+        table.add(dict(zip(columns, cells, strict=True)))
+        alone[count] = taken
+    table.goal(f"Peak memory of {count:,} partials, MB", peak, at_most=2048, digits=0)
+    table.goal("A dict by the workload's merge, CPU", each * count / taken, at_least=1)
+    table.show(given.output)
+    of = given.parts_of if given.parts_of in alone else max(alone)
+    _show_parts(partials, of, given.parts, alone[of], given.output)
 
 
-def _print_parts(partials: list[bytes], count: int, numbers: list[int], alone: float) -> None:
+def _show_parts(partials: list[bytes], count: int, numbers: list[int], alone: float, output: Path | None) -> None:
     """The second table."""
-    sys.stdout.write(
-        f"\n{count:,} partials\n\n| jobs before the last | CPU s of all | longest part, s | last job, s "
-        f"| waiting, ratio |\n{'|---' * 5}|\n| 0 | {alone:.1f} | | {alone:.1f} | 1.0 |\n"
-    )
+    columns = ["partials", "jobs before the last", "CPU s of all", "longest part, s", "last job, s", "waiting, ratio"]
+    table = Table("merging-in-parts", columns)
+    rows = [[f"{count:,}", "0", f"{alone:.1f}", "", f"{alone:.1f}", "1.0"]]
     for parts in numbers:
         spent, last = in_parts(partials, count, parts)
-        waiting = max(spent) + last
-        sys.stdout.write(
-            f"| {parts} | {sum(spent) + last:.1f} | {max(spent):.1f} | {last:.1f} | {alone / waiting:.1f} |\n"
-        )
+        waiting = alone / (max(spent) + last)
+        figures = [f"{number:.1f}" for number in (sum(spent) + last, max(spent), last, waiting)]
+        rows.append([f"{count:,}", str(parts), *figures])
+    for cells in rows:
+        table.add(dict(zip(columns, cells, strict=True)))
+    table.show(output)
 
 
 if __name__ == "__main__":

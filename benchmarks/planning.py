@@ -26,6 +26,7 @@ from botocore.awsrequest import AWSResponse
 
 from batch_jobs.job import Job
 from batch_jobs.plan import plan
+from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Shard
 from millrace.request import RunRequest
@@ -162,23 +163,34 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[100_000, 1_000_000], help="how many objects")
     parser.add_argument("--latency-ms", type=float, default=0, help="how long S3 takes for an answer")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    add_output_option(parser)
     given = parser.parse_args()
     if given.one:
         sys.stdout.write(json.dumps(measured(given.one, given.latency_ms / 1000)))
         return
     slow = botocore_parser_seconds() * 1e6
-    sys.stdout.write(
-        "| objects | CPU s | µs an object | botocore's parser alone, µs | elapsed s | requests | shards "
-        "| largest shard by mean | peak memory MB |\n|---|---|---|---|---|---|---|---|---|\n"
-    )
+    table = Table("planning", COLUMNS)
     for objects in given.objects:
         command = [sys.executable, "-m", "benchmarks.planning", "--one", str(objects)]
         command += ["--latency-ms", str(given.latency_ms)]
         one = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603 - this script
-        sys.stdout.write(
-            f"| {objects:,} | {one['cpu']:.1f} | {one['cpu'] / objects * 1e6:.1f} | {slow:.0f} | {one['elapsed']:.0f} "
-            f"| {one['requests']:,} | {one['shards']:,} | {one['largest']:.2f} | {one['peak']:.0f} |\n"
-        )
+        cells = [
+            f"{objects:,}", f"{one['cpu']:.1f}", f"{one['cpu'] / objects * 1e6:.1f}", f"{slow:.0f}",
+            f"{one['elapsed']:.0f}", f"{one['requests']:,}", f"{one['shards']:,}", f"{one['largest']:.2f}",
+            f"{one['peak']:.0f}",
+        ]  # fmt: skip
+        table.add(dict(zip(COLUMNS, cells, strict=True)))
+    table.goal(f"Peak memory of {objects:,} objects, MB", one["peak"], at_most=1024, digits=0)
+    table.goal(f"Largest shard of {objects:,} objects by the mean", one["largest"], at_most=1.5, digits=2)
+    table.goal("CPU of an object, µs", one["cpu"] / objects * 1e6, at_most=5)
+    table.goal("Botocore's parser alone by all of it", slow / (one["cpu"] / objects * 1e6), at_least=1)
+    table.show(given.output)
+
+
+COLUMNS = [
+    "objects", "CPU s", "µs an object", "botocore's parser alone, µs", "elapsed s", "requests", "shards",
+    "largest shard by mean", "peak memory MB",
+]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ class Table:
         self.columns = columns
         self.rows: list[list[str]] = []
         self.notes: list[str] = []
+        self.goals: list[list[str]] = []
 
     def add(self, cells: Mapping[str, str]) -> None:
         """Add a row: a cell for each column."""
@@ -30,6 +31,15 @@ class Table:
     def note(self, sentence: str) -> None:
         """Add a sentence to say below the table."""
         self.notes.append(sentence)
+
+    def goal(
+        self, what: str, figure: float, *, at_least: float | None = None, at_most: float | None = None, digits: int = 1
+    ) -> None:
+        """Hold a figure against what it should be; it is said below the table."""
+        wanted = f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
+        met = figure >= at_least if at_least is not None else at_most is not None and figure <= at_most
+        self.goals.append([what, f"{figure:,.{digits}f}", wanted, "yes" if met else "no"])
+        self.note(f"{what}: {figure:,.{digits}f}; goal: {wanted}; {'met' if met else 'not met'}")
 
     def markdown(self) -> str:
         """The table and what is said below it."""
@@ -43,7 +53,7 @@ class Table:
         sys.stdout.flush()
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = {"columns": self.columns, "rows": self.rows, "notes": self.notes}
+            kept = {"columns": self.columns, "rows": self.rows, "notes": self.notes, "goals": self.goals}
             (folder / f"{self.name}.json").write_text(json.dumps(kept, indent=1), "utf-8")
 
 
@@ -54,7 +64,7 @@ def read_table(folder: Path, name: str) -> Table | None:
         return None
     kept = json.loads(path.read_text("utf-8"))
     table = Table(name, kept["columns"])
-    table.rows, table.notes = kept["rows"], kept["notes"]
+    table.rows, table.notes, table.goals = kept["rows"], kept["notes"], kept["goals"]
     return table
 
 

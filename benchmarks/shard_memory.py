@@ -1,6 +1,6 @@
 """How fast is the whole migrate job over one shard of a large object, and what is its peak of memory?
 
-    python -m benchmarks.shard_memory [--megabytes 512] [--kind english]
+    python -m benchmarks.shard_memory [--megabytes 512] [--kinds english] [--concurrency 1 2 4]
 
 The real job on an S3 in memory's place: the object is made as it is read, from a block over and over, so that it takes
 no memory; the plan cuts it into ranges, all of them in one shard.
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import resource
+import subprocess
 import sys
 import time
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 from batch_jobs.job import Job
 from batch_jobs.migrate import migrate
 from batch_jobs.plan import plan
+from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import KINDS, text
 from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest
@@ -67,31 +70,61 @@ class _Body(io.RawIOBase):
         return taken
 
 
-def main() -> None:
-    """Print a table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=512, help="size of the object")
-    parser.add_argument("--kind", choices=list(KINDS), default="english", help="what it holds")
-    given = parser.parse_args()
-    block = text(given.kind, 32 << 20)
-    client = Repeated(block, max(1, given.megabytes >> 5))
+def measured(kind: str, megabytes: int, concurrency: int) -> dict[str, str]:
+    """Plan and migrate in this process."""
+    block = text(kind, 32 << 20)
+    client = Repeated(block, max(1, megabytes >> 5))
     folder = RunFolder.of(S3Uri("results", "out/"), "run")
-    job = Job(S3(client), JobSettings(concurrency=4))
+    job = Job(S3(client), JobSettings(concurrency=concurrency))
     limits = {"target_bytes": 256 << 20, "max_shards": 1}
     plan(
         RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/", "shard": limits}),
         folder,
         job,
     )
-    begin = time.process_time()
+    begin, since = time.process_time(), time.monotonic()
     commit = migrate(folder, 0, job)
-    taken = time.process_time() - begin
+    taken, elapsed = time.process_time() - begin, time.monotonic() - since
     if commit.counts.failed:
         raise SystemExit(f"{commit.counts} {commit.outcomes[0]}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    megabytes = commit.counts.bytes / 1e6
-    sys.stdout.write("| text | MB | ranges | MB per CPU second | peak memory MB |\n|---|---|---|---|---|\n")
-    sys.stdout.write(f"| {given.kind} | {megabytes:.0f} | {commit.counts.items} | {megabytes / taken:.0f} | {peak} |\n")
+    read = commit.counts.bytes / 1e6
+    return {
+        "text": kind,
+        "MB": f"{read:,.0f}",
+        "ranges": str(commit.counts.items),
+        "at a time": str(concurrency),
+        "MB per CPU second": f"{read / taken:.0f}",
+        "MB per second": f"{read / elapsed:.0f}",
+        "peak memory MB": str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10),
+    }
+
+
+COLUMNS = ["text", "MB", "ranges", "at a time", "MB per CPU second", "MB per second", "peak memory MB"]
+
+
+def main() -> None:
+    """Print a table in Markdown: each row from a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=512, help="size of the object")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=["english"], help="what it holds")
+    parser.add_argument("--concurrency", nargs="+", type=int, default=[1, 2, 4], help="ranges worked at a time")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    add_output_option(parser)
+    given = parser.parse_args()
+    if given.one:
+        sys.stdout.write(json.dumps(measured(given.kinds[0], given.megabytes, given.concurrency[0])))
+        return
+    table = Table("shard-memory", COLUMNS)
+    for kind in given.kinds:
+        for concurrency in given.concurrency:
+            command = [sys.executable, "-m", "benchmarks.shard_memory", "--one", "--kinds", kind]
+            command += ["--megabytes", str(given.megabytes), "--concurrency", str(concurrency)]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - this script
+            row = json.loads(done.stdout)
+            table.add(row)
+            what = f"Peak memory of {row['MB']} MB, {kind}, {concurrency} at a time"
+            table.goal(what, float(row["peak memory MB"]), at_most=600, digits=0)
+    table.show(given.output)
 
 
 if __name__ == "__main__":
