@@ -56,12 +56,12 @@ def _run(given: argparse.Namespace) -> None:
     from batch_jobs.merge_parts import merge_part  # noqa: PLC0415
     from batch_jobs.migrate import migrate  # noqa: PLC0415
     from batch_jobs.plan import plan  # noqa: PLC0415
+    from batch_jobs.s3_connection import connect  # noqa: PLC0415
     from batch_jobs.stop import Stop  # noqa: PLC0415
-    from millrace.s3 import connect  # noqa: PLC0415
 
     stop = Stop(settings.attempt_seconds)
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.request("SIGTERM"))
-    job = Job(s3=connect(connections=settings.concurrency + 2), settings=settings, stop=stop)
+    job = Job(s3=connect(max(settings.concurrency, settings.most_in_flight) + 2), settings=settings, stop=stop)
     if given.verb == "plan":
         if given.request is not None:
             request = _read_request(folder, job.s3.read(folder.request), settings.code_version)

@@ -10,7 +10,7 @@ from typing import Any
 
 from batch_jobs.stop import Stop
 from batch_jobs.workloads import Workload, load_workload
-from millrace.errors import RunIdentityError
+from millrace.errors import RunIdentityError, StorageError
 from millrace.layout import RunFolder
 from millrace.plan import Plan
 from millrace.run_files import read_plan
@@ -38,10 +38,13 @@ class Job:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
 
-    @property
-    def stoppable_s3(self) -> S3:
-        """For an item's calls: a pause between two tries ends when the job has to stop."""
-        return replace(self.s3, backoff=replace(self.s3.backoff, sleep=self.stop.sleep))
+    def item_s3(self, note: Callable[[StorageError], None]) -> S3:
+        """For an item's calls: a pause between two tries ends when the job has to stop.
+
+        Args:
+            note: Told of every call that failed.
+        """
+        return replace(self.s3, backoff=replace(self.s3.backoff, sleep=self.stop.sleep, note=note))
 
     def timestamp(self) -> str:
         """Now, ISO 8601, UTC."""

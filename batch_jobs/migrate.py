@@ -12,6 +12,7 @@ from contextlib import closing
 
 from batch_jobs.committing import remove_failed_outputs, write_commit, write_partial
 from batch_jobs.failing_fast import FailingFast
+from batch_jobs.in_flight import InFlight
 from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
 from batch_jobs.parallel import until_stopped
@@ -52,7 +53,8 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
     started_at = job.timestamp()
     plan = job.read_plan(folder)
     _check_index(index, plan, job)
-    worker = _worker(plan, job)
+    in_flight = InFlight(job.settings.concurrency, job.settings.most_in_flight)
+    worker = _worker(plan, job, in_flight)
     commit = read_commit(folder, index, plan, job.s3)
     if commit is not None:
         log.info("the shard is committed already", extra={"fields": {"shard": index}})
@@ -61,7 +63,7 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         lines = job.s3.read(uri)
         shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
         saved = ProgressFiles(folder, plan, index, job)
-        progress = _work(shard, saved, worker, job, retry=plan.retry > 0)
+        progress = _work(shard, saved, worker, in_flight, job, retry=plan.retry > 0)
         outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
         mine = Commit(
             shard=index,
@@ -90,12 +92,12 @@ def _check_index(index: int, plan: Plan, job: Job) -> None:
         raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_SIZE", size, f"{plan.shards}, the plan's number of shards")
 
 
-def _worker(plan: Plan, job: Job) -> ItemWorker:
+def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     workload = job.load(plan.workload, plan.options)
     if isinstance(workload, Beginning):
         workload.begin(plan)
     return ItemWorker(
-        s3=job.stoppable_s3,
+        s3=job.item_s3(in_flight.note),
         workload=workload,
         source=S3Uri.parse(plan.source),
         destination=S3Uri.parse(plan.destination),
@@ -104,7 +106,9 @@ def _worker(plan: Plan, job: Job) -> ItemWorker:
     )
 
 
-def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job, *, retry: bool) -> Progress:
+def _work(
+    shard: Shard, saved: ProgressFiles, worker: ItemWorker, in_flight: InFlight, job: Job, *, retry: bool
+) -> Progress:
     """Work what is not done yet.
 
     Raises:
@@ -118,7 +122,10 @@ def _work(shard: Shard, saved: ProgressFiles, worker: ItemWorker, job: Job, *, r
     watch = FailingFast(progress.outcomes.values(), readable=retry)
     postponed: TryAgainError | None = None
     saved_at = job.clock()
-    with closing(until_stopped(worker.work, left, job.settings.concurrency, job.stop)) as done_items:
+    working = until_stopped(
+        worker.work, left, job.settings.concurrency, job.stop, in_flight=in_flight, small=worker.is_small
+    )
+    with closing(working) as done_items:
         for worked in done_items:
             if worked.outcome is None:
                 postponed = worked.postponed or postponed

@@ -1,12 +1,15 @@
-"""Doing things several at a time, with a bounded number under way; with one at a time, no thread is started."""
+"""Doing things several at a time, with a number under way that may change; with one at a time, no thread is started."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
+from batch_jobs.in_flight import InFlight
 from batch_jobs.stop import Stop
 from millrace.in_order import in_order
 
@@ -18,9 +21,23 @@ Made = TypeVar("Made")
 GRACE_SECONDS = 8.0
 """How long things under way may take to end once the job has to stop; Fargate kills 30 s after SIGTERM."""
 
+_GATHER_SECONDS = 0.005
+"""What is made is taken in batches: to wake for each would cost more than a small item."""
+
+_UNTAKEN = 4
+"""Nothing new begins while so many for each thread are made and not taken: memory stays bounded."""
+
+_NOTHING: Any = object()
+
 
 def until_stopped(
-    make: Callable[[Thing], Made], things: Iterable[Thing], concurrency: int, stop: Stop
+    make: Callable[[Thing], Made],
+    things: Iterable[Thing],
+    concurrency: int,
+    stop: Stop,
+    *,
+    in_flight: InFlight | None = None,
+    small: Callable[[Thing], bool] = lambda _thing: False,
 ) -> Generator[Made, None, None]:
     """What `make` makes of each thing, in the order in which they get done; ends early when the job has to stop.
 
@@ -29,8 +46,10 @@ def until_stopped(
     Args:
         make: Called from several threads.
         things: Taken as needed.
-        concurrency: How many are under way at once.
+        concurrency: How many that are not small are under way at once.
         stop: Whether to stop.
+        in_flight: How many are under way at once, small ones and others; None for `concurrency`.
+        small: Whether a thing is small.
     """
     if concurrency == 1:
         for thing in things:
@@ -38,24 +57,97 @@ def until_stopped(
                 return
             yield make(thing)
         return
-    executor = ThreadPoolExecutor(concurrency)
-    left = iter(things)
-    under_way: set[Future[Made]] = set()
+    crew = _Crew(make, iter(things), concurrency, stop, in_flight or InFlight(concurrency, concurrency), small)
     last_moment: float | None = None
     try:
-        while True:
-            while not stop.reason and len(under_way) < concurrency:
-                try:
-                    thing = next(left)
-                except StopIteration:
-                    break
-                under_way.add(executor.submit(make, thing))
+        while crew.hire() or not crew.made.empty():
             if stop.reason and last_moment is None:
                 last_moment = time.monotonic() + GRACE_SECONDS
-            if not under_way or (last_moment is not None and time.monotonic() > last_moment):
+            if last_moment is not None and time.monotonic() > last_moment:
                 return
-            done, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            yield from crew.take()
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        crew.ended = True
+
+
+@dataclass(eq=False)
+class _Crew(Generic[Thing, Made]):
+    """The threads. One that finds the limit lowered, or nothing left to do, goes home.
+
+    Attributes:
+        made: What each made, what it raised, whether the thing was a large one; `_NOTHING` of a thread that goes home.
+        ended: Whether nobody waits for what they make any more.
+    """
+
+    make: Callable[[Thing], Made]
+    left: Any
+    concurrency: int
+    stop: Stop
+    limit: InFlight
+    small: Callable[[Thing], bool]
+    made: SimpleQueue[tuple[Any, BaseException | None, bool]] = field(default_factory=SimpleQueue)
+    ended: bool = False
+    threads: int = 0
+    large: int = 0
+    ahead: Any = _NOTHING
+    exhausted: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def hire(self) -> bool:
+        """As many threads as the limit asks for; returns whether any is there."""
+        with self.changed:
+            wanted = 0 if self.exhausted or self.ended or self.stop.reason else self.limit.limit - self.threads
+            for _ in range(wanted):
+                self.threads += 1
+                threading.Thread(target=self._work, daemon=True).start()
+            return self.threads > 0
+
+    def take(self) -> Generator[Made, None, None]:
+        """What was made meanwhile; nothing, where half a second goes by."""
+        try:
+            made = [self.made.get(timeout=0.5)]
+        except Empty:
+            return
+        time.sleep(_GATHER_SECONDS)
+        made += [self.made.get_nowait() for _ in range(self.made.qsize())]
+        for one, failure, large in made:
+            if failure is not None:
+                raise failure
+            if one is _NOTHING:
+                continue
+            self.limit.done()
+            yield one
+            if large:
+                with self.changed:
+                    self.large -= 1
+                    self.changed.notify()
+
+    def _work(self) -> None:
+        failure: BaseException | None = None
+        try:
+            while (thing := self._take()) is not _NOTHING:
+                self.made.put((self.make(thing), None, not self.small(thing)))
+        except BaseException as error:  # noqa: BLE001 - raised again where the things are taken
+            failure = error
+        with self.changed:
+            self.threads -= 1
+            self.changed.notify_all()
+        self.made.put((_NOTHING, failure, False))
+
+    def _take(self) -> Any:
+        """The next thing, once it may begin; `_NOTHING` to go home."""
+        with self.changed:
+            while not (self.ended or self.exhausted or self.stop.reason or self.threads > self.limit.limit):
+                if self.ahead is _NOTHING:
+                    self.ahead = next(self.left, _NOTHING)
+                if self.ahead is _NOTHING:
+                    self.exhausted = True
+                elif self.made.qsize() > _UNTAKEN * self.limit.limit:
+                    self.changed.wait(_GATHER_SECONDS)
+                elif self.small(self.ahead) or self.large < self.concurrency:
+                    thing, self.ahead = self.ahead, _NOTHING
+                    self.large += not self.small(thing)
+                    return thing
+                else:
+                    self.changed.wait(0.5)
+        return _NOTHING

@@ -117,6 +117,18 @@ class Splitting(Protocol):
 
 
 @runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a workload has besides, if hundreds of small items may be under way at once.
+
+    While they wait for S3 they cost nothing; but each is handed to `migrate` in a thread of its own, so that what an
+    item takes of memory is taken as many times.
+    """
+
+    def is_small(self, item: Item) -> bool:
+        """Whether the item is a small one: working it takes little memory, no process, and no other service."""
+
+
+@runtime_checkable
 class Beginning(Protocol):
     """What a workload has besides, if it needs to know of the run before its first item."""
 

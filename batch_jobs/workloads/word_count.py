@@ -55,6 +55,10 @@ class WordCount:
         """Text can be cut anywhere (`text_ranges` says which words are whose), a gzip file cannot."""
         return not _is_packed(key)
 
+    def is_small(self, item: Item) -> bool:
+        """What the standard library counts takes as much memory as the text, some times over."""
+        return item.length < _COLUMNS_FROM and not _is_packed(item.key)
+
     def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals | WordTable:
         """Count the words of one text, or of a range; a key that ends in `.gz`, in whatever case, is gunzipped.
 

@@ -33,6 +33,7 @@ class Backoff:
         sleep: Waits so many seconds. Given anew by tests, and by jobs that must not sleep through a SIGTERM.
         chance: A random number from 0 to 1.
         clock: Seconds that only ever grow.
+        note: Told of every attempt that failed.
     """
 
     attempts: int = 12
@@ -40,6 +41,7 @@ class Backoff:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = field(default=random.random)
     clock: Callable[[], float] = time.monotonic
+    note: Callable[[StorageError], None] = lambda _error: None
 
     def run(self, call: Callable[[], Answer]) -> Answer:
         """Make the call, again and again while it fails with a transient error.
@@ -73,6 +75,7 @@ class Tries:
         Raises:
             StorageError: The error itself, where it is not transient or the attempts or the time are used up.
         """
+        self._backoff.note(error)
         scale = THROTTLED_SCALE_SECONDS if isinstance(error, ThrottledError) else OTHER_SCALE_SECONDS
         pause = self._backoff.chance() * min(scale * 2**self._failed, CEILING_SECONDS)
         self._failed += 1

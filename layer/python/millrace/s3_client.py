@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+"""How long a connection, and any further bytes of an answer, may take."""
+
+USER_AGENT = "millrace"
+
+
 def new_client(connections: int) -> S3Client:
     """A client that finds endpoint, region and credentials by botocore's own environment.
 
@@ -22,10 +29,15 @@ def new_client(connections: int) -> S3Client:
     """
     # Imported here: a job that only prints its help, or refuses its arguments, starts in a tenth of the time.
     import botocore.session  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+
+    return client_of(botocore.session.get_session(), connections)
+
+
+def client_of(session: Any, connections: int) -> S3Client:
+    """As `new_client`, of a botocore session."""
+    from botocore.config import Config  # noqa: PLC0415 - as above
     from botocore.handlers import add_expect_header  # noqa: PLC0415
 
-    session = botocore.session.get_session()
     # Nobody reads a listing's dates, and parsing them takes two thirds of its time.
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
     client: Any = session.create_client(
@@ -34,9 +46,9 @@ def new_client(connections: int) -> S3Client:
         config=Config(
             retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=connections,
-            connect_timeout=10,
-            read_timeout=60,
-            user_agent_extra="millrace",
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            user_agent_extra=USER_AGENT,
         ),
     )
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.

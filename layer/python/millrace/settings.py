@@ -26,6 +26,7 @@ class JobSettings:
         attempt_seconds: The attempt's time limit in the job definition; None where there is none. Batch never retries
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
+        most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
         code_version: The version of the code, as plan and commits name it.
     """
 
@@ -35,6 +36,7 @@ class JobSettings:
     attempt: int = 1
     attempt_seconds: int | None = None
     concurrency: int = 16
+    most_in_flight: int = 256
     code_version: str = __version__
 
     @classmethod
@@ -51,6 +53,7 @@ class JobSettings:
             attempt=_whole(environ, "AWS_BATCH_JOB_ATTEMPT", 1) or 1,
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
+            most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
         )
 

@@ -1,0 +1,204 @@
+"""GetObject and PutObject by obstore, whose small request costs a tenth of botocore's CPU; all else by botocore.
+
+Both clients stand behind the same verbs (`millrace.s3.S3`): this one has the methods of botocore's, gives the same
+answers and raises the same errors. It is asked for what it carries unchanged and understands; botocore for the rest:
+keys that obstore would alter or refuse, listings, parts of an upload, deletions, and any answer that obstore makes
+nothing of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import obstore
+from botocore.exceptions import ClientError, ResponseStreamingError
+from obstore.exceptions import BaseError
+
+from batch_jobs.obstore_errors import botocore_error
+
+FAILURES = (BaseError, OSError)
+"""What obstore raises: its own errors, and FileNotFoundError for 404."""
+
+_NOT_CARRIED = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f-\x9f]")
+"""An empty, `.` or `..` segment, a slash at either end, a control character: object_store, `Path::parse`."""
+
+_GET = frozenset({"IfMatch", "VersionId", "Range"})
+_PUT = frozenset({"Body", "ContentType", "Metadata", "IfNoneMatch", "IfMatch"})
+_OWN_ATTRIBUTES = frozenset(
+    {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
+)
+"""What obstore takes for a header of the object rather than for metadata."""
+
+_BODY_AT_ONCE = 262_144
+"""Up to so many bytes are taken off the connection in one step."""
+
+
+class Stores(Protocol):
+    """Where obstore's stores come from: `batch_jobs.obstore_stores`."""
+
+    def store(self, bucket: str) -> Any:
+        """The store of a bucket; None where botocore has to be asked."""
+
+    def answered(self, bucket: str) -> bool:
+        """Whether S3 has answered the bucket's store yet."""
+
+    def trust(self, bucket: str) -> None:
+        """S3 has answered the bucket's store."""
+
+    def doubt(self, bucket: str) -> None:
+        """Botocore had to be asked for what the bucket's store was asked for; after a few times it is asked alone."""
+
+
+def carries(key: str) -> bool:
+    """Whether obstore asks for just this key."""
+    return _NOT_CARRIED.search(key) is None
+
+
+class ObstoreClient:
+    """A client with the methods of botocore's S3 client. Safe to use from several threads.
+
+    Args:
+        client: Botocore's.
+        stores: Obstore's stores, by bucket.
+    """
+
+    def __init__(self, client: Any, stores: Stores) -> None:
+        self._client = client
+        self._stores = stores
+
+    def __getattr__(self, name: str) -> Any:
+        """What botocore's client has."""
+        return getattr(self._client, name)
+
+    def get_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803 - botocore's names
+        """GetObject: IfMatch, VersionId, Range.
+
+        Raises:
+            ClientError: S3 refused.
+            BotoCoreError: S3 could not be reached.
+        """
+        store = self._stores.store(Bucket) if _GET.issuperset(given) and carries(Key) else None
+        if store is None:
+            answer: dict[str, Any] = self._client.get_object(Bucket=Bucket, Key=Key, **given)
+            return answer
+        options: Any = {}
+        if "IfMatch" in given:
+            options["if_match"] = given["IfMatch"]
+        if "VersionId" in given:
+            options["version"] = given["VersionId"]
+        if "Range" in given:
+            options["range"] = _range(given["Range"])
+        return self._answered(
+            "GetObject",
+            Bucket,
+            Key,
+            lambda: _got(obstore.get(store, Key, options=options), ranged="Range" in given),
+            lambda: self._client.get_object(Bucket=Bucket, Key=Key, **given),
+        )
+
+    def put_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803 - botocore's names
+        """PutObject: Body, ContentType, Metadata, IfNoneMatch, IfMatch.
+
+        Raises:
+            ClientError: S3 refused.
+            BotoCoreError: S3 could not be reached.
+        """
+        body, metadata = given.get("Body", b""), given.get("Metadata", {})
+        carried = _PUT.issuperset(given) and isinstance(body, bytes) and carries(Key)
+        carried = carried and all(name.lower() not in _OWN_ATTRIBUTES for name in metadata)
+        store = self._stores.store(Bucket) if carried else None
+        if store is None:
+            answer: dict[str, Any] = self._client.put_object(Bucket=Bucket, Key=Key, **given)
+            return answer
+        attributes = dict(metadata)
+        if "ContentType" in given:
+            attributes["Content-Type"] = given["ContentType"]
+        mode: Any = "create" if "IfNoneMatch" in given else "overwrite"
+        if "IfMatch" in given:
+            mode = {"e_tag": given["IfMatch"]}
+
+        def put() -> dict[str, Any]:
+            written = obstore.put(store, Key, body, attributes=attributes, mode=mode, use_multipart=False)
+            return {"ETag": written["e_tag"]}
+
+        return self._answered(
+            "PutObject", Bucket, Key, put, lambda: self._client.put_object(Bucket=Bucket, Key=Key, **given)
+        )
+
+    def _answered(
+        self,
+        operation: str,
+        bucket: str,
+        key: str,
+        ask: Callable[[], dict[str, Any]],
+        ask_botocore: Callable[[], dict[str, Any]],
+    ) -> dict[str, Any]:
+        try:
+            answer = ask()
+        except FAILURES as failure:
+            error = botocore_error(failure, operation, key)
+            if isinstance(error, ClientError):
+                self._stores.trust(bucket)
+            elif error is None or not self._stores.answered(bucket):
+                # A redirect to another Region, say: what botocore makes of it counts. Or it never got through: its
+                # certificates may be others than botocore's, or the proxy.
+                self._stores.doubt(bucket)
+                return ask_botocore()
+            raise error from failure
+        self._stores.trust(bucket)
+        return answer
+
+
+class _Body:
+    """An object's bytes on their way, with botocore's `read` and `close`."""
+
+    def __init__(self, result: Any, length: int) -> None:
+        self._result = result
+        self._at_once = length <= _BODY_AT_ONCE
+        self._chunks: Iterator[Any] | None = None
+        self._rest = memoryview(b"")
+
+    def read(self, amount: int) -> bytes:
+        """So many bytes at most; none at the end.
+
+        Raises:
+            ResponseStreamingError: The connection broke.
+        """
+        if not self._rest:
+            try:
+                self._rest = memoryview(self._next())
+            except FAILURES as failure:
+                raise ResponseStreamingError(error=str(failure).partition("\n")[0]) from failure
+        taken, self._rest = self._rest[:amount], self._rest[amount:]
+        return bytes(taken)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._result = self._chunks = None
+
+    def _next(self) -> Any:
+        if self._result is None:
+            return b""
+        if self._at_once:
+            result, self._result = self._result, None
+            return result.bytes()
+        if self._chunks is None:
+            self._chunks = iter(self._result.stream(min_chunk_size=_BODY_AT_ONCE))
+        return next(self._chunks, b"")
+
+
+def _range(text: str) -> Any:
+    """A Range header as obstore has it: `bytes=5-9`, `bytes=5-`."""
+    first, _, last = text.removeprefix("bytes=").partition("-")
+    return (int(first), int(last) + 1) if last else {"offset": int(first)}
+
+
+def _got(result: Any, *, ranged: bool) -> dict[str, Any]:
+    meta = result.meta
+    first, end = result.range
+    answer = {"Body": _Body(result, end - first), "ContentLength": end - first, "ETag": meta["e_tag"]}
+    if ranged:
+        answer["ContentRange"] = f"bytes {first}-{end - 1}/{meta['size']}"
+    return answer
