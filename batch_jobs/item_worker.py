@@ -12,7 +12,7 @@ from batch_jobs.outputs import HeldFiles
 from batch_jobs.range_reader import open_item
 from batch_jobs.stop import Stop
 from batch_jobs.transfer_outputs import transfer_output
-from batch_jobs.workloads import ManyAtOnce, Transferring, Workload
+from batch_jobs.workloads import Transferring, Workload
 from millrace.errors import (
     AccessDeniedError,
     ArchivedError,
@@ -120,10 +120,6 @@ class ItemWorker:
             outcome = Outcome.failed(item, code, error.cause.message, error.cause.http_status)
             return Worked(position, outcome, cause=error.cause)
         return Worked(position, Outcome.succeeded(item, outputs), contribution)
-
-    def is_small(self, numbered: tuple[int, Item]) -> bool:
-        """Whether hundreds of items like this one may be under way at once: the workload has to say so."""
-        return isinstance(self.workload, ManyAtOnce) and self.workload.is_small(numbered[1])
 
     def outputs_of(self, key: str) -> list[S3Uri]:
         """Where the outputs of an item lie, if it has any."""

@@ -17,7 +17,7 @@ from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
 from batch_jobs.parallel import until_stopped
 from batch_jobs.progress import Progress, ProgressFiles
-from batch_jobs.workloads import Beginning
+from batch_jobs.workloads import Beginning, ManyAtOnce
 from millrace.commit import Commit
 from millrace.errors import InvalidRunRequest, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
@@ -122,8 +122,15 @@ def _work(
     watch = FailingFast(progress.outcomes.values(), readable=retry)
     postponed: TryAgainError | None = None
     saved_at = job.clock()
+    workload = worker.workload
+    small = workload.is_small if isinstance(workload, ManyAtOnce) else lambda _item: False
     working = until_stopped(
-        worker.work, left, job.settings.concurrency, job.stop, in_flight=in_flight, small=worker.is_small
+        worker.work,
+        left,
+        job.settings.concurrency,
+        job.stop,
+        in_flight=in_flight,
+        small=lambda numbered: small(numbered[1]),
     )
     with closing(working) as done_items:
         for worked in done_items:

@@ -9,17 +9,14 @@ nothing of.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import obstore
-from botocore.exceptions import ClientError, ResponseStreamingError
-from obstore.exceptions import BaseError
+from botocore.exceptions import ClientError
 
+from batch_jobs.obstore_body import FAILURES, ObstoreBody
 from batch_jobs.obstore_errors import botocore_error
-
-FAILURES = (BaseError, OSError)
-"""What obstore raises: its own errors, and FileNotFoundError for 404."""
 
 _NOT_CARRIED = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f-\x9f]")
 """An empty, `.` or `..` segment, a slash at either end, a control character: object_store, `Path::parse`."""
@@ -30,9 +27,6 @@ _OWN_ATTRIBUTES = frozenset(
     {"content-type", "content-disposition", "content-encoding", "content-language", "cache-control", "storage-class"}
 )
 """What obstore takes for a header of the object rather than for metadata."""
-
-_BODY_AT_ONCE = 262_144
-"""Up to so many bytes are taken off the connection in one step."""
 
 
 class Stores(Protocol):
@@ -151,44 +145,6 @@ class ObstoreClient:
         return answer
 
 
-class _Body:
-    """An object's bytes on their way, with botocore's `read` and `close`."""
-
-    def __init__(self, result: Any, length: int) -> None:
-        self._result = result
-        self._at_once = length <= _BODY_AT_ONCE
-        self._chunks: Iterator[Any] | None = None
-        self._rest = memoryview(b"")
-
-    def read(self, amount: int) -> bytes:
-        """So many bytes at most; none at the end.
-
-        Raises:
-            ResponseStreamingError: The connection broke.
-        """
-        if not self._rest:
-            try:
-                self._rest = memoryview(self._next())
-            except FAILURES as failure:
-                raise ResponseStreamingError(error=str(failure).partition("\n")[0]) from failure
-        taken, self._rest = self._rest[:amount], self._rest[amount:]
-        return bytes(taken)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._result = self._chunks = None
-
-    def _next(self) -> Any:
-        if self._result is None:
-            return b""
-        if self._at_once:
-            result, self._result = self._result, None
-            return result.bytes()
-        if self._chunks is None:
-            self._chunks = iter(self._result.stream(min_chunk_size=_BODY_AT_ONCE))
-        return next(self._chunks, b"")
-
-
 def _range(text: str) -> Any:
     """A Range header as obstore has it: `bytes=5-9`, `bytes=5-`."""
     first, _, last = text.removeprefix("bytes=").partition("-")
@@ -198,7 +154,7 @@ def _range(text: str) -> Any:
 def _got(result: Any, *, ranged: bool) -> dict[str, Any]:
     meta = result.meta
     first, end = result.range
-    answer = {"Body": _Body(result, end - first), "ContentLength": end - first, "ETag": meta["e_tag"]}
+    answer = {"Body": ObstoreBody(result, end - first), "ContentLength": end - first, "ETag": meta["e_tag"]}
     if ranged:
         answer["ContentRange"] = f"bytes {first}-{end - 1}/{meta['size']}"
     return answer
