@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
+from dataclasses import replace
 
 from batch_jobs.committing import remove_failed_outputs, write_commit, write_partial
 from batch_jobs.failing_fast import FailingFast
 from batch_jobs.in_flight import InFlight
 from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
+from batch_jobs.paced_client import paced_client
 from batch_jobs.parallel import until_stopped
 from batch_jobs.progress import Progress, ProgressFiles
 from batch_jobs.workloads import Beginning, ManyAtOnce
@@ -97,7 +99,7 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     if isinstance(workload, Beginning):
         workload.begin(plan)
     return ItemWorker(
-        s3=job.item_s3(in_flight.note),
+        s3=replace(job.item_s3(in_flight.note), client=paced_client(job.s3.client, plan, job)),
         workload=workload,
         source=S3Uri.parse(plan.source),
         destination=S3Uri.parse(plan.destination),

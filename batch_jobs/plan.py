@@ -83,6 +83,8 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         digest=digest,
         planned_at=job.timestamp(),
         tolerated_failure_count=request.tolerated_failure_count,
+        reads_per_second=request.reads_per_second,
+        writes_per_second=request.writes_per_second,
         retry=folder.retry,
         retry_of=retry_of,
         merge_parts=parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds),

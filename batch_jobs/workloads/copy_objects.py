@@ -48,6 +48,10 @@ class CopyObjects:
         """
         return self._keys.rewritten(key)
 
+    def is_small(self, item: Item) -> bool:
+        """Whether one request copies it: the job only waits."""
+        return item.size <= self._sizes["copy_bytes"]
+
     def transfer(self, item: Item, source: S3Uri, destination: S3Uri, s3: S3, check: Callable[[], None]) -> Copied:
         """Copy one object, and compare the copy.
 

@@ -10,7 +10,7 @@ from millrace.settings import FunctionSettings, JobSettings, aws_region, bucket_
 
 def test_a_job_outside_batch_has_defaults() -> None:
     """Without a variable set, a job is child 0, attempt 1, without a time limit."""
-    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, __version__)
+    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, None, __version__)
 
 
 def test_a_child_knows_its_place() -> None:
@@ -23,9 +23,11 @@ def test_a_child_knows_its_place() -> None:
         "MILLRACE_ATTEMPT_SECONDS": "3600",
         "MILLRACE_CONCURRENCY": "4",
         "MILLRACE_MOST_IN_FLIGHT": "99",
+        "MILLRACE_MAX_VCPUS": "16",
+        "MILLRACE_JOB_VCPUS": "0.5",
         "MILLRACE_CODE_VERSION": "1.2.3",
     }
-    assert JobSettings.from_environment(environ) == JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, "1.2.3")
+    assert JobSettings.from_environment(environ) == JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, 64, "1.2.3")
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "٣", " 1"])

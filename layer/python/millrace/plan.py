@@ -115,6 +115,8 @@ class Plan:
             options, code version, and every shard's items. Commits carry it. `plan_digest` computes it.
         planned_at: ISO 8601, UTC.
         tolerated_failure_count: How many items may fail, where that is more than the percentage allows.
+        reads_per_second: How many objects the shards' items may ask S3 for in a second, together; 0 for no limit.
+        writes_per_second: How many requests of another kind they may make in a second; 0 for no limit.
         retry: Which retry of the run's failed items this is the plan of, from 1; 0 for the run itself.
         retry_of: The digest of the plan before it: the run's, or that of its last retry; empty for the run itself.
         merge_parts: By how many jobs the partials are merged before one merges what these made; 0 for one job alone.
@@ -136,6 +138,8 @@ class Plan:
     digest: str
     planned_at: str
     tolerated_failure_count: int = 0
+    reads_per_second: int = 0
+    writes_per_second: int = 0
     retry: int = 0
     retry_of: str = ""
     merge_parts: int = 0

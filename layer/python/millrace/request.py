@@ -52,6 +52,8 @@ class RunRequest:
         merge_limit_seconds: The merge goes in parts where one job is expected to take longer.
         tolerated_failure_percent: The share of the items that may fail.
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
+        reads_per_second: How many objects the run's items may ask S3 for in a second, together; 0 for no limit.
+        writes_per_second: How many requests of another kind they may make in a second; 0 for no limit.
         run_id: An earlier run to go on with; None names a new run.
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
@@ -72,6 +74,8 @@ class RunRequest:
     merge_limit_seconds: int = 900
     tolerated_failure_percent: float = 0
     tolerated_failure_count: int = 0
+    reads_per_second: int = 5500
+    writes_per_second: int = 3500
     run_id: str | None = None
     retry_failed: bool = False
     once: bool = False
@@ -127,6 +131,10 @@ class RunRequest:
             ),
             tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
             tolerated_failure_count=checked_count(given.get("tolerated_failure_count", 0)),
+            reads_per_second=_whole("reads_per_second", given.get("reads_per_second", cls.reads_per_second), 0, 10**6),
+            writes_per_second=_whole(
+                "writes_per_second", given.get("writes_per_second", cls.writes_per_second), 0, 10**6
+            ),
             run_id=None if run_id is None else checked_run_id(run_id),
             retry_failed=_with_run_id(
                 "retry_failed", given, "true only with run_id, the run whose failed items are migrated again"

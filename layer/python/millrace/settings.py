@@ -27,6 +27,7 @@ class JobSettings:
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
+        shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
         code_version: The version of the code, as plan and commits name it.
     """
 
@@ -37,6 +38,7 @@ class JobSettings:
     attempt_seconds: int | None = None
     concurrency: int = 16
     most_in_flight: int = 256
+    shards_at_once: int | None = None
     code_version: str = __version__
 
     @classmethod
@@ -54,6 +56,7 @@ class JobSettings:
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
+            shards_at_once=_shards_at_once(environ),
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
         )
 
@@ -177,6 +180,19 @@ def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.en
             raise InvalidRunRequest("options.environment", words, "the name of a variable that the job has, NAME=VALUE")
         environment[name] = value if equals else environ[name]
     return environment
+
+
+def _shards_at_once(environ: Mapping[str, str]) -> int | None:
+    """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
+    most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
+    text = environ.get("MILLRACE_JOB_VCPUS") or "1"
+    try:
+        each = float(text)
+    except ValueError:
+        each = 0.0
+    if not 0 < each < 1000:
+        raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
+    return None if most is None else max(1, int(2 * most / each))
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
