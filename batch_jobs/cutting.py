@@ -51,7 +51,7 @@ class Cutting:
         log.info("reading an object for its records", extra={"fields": {"key": item.key, "bytes": item.size}})
         uri = S3Uri(self._bucket, item.key)
         try:
-            with self._job.stoppable_s3.open(uri, etag=item.etag, version_id=item.version_id) as reader:
+            with self._job.item_s3().open(uri, etag=item.etag, version_id=item.version_id) as reader:
                 return list(workload.record_starts(item, Body(reader, self._job.stop), places))
         except (ItemError, ObjectNotFoundError, ChangedError, AccessDeniedError, ArchivedError) as error:
             # In one piece, then; migrate meets the same, and reports it.

@@ -38,7 +38,7 @@ class Job:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
 
-    def item_s3(self, note: Callable[[StorageError], None]) -> S3:
+    def item_s3(self, note: Callable[[StorageError], None] = lambda _error: None) -> S3:
         """For an item's calls: a pause between two tries ends when the job has to stop.
 
         Args:

@@ -56,8 +56,8 @@ class WordCount:
         return not _is_packed(key)
 
     def is_small(self, item: Item) -> bool:
-        """What the standard library counts takes as much memory as the text, some times over."""
-        return item.length < _COLUMNS_FROM and not _is_packed(item.key)
+        """A short text: counting it takes as much memory as its words, some times over."""
+        return item.length <= _SMALL_BYTES and not _is_packed(item.key)
 
     def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals | WordTable:
         """Count the words of one text, or of a range; a key that ends in `.gz`, in whatever case, is gunzipped.
@@ -151,6 +151,8 @@ class WordPartial:
 
 
 _SUFFIX = ".words.txt"
+
+_SMALL_BYTES = 1 << 16
 
 _WORD_BYTES = 6
 """What a word and the blank behind it take, about."""
