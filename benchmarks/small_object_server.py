@@ -17,6 +17,7 @@ import re
 import ssl
 import sys
 import time
+from bisect import bisect_right
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
@@ -124,7 +125,7 @@ class Objects:
     def _page(self, bucket: str, asked: dict[str, list[str]]) -> bytes:
         prefix = asked.get("prefix", [""])[0]
         after = asked.get("continuation-token", asked.get("start-after", [""]))[0]
-        begin = int(after[3:10]) + 1 if after else 0
+        begin = bisect_right(range(self._objects), after, key=lambda number: KEY % number)
         numbers = range(begin, min(begin + 1000, self._objects)) if bucket == SOURCE and prefix == "in/" else range(0)
         contents = []
         for number in numbers:
