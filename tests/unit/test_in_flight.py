@@ -89,8 +89,20 @@ def test_it_finds_back_up_in_small_steps() -> None:
     assert all(after - before <= max(1, before // 8) for before, after in pairwise(limits))
 
 
-@pytest.mark.parametrize("small", [True, False])
-def test_only_small_things_are_many_at_once(small: bool) -> None:  # noqa: FBT001
+def test_small_things_are_many_at_once() -> None:
+    """Of small things as many as the limit says, whatever the concurrency."""
+    together = threading.Barrier(16, timeout=30)
+
+    def make(number: int) -> int:
+        together.wait()  # until sixteen are here
+        return number
+
+    made = until_stopped(make, range(160), 4, Stop(), in_flight=InFlight(16, 16), small=lambda _number: True)
+
+    assert sorted(made) == list(range(160))
+
+
+def test_large_things_are_not() -> None:
     """A large thing may take much memory: of these there are never more than the concurrency."""
     lock = threading.Lock()
     under_way = most = 0
@@ -100,15 +112,15 @@ def test_only_small_things_are_many_at_once(small: bool) -> None:  # noqa: FBT00
         with lock:
             under_way += 1
             most = max(most, under_way)
-        time.sleep(0.01)
+        time.sleep(0.001)
         with lock:
             under_way -= 1
         return number
 
-    made = list(until_stopped(make, range(1500), 4, Stop(), in_flight=InFlight(4, 64), small=lambda _number: small))
+    made = until_stopped(make, range(400), 4, Stop(), in_flight=InFlight(16, 64), small=lambda _number: False)
 
-    assert sorted(made) == list(range(1500))
-    assert most > 8 if small else most <= 4
+    assert sorted(made) == list(range(400))
+    assert most <= 4
 
 
 def test_a_failure_ends_it() -> None:
