@@ -85,6 +85,7 @@ def request_given(arguments: argparse.Namespace) -> dict[str, Any]:
         "destination": arguments.destination,
         "workload": arguments.workload,
         "options": dict(option_value(arguments.workload, text) for text in arguments.option),
+        "manifest": arguments.manifest,
         "include": arguments.include,
         "exclude": arguments.exclude,
         "shard": shard,
@@ -110,6 +111,7 @@ def _add_plan(verbs: Any) -> None:
     plan.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the workload; a list: a,b,c"
     )
+    plan.add_argument("--manifest", metavar="URI", help="a file, or an S3 Inventory report, that names the objects")
     plan.add_argument("--include", action="append", default=[], metavar="PATTERN", help="only keys like this: '*.txt'")
     plan.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="no keys like this")
     plan.add_argument("--target-bytes", type=int, metavar="N", help="the bytes of a shard, at most")

@@ -1,8 +1,8 @@
-"""The items of a source: its listing, filtered, large objects cut into ranges."""
+"""The items of a source: its listing, or what a manifest names, filtered, large objects cut into ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from batch_jobs.cutting import Cutting
 from batch_jobs.job import Job
@@ -12,7 +12,12 @@ from batch_jobs.sharding import ItemStore
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.listing_page import Page
+from millrace.manifest.objects import manifest_items
+from millrace.plan import Item
 from millrace.request import RunRequest
+
+_CHECKED_EVERY = 4096
+"""After how many items of a manifest the job looks whether it has to stop."""
 
 
 def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str, int]]:
@@ -23,16 +28,28 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
 
     Raises:
         BucketNotFoundError: The source bucket is missing.
-        AccessDeniedError: The source may not be listed.
+        AccessDeniedError: The source may not be listed, or the manifest not be read.
+        ManifestError: The manifest cannot be read, or names what lies outside of the source.
         StoppedError: The job has to stop.
     """
     source = S3Uri.parse_folder(request.source, "source")
     chosen = ItemFilter(source.key, request.include, request.exclude)
     cutting = Cutting(request, job)
     items = ItemStore()
+    if request.manifest is not None:
+        named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3)
+        items.add(cutting.cut(_until_stopped(named, job)))
+        return items, dict(chosen.skipped)
     pages = [(page[0].key, items.add(cutting.cut(chosen.items(page)))) for page in _pages(request, source, job)]
     items.reorder(places for _, places in sorted(pages, key=lambda page: page[0]))
     return items, dict(chosen.skipped)
+
+
+def _until_stopped(items: Iterable[Item], job: Job) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        if not number % _CHECKED_EVERY:
+            job.stop.check()
+        yield item
 
 
 def _pages(request: RunRequest, source: S3Uri, job: Job) -> Iterator[Page]:

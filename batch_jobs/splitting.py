@@ -40,11 +40,12 @@ def cut_large(
         record_starts: Where an object's records begin; asked for those that are cut alone.
 
     Yields:
-        In the items' order; the ranges of an object follow each other from its first byte to its last.
+        In the items' order. An object without a planned ETag stays whole: its ranges could be of two versions. The
+        ranges of an object follow each other from its first byte to its last.
     """
     most = max(target_bytes, LEAST_RANGE_BYTES)
     for item in items:
-        if item.size <= most or not may_cut(item.key):
+        if item.size <= most or not item.etag or not may_cut(item.key):
             yield item
             continue
         count = min(-(-item.size // most), MOST_RANGES)

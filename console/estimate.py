@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,9 @@ from console.verbs import json_option, target_options
 from millrace.cost.estimation import Estimate, Jobs, Pace, estimate
 from millrace.cost.prices import prices
 from millrace.layout import S3Uri
+from millrace.listing import ItemFilter
+from millrace.manifest.objects import manifest_items
+from millrace.plan import Item
 from millrace.readable import dollars_text
 from millrace.request import RunRequest
 
@@ -54,7 +58,7 @@ def estimate_run(
     folder = S3Uri.parse(request.source)
     with terminal.notes.status("Listing the source") as shown:
         found = measure(
-            target.aws.s3.list(folder.bucket, folder.key),
+            lambda chosen: _items(target, request, folder, chosen),
             request,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
@@ -65,6 +69,12 @@ def estimate_run(
         terminal.json(_document(request, found, made, jobs, pace))
         return
     _print(terminal, request, found, made, jobs)
+
+
+def _items(target: Target, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:
+    if request.manifest is not None:
+        return manifest_items(S3Uri.parse(request.manifest), folder, chosen, target.aws.s3)
+    return chosen.items(target.aws.s3.list(folder.bucket, folder.key))
 
 
 def _jobs(target: Target, terminal: Terminal) -> Jobs:

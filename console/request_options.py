@@ -21,6 +21,11 @@ _OPTIONS = (
     click.option(
         "--option", "options", multiple=True, metavar="K=V", help="An option of the workload. [several times]"
     ),
+    click.option(
+        "--manifest",
+        metavar="URI",
+        help="Work what this file names, or this S3 Inventory report, instead of listing the source.",
+    ),
     click.option("--include", multiple=True, metavar="P", help="Work only what matches: '*.txt'. [several times]"),
     click.option("--exclude", multiple=True, metavar="P", help="Leave out what matches. [several times]"),
     click.option("--target-bytes", type=int, metavar="N", help="Close a shard at so many bytes. [default: 268435456]"),
@@ -76,6 +81,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
     asked = {
         "workload": workload,
         "options": {**fields.get("options", {}), **workload_options(workload, given["options"])},
+        "manifest": given["manifest"],
         "include": list(given["include"]),
         "exclude": list(given["exclude"]),
         "shard": {**fields.get("shard", {}), **shard},

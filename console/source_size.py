@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from millrace.cost.estimation import ShardSize
@@ -11,7 +11,6 @@ from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.plan import Item
 from millrace.request import RunRequest
-from millrace.s3 import ListedObject
 from millrace.sharding import cut
 
 LEAST_RANGE_BYTES = 1_048_576
@@ -47,38 +46,34 @@ class SourceSize:
     shards: list[ShardSize]
 
 
-def measure(listing: Iterable[ListedObject], request: RunRequest, seen: Callable[[int], None]) -> SourceSize:
+def measure(
+    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, seen: Callable[[int], None]
+) -> SourceSize:
     """Measure what a run would work.
 
     Args:
-        listing: The source's objects.
+        items_of: The source's items, given what tells them from other objects.
         request: The checked request.
         seen: Told now and then how many objects were listed.
     """
     chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
     lengths = array("q")
-    listed = largest = archived = 0
-
-    def counted() -> Iterator[ListedObject]:
-        nonlocal listed
-        for found in listing:
-            listed += 1
-            if listed % TOLD_EVERY == 0:
-                seen(listed)
-            yield found
-
-    for item in chosen.items(counted()):
+    number = largest = archived = 0
+    for number, item in enumerate(items_of(chosen), start=1):
+        if number % TOLD_EVERY == 0:
+            seen(number + chosen.skipped.total())
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
         lengths.extend(_ranges(item, request))
     shards = [ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard)]
+    listed = number + chosen.skipped.total()
     return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
 
 
 def _ranges(item: Item, request: RunRequest) -> list[int]:
     """The lengths of the ranges that a large object is cut into: only word-count's are, and only where not gzipped."""
     most = max(request.shard.target_bytes, LEAST_RANGE_BYTES)
-    if item.size <= most or request.workload != "word-count" or item.key.lower().endswith(".gz"):
+    if item.size <= most or not item.etag or request.workload != "word-count" or item.key.lower().endswith(".gz"):
         return [item.size]
     count = min(-(-item.size // most), request.shard.max_shards)
     return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]

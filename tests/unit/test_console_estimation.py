@@ -84,7 +84,8 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     """Folder markers, what is excluded and archived objects are counted apart; shards hold what they would hold."""
     objects = listed(("a/", 0), ("a/1.txt", 5), ("a/2.txt", 5), ("a/3.csv", 9), ("a/4.cold", 5))
     seen: list[int] = []
-    found = measure(objects, request(exclude=["*.csv"], shard={"max_items": 2}), seen.append)
+    asked = request(exclude=["*.csv"], shard={"max_items": 2})
+    found = measure(lambda chosen: chosen.items(objects), asked, seen.append)
     assert (found.listed, found.items, found.bytes, found.largest, found.archived) == (5, 3, 15, 5, 1)
     assert found.skipped == {"folder_markers": 1, "not_included": 0, "excluded": 1}
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
@@ -94,7 +95,8 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
 def test_only_plain_text_is_cut_into_ranges(key: str, workload: Any, items: int) -> None:
     """word-count splits a large object that is not gzipped; nothing else is split."""
     named = {"workload": workload} if workload else {}
-    found = measure(listed((key, 4_000_001)), request(shard={"target_bytes": 1_048_576}, **named), lambda _n: None)
+    asked = request(shard={"target_bytes": 1_048_576}, **named)
+    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
     assert (found.items, found.bytes) == (items, 4_000_001)
 
 

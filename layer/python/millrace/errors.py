@@ -2,6 +2,7 @@
 
     MillraceError                    exit 1: something broke, try again
     ├── InvalidRunRequest            exit 2: the request is wrong; names the field, the value and what is allowed
+    ├── ManifestError                exit 2: a manifest cannot be read, or names what the run may not work
     ├── UsageError                   exit 2: the command line cannot be understood
     ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
@@ -109,6 +110,12 @@ class InvalidRunRequest(MillraceError):  # noqa: N818 - the name is the state ma
         self.value = value
         self.allowed = allowed
         super().__init__(f"{field} is {_shown(value)}; allowed: {allowed}")
+
+
+class ManifestError(MillraceError):
+    """A manifest cannot be read, or names an object that the run may not work."""
+
+    exit_code = 2
 
 
 class UsageError(MillraceError):

@@ -32,6 +32,13 @@ class ItemFilter:
         self._include = [re.compile(translate(pattern)) for pattern in include]
         self._exclude = [re.compile(translate(pattern)) for pattern in exclude]
 
+    def takes(self, key: str, size: int) -> bool:
+        """Whether an object is an item; one that is not is counted. A size below 0 is unknown."""
+        reason = self._why_not(key, size)
+        if reason:
+            self.skipped[reason] += 1
+        return reason is None
+
     def items(self, listing: Iterable[ListedObject]) -> Iterator[Item]:
         """The items among the listed objects."""
         patterns = bool(self._include or self._exclude)

@@ -10,6 +10,7 @@ from typing import Any
 from millrace.errors import InvalidRunRequest
 from millrace.known_workloads import checked_options, known_workload
 from millrace.layout import S3Uri, checked_run_id
+from millrace.manifest.names import checked_manifest
 from millrace.named_keys import checked_keys
 from millrace.options import unknown_name
 
@@ -43,6 +44,8 @@ class RunRequest:
         options: The workload's options.
         keys: The keys of single objects, relative to the source: they alone are worked, and the source is not listed.
             None means all that lies below the source.
+        manifest: A file that names the objects, or an S3 Inventory report: they are worked, and the source, below which
+            they have to lie, is not listed.
         include: Glob patterns of which an item's key, relative to the source, must match one; empty means all.
         exclude: Glob patterns of which it may match none. `*` matches `/` too; case counts.
         shard: How items are cut into shards.
@@ -65,6 +68,7 @@ class RunRequest:
     workload: str = "word-count"
     options: dict[str, Any] = field(default_factory=dict)
     keys: list[str] | None = None
+    manifest: str | None = None
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
     shard: ShardLimits = ShardLimits()
@@ -120,6 +124,7 @@ class RunRequest:
             workload=workload,
             options=checked_options(workload, options),
             keys=checked_keys(given.get("keys"), source),
+            manifest=_manifest(given),
             include=_patterns("include", given.get("include", [])),
             exclude=_patterns("exclude", given.get("exclude", [])),
             shard=_shard_limits(given.get("shard", {})),
@@ -145,6 +150,13 @@ class RunRequest:
     def to_json(self) -> dict[str, Any]:
         """The request as JSON holds it."""
         return asdict(self)
+
+
+def _manifest(given: Mapping[str, object]) -> str | None:
+    manifest = checked_manifest(given.get("manifest"))
+    if manifest is not None and given.get("keys") is not None:
+        raise InvalidRunRequest("manifest", manifest, "nothing beside keys: either names the objects")
+    return manifest
 
 
 def _shard_limits(given: object) -> ShardLimits:
