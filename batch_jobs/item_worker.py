@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.item_body import Body
@@ -28,6 +28,7 @@ from millrace.errors import (
     TryAgainError,
 )
 from millrace.layout import S3Uri, output_fault, output_uri
+from millrace.object_reader import ObjectReader
 from millrace.outcome import Outcome
 from millrace.plan import Item
 from millrace.s3 import S3
@@ -143,6 +144,8 @@ class ItemWorker:
             raise
         except StorageError as error:
             raise _ReadError(error) from error
+        if isinstance(reader, ObjectReader) and not item.size:
+            item = replace(item, size=reader.length)  # a manifest may not say it
         with reader:
             body = Body(reader, self.stop)
             failure: Exception | None = None

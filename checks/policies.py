@@ -13,7 +13,7 @@ SETTINGS: tuple[dict[str, str], ...] = (
     {
         "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,a*", "ScheduleExpression": "rate(1 day)",
         "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a", "SourceBucketName": "my-source",
-        "ResultBucketName": "my-results", "Compute": "EC2", "UploadWorkload": "images",
+        "ResultBucketName": "my-results", "Compute": "EC2", "UploadWorkload": "images", "ManifestLocation": "lists/",
     },
 )  # fmt: skip
 """Parameters under which between them every statement is there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from batch_jobs.workloads.copy_attributes import CopyAttributes, Head
@@ -61,7 +61,11 @@ class ServerSideCopy:
             ItemError: `COPY_DIFFERS`.
             StoppedError: The job has to stop.
         """
-        head = self._head(self.source, IfMatch=self.item.etag, **self._version)
+        condition = {"IfMatch": self.item.etag} if self.item.etag else {}
+        head = self._head(self.source, **condition, **self._version)
+        found = replace(self.item, etag=head["ETag"], size=head["ContentLength"])
+        if found != self.item:  # the plan, made from a manifest, does not say what it is
+            return replace(self, item=found).make()
         if self.item.size <= self.copy_bytes:
             self._copy(head)
         else:

@@ -20,8 +20,9 @@ from tests.workflow.runs import Run, Runs, until
 
 PARAMETERS = {
     "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
+    "ManifestLocation": "manifests-elsewhere/lists/",
 }  # fmt: skip
-"""The defaults, a schedule that never comes and uploads that only their own test makes, so that the roles are there."""
+"""The defaults, a schedule that never comes and uploads that only their own test makes, and manifests elsewhere, so that every role and right is there."""
 PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys

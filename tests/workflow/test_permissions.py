@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.workflow.notices import Notices
 from tests.workflow.permissions import Permission, permissions
 from tests.workflow.runs import until
 from tests.workflow.strict_stack import PARAMETERS, PYTHON, Strict
+from tests.workflow.texts import totals
 
 TEMPLATE = Sources(ROOT).expanded
 LOGS = "the embedded AWS delivers no state machine logs to CloudWatch"
@@ -113,6 +115,20 @@ def migrate_copy(strict: Strict) -> Any:
     strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
     return strict.end(strict.runs.start(source, destination, workload="copy"))[:2]
+
+
+def manifest_run(strict: Strict) -> Any:
+    """A run over what a manifest in a bucket of its own names, in the version that it names."""
+    name, (bucket, _, folder) = new_name(), PARAMETERS["ManifestLocation"].partition("/")
+    with suppress(strict.s3.exceptions.BucketAlreadyOwnedByYou):
+        strict.s3.create_bucket(Bucket=bucket)
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a b": b"one two", "not named": b"three"})
+    row = f"{strict.stack.source_bucket},{name}/a%20b,null\n"
+    strict.s3.put_object(Bucket=bucket, Key=f"{folder}{name}.csv", Body=row.encode())
+    run = strict.runs.start(source, destination, manifest=f"s3://{bucket}/{folder}{name}.csv")
+    status, error, _ = strict.end(run)
+    return status, error, totals(strict.runs.file(run, "words.csv")) if status == "SUCCEEDED" else None
 
 
 def merge(strict: Strict) -> Any:
@@ -252,6 +268,8 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
+    ("MigrateJobRole", "s3:GetObjectVersion"): manifest_run,
+    ("PlanJobRole", "ReadTheManifest"): manifest_run,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
@@ -261,7 +279,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrationStateMachineRole", "events:PutRule"): new_state_machine,
     ("MigrationStateMachineRole", "events:DescribeRule"): new_state_machine,
 }
-"""What needs a permission that no undisturbed run uses."""
+"""What needs a permission that no undisturbed run uses, by its action or its statement's Sid."""
 URGENT_QUEUE = 1
 """Its place among the resources of batch:SubmitJob."""
 
@@ -270,7 +288,8 @@ def part_of(permission: Permission) -> Callable[[Strict], Any]:
     """What needs this permission."""
     if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
         return urgent_run
-    return SPECIAL.get((permission.role, permission.action)) or PARTS[permission.role]
+    found = (SPECIAL.get((permission.role, name)) for name in (permission.sid, permission.action))
+    return next(filter(None, found), PARTS[permission.role])
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +334,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(migrate_copy)[0] == "SUCCEEDED"
+    assert usual(manifest_run) == ("SUCCEEDED", None, {"one": 1, "two": 1})
     failed, stopped = usual(notice)
     for told in (failed, stopped):
         assert (told["errors"], told["bus"], told["topic"]) == ([None, None], 1, 1)
