@@ -144,8 +144,8 @@ class ItemWorker:
             raise
         except StorageError as error:
             raise _ReadError(error) from error
-        if isinstance(reader, ObjectReader) and not item.size:
-            item = replace(item, size=reader.length)  # a manifest may not say it
+        if isinstance(reader, ObjectReader):
+            item = replace(item, size=reader.length)  # what a manifest says of it, if anything, may be wrong
         with reader:
             body = Body(reader, self.stop)
             failure: Exception | None = None

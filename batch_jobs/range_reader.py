@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from batch_jobs.workloads import LOOK_BACK_BYTES
+from millrace.errors import ChangedError
 from millrace.layout import S3Uri
 from millrace.object_reader import ObjectReader
 from millrace.plan import Item
@@ -83,10 +84,7 @@ class RecordsReader:
             self._reader = self._open(*part)
 
     def _open(self, first_byte: int, last_byte: int) -> ObjectReader:
-        item = self._item
-        return self._s3.open(
-            self._uri, etag=item.etag, version_id=item.version_id, first_byte=first_byte, last_byte=last_byte
-        )
+        return _open_range(self._s3, self._uri, self._item, first_byte, last_byte)
 
 
 class RangeReader:
@@ -132,12 +130,23 @@ class RangeReader:
     def _open(self, end: int) -> ObjectReader:
         """Ask for what lies from the next byte to before `end`."""
         end = min(end, self._item.size)
-        reader = self._s3.open(
-            self._uri,
-            etag=self._item.etag,
-            version_id=self._item.version_id,
-            first_byte=self._next,
-            last_byte=end - 1,
-        )
+        reader = _open_range(self._s3, self._uri, self._item, self._next, end - 1)
         self._next = end
         return reader
+
+
+def _open_range(s3: S3, uri: S3Uri, item: Item, first_byte: int, last_byte: int) -> ObjectReader:
+    """Ask for some bytes of an object that has the planned ETag, and the size by which it was cut.
+
+    Raises:
+        ChangedError: It has not; a manifest may say a wrong size beside a right ETag, and bytes would be lost.
+    """
+    reader = s3.open(uri, etag=item.etag, version_id=item.version_id, first_byte=first_byte, last_byte=last_byte)
+    if reader.object_length != item.size:
+        reader.close()
+        raise ChangedError(
+            f"the object has {reader.object_length} bytes, and was planned with {item.size}",
+            operation="get",
+            target=str(uri),
+        )
+    return reader

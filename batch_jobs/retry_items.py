@@ -15,9 +15,9 @@ from millrace.plan import Item
 def failed_items(generations: list[Generation], bucket: str, job: Job) -> Iterator[Item]:
     """An item for each failed row, in the rows' order.
 
-    An object that was changed since is planned as it is now. One that is gone is planned as it was, and so stays
-    NOT_FOUND. A range of an object is planned as it was, whatever became of the object: other ranges of it may have
-    succeeded, and the parts of two versions make no sum.
+    An object that was changed since is planned as it is now, unless a manifest named its version. One that is gone is
+    planned as it was, and so stays NOT_FOUND. A range of an object is planned as it was, whatever became of the object:
+    other ranges of it may have succeeded, and the parts of two versions make no sum.
 
     Args:
         generations: The run, and its retries so far; all of their shards have their commits.
@@ -42,7 +42,7 @@ def failed_items(generations: list[Generation], bucket: str, job: Job) -> Iterat
             first_line=failed.first_line,
             head_bytes=failed.head_bytes,
         )
-        if planned.first_byte is not None:
+        if planned.first_byte is not None or planned.version_id is not None:
             return planned
         # A listing, not HEAD: it shows an object that may not be read as well, and in the words of the first plan.
         found = next(iter(job.s3.list(bucket, failed.key)), None)

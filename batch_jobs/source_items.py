@@ -8,6 +8,7 @@ from batch_jobs.cutting import Cutting
 from batch_jobs.job import Job
 from batch_jobs.listing_pages import listing_pages
 from batch_jobs.named_objects import named_objects
+from batch_jobs.parquet_rows import read_parquet
 from batch_jobs.sharding import ItemStore
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
@@ -37,7 +38,7 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
     cutting = Cutting(request, job)
     items = ItemStore()
     if request.manifest is not None:
-        named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3)
+        named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3, read_parquet)
         items.add(cutting.cut(_until_stopped(named, job)))
         return items, dict(chosen.skipped)
     pages = [(page[0].key, items.add(cutting.cut(chosen.items(page)))) for page in _pages(request, source, job)]

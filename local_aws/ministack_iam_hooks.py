@@ -110,13 +110,15 @@ def _ask_for_tags(ministack: Ministack) -> None:
     async def handle_request(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], *rest: Any, **named: Any
     ) -> Any:
-        source = unquote(headers.get("x-amz-copy-source", "").partition("?")[0]).lstrip("/")
+        place, _, version = headers.get("x-amz-copy-source", "").partition("?")
+        source = unquote(place).lstrip("/")
         keeps_tags = headers.get("x-amz-tagging-directive", "COPY") == "COPY"
         asked = []
         if method == "PUT" and source and keeps_tags and "partNumber" not in query:
-            asked = [("s3:GetObjectTagging", source), ("s3:PutObjectTagging", path.lstrip("/"))]
-        for action, place in asked:
-            denied = ministack.denial("s3", action, headers, query, f"arn:aws:s3:::{place}")
+            read = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+            asked = [(read, source), ("s3:PutObjectTagging", path.lstrip("/"))]
+        for action, thing in asked:
+            denied = ministack.denial("s3", action, headers, query, f"arn:aws:s3:::{thing}")
             if denied:
                 return denied
         return await handle(method, path, headers, body, query, *rest, **named)

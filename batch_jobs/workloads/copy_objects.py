@@ -61,7 +61,7 @@ class CopyObjects:
         """
         copy = ServerSideCopy(s3, item, source, destination, self._attributes, check, **self._sizes)
         keys = (destination.key, source.key) if self._keys.may_collide else None
-        return Copied(item.size, copy.make(), keys)
+        return Copied(*copy.make(), keys)
 
     def partial(self) -> CopyPartial:
         """A new, empty partial."""

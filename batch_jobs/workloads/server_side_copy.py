@@ -49,11 +49,11 @@ class ServerSideCopy:
     copy_bytes: int = COPY_BYTES
     part_bytes: int = PART_BYTES
 
-    def make(self) -> str:
+    def make(self) -> tuple[int, str]:
         """Copy, and compare.
 
         Returns:
-            What was compared: "checksum", "etag" or "size".
+            The bytes copied, and what was compared: "checksum", "etag" or "size".
 
         Raises:
             ChangedError: The object is another one than was planned.
@@ -70,7 +70,7 @@ class ServerSideCopy:
             self._copy(head)
         else:
             self._copy_parts(head)
-        return verified_by(head, self._head(self.destination))
+        return self.item.size, verified_by(head, self._head(self.destination))
 
     @property
     def _version(self) -> dict[str, str]:

@@ -132,6 +132,18 @@ def test_a_run_of_copies() -> None:
     assert run.file("collisions.csv") is None
 
 
+def test_what_a_manifest_does_not_say_is_copied() -> None:
+    """An object of which a key alone is known is copied as it is found, one request or parts by its size."""
+    objects = {"in/a": b"one", "in/b": bytes(7 * MIB)}
+    run = run_of(objects)
+    run.client.store(RESULT, "list.jsonl", b'{"key":"in/a"}\n{"key":"in/b"}\n{"key":"in/c"}\n')
+    run.request["manifest"] = f"s3://{RESULT}/list.jsonl"
+    run.all()
+    assert run.outputs() == {"a": objects["in/a"], "b": objects["in/b"]}
+    assert (run.result()["result"]["bytes"], run.result()["failures"]) == (3 + 7 * MIB, {"NOT_FOUND": 1})
+    assert len(requests(run, "upload_part_copy")) == 2
+
+
 def test_rows_of_what_cannot_be_copied() -> None:
     """Deleted, changed, denied, archived objects, and keys that cannot be, have their rows; the others are copied."""
     keys = ["in/changed", "in/cold", "in/denied", "in/fine", "in/gone", "in/other"]

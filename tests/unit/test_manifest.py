@@ -21,11 +21,15 @@ from hypothesis import strategies as st
 from pyarrow.parquet import write_table
 
 from millrace.errors import AccessDeniedError, InvalidRunRequest, ManifestError, ObjectNotFoundError
+from millrace.layout import S3Uri
+from millrace.listing import ItemFilter
+from millrace.manifest.objects import manifest_items
 from millrace.manifest.rows import UNKNOWN, Row
 from millrace.manifest.sorting import in_key_order
 from millrace.plan import Item, Plan
 from millrace.request import RunRequest
-from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+from tests.in_memory_s3 import InMemoryS3Client
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
 NAMES = (
@@ -54,11 +58,11 @@ def rows_of(objects: Listed) -> list[dict[str, Any]]:
     return made
 
 
-def parquet(rows: list[dict[str, Any]]) -> bytes:
-    """A Parquet file."""
+def parquet(rows: list[dict[str, Any]], without: str = "") -> bytes:
+    """A Parquet file; without one of its columns."""
     file = io.BytesIO()
     types = {"size": pa.int64(), "is_latest": pa.bool_(), "is_delete_marker": pa.bool_()}
-    schema = pa.schema([(name, types.get(name, pa.string())) for name in NAMES])
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in NAMES if name != without])
     write_table(pa.Table.from_pylist(rows, schema), file)
     return file.getvalue()
 
@@ -204,6 +208,72 @@ def test_a_report_of_versions_gives_the_latest() -> None:
     assert {name: count for name, count in plan.skipped.items() if count} == counted
 
 
+@pytest.mark.parametrize(
+    "text", ["source,key\n", "source,key1\nsource,in/a\n", "source,Key,null\n", "\ufeffsource,key\n"]
+)
+def test_an_object_may_be_called_key(text: str) -> None:
+    """A first row whose bucket is the source's is an object, not a header; a byte order mark is none of either."""
+    run = RunInMemory(request={"source": f"s3://{SOURCE}/"})
+    run.request["manifest"] = store(run, "l.csv", text.encode())
+    _, items = planned(run)
+    assert sorted(item.key for item in items) == sorted(line.split(",")[1] for line in text.splitlines())
+
+
+class Ranges(Sizes):
+    """Measures items, also ranges of them."""
+
+    def splits(self, _key: str) -> bool:
+        """All may be cut."""
+        return True
+
+
+@pytest.mark.parametrize("said", [(2 << 20) - 5, (2 << 20) + 5])
+def test_a_wrong_size_loses_no_bytes(said: int) -> None:
+    """Where the ETag is right and the size is not, an object that was cut by it is a row, one in a piece is read."""
+    run = RunInMemory({"in/a": bytes(2 << 20), "in/b": b"12"}, load=lambda _name, options: Ranges(options))
+    rows = rows_of([("a", bytes(2 << 20)), ("b", b"12")])
+    rows[0]["size"], rows[1]["size"] = said, 7
+    run.request = {"shard": {"target_bytes": 1 << 20}, "tolerated_failure_percent": 100}
+    run.request["manifest"] = store_manifest(run, "rows.jsonl", rows)
+    run.all()
+    result = run.result()
+    assert result["result"] == {"total": 2}
+    assert result["failures"] == {"SOURCE_CHANGED": result["counts"]["items"] - 1}
+    assert result["counts"]["items"] > 2
+
+
+def test_a_version_is_read_and_tried_again() -> None:
+    """The version that the manifest names is worked, also by a retry; one that is not there is a NOT_FOUND row."""
+    client = InMemoryS3Client(RESULT, versioned=(SOURCE,))
+    first = client.put_object(Bucket=SOURCE, Key="in/a", Body=b"bad1")["VersionId"]
+    client.put_object(Bucket=SOURCE, Key="in/a", Body=b"new, and longer")
+    run = RunInMemory(client=client, request={"tolerated_failure_percent": 100})
+    run.request["manifest"] = store(run, "l.csv", f"source,in/a,{first}\nsource,in/b,none\n".encode())
+    run.all()
+    assert run.result()["failures"] == {"NOT_FOUND": 1, "NOT_TEXT": 1}
+    retry = run.retry()
+    items = [line for line in planned(retry)[1] if line.key == "in/a"]
+    assert [(item.version_id, item.etag) for item in items] == [(first, "")]
+    retry.all()
+    assert retry.result()["failures"] == {"NOT_FOUND": 1, "NOT_TEXT": 1}
+
+
+@given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8), st.sampled_from(["rows.parquet", "header.csv.gz"]))
+@settings(max_examples=100, deadline=None)
+def test_a_damaged_file_is_refused_or_read(place: int, damage: bytes, name: str) -> None:
+    """Whatever bytes are others, there are items, or an error that names the file: nothing else."""
+    run = RunInMemory()
+    rows = rows_of([(f"{number:03}", b"x") for number in range(100)])
+    uri = store_manifest(run, name, rows)
+    body = run.client.bodies(RESULT)[f"lists/{name}"]
+    place %= len(body)
+    run.request["manifest"] = store(run, name, body[:place] + damage + body[place + len(damage) :])
+    try:
+        assert run.plan().items <= len(rows)
+    except ManifestError as error:
+        assert uri in str(error)  # noqa: PT017 - it may also be read
+
+
 def test_an_object_without_an_etag_stays_whole() -> None:
     """Its ranges could be of two versions; one whose ETag is known is cut."""
 
@@ -236,9 +306,25 @@ def test_an_object_without_an_etag_stays_whole() -> None:
         ("l.csv", b"source,in/a,v1,5\n", "line 1 has 4 cells"),
         ("l.csv", b"source,in/%FF\n", "cannot be read as CSV"),
         ("l.csv", b'source,"in/a\n', "cannot be read as CSV"),
+        ("l.csv", b"bucket,name\nsource,in/a\n", "row 1: it names bucket 'bucket'"),
+        ("l.csv", b"in/a\nin/b\n", "row 1: it names bucket 'in/a'"),
+        ("l.csv", b"key,key\nin/a,in/b\n", "row 1: it names bucket 'key'"),
+        ("l.csv", b"key,size\nin/a,12.5\n", "its size is '12.5'"),
+        ("l.csv", b'key,etag\nin/a,"a\nb"\n', r"its ETag is 'a\\nb'"),
+        ("l.csv", b"," * (1 << 21), "line 1 is longer than 1,048,576 characters"),
+        ("l.jsonl", b'{"key":"in/a","size":%d}' % 10**18, "no number of bytes"),
+        ("l.jsonl", b'{"key":"in/a","size":NaN}', "no number of bytes"),
+        ("l.jsonl", b'{"key":"in/a","etag":NaN}', "its ETag is nan"),
+        ("l.jsonl", b'{"key":"in/a","version_id":7}', "its version is 7"),
+        ("l.jsonl", b'{"key":"in/a","storage_class":["X"]}', "its storage class is "),
+        ("l.jsonl", b'{"name":"in/a"}', "row 1: it has no key"),
+        ("l.jsonl", b"[" * 100_000, "cannot be read as JSON Lines"),
         ("l.csv", b"\xff", "cannot be read as CSV"),
         ("l.csv.gz", gzip.compress(b"source,in/a\n")[:-9], "cannot be read as CSV"),
         ("l.parquet", b"PAR1", "cannot be read as Parquet"),
+        ("l.parquet", b"", "cannot be read as Parquet"),
+        ("l.parquet", b"bucket,key\nsource,in/a\n", "cannot be read as Parquet"),
+        ("l.parquet", parquet(rows_of([("a", b"1")]), "key"), "it has no column named key"),
         ("manifest.json", b"[]", "not the manifest.json of an S3 Inventory report"),
     ],
 )
@@ -281,6 +367,15 @@ def test_a_report_may_lack_its_checksum() -> None:
     assert denied.plan().items == 0
 
 
+def test_a_file_of_a_report_may_be_gone() -> None:
+    """Inventory's destination may have a lifecycle: the error names the file."""
+    run = RunInMemory()
+    run.request["manifest"] = store_report(run, "r/manifest.json", "CSV", [csv_text([])])
+    run.client.remove(RESULT, "lists/data/0")
+    with pytest.raises(ObjectNotFoundError, match="lists/data/0"):
+        run.plan()
+
+
 def test_a_missing_or_denied_manifest_is_named() -> None:
     """The error is S3's, with the manifest's URI."""
     run = RunInMemory(request={"manifest": f"s3://{RESULT}/lists/none.csv"})
@@ -311,6 +406,9 @@ def test_parquet_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     run.request["manifest"] = store(run, "l.parquet", parquet([]))
     with pytest.raises(ManifestError, match=r"EXTRAS=parquet, or the manifest as CSV or JSON Lines"):
         run.plan()
+    source = S3Uri(SOURCE, "in/")
+    with pytest.raises(ManifestError, match="the plan job alone reads Parquet"):
+        list(manifest_items(S3Uri(RESULT, "lists/l.parquet"), source, ItemFilter("in/", (), ()), run.job().s3))
 
 
 @given(st.lists(st.integers(0, 30)), st.integers(1, 7))

@@ -22,7 +22,7 @@ PARAMETERS = {
     "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
     "ManifestLocation": "manifests-elsewhere/lists/",
 }  # fmt: skip
-"""The defaults, a schedule that never comes and uploads that only their own test makes, and manifests elsewhere, so that every role and right is there."""
+"""The defaults, a schedule that never comes, uploads that only their own test makes, manifests elsewhere: all roles."""
 PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys

@@ -130,7 +130,7 @@ class TestInParts:
             described = s3.head_object(Bucket=place.bucket, Key=place.key)
             item = Item(place.key, size, described["ETag"], storage_class=described.get("StorageClass", "STANDARD"))
             attributes = CopyAttributes(checked_options("copy", options or {}))
-            verified = ServerSideCopy(
+            _copied, verified = ServerSideCopy(
                 stack.aws.s3, item, place, target, attributes, lambda: None, copy_bytes=5 * MIB, part_bytes=5 * MIB
             ).make()
             return place, target, verified

@@ -110,11 +110,29 @@ def migrate_upload(strict: Strict) -> Any:
 
 def migrate_copy(strict: Strict) -> Any:
     """A copy that has the tags of its source."""
+    source, destination, _ = tagged(strict)
+    return strict.end(strict.runs.start(source, destination, workload="copy"))[:2]
+
+
+def manifest_copy(strict: Strict) -> Any:
+    """The same of the version that a manifest names, which lies in the source."""
+    bucket = strict.stack.source_bucket
+    strict.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    source, destination, version_id = tagged(strict)
+    strict.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    place = S3Uri.parse(source)
+    row = f"{bucket},{place.key}a,{version_id}\n"
+    strict.s3.put_object(Bucket=place.bucket, Key=f"{place.key}list.csv", Body=row.encode())
+    return strict.end(strict.runs.start(source, destination, workload="copy", manifest=f"{source}list.csv"))[:2]
+
+
+def tagged(strict: Strict) -> tuple[str, str, str]:
+    """A source of one object with a tag, a destination, and the object's version."""
     name = new_name()
     where = {"Bucket": strict.stack.source_bucket, "Key": f"{name}/a"}
-    strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
-    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
-    return strict.end(strict.runs.start(source, destination, workload="copy"))[:2]
+    made = strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
+    version_id = made.get("VersionId", "null")
+    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", version_id
 
 
 def manifest_run(strict: Strict) -> Any:
@@ -269,6 +287,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:GetObjectVersion"): manifest_run,
+    ("MigrateJobRole", "s3:GetObjectVersionTagging"): manifest_copy,
     ("PlanJobRole", "ReadTheManifest"): manifest_run,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
@@ -333,7 +352,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(plan) == (0, None, None, True)
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
-    assert usual(migrate_copy)[0] == "SUCCEEDED"
+    assert usual(migrate_copy)[0] == usual(manifest_copy)[0] == "SUCCEEDED"
     assert usual(manifest_run) == ("SUCCEEDED", None, {"one": 1, "two": 1})
     failed, stopped = usual(notice)
     for told in (failed, stopped):

@@ -28,6 +28,7 @@ class ObjectReader:
     Attributes:
         etag: The object's ETag.
         length: How many bytes the read will give.
+        object_length: How many bytes the object has, also where a range of it is read.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class ObjectReader:
         answer = backoff.run(self._get)
         self._body = answer["Body"]
         self.length: int = answer["ContentLength"]
+        self.object_length = int(answer.get("ContentRange", f"/{self.length}").rpartition("/")[2])
         self.etag: str = answer["ETag"]
         self._last = self._first + self.length - 1
         self._request["IfMatch"] = self.etag

@@ -1,4 +1,4 @@
-"""The file formats of manifests: CSV, JSON Lines, Parquet, each read as a stream of rows."""
+"""The file formats of manifests, CSV and JSON Lines, each read as a stream of rows; Parquet's reader is given."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, cast
 from urllib.parse import unquote_plus
 
-from millrace.errors import ManifestError
 from millrace.manifest.rows import COLUMNS, Cells, squeezed
 
 BATCH_OPERATIONS = ("Bucket", "Key", "VersionId")
@@ -19,41 +18,52 @@ BATCH_OPERATIONS = ("Bucket", "Key", "VersionId")
 
 _KEY = COLUMNS.index("key")
 
-_PARQUET_ROWS = 16_384
-"""How many rows of a Parquet file are in memory at once."""
+_LINE_CHARACTERS = 1_048_576
+"""No line of a manifest is longer: a key has 1,024 bytes. What is no manifest at all may be one line of gigabytes."""
+
+ReadParquet = Callable[[BinaryIO], Iterator[Cells]]
+"""Reads a Parquet file; raises ValueError where it is none. The layer has no reader of its own, which takes 150 MB."""
 
 
-def read_cells(file: BinaryIO, kind: str, name: str, schema: Sequence[str] = ()) -> Iterator[Cells]:
-    """The rows of a file.
+def read_cells(file: BinaryIO, kind: str, bucket: str, schema: Sequence[str] = ()) -> Iterator[Cells]:
+    """The rows of a CSV or JSON Lines file.
 
     Args:
         file: The file; gzipped or not.
         kind: Its format, as `millrace.manifest.names.FORMATS` has it.
-        name: Its URI, for errors.
+        bucket: The source's bucket: a CSV file whose first cell is its name has no header.
         schema: The columns of a CSV file of S3 Inventory, whose keys are URL-encoded as those of S3 Batch Operations.
 
     Raises:
-        ManifestError: It cannot be read as that format.
+        ValueError: It cannot be read as that format.
     """
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
     try:
-        if kind == "Parquet":
-            yield from _parquet(file, name)
-            return
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
         with io.TextIOWrapper(
-            cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file, encoding="utf-8", newline=""
+            cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file, encoding="utf-8-sig", newline=""
         ) as text:
-            yield from _csv(text, schema) if kind == "CSV" else _json_lines(text)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise ManifestError(f"this cannot be read as {kind}: {error}", operation="read", target=name) from error
+            yield from _csv(_lines(text), bucket, schema) if kind == "CSV" else _json_lines(_lines(text))
+    except (OSError, EOFError, zlib.error, csv.Error, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
-def _csv(text: io.TextIOWrapper, schema: Sequence[str]) -> Iterator[Cells]:
-    rows = csv.reader(text, strict=True)
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    number = 0
+    while line := text.readline(_LINE_CHARACTERS):
+        number += 1
+        if len(line) == _LINE_CHARACTERS:
+            raise ValueError(f"line {number} is longer than {_LINE_CHARACTERS:,} characters")
+        yield line
+
+
+def _csv(lines: Iterator[str], bucket: str, schema: Sequence[str]) -> Iterator[Cells]:
+    rows = csv.reader(lines, strict=True)
     first = next((row for row in rows if row), [])
     names = [squeezed(cell) for cell in first]
-    headed = not schema and "key" in names and len(set(names)) == len(names)
+    # An object may have the key "key"; no column has the name of a bucket, unless that is a column's.
+    titles = "key" in names and (first[0] != bucket or names[0] in COLUMNS)
+    headed = not schema and titles and len(set(names)) == len(names)
     if not headed:
         names = [squeezed(column) for column in schema or BATCH_OPERATIONS]
     places = [names.index(column) if column in names else -1 for column in COLUMNS]
@@ -73,8 +83,8 @@ def _with_first(first: list[str], rows: Iterator[list[str]]) -> Iterator[list[st
     yield from rows
 
 
-def _json_lines(text: io.TextIOWrapper) -> Iterator[Cells]:
-    for number, line in enumerate(text, start=1):
+def _json_lines(lines: Iterator[str]) -> Iterator[Cells]:
+    for number, line in enumerate(lines, start=1):
         if line.isspace():
             continue
         found = json.loads(line)
@@ -82,23 +92,3 @@ def _json_lines(text: io.TextIOWrapper) -> Iterator[Cells]:
             raise ValueError(f"line {number} is no object")  # noqa: TRY004 - one kind of error for a bad file
         named = {squeezed(name): value for name, value in found.items()}
         yield [named.get(column) for column in COLUMNS]
-
-
-def _parquet(file: BinaryIO, name: str) -> Iterator[Cells]:
-    try:
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - 130 MB that only a Parquet manifest needs
-    except ModuleNotFoundError:
-        raise ManifestError(
-            "Parquet needs the Python package pyarrow (batch_jobs/requirements-parquet.txt): make the job image with "
-            "EXTRAS=parquet, or the manifest as CSV or JSON Lines",
-            operation="read",
-            target=name,
-        ) from None
-    table: Any = ParquetFile(file)
-    named = {squeezed(column): column for column in table.schema_arrow.names}
-    wanted = [named[column] for column in COLUMNS if column in named]
-    places = [wanted.index(named[column]) if column in named else -1 for column in COLUMNS]
-    for batch in table.iter_batches(_PARQUET_ROWS, columns=wanted):
-        read = [column.to_pylist() for column in batch.columns]
-        nothing = [None] * batch.num_rows
-        yield from zip(*(nothing if place < 0 else read[place] for place in places), strict=True)

@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 def squeezed(name: str) -> str:
     """A column's name without what differs between formats; `version` is S3 Batch Operations' `VersionId`."""
-    found = re.sub(r"[^a-z]", "", name.lower())
+    found = re.sub(r"[^a-z0-9]", "", name.lower())
     return "versionid" if found == "version" else found
 
 
@@ -74,16 +74,17 @@ def checked_rows(
             skipped["not_in_source"] += 1
         else:
             _check_key(name, number, key)
-            tag = str(etag or "").strip('"')
             yield Row(
                 key,
-                str(version_id or ""),
+                _text(name, number, "version", version_id),
                 _size(name, number, size),
-                f'"{tag}"' if tag else "",
-                str(storage_class or "STANDARD"),
+                _etag(name, number, etag),
+                _text(name, number, "storage class", storage_class) or "STANDARD",
             )
 
 
+_QUOTE = '"'
+_TAG = re.compile(r"\"?[!#-~]{1,128}\"?")
 _TRUE, _FALSE = (True, "true", "TRUE", "True"), (False, "false", "FALSE", "False")
 
 
@@ -92,9 +93,26 @@ def _size(name: str, number: int, given: object) -> int:
         return UNKNOWN
     if isinstance(given, str) and re.fullmatch(r"[0-9]{1,18}", given):
         return int(given)
-    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < 10**18:
         raise _refused(name, number, f"its size is {given!r}, which is no number of bytes")
     return given
+
+
+def _text(name: str, number: int, what: str, given: object) -> str:
+    if given is None:
+        return ""
+    if not isinstance(given, str) or len(given) > MAX_KEY_BYTES or not given.isprintable():
+        raise _refused(name, number, f"its {what} is {given!a}")
+    return given
+
+
+def _etag(name: str, number: int, given: object) -> str:
+    """With its quotes: it becomes a header, If-Match (RFC 9110, 8.8.3)."""
+    if given is None or given == "":
+        return ""
+    if not isinstance(given, str) or not _TAG.fullmatch(given):
+        raise _refused(name, number, f"its ETag is {given!a}")
+    return f'"{given.strip(_QUOTE)}"'
 
 
 def _check_key(name: str, number: int, key: str) -> None:
