@@ -136,6 +136,7 @@ def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
     """
     server = find(state_dir)
     if server is None:
+        _reap()  # it may have ended by itself
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -144,6 +145,7 @@ def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
             break
         if _ended(server.pid, seconds):
             break
+    _reap()
     (state_dir / _STATE_FILE).unlink(missing_ok=True)
     return True
 
@@ -208,14 +210,18 @@ def _exists(pid: int) -> bool:
     return True
 
 
+def _reap() -> None:
+    """Forget the servers of this process that have ended, which leaves no zombie of them."""
+    for pid, process in list(_started.items()):
+        if process.poll() is not None:
+            _started.pop(pid, None)
+
+
 def _ended(pid: int, seconds: float) -> bool:
     """Whether the process has ended within the time."""
-    own = _started.get(pid)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if own is not None and own.poll() is not None:
-            del _started[pid]
-            return True
+        _reap()
         if not _exists(pid):
             return True
         time.sleep(0.02)  # there is no portable way to wait for a process that is not a child
