@@ -23,6 +23,9 @@ from urllib.parse import quote_plus
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
+"""The storage classes whose objects cannot be read."""
+
 
 @dataclass
 class Stored:
@@ -111,7 +114,7 @@ class InMemoryS3Client:
 
         def call() -> dict[str, Any]:
             found = self._find("GetObject", Bucket, Key, given)
-            if found.storage_class in {"GLACIER", "DEEP_ARCHIVE"}:
+            if found.storage_class in ARCHIVED:
                 raise error("InvalidObjectState", 403, "GetObject", "The object's storage class does not allow this")
             answer, body = self._described(found), found.body
             if "Range" in given:
@@ -149,6 +152,16 @@ class InMemoryS3Client:
             return {"ETag": stored.etag, **self._version(Bucket, stored)}
 
         return self._do("put_object", Bucket, Key, call)
+
+    def copy_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
+        """CopyObject: CopySource, CopySourceIfMatch."""
+
+        def call() -> dict[str, Any]:
+            self._check_write("CopyObject", Bucket, Key, {})
+            stored = self._store(Bucket, Key, self._copied("CopyObject", given))
+            return {"CopyObjectResult": {"ETag": stored.etag}, **self._version(Bucket, stored)}
+
+        return self._do("copy_object", Bucket, Key, call)
 
     def delete_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803
         """DeleteObject: IfMatch. A key that is not there is no error."""
@@ -298,6 +311,15 @@ class InMemoryS3Client:
         if given.get("IfMatch") not in {None, found.etag}:
             raise error("PreconditionFailed", 412, operation, "At least one of the pre-conditions did not hold")
         return found
+
+    def _copied(self, operation: str, given: dict[str, Any]) -> bytes:
+        """The bytes that a copy is made of."""
+        place = given["CopySource"]
+        wanted = {"IfMatch": given["CopySourceIfMatch"], "VersionId": place.get("VersionId")}
+        found = self._find(operation, place["Bucket"], place["Key"], wanted)
+        if found.storage_class in ARCHIVED:
+            raise error("InvalidObjectState", 403, operation, "The object's storage class does not allow this")
+        return found.body
 
     def _check_write(self, operation: str, bucket: str, key: str, given: dict[str, Any]) -> None:
         self._bucket(operation, bucket)

@@ -158,7 +158,7 @@ def _check_failed_outputs(world: World, record: RunRecord) -> None:
         writer, written_at = world.online.writers.get(key, (None, 0))
         if row["status"] == "SUCCEEDED" or (writer is not None and writer.run_id != record.run_id):
             continue
-        mine = stored is not None and stored.metadata[RUN_MARK] == record.run_id
+        mine = stored is not None and stored.metadata.get(RUN_MARK) == record.run_id
         cleaners = [
             process.name
             for process in world.processes

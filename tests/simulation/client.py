@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS, refusal
+from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS, WRITES, refusal
 from tests.simulation.keys import kind_of
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-VERBS = frozenset({"get_object", "head_object", "put_object", "delete_object", "list_objects_v2"})
+VERBS = frozenset({"get_object", "head_object", "put_object", "copy_object", "delete_object", "list_objects_v2"})
 """What Millrace calls for small objects. Multipart uploads take 8 MiB and more, which no simulated object has."""
 
 
@@ -41,6 +41,7 @@ class SimulatedClient:
         world.pass_time()
         process.live(world.scheduler.now)
         kind = kind_of(bucket, key)
+        read = given["CopySource"]["Key"] if verb == "copy_object" else key if kind == "source" else None
         conditional = verb == "put_object" and "IfNoneMatch" in given
         fault = world.faults.draw(verb, kind, process.runs, conditional=conditional)
         self._befall(fault)
@@ -50,7 +51,7 @@ class SimulatedClient:
             world.disturb(process)
             process.die()
         if fault in REFUSALS or fault == "409 on a conditional write":
-            world.faulty_reads.add((process.run_id, key)) if kind == "source" else None
+            world.faulty_reads.add((process.run_id, read))
             world.trace(process, f"{said} -> {fault}")
             raise refusal(fault)
         answer = self._take_effect(verb, given, said)
@@ -60,15 +61,14 @@ class SimulatedClient:
             process.die()
         if fault in LOST_ANSWERS or fault in CONDITIONAL:
             world.trace(process, f"-> {fault}")
-            if kind == "source":
-                world.faulty_reads.add((process.run_id, key))
+            world.faulty_reads.add((process.run_id, read))
             raise refusal(fault)
         if fault == "slow answer":
             world.scheduler.pause(steps=world.chance.randrange(1, 40), seconds=20)
             process.live(world.scheduler.now)
         if verb == "get_object":
-            if fault in BODIES and kind == "source":
-                world.faulty_reads.add((process.run_id, key))
+            if fault in BODIES:
+                world.faulty_reads.add((process.run_id, read))
             answer["Body"] = SimulatedBody(world, process, answer["Body"].read(), fault if fault in BODIES else None)
         return answer
 
@@ -84,7 +84,7 @@ class SimulatedClient:
             raise
         after = world.s3.stored(bucket, key) if "Key" in given else None
         world.trace(process, f"{said} -> {after.etag if after and verb != 'list_objects_v2' else 'done'}")
-        if verb in {"put_object", "delete_object"}:
+        if verb in WRITES:
             world.online.changed(process, bucket, key, before, after)
         return answer
 
@@ -147,6 +147,6 @@ class SimulatedBody:
 
 
 def _conditions(given: dict[str, Any]) -> str:
-    names = ("IfNoneMatch", "IfMatch", "Range")
+    names = ("IfNoneMatch", "IfMatch", "CopySourceIfMatch", "Range")
     said = ", ".join(f"{name} {given[name]}" for name in names if name in given)
     return f" ({said})" if said else ""

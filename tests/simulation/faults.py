@@ -41,8 +41,9 @@ RATES = {
     "slow answer": 0.05,
 }
 """How likely each is, at a call where it can happen, in a run that knows it."""
+WRITES = frozenset({"put_object", "copy_object", "delete_object"})
 AT_WRITES = 5
-"""A crash, or being taken for dead, is so many times likelier at a put or a delete: it leaves something half done."""
+"""A crash, or being taken for dead, is so many times likelier at one of these: it leaves something half done."""
 PARTS = ("part", "part commit")
 FOR_PARTS = 3
 """So many faults are kept for the parts of a merge: they come late, when most runs have had theirs."""
@@ -88,7 +89,7 @@ class Faults:
         for fault, rate in self._rates.items():
             if not _applies(fault, verb, process, conditional=conditional):
                 continue
-            likelier = AT_WRITES if fault.startswith(_HALF_DONE) and verb in {"put_object", "delete_object"} else 1
+            likelier = AT_WRITES if fault.startswith(_HALF_DONE) and verb in WRITES else 1
             if self._chance.random() < rate * likelier:
                 self._left[where] -= 1
                 if fault == "SlowDown storm":

@@ -52,12 +52,10 @@ class OnlineChecks:
         if process.runs == "merge":
             check(Promise.NO_LISTING, verb != "list_objects_v2", name)
             check(Promise.NO_LISTING, verb != "get_object" or self._is_named(process.run_id, key), name)
-        if verb == "get_object" and bucket == SOURCE:
-            item = records.of(process.run_id).items.get(key)
-            planned = item is not None and (given.get("IfMatch"), given.get("VersionId")) == (
-                item.etag,
-                item.version_id,
-            )
+        if (verb == "get_object" and bucket == SOURCE) or verb == "copy_object":
+            place, etag = given.get("CopySource", given), given.get("CopySourceIfMatch", given.get("IfMatch"))
+            item = records.of(process.run_id).items.get(place["Key"])
+            planned = item is not None and (etag, place.get("VersionId")) == (item.etag, item.version_id)
             check(Promise.CONDITIONAL, planned, f"{name} with {given}, planned: {item}")
             committed = records.of(process.run_id).committed_at.get(item.shard if item else -1)
             check(Promise.NOT_AGAIN, committed is None or process.began <= committed, name)
@@ -117,10 +115,11 @@ class OnlineChecks:
                     expected[RESULT_PREFIX + item.key.removeprefix(SOURCE_PREFIX) + suffix] = (item, made)
         self.writers[key] = (process, world.scheduler.steps)
         if after is not None:
-            right = key in expected and after.body == expected[key][1] and after.metadata[RUN_MARK] == process.run_id
+            marked = after.metadata.get(RUN_MARK) == (process.run_id if world.workload.marked else None)
+            right = key in expected and after.body == expected[key][1] and marked
             check(Promise.OUTPUT_RIGHT, right, f"{name}: {after.body!r}, expected {json.dumps(str(expected.get(key)))}")
             return
-        own = before is None or before.metadata[RUN_MARK] == process.run_id
+        own = before is None or before.metadata.get(RUN_MARK) == process.run_id
         made_of = expected[key][0].key if key in expected else None
         rows = [row for row in record.outcomes if row["key"] == made_of]
         failed = bool(rows) and rows[0]["status"] == "FAILED"

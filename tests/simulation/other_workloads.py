@@ -1,7 +1,4 @@
-"""The other built-in workloads in simulated runs. They are simulated by name: the usual seeds are those of `WORKLOADS`.
-
-`copy` is not among them: S3 makes its outputs, which have no mark of their run.
-"""
+"""The other built-in workloads in simulated runs, by name: the usual seeds are those of `WORKLOADS`."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from PIL import Image
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads.command import Command
+from batch_jobs.workloads.copy_objects import CopyObjects
 from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
 from batch_jobs.workloads.images import Images
 from batch_jobs.workloads.table_patience import Patience
@@ -103,10 +101,32 @@ def command() -> ModelledWorkload:
     )
 
 
+def copy() -> ModelledWorkload:
+    """Copies, which S3 makes: no body is read, no output has the mark of its run."""
+    workload = CopyObjects(checked_options("copy", {}))
+
+    def merged(succeeded: Sequence[tuple[str, bytes]]) -> Merged:
+        number = len(succeeded)
+        ways = {"checksum": 0, "etag": number, "size": 0}
+        return {}, {"objects": number, "bytes": sum(len(body) for _key, body in succeeded), "verified_by": ways}
+
+    return ModelledWorkload(
+        name="copy",
+        load=lambda _name, _options: workload,
+        make=lambda chance: b"%d" % chance.randrange(999),
+        fault=lambda _body: None,
+        suffixes=("",),
+        outputs=lambda _key, body: {"": body},
+        merged=merged,
+        marked=False,
+    )
+
+
 OTHERS: Mapping[str, Callable[[], ModelledWorkload]] = {
     "csv-to-dynamodb": csv_to_dynamodb,
     "images": images,
     "command": command,
+    "copy": copy,
 }
 """Made anew for every seed."""
 

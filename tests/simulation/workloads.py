@@ -40,6 +40,7 @@ class ModelledWorkload:
         outputs: The bytes of a sound item's outputs, by suffix, from its key and body.
         merged: The bytes of the merged files by name, and the workload's part of result.json, from the keys and bodies
             of the succeeded items.
+        marked: Whether outputs carry the mark of their run. S3's own copies do not, and are never deleted.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelledWorkload:
     suffixes: tuple[str, ...]
     outputs: Callable[[str, bytes], dict[str, bytes]]
     merged: Callable[[Sequence[tuple[str, bytes]]], Merged]
+    marked: bool = True
 
 
 def _sizes_body(chance: random.Random) -> bytes:

@@ -43,7 +43,7 @@ class World:
 
     Attributes:
         processes: Every process there was.
-        faulty_reads: (run, key) of the source reads that met a fault.
+        faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
     """
 
@@ -63,7 +63,7 @@ class World:
         self.records = Records(self.s3)
         self.online = OnlineChecks(self)
         self.processes: list[Process] = []
-        self.faulty_reads: set[tuple[str, str]] = set()
+        self.faulty_reads: set[tuple[str, str | None]] = set()
         self.released: set[str] = set()
         self.attempt_seconds: int | None = self.chance.choice((None, None, 300, 3600))
         self.lines: list[str] = []
