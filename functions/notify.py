@@ -101,7 +101,8 @@ def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -
         StorageError: S3 is broken or busy. What is not there is no error.
     """
     if isinstance(change, RunEnded):
-        return run_ended(change, read_run_facts(change, s3), jobs.of_run(change), costs.of_run(change, s3))
+        facts = read_run_facts(change, s3)
+        return run_ended(change, facts, jobs.of_run(change), costs.of_run(change, s3), settings.stack_name)
     if isinstance(change, JobEnded):
         failed = change.job.status == "FAILED"
         return job_ended(change, jobs.of_job(change.job.id, change.job.reason) if failed else None)

@@ -89,7 +89,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr(notify, "bus", made.bus)
     monkeypatch.setattr(notify, "topic", made.topic)
     monkeypatch.setattr(notify.told, "client", made.table)
-    monkeypatch.setattr(notify, "settings", NotifySettings("arn:topic", "bus", "told", ALL))
+    monkeypatch.setattr(notify, "settings", NotifySettings("arn:topic", "bus", "told", ALL, stack_name="words"))
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     return made
 
@@ -134,6 +134,14 @@ def test_the_message_of_a_run(services: Services) -> None:
         "    in/TOO_LARGE: it is TOO_LARGE\n"
         "  NOT_TEXT, 2 items\n"
         "    in/NOT_TEXT: it is NOT_TEXT\n"
+        "\n"
+        "To work the failed items again:\n"
+        "  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n"
+        "or without millrace:\n"
+        "  aws stepfunctions start-execution --region eu-west-1"
+        " --state-machine-arn arn:aws:states:eu-west-1:123456789012:stateMachine:millrace"
+        """ --input '{"source": "s3://letters/in/", "destination": "s3://results/out/", "run_id": "run-1", """
+        """"retry_failed": true}'\n"""
         "\n"
         "Look at it:\n"
         "  https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1"
@@ -263,6 +271,10 @@ def test_an_aborted_run_says_what_is_kept_and_how_to_go_on(services: Services) -
     assert (detail["counts"], detail["result"], detail["shards_committed"]) == (None, None, 4)
     assert "Items       1,000 (5.0 MB) planned\nShards      10, 4 of them committed\n" in text
     arn = event["detail"]["executionArn"]
+    assert (
+        "\nCommitted shards are kept. To go on where it stopped:\n"
+        "  millrace resume run-1 --stack words --region eu-west-1\nor without millrace:\n"
+    ) in text
     assert f"\n  aws stepfunctions redrive-execution --region eu-west-1 --execution-arn {arn}\n" in text
     assert (
         """ --input '{"source": "s3://letters/in/", "destination": "s3://results/out/", "run_id": "run-1"}'\n""" in text
@@ -312,6 +324,16 @@ def test_too_many_failures(services: Services) -> None:
 
     assert "984 succeeded, 16 failed" in text
     assert "Error: TooManyFailuresError (job job-9)\n  16 of 1000 items failed\n" in text
+    assert "redrive-execution" not in text  # every shard is committed: merge would say the same again
+    assert "\n  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n" in text
+    assert "\nTo accept them, write --tolerated-failure-count 16 instead of --retry-failed.\n" in text
+
+
+def test_a_whole_success_is_not_gone_on_with(services: Services) -> None:
+    """Without failed items there is nothing to resume, and no line for it."""
+    finished(services, "SUCCEEDED", NOT_TEXT=0)
+    assert set(services.told(run_event("SUCCEEDED"))["resume"].values()) == {None}
+    assert "resume" not in json.loads(services.topic.published[-1]["Message"])["default"]
 
 
 def test_a_childs_real_error(services: Services) -> None:
@@ -355,6 +377,7 @@ def test_a_lambdas_error(services: Services) -> None:
         "message": "source is 7; allowed: an S3 URI",
         "job_id": None,
     }
+    assert set(detail["resume"].values()) == {None}  # the same input would be refused again
 
 
 def test_a_blocked_queue(services: Services) -> None:
@@ -400,6 +423,21 @@ def test_hostile_names_and_keys(services: Services) -> None:
     resume = json.loads(services.bus.put[-1]["Detail"])["resume"]["start"]
     assert "\n" not in resume
     assert """'"'"'$(id)`\\n""" in resume
+
+
+def test_a_long_name_leaves_the_outcome_in_the_subject(services: Services) -> None:
+    """An execution's name may have 80 characters, a job's 128: the subject has the outcome and the name's beginning."""
+    name = "2026-11-21-" + "x" * 69
+    services.tell(run_event("SUCCEEDED", name=name), job_event("FAILED", jobName=f"{name}-migrate" + "y" * 40))
+    services.tell(run_event("ABORTED", name=name[:60]))
+    run, job, short = (published["Subject"] for published in services.topic.published)
+
+    assert (len(run), len(job)) == (99, 99)
+    assert run.startswith("Millrace run 2026-11-21-xxx")
+    assert run.endswith("x... succeeded")
+    assert job.startswith("Millrace migrate job 2026-11-21-xxx")
+    assert job.endswith("x... failed")
+    assert short == f"Millrace run {name[:60]} was aborted"
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,7 @@ class NotifySettings:
         table_name: The table that holds what was told.
         notify_on: Which events the topic is told of: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
         queues: The ARNs of the queues that a run's jobs may be in.
+        stack_name: The stack, for the lines that go on with a run.
     """
 
     topic_arn: str
@@ -115,6 +116,7 @@ class NotifySettings:
     table_name: str
     notify_on: frozenset[str]
     queues: tuple[str, ...] = ()
+    stack_name: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotifySettings:
@@ -129,6 +131,7 @@ class NotifySettings:
             table_name=environ.get("TOLD_TABLE_NAME", ""),
             notify_on=frozenset(name.strip() for name in environ.get("NOTIFY_ON", "").split(",")) - {""},
             queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
+            stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from millrace.layout import RunFolder
 from millrace.notification.job_error import RunError
-from millrace.notification.links import execution_page, folder_page, job_page, redrive_line, resume_line
+from millrace.notification.links import execution_page, folder_page, job_page
+from millrace.notification.resumption import resumption
 from millrace.notification.run_facts import RunFacts
 from millrace.notification.state_changes import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.readable import seconds_between
@@ -38,9 +39,21 @@ class Document:
     detail: dict[str, Any]
 
 
-def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None, cost: dict[str, Any] | None = None) -> Document:
-    """The end of a run."""
+def run_ended(
+    ended: RunEnded, facts: RunFacts, error: RunError | None, cost: dict[str, Any] | None = None, stack_name: str = ""
+) -> Document:
+    """The end of a run.
+
+    Args:
+        ended: What AWS told.
+        facts: What the run folder tells.
+        error: Why it failed.
+        cost: What it cost.
+        stack_name: The stack that the line for `millrace` names.
+    """
     folder, result = ended.folder, facts.result
+    counts = result.get("counts")
+    failed = counts.get("failed", 0) if isinstance(counts, dict) else 0
     succeeded = ended.status == "SUCCEEDED"
     status = (
         "SUCCEEDED_WITH_FAILURES" if succeeded and result.get("status") == "SUCCEEDED_WITH_FAILURES" else ended.status
@@ -70,7 +83,7 @@ def run_ended(ended: RunEnded, facts: RunFacts, error: RunError | None, cost: di
         "run_folder": None if folder is None else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result else None,
         "report": _text(result.get("page")),
-        "resume": {"redrive": redrive_line(ended), "start": resume_line(ended)},
+        "resume": resumption(ended, failed, error, stack_name),
         "links": {
             "execution": execution_page(ended.execution_arn),
             "run_folder": None if folder is None else folder_page(ended.execution_arn, folder.root),

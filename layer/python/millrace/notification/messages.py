@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from millrace.notification.documents import JOB_ENDED, RUN_ENDED, Document
+from millrace.notification.headline import Headline
+from millrace.notification.resumption import resumption_lines
 from millrace.readable import bytes_text, dollars_text, duration_text, plural, time_text, visible
-
-SUBJECT_CHARACTERS = 99
-"""SNS takes fewer than 100, ASCII, without line breaks: Publish, Subject."""
 
 KEY_CHARACTERS = 300
 
@@ -47,32 +46,27 @@ def message_of(document: Document) -> Message:
     """Put an event into words."""
     detail = document.detail
     if document.detail_type == RUN_ENDED:
-        headline = f"Millrace run {detail['run_id']} {OUTCOMES[detail['status']]}"
-        text = "\n".join(_run_lines(headline, detail))
+        headline, lines = Headline("Millrace run", detail["run_id"], OUTCOMES[detail["status"]]), _run_lines
     elif document.detail_type == JOB_ENDED:
-        headline = f"Millrace {detail['verb'] or 'job'} job {detail['job_name']} {OUTCOMES[detail['status']]}"
-        text = "\n".join(_job_lines(headline, detail))
+        what = f"Millrace {detail['verb'] or 'job'} job"
+        headline, lines = Headline(what, detail["job_name"], OUTCOMES[detail["status"]]), _job_lines
     else:
-        headline = f"Millrace queue {detail['job_queue'].rpartition('/')[2]} is blocked"
-        text = "\n".join(_queue_lines(headline, detail))
+        queue = detail["job_queue"].rpartition("/")[2]
+        headline, lines = Headline("Millrace queue", queue, "is blocked"), _queue_lines
+    text = "\n".join(lines(str(headline), detail))
     named = {name: detail.get(name) for name in ("event", "status", "run_id", "workload", "verb")}
     machine = json.dumps(detail)
     return Message(
-        subject=_subject(headline),
+        subject=headline.subject(),
         text=text + "\n",
         # SNS takes no empty value; a value is Unicode, a run id or a name of ours at most 128 characters.
         attributes={name: visible(str(value), 256) for name, value in named.items() if value},
         forms={
             "default": text + "\n",
             **dict.fromkeys(_MACHINE_PROTOCOLS, machine),
-            "https": json.dumps(_chat_form(headline, text, document)),
+            "https": json.dumps(_chat_form(str(headline), text, document)),
         },
     )
-
-
-def _subject(headline: str) -> str:
-    ascii_only = headline.encode("ascii", "replace").decode()
-    return "".join(each if each.isprintable() else "?" for each in ascii_only)[:SUBJECT_CHARACTERS]
 
 
 def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
@@ -94,12 +88,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
             if each["key"]:
                 yield f"    {visible(each['key'], KEY_CHARACTERS)}: {visible(each['message'], KEY_CHARACTERS)}"
     yield from _error_lines(detail)
-    redrive, start = detail["resume"]["redrive"], detail["resume"]["start"]
-    if redrive or start:
-        yield from ("", "Committed shards are kept. To go on where it stopped:")
-        yield from (f"  {line}" for line in (redrive or start,))
-        if redrive and start:
-            yield from ("or, with a changed tolerance, queue or priority, as a new execution:", f"  {start}")
+    yield from resumption_lines(detail)
     yield from ("", "Look at it:", f"  {detail['links']['execution']}")
     if detail["links"]["run_folder"]:
         yield f"  {detail['links']['run_folder']}"
