@@ -5,8 +5,11 @@ GET  /_local_aws/batch/jobs/<id>/process    {"pid": ...} of a running job
 POST /_local_aws/batch/jobs/<id>/interrupt  {"status_reason", "reason"?, "exit_code"?, "grace_seconds"?}
 POST /_local_aws/batch/start-faults         {"job_name", "status_reason", "reason"?, "exit_code"?, "count"?}
 POST /_local_aws/batch/throttle             {"requests": n}: the next n Batch requests answer 429
+POST /_local_aws/events/keep                keep the events of AWS services from now on
+POST /_local_aws/events/again               {"copies": n, "seed"?}: put each kept event n times again, shuffled
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -17,6 +20,7 @@ from local_aws.batch_api import BatchApi
 from local_aws.errors import BatchApiError, ClientError
 from local_aws.faults import Fault
 from local_aws.jobs import Job
+from local_aws.kept_events import KeptEvents
 from local_aws.ministack_hooks import EXPECTED_VERSION
 from local_aws.scheduler import Scheduler
 
@@ -29,9 +33,12 @@ Body = dict[str, Any]
 class ControlApi:
     """Answers the endpoints."""
 
-    def __init__(self, scheduler: Scheduler, batch_api: BatchApi, account: str, region: str) -> None:
+    def __init__(
+        self, scheduler: Scheduler, batch_api: BatchApi, events: KeptEvents, account: str, region: str
+    ) -> None:
         """Control this scheduler."""
         self._scheduler = scheduler
+        self._events = events
         self._batch_api = batch_api
         self._health = {
             "service": "millrace-local-aws",
@@ -42,23 +49,37 @@ class ControlApi:
             "region": region,
             "batch": True,
         }
+        self._endpoints: dict[tuple[str, str], Callable[[Body], Body]] = {
+            ("GET", "health"): lambda _body: self._health,
+            ("POST", "batch/throttle"): self._throttle,
+            ("POST", "batch/start-faults"): self._start_faults,
+            ("POST", "events/keep"): self._keep_events,
+            ("POST", "events/again"): self._put_events_again,
+        }
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Body]:
         """HTTP status and body for a request."""
         try:
-            if (method, path) == ("GET", f"{PREFIX}health"):
-                return 200, self._health
-            if (method, path) == ("POST", f"{PREFIX}batch/throttle"):
-                self._batch_api.throttled_requests = int(json.loads(body)["requests"])
-                return 200, {}
-            if (method, path) == ("POST", f"{PREFIX}batch/start-faults"):
-                return 200, self._start_faults(json.loads(body))
+            endpoint = self._endpoints.get((method, path.removeprefix(PREFIX)))
+            if endpoint:
+                return 200, endpoint(json.loads(body or b"{}"))
             if path.startswith(_JOBS):
                 job_id, _, action = path.removeprefix(_JOBS).rpartition("/")
                 return 200, self._job(method, job_id, action, body)
         except (BatchApiError, ValueError, KeyError, TypeError) as error:
             return 400, {"message": f"{type(error).__name__}: {error}"}
         return 404, {"message": f"no endpoint {method} {path}"}
+
+    def _throttle(self, body: Body) -> Body:
+        self._batch_api.throttled_requests = int(body["requests"])
+        return {}
+
+    def _keep_events(self, _body: Body) -> Body:
+        self._events.start()
+        return {}
+
+    def _put_events_again(self, body: Body) -> Body:
+        return {"events": self._events.put_again(int(body["copies"]), int(body.get("seed", 0)))}
 
     def _start_faults(self, body: Body) -> Body:
         with self._scheduler.lock:
@@ -92,7 +113,8 @@ def with_control(application: Application, control: ControlApi) -> Application:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        status, content = control.answer(scope["method"], scope["path"], body)
+        # In a thread: what is asked for may take a while, and may itself call this server.
+        status, content = await asyncio.to_thread(control.answer, scope["method"], scope["path"], body)
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from local_aws.executor import TaskStartError
+from local_aws.kept_events import KeptEvents
 from local_aws.scope import Scope
 
 EXPECTED_VERSION = "1.5.33"
@@ -104,6 +105,7 @@ class Ministack:
         self.queues: Any = importlib.import_module("ministack.services.sqs")
         self.topics: Any = importlib.import_module("ministack.services.sns")
         self.step_functions: Any = importlib.import_module("ministack.services.stepfunctions")
+        self.kept_events = KeptEvents()
 
     @property
     def application(self) -> Callable[..., Awaitable[None]]:
@@ -207,12 +209,16 @@ class Ministack:
     def put_event(self, scope: Scope, *, source: str, detail_type: str, detail: dict[str, Any], resource: str) -> None:
         """Put an event of an AWS service on the default bus."""
         entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": [resource]}
+        self.kept_events.keep(lambda: self._put_entry(scope, entry))
+        self._put_entry(scope, entry)
+
+    def _put_entry(self, scope: Scope, entry: dict[str, Any]) -> None:
         try:
             with self.in_scope(scope):
                 self.events._put_events({"Entries": [entry]}, allow_aws_source=True)
         except Exception:
             # A target that can't be called must not end the thread that publishes for all.
-            logging.getLogger("local_aws.events").exception("event of %s lost", resource)
+            logging.getLogger("local_aws.events").exception("event of %s lost", entry["Resources"])
 
     def scale_schedules(self, scale: float) -> None:
         """Multiply the intervals of rate(...), and the time between two looks at the scheduled rules."""

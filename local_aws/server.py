@@ -174,7 +174,7 @@ def build(options: Options, directory: Path) -> Server:
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))
     enforce_roles(ministack)
-    control = ControlApi(batch.scheduler, api, ACCOUNT_ID, REGION)
+    control = ControlApi(batch.scheduler, api, ministack.kept_events, ACCOUNT_ID, REGION)
     return Server(with_control(as_secure_transport(ministack.application), control), batch, guard)
 
 

@@ -106,6 +106,22 @@ def test_big_arrays_stay_quick_under_a_rule_on_parents(account: Account, listen:
     assert taken < 0.5
 
 
+def test_events_that_come_again(account: Account, queue: str, listen: Any) -> None:
+    """Events that were kept are delivered again as often as asked, shuffled; what came before or after is not."""
+    name, listener = unique("job"), listen({"source": ["aws.batch"], "detail": {"status": ["SUCCEEDED"]}})
+    account.ended(account.submit(queue, account.shell("true")))
+    listener.details(1)
+    account.control("POST", "events/keep", {})
+    account.ended(account.submit(queue, account.shell("true"), jobName=name, arrayProperties={"size": 20}))
+    first = [detail["jobId"] for detail in listener.details(22)[1:]]
+    account.control("POST", "events/again", {"copies": 2, "seed": 3})
+    again = [detail["jobId"] for detail in listener.details(64)[22:]]
+
+    assert sorted(again) == sorted(first * 2)
+    assert again != first * 2
+    assert account.control("POST", "events/again", {"copies": 2}) == {"events": 0}
+
+
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"])
 def test_every_end_of_an_execution(account: Account, listen: Any, status: str) -> None:
     """RUNNING and then the end, whichever it is, is told exactly once, with times in milliseconds."""

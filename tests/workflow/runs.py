@@ -149,18 +149,19 @@ class Runs:
 
     def kill(self, job_id: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a job's process."""
-        os.kill(self._control(f"jobs/{job_id}/process")["pid"], number)
+        os.kill(self.control(f"batch/jobs/{job_id}/process")["pid"], number)
 
     def interrupt(self, job_id: str, status_reason: str, grace_seconds: float = 0) -> None:
         """End a job's attempt as the loss of its host would."""
-        self._control(f"jobs/{job_id}/interrupt", {"status_reason": status_reason, "grace_seconds": grace_seconds})
+        self.control(f"batch/jobs/{job_id}/interrupt", {"status_reason": status_reason, "grace_seconds": grace_seconds})
 
     def fail_start(self, job_name: str, status_reason: str, reason: str) -> None:
         """Let the next start of a job of this name fail."""
-        self._control("start-faults", {"job_name": job_name, "status_reason": status_reason, "reason": reason})
+        self.control("batch/start-faults", {"job_name": job_name, "status_reason": status_reason, "reason": reason})
 
-    def _control(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        url = f"{self.aws.endpoint_url}/_local_aws/batch/{path}"
+    def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the embedded AWS for a fault or a process: docs/local-aws.md, "Endpoints for tests"."""
+        url = f"{self.aws.endpoint_url}/_local_aws/{path}"
         content = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(url, content)) as answer:
             return json.load(answer)

@@ -319,7 +319,8 @@ def test_what_no_rule_can_deliver_is_kept(
 
 def test_ten_thousand_children(runs: Runs, bus: Inbox, topic: Inbox, source: str, destination: str) -> None:
     """An array of 10,000 children that do nothing, beside a run in the same queue: their 10,000 ends are one event on
-    the bus; with the run's own, one run message and at most six of jobs.
+    the bus; with the run's own, one run message and at most six of jobs. Every event that AWS told of them, the
+    children's too, twice more through the deployed rules, in another order: nothing more is told.
     """
     definition = runs.aws.batch.register_job_definition(
         jobDefinitionName="nothing",
@@ -333,6 +334,7 @@ def test_ten_thousand_children(runs: Runs, bus: Inbox, topic: Inbox, source: str
         },
     )["jobDefinitionArn"]
     runs.put(source, texts(4))
+    runs.control("events/keep", {})
     run = runs.start(source, destination, max_items=2)
     runs.wait(run)
     array = runs.aws.batch.submit_job(
@@ -348,6 +350,10 @@ def test_ten_thousand_children(runs: Runs, bus: Inbox, topic: Inbox, source: str
         return [event["detail"] for event in bus.read() if event["detail"].get("job_name") == f"{run.run_id}-migrate"]
 
     until("the end of the array", lambda: any(event["job_id"] == array for event in told()), 540)
+    topic.about(run.run_id, 1)
+    assert runs.control("events/again", {"copies": 2, "seed": 11})["events"] > CHILDREN
+    later = runs.start(source, destination, workload="wordcount")
+    topic.about(later.run_id, 1)  # the function was called for the copies before
     jobs = [event for event in told() if event["job_id"].partition(":")[0] == array]
     assert [event["children"] for event in jobs] == [{"size": CHILDREN, "succeeded": CHILDREN, "failed": 0}]
     assert len([event for event in bus.about(run.run_id) if event["event"].startswith("JOB_")]) + len(jobs) <= 6
