@@ -108,7 +108,8 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
         each = f"the largest {number_of(largest.items, 'item')}, {size(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"At once     {made.jobs_at_once:,} jobs of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, {jobs.compute}"
+            f"At once     {number_of(made.jobs_at_once, 'job')} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, "
+            f"{jobs.compute}"
         )
     terminal.print("")
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")

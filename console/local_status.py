@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 from rich import box
@@ -12,22 +14,29 @@ from rich.text import Text
 
 from console.aws import Aws
 from console.checkout import Checkout
-from console.embedded_aws import find
+from console.embedded_aws import EmbeddedAws, find
 from console.errors import StackNotFoundError
 from console.stack import LOCAL_STACK, Stack
 from console.terminal import Terminal, seconds
-from console.verbs import local_options
+from console.verbs import json_option, local_options
 
 LAST_RUNS = 10
 """How many executions are listed, the newest first."""
 
 
 @click.command(short_help="Say whether the embedded AWS is up, and what ran.")
+@json_option
 @local_options
-def status(state_dir: Path | None) -> None:
-    """Say whether the embedded AWS is up, what is deployed on it, and what ran."""
+def status(state_dir: Path | None, *, as_json: bool) -> None:
+    """Say whether the embedded AWS is up, what is deployed on it, and what ran.
+
+    Exit codes: 0 told (also when it is down), 1 something broke.
+    """
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     server = find(checkout.state)
+    if as_json:
+        terminal.json(_document(server))
+        return
     if server is None:
         terminal.print("The embedded AWS is down. Start it: millrace local up")
         return
@@ -42,6 +51,19 @@ def status(state_dir: Path | None) -> None:
     terminal.print(f"Source        s3://{stack.source_bucket}/")
     terminal.print(f"Results       s3://{stack.result_bucket}/")
     _print_runs(aws, stack, terminal)
+
+
+def _document(server: EmbeddedAws | None) -> dict[str, Any]:
+    """What is up, as JSON; null for what is not there."""
+    document: dict[str, Any] = dict.fromkeys(("endpoint_url", "pid", "log_file", "stack", "source", "results"))
+    if server is None:
+        return document
+    document |= {"endpoint_url": server.endpoint_url, "pid": server.pid, "log_file": server.log_file}
+    with suppress(StackNotFoundError):
+        stack = Stack.find(Aws.embedded(server.endpoint_url), LOCAL_STACK)
+        places = {"source": f"s3://{stack.source_bucket}/", "results": f"s3://{stack.result_bucket}/"}
+        document |= {"stack": stack.name, **places}
+    return document
 
 
 def _print_runs(aws: Aws, stack: Stack, terminal: Terminal) -> None:

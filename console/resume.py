@@ -70,6 +70,8 @@ def resume(
         resumed = find_run(target.aws, target.stack.state_machine_arn, at_work[0])
     else:
         if _is_complete(target, found, terminal, changes):
+            if as_json:
+                _print_complete(target, found, terminal, short=no_watch)
             return
         resumed = _redriven(target, found) if redrive else _restarted(target, found, changes)
         terminal.note(f"{'Redriving' if redrive else 'Going on with'} run {found.run_id}")
@@ -102,6 +104,14 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
         again = target.command("resume", found.run_id, "--retry-failed")
         terminal.note(f"{number_of(result['counts']['failed'], 'item')} failed; work them again: {again}")
     return True
+
+
+def _print_complete(target: Target, found: FoundRun, terminal: Terminal, *, short: bool) -> None:
+    """Print the document of a run that nothing was done for: as if it had just been watched to its end."""
+    if short or not found.execution:
+        terminal.json({"run_id": found.run_id, "execution_arn": found.execution_arn or None})
+    else:
+        follow(target, found, terminal, as_json=True)
 
 
 def _failed_too_often(target: Target, found: FoundRun) -> bool:

@@ -152,7 +152,7 @@ def _detail(step: Step, console: Console) -> RenderableType:
 
 def count_of(children: Children) -> str:
     """`12 of 40 shards done, 2 running, 1 failed`."""
-    parts = [f"{children.done:,} of {number_of(children.total, 'shard')} done"]
+    parts = [f"{children.succeeded:,} of {number_of(children.total, 'shard')} done"]
     parts += [f"{children.at_work:,} running"] if children.at_work else []
     parts += [f"{children.runnable:,} waiting"] if children.runnable else []
     parts += [f"{children.failed:,} failed"] if children.failed else []

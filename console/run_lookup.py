@@ -87,7 +87,7 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
         latest = next(executions, None)
         if latest is None:
             raise RunNotFoundError(
-                "there is no run yet; start one: millrace run", operation="find the run", target=state_machine_arn
+                "there is no run yet; start one: millrace run", operation="find the run", target="the latest"
             )
         return _described(aws, latest["executionArn"])
     if given.startswith(UPLOADED):

@@ -1,5 +1,6 @@
 """The edge of the command line: one last line for people, exit codes, and a quick --help."""
 
+import json
 import os
 import subprocess
 import sys
@@ -121,3 +122,10 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
         gone = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
     assert gone.returncode == 1
     assert gone.stderr == ""
+
+
+def test_local_status_as_json_of_what_is_down(tmp_path: Path) -> None:
+    """A document with every field, null for what is not there, so that a program need not read the sentence."""
+    command = [sys.executable, "-m", "console", "local", "status", "--state-dir", str(tmp_path), "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert told == dict.fromkeys(("endpoint_url", "pid", "log_file", "stack", "source", "results"))

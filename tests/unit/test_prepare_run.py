@@ -124,7 +124,7 @@ def test_a_missing_uri_is_named(client: InMemoryS3Client, missing: str) -> None:
     """Source and destination have no default."""
     given = event()
     del given["input"][missing]
-    with pytest.raises(InvalidRunRequest, match=f"{missing} is 'missing'; allowed: an S3 URI"):
+    with pytest.raises(InvalidRunRequest, match=f"{missing} is missing; allowed: an S3 URI"):
         prepare_run(given, S3(client), SETTINGS)
 
 

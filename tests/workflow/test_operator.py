@@ -197,6 +197,9 @@ def test_a_broken_child_is_found_and_redriven(
     assert redriven["execution_arn"].endswith(f":{run_id}")
     assert (redriven["committed"]["shards"], redriven["committed"]["reused_shards"]) == (3, 2)
     assert "is complete" in operator("resume", run_id).stderr
+    assert json.loads(operator("resume", run_id, "--json").stdout)["steps"] == redriven["steps"]
+    told = json.loads(operator("resume", redriven["run_folder"], "--json", "--no-watch").stdout)
+    assert told["run_id"] == run_id
 
 
 def test_a_run_cancelled_in_mid_array_goes_on_later(

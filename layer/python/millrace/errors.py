@@ -94,12 +94,21 @@ class MillraceError(Exception):
         super().__init__(f"{head}: {message}" if head else message)
 
 
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = _Missing()
+"""The value of a field that had to be given and was not: `source is missing`."""
+
+
 class InvalidRunRequest(MillraceError):  # noqa: N818 - the name is the state machine's contract
     """A run request, or a command's arguments, cannot be accepted.
 
     Args:
         field: The offending field, dotted: `shard.max_items`.
-        value: The value that was given.
+        value: The value that was given; `MISSING` where there was none.
         allowed: What would have been accepted.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from millrace.errors import InvalidRunRequest
+from millrace.errors import MISSING, InvalidRunRequest
 
 type_names = {
     int: "a whole number",
@@ -104,7 +104,7 @@ def check_options(options: Iterable[Option], given: Mapping[str, object]) -> dic
             raise InvalidRunRequest(f"options.{name}", given[name], unknown_name(str(name), declared))
     for name, option in declared.items():
         if option.required and name not in given:
-            raise InvalidRunRequest(f"options.{name}", "missing", option.form or option.doc)
+            raise InvalidRunRequest(f"options.{name}", MISSING, option.form or option.doc)
     return {name: option.check(given.get(name, option.default)) for name, option in declared.items()}
 
 

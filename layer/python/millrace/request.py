@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from millrace.errors import InvalidRunRequest
+from millrace.errors import MISSING, InvalidRunRequest
 from millrace.known_workloads import checked_options, known_workload
 from millrace.layout import S3Uri, checked_run_id
 from millrace.manifest.names import checked_manifest
@@ -103,7 +103,7 @@ class RunRequest:
                 raise InvalidRunRequest(str(name), given[name], unknown_name(str(name), known))
         for name in ("source", "destination"):
             if name not in given:
-                raise InvalidRunRequest(name, "missing", "an S3 URI, s3://bucket/prefix/")
+                raise InvalidRunRequest(name, MISSING, "an S3 URI, s3://bucket/prefix/")
         source = S3Uri.parse_folder(given["source"], "source")
         destination = S3Uri.parse_folder(given["destination"], "destination")
         if source.contains(destination) or destination.contains(source):
