@@ -90,9 +90,7 @@ class RunFailedError(MillraceError):
         self.state = state
         self.error = error
         self.exit_code = exit_code
-        super().__init__(
-            f"{error}: {message}" if message else error, operation=f"{state} failed" if state else "the run"
-        )
+        super().__init__(f"{error}: {message}" if message else error, operation=f"{state} failed" if state else "")
 
 
 class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which goes on

@@ -132,6 +132,8 @@ def main() -> None:
                 picture(page, report, f"report-{name}", dark=name in DARK)
                 if story is failures:
                     picture(page, report, "report-phone", width=PHONE)
+                if story is success:
+                    picture(page, report, "report-timeline", part="timeline")
             say("a run to be watched")
             run = slow(runs, places(stack.source_bucket, stack.result_bucket, "slow"))
             with pages(Target(aws, stack.name, "--local")) as address:
@@ -173,11 +175,16 @@ def pages(target: Target) -> Iterator[str]:
         server.server_close()
 
 
-def picture(page: Page, place: Path | str, name: str, *, width: int = WIDTH, dark: bool = False) -> None:
-    """Take one picture: of the page from its top on."""
+def picture(
+    page: Page, place: Path | str, name: str, *, width: int = WIDTH, dark: bool = False, part: str = ""
+) -> None:
+    """Take one picture: of the page from its top on, or from one of its parts."""
     page.open(place, width=width, dark=dark)
-    height = int(page.evaluate("document.documentElement.scrollHeight"))
-    page.screenshot(PICTURES / f"{name}.png", top=0, height=min(HEIGHT, height))
+    top = 0
+    if part:
+        top = int(page.evaluate(f"document.getElementById({part!r}).getBoundingClientRect().top + scrollY"))
+    bottom = int(page.evaluate("Math.ceil(document.body.getBoundingClientRect().bottom + scrollY)"))
+    page.screenshot(PICTURES / f"{name}.png", top=top, height=min(HEIGHT, bottom - top))
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_other_ends_are_told_as_what_they_are() -> None:
     """An abort names no state; a time-out names the state it hit; an unknown Cause is passed on."""
     recording = lambda_failure("x", "y")
     recording.told["execution"] |= {"status": "ABORTED", "error": "Cancelled", "cause": "too dear"}
-    assert str(recording.explained()) == "the run: Aborted: somebody stopped it (Cancelled: too dear)"
+    assert str(recording.explained()) == "Aborted: somebody stopped it (Cancelled: too dear)"
     recording.told["execution"] |= {"status": "TIMED_OUT"}
     assert str(recording.explained()).startswith("Prepare Run failed: States.Timeout: ")
     recording.told["execution"] |= {"status": "FAILED", "error": "States.Runtime", "cause": "no such path"}

@@ -60,7 +60,7 @@ def test_what_it_cost() -> None:
     jobs = RunJobs({"a": "plan", "b": "migrate"}, ATTEMPTS, running=False)
     cost = cost_of(jobs, Worked(workload="word-count"), "us-east-1")
     words = Found(page_of(commits_of(3), cost=cost)).words
-    for said in ("about $0.00", "S3 requests", "Migrate", "1 attempt on FARGATE_SPOT", "Prices of us-east-1"):
+    for said in ("Cost, about$0.00", "S3 requests", "Migrate", "1 attempt on FARGATE_SPOT", "Prices of us-east-1"):
         assert said in words
     assert "stands in cost.json" not in words
     assert "stands in cost.json" in Found(page_of(commits_of(3))).words

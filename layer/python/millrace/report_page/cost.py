@@ -25,7 +25,7 @@ def cost_part(cost: Mapping[str, Any]) -> Html:
     Args:
         cost: What `millrace.cost.run_cost.cost_of` makes.
     """
-    facts = [("Cost", f"about {dollars_text(cost['dollars'])}")]
+    facts = [("Cost, about", dollars_text(cost["dollars"]))]
     if cost["estimated_dollars"] is not None:
         facts.append(("To be expected", dollars_text(cost["estimated_dollars"])))
     usage = cost["usage"]

@@ -36,14 +36,14 @@ def distribution(figures: RunFigures) -> Html:
             (
                 text(shard.name),
                 text(duration_text(shard.seconds)),
-                text(f"{shard.seconds / median:,.1f} times" if median else "-"),
+                text(f"{shard.seconds / median:,.1f}" if median else "-"),
                 text(f"{shard.items:,}"),
                 text(bytes_text(shard.bytes)),
                 text(shard.attempt),
             )
             for shard in stragglers
         ]
-        columns = ("Shard", "Took", "The median", "Items", "Bytes", "Attempt")
+        columns = ("Shard", "Took", "Times the median", "Items", "Bytes", "Attempt")
         caption = f"Stragglers: shards that took more than {STRAGGLES:g} times the median"
         parts.append(table(caption, columns, rows, numeric=range(6)))
     else:

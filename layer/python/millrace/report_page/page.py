@@ -118,7 +118,7 @@ def _overview(
         ("Shards", _shards(counts)),
         ("First to last shard", duration_text(figures.finished - figures.started)),
         ("Shards together", duration_text(worked)),
-        *([("Cost", f"about {dollars_text(cost['dollars'])}")] if cost is not None else []),
+        *([("Cost, about", dollars_text(cost["dollars"]))] if cost is not None else []),
     ]
     parts = [fact_list([(title, text(value)) for title, value in facts])]
     if document.get("why"):

@@ -25,7 +25,7 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
 .skip:focus { left: 1rem; top: 0.5rem; padding: 0.5rem; background: var(--ground); }
 .outcome { margin: 0.5rem 0 0; font-size: 1.1rem; font-weight: 600; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.25rem, 1fr)); gap: 0.75rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(7.25rem, 22%), 1fr)); gap: 0.75rem; }
 .facts { margin: 1.25rem 0; }
 .facts div { padding: 0.6rem 0.75rem; background: var(--raised); border-radius: 0.4rem; }
 .facts dt { color: var(--faint); font-size: 0.875rem; }
@@ -37,6 +37,7 @@ th, td { padding: 0.35rem 0.75rem 0.35rem 0; border-bottom: 1px solid var(--rule
 th, td { text-align: left; vertical-align: top; }
 th { font-weight: 600; }
 tbody th { font-weight: 400; overflow-wrap: anywhere; }
+tbody th:not(.number) { min-width: 5.5rem; }
 td { min-width: 4rem; overflow-wrap: anywhere; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bars th { width: 30%; } .barcell { width: 55%; padding-right: 0.75rem; } .bars td, .bars th { border-bottom: 0; }
