@@ -57,6 +57,7 @@ def parsed(*arguments: str) -> dict[str, Any]:
     assert isinstance(context, click.Context)
     names = (
         "options",
+        "manifest",
         "include",
         "exclude",
         "target_bytes",
@@ -79,9 +80,11 @@ def test_every_option_has_its_field() -> None:
     assert parsed(
         *("--include", "*.txt", "--include", "*.md", "--exclude", "old/*", "--max-items", "3", "--target-bytes", "9"),
         *("--max-shards", "7", "--tolerated-failure-percent", "2.5", "--run-id", "r-1", "--option", "top=4"),
+        *("--manifest", "s3://lists/today.csv"),
     ) == {
         "workload": "word-count",
         "options": {"top": 4},
+        "manifest": "s3://lists/today.csv",
         "include": ["*.txt", "*.md"],
         "exclude": ["old/*"],
         "shard": {"max_items": 3, "target_bytes": 9, "max_shards": 7},
