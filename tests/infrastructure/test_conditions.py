@@ -47,6 +47,7 @@ SETTINGS: list[dict[str, str]] = [
     {},
     {
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
+        "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
         "UploadWorkload": "word-count", "UploadQueue": "urgent",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",

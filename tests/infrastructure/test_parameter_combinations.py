@@ -22,6 +22,7 @@ UNUSED = "W2001"
 """A parameter that nothing refers to under these answers: it is there for others."""
 ANSWERS: dict[str, list[str]] = {
     "SourceBucketName": ["", "my-source"], "SourcePrefix": ["", "in/"],
+    "ManifestLocation": ["", "reports/inventory/"],
     "ResultBucketName": ["", "my-results"], "ResultPrefix": ["", "out/"],
     "TableNames": ["", "words,import-*"],
     "KmsKeyArn": ["", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"],
