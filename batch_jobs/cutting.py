@@ -15,12 +15,13 @@ from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, Item
 from millrace.layout import S3Uri
 from millrace.plan import Item
 from millrace.request import RunRequest
+from millrace.sharding import range_bytes
 
 log = logging.getLogger(__name__)
 
 
 class Cutting:
-    """Cuts items into ranges; the workload is made when the first large one turns up."""
+    """Cuts items into ranges, where the run's workload can work them."""
 
     def __init__(self, request: RunRequest, job: Job) -> None:
         self._request = request
@@ -34,7 +35,10 @@ class Cutting:
             StorageError: An object that has to be read for it could not be read just now.
             StoppedError: The job has to stop.
         """
-        return cut_large(items, self._request.shard.target_bytes, self._may_cut, self._record_starts)
+        target = self._request.shard.target_bytes
+        # A range that is cut at records has the object's head read to it: the fewer the better.
+        length = target if isinstance(self._workload, RecordSplitting) else range_bytes(target)
+        return cut_large(items, target, self._may_cut, self._record_starts, range_bytes=length)
 
     @cached_property
     def _workload(self) -> object:

@@ -13,12 +13,13 @@ from itertools import chain, pairwise
 
 from batch_jobs.workloads.record_splitting import RecordStart
 from millrace.plan import Item
+from millrace.sharding import RANGES_OF_A_SHARD
 
 LEAST_RANGE_BYTES = 1_048_576
 """No range is shorter: below, the reading around its ends would cost more than its bytes."""
 
-MOST_RANGES = 10_000
-"""Into how many ranges one object is cut at most: the largest array job, and a child has one range at least."""
+MOST_RANGES = 10_000 * RANGES_OF_A_SHARD
+"""Into how many ranges one object is cut at most: those of the largest array job's children."""
 
 RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
@@ -29,7 +30,12 @@ def _anywhere(_item: Item, _places: Sequence[int]) -> None:
 
 
 def cut_large(
-    items: Iterable[Item], target_bytes: int, may_cut: Callable[[str], bool], record_starts: RecordStarts = _anywhere
+    items: Iterable[Item],
+    target_bytes: int,
+    may_cut: Callable[[str], bool],
+    record_starts: RecordStarts = _anywhere,
+    *,
+    range_bytes: int | None = None,
 ) -> Iterator[Item]:
     """The items, with ranges of about equal length in place of each object that is larger than a shard shall be.
 
@@ -38,17 +44,19 @@ def cut_large(
         target_bytes: What a shard holds.
         may_cut: Whether the workload can work ranges of the object with this key; asked for large ones alone.
         record_starts: Where an object's records begin; asked for those that are cut alone.
+        range_bytes: How long a range is at most; as long as a shard unless it is given.
 
     Yields:
         In the items' order. An object without a planned ETag stays whole: its ranges could be of two versions. The
         ranges of an object follow each other from its first byte to its last.
     """
     most = max(target_bytes, LEAST_RANGE_BYTES)
+    longest = max(range_bytes or target_bytes, LEAST_RANGE_BYTES)
     for item in items:
         if item.size <= most or not item.etag or not may_cut(item.key):
             yield item
             continue
-        count = min(-(-item.size // most), MOST_RANGES)
+        count = min(-(-item.size // longest), MOST_RANGES)
         places = [item.size * number // count for number in range(1, count)]
         starts = record_starts(item, places)
         if starts is None:

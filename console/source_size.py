@@ -11,7 +11,7 @@ from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.plan import Item
 from millrace.request import RunRequest
-from millrace.sharding import cut
+from millrace.sharding import cut, range_bytes
 
 LEAST_RANGE_BYTES = 1_048_576
 """The plan job cuts no shorter ranges."""
@@ -75,5 +75,5 @@ def _ranges(item: Item, request: RunRequest) -> list[int]:
     most = max(request.shard.target_bytes, LEAST_RANGE_BYTES)
     if item.size <= most or not item.etag or request.workload != "word-count" or item.key.lower().endswith(".gz"):
         return [item.size]
-    count = min(-(-item.size // most), request.shard.max_shards)
+    count = -(-item.size // max(range_bytes(request.shard.target_bytes), LEAST_RANGE_BYTES))
     return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]

@@ -15,7 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs import range_reader, splitting
+from batch_jobs.job import Job
 from batch_jobs.range_reader import RangeReader
+from batch_jobs.source_items import source_items
 from batch_jobs.splitting import cut_large
 from batch_jobs.workloads import LOOK_BACK_BYTES, load_workload
 from batch_jobs.workloads.text_ranges import RangeText
@@ -25,7 +27,9 @@ from millrace.errors import ErrorCode, ItemError
 from millrace.known_workloads import checked_options
 from millrace.layout import S3Uri
 from millrace.plan import Item
+from millrace.request import RunRequest
 from millrace.s3 import S3
+from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, fast
 
@@ -154,10 +158,24 @@ def test_only_large_objects_that_may_be_cut_are() -> None:
     assert asked == ["b.gz", "c"]
 
 
-def test_a_huge_object_is_not_cut_into_more_ranges_than_an_array_has_children() -> None:
+def test_a_huge_object_is_not_cut_into_more_ranges_than_the_children_of_an_array_hold() -> None:
     """50 TB at a target of 1 MiB."""
     ranges = list(cut_large([Item("a", 50 * 2**40, '"e"')], 1 << 20, lambda _key: True))
     assert len(ranges) == splitting.MOST_RANGES
+
+
+@pytest.mark.parametrize(("megabytes", "ranges", "shards"), [(256, 1, 1), (1024, 16, 4), (300, 5, 2)])
+def test_a_shard_of_a_large_object_holds_ranges_for_several_cores(megabytes: int, ranges: int, shards: int) -> None:
+    """With the usual target of 256 MiB a shard has four of 64 MiB, which are counted at the same time."""
+    client = InMemoryS3Client("letters", "results")
+    listing = [{"Key": "in/a", "Size": megabytes << 20, "ETag": '"e"'}]
+    client.list_objects_v2 = lambda **_given: {"Contents": listing}  # type: ignore[method-assign]
+    job = Job(S3(client), JobSettings(concurrency=1))
+    request = RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/"})
+    items, _ = source_items(request, job)
+
+    assert len(items) == ranges
+    assert len(items.cut(request.shard)) == shards
 
 
 @pytest.mark.parametrize(("first", "last", "gets"), [(0, 9, 1), (10, 19, 1), (90, 99, 1)])

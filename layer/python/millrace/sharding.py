@@ -7,6 +7,18 @@ from collections.abc import Iterator
 
 from millrace.request import ShardLimits
 
+RANGES_OF_A_SHARD = 4
+"""How many ranges of a large object a shard holds, where they come out long enough. So many are read at once, and
+counted by as many cores as the job has; more of them would take more memory, and share the caches of the same cores."""
+
+_LONG_RANGE_BYTES = 32 << 20
+"""A range as long as this takes a third of a second of one connection to S3 or more: shorter ones save nothing."""
+
+
+def range_bytes(target_bytes: int) -> int:
+    """How long the ranges are into which an object larger than `target_bytes` is cut, about."""
+    return min(target_bytes, max(target_bytes // RANGES_OF_A_SHARD, _LONG_RANGE_BYTES))
+
 
 def cut(lengths: array[int], limits: ShardLimits) -> list[range]:
     """Cut items into shards of consecutive ones.
