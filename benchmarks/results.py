@@ -35,21 +35,21 @@ class Table:
     def goal(
         self, what: str, figure: float, *, at_least: float | None = None, at_most: float | None = None, digits: int = 1
     ) -> None:
-        """Hold a figure against what it should be; it is said below the table."""
+        """Hold a figure against what it should be; that is printed below the table."""
         wanted = f"at least {at_least:g}" if at_least is not None else f"at most {at_most:g}"
         met = figure >= at_least if at_least is not None else at_most is not None and figure <= at_most
-        self.goals.append([what, f"{figure:,.{digits}f}", wanted, "yes" if met else "no"])
-        self.note(f"{what}: {figure:,.{digits}f}; goal: {wanted}; {'met' if met else 'not met'}")
+        self.goals.append([what, f"{figure:,.{digits}f}", wanted, "met" if met else "not met"])
 
     def markdown(self) -> str:
-        """The table and what is said below it."""
+        """The table and what is said below it, its goals excepted."""
         lines = [self.columns, ["---"] * len(self.columns), *self.rows]
         table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-        return table + "".join(f"\n- {note}" for note in self.notes) + ("\n" if self.notes else "")
+        return table + "".join(f"\n{note}\n" for note in self.notes)
 
     def show(self, folder: Path | None) -> None:
         """Print it; keep it in a folder, as JSON, where one is given."""
-        sys.stdout.write(f"{self.markdown()}\n")
+        goals = "".join(f"- {what}: {figure}; goal: {wanted}; {met}\n" for what, figure, wanted, met in self.goals)
+        sys.stdout.write(f"{self.markdown()}\n{goals}\n")
         sys.stdout.flush()
         if folder:
             folder.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def main() -> None:
     add_output_option(parser)
     given = parser.parse_args()
     found = ways()
-    table = Table("word-count-peers", ["text", "MB", *found])
+    by_text: dict[str, dict[str, tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         texts = sorted(path for path in given.texts.iterdir() if path.is_file()) if given.texts else []
@@ -106,12 +106,13 @@ def main() -> None:
         for path in texts:
             if compiled():
                 check_exact(path, folder)
-            figures = measured(path, found, given.rounds, folder)
-            table.add(
-                {"text": path.name, "MB": f"{path.stat().st_size / 1e6:.0f}"}
-                | {way: f"{ratio:.2f} ({speed:.0f} MB/s)" for way, (ratio, speed) in figures.items()}
-            )
-            _hold_against_goals(table, path.name, figures)
+            by_text[f"{path.name}, {path.stat().st_size / 1e6:.0f} MB"] = measured(path, found, given.rounds, folder)
+    table = Table("word-count-peers", ["way", *by_text])
+    for way in found:
+        cells = {name: "{:.2f} ({:.0f} MB/s)".format(*figures[way]) for name, figures in by_text.items()}
+        table.add({"way": way} | cells)
+    for name, figures in by_text.items():
+        _hold_against_goals(table, name, figures)
     table.show(given.output)
 
 
