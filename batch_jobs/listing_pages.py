@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import Queue
 
+from batch_jobs.garbage_collection import collecting_rarely
 from batch_jobs.job import Job
 from millrace.layout import S3Uri
 from millrace.listing_page import Page
@@ -31,8 +32,7 @@ _HIGHEST = "\U0010ffff"
 _TOPS = (0x3A, 0x5B, 0x7B, 0x7F, 0x800, 0xD800)
 """Just behind the digits, the capitals, the small letters, ASCII, the alphabets, and all before the surrogates."""
 
-_LONGEST = 250
-"""How many characters of a key are looked at: a guess stays below S3's 1,024 bytes."""
+_LONGEST = 250  # characters of a key that are looked at: a guess stays below S3's 1,024 bytes
 
 
 def listing_pages(source: S3Uri, job: Job) -> Iterator[Page]:
@@ -46,6 +46,11 @@ def listing_pages(source: S3Uri, job: Job) -> Iterator[Page]:
         StorageError: The folder cannot be listed.
         StoppedError: The job has to stop.
     """
+    with collecting_rarely():
+        yield from _listed(source, job)
+
+
+def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
     at_once = min(job.settings.concurrency, AT_ONCE)
     position, more, pages = "", True, 0
     while more and (at_once == 1 or pages < ALONE_PAGES):
