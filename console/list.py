@@ -59,4 +59,6 @@ def list_runs(target: Target, limit: int, status: str | None, *, as_json: bool) 
         )
         for run in runs
     ]
-    terminal.table(("run", "status", "started", "took", "redriven"), rows, right=("took", "redriven"))
+    columns = ("run", "status", "started", "took", "redriven")
+    shown = len(columns) if any(run.get("redriveCount") for run in runs) else len(columns) - 1
+    terminal.table(columns[:shown], [row[:shown] for row in rows], right=columns[3:], whole=columns[:2])

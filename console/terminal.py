@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -55,18 +55,26 @@ class Terminal:
         """Print a JSON document, and nothing else, on standard output."""
         self.out.file.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
-    def table(self, columns: Iterable[str], rows: Iterable[Iterable[str | Text]], right: Iterable[str] = ()) -> None:
+    def table(
+        self,
+        columns: Iterable[str],
+        rows: Iterable[Iterable[str | Text]],
+        right: Iterable[str] = (),
+        whole: Iterable[str] = (),
+    ) -> None:
         """Print a table of the result.
 
         Args:
             columns: The columns' names.
             rows: The cells of each row: text, or text with a style.
             right: The columns whose cells stand at the right: numbers.
+            whole: The columns that a narrow terminal folds last: what is copied from it.
         """
         made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        numbers = set(right)
+        numbers, unfolded = set(right), set(whole)
         for column in columns:
-            made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+            justify: JustifyMethod = "right" if column in numbers else "left"
+            made.add_column(column, justify=justify, overflow="fold", no_wrap=column in unfolded)
         for row in rows:
             made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
         self.out.print(made)

@@ -104,6 +104,16 @@ def summary(result: dict[str, Any], examples: dict[str, Any]) -> str:
 COUNTS = {"items": 3, "succeeded": 2, "failed": 1, "bytes": 1234, "shards": 1}
 
 
+def test_what_is_copied_from_a_table_is_folded_last() -> None:
+    """In a terminal of 80 columns the id of a resumed run stays in one piece: the time is folded instead."""
+    file = io.StringIO()
+    name = "20261121T153228Z-f8841b92-resume-7b53b236"
+    row = (name, "SUCCEEDED", "2026-11-21 15:32:28", "12 min 03 s")
+    Terminal(out=Console(file=file, width=80)).table(("run", "status", "started", "took"), [row], whole=("run",))
+    assert f"\n{name}   SUCCEEDED   2026-11-21" in file.getvalue()
+    assert max(map(len, file.getvalue().splitlines())) <= 80
+
+
 def test_a_workloads_part_is_a_table() -> None:
     """Rows become a table of the first twenty, single values a line; words that look like markup stay words."""
     top = [{"word": f"[red]w{number}", "count": 1000 - number} for number in range(30)]
