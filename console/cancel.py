@@ -7,7 +7,7 @@ import time
 import click
 
 from console.aws import Aws
-from console.errors import RunStateError, StillRunningError
+from console.errors import RunInterrupted, RunStateError, StillRunningError
 from console.run_jobs import jobs_of, unended
 from console.run_lookup import FoundRun, find_run, running_executions
 from console.run_progress import RunProgress
@@ -46,7 +46,12 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
         status = found.execution.get("status", "ended")
         raise RunStateError(f"it is not at work; its status is {status}", operation="cancel", target=found.run_id)
     terminal.note(f"Run {found.run_id} is stopped; waiting for its jobs to end." if stopped else "Ending its jobs.")
-    terminated = _wait_for_jobs(target.aws, queues, found.run_id, wait, at_once=not stopped)
+    try:
+        terminated = _wait_for_jobs(target.aws, queues, found.run_id, wait, at_once=not stopped)
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end without this window.")
+        terminal.note(f"  wait for them  {target.command('cancel', found.run_id)}")
+        raise RunInterrupted("interrupted; its jobs are ending", operation="cancel", target=found.run_id) from None
     progress = Watcher(target.aws, found.execution_arn).look(most=None)
     committed = progress.work.committed.shards if progress.work else 0
     if as_json:

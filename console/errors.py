@@ -94,6 +94,6 @@ class RunFailedError(MillraceError):
 
 
 class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which goes on
-    """The watcher was stopped with Ctrl-C; the run goes on. The message says how to come back to it."""
+    """Ctrl-C while a run was watched, or its end awaited; how to come back has been said."""
 
     exit_code = 130
