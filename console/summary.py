@@ -35,12 +35,16 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
     terminal.print("")
     facts = [f"{_label(name)} {_value(value)}" for name, value in part.items() if not isinstance(value, list | dict)]
     if facts:
-        terminal.print(", ".join(facts).capitalize())
+        said = ", ".join(facts)
+        terminal.print(said[0].upper() + said[1:])  # names of tables keep their capitals
     terminal.print(
         f"{number_of(counts['items'], 'item')} ({size(counts['bytes'])}) in {number_of(counts['shards'], 'shard')}: "
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )
+    if not counts["items"]:
+        source = shown(str(result.get("source", "")))
+        terminal.print(f"Nothing was found: there is no object under {source}, or none that was asked for.")
     if result.get("failures"):
         _print_failures(terminal, result["failures"], examples)
 
