@@ -144,7 +144,7 @@ class ItemWorker:
             raise
         except StorageError as error:
             raise _ReadError(error) from error
-        if isinstance(reader, ObjectReader):
+        if isinstance(reader, ObjectReader) and reader.length != item.size:
             item = replace(item, size=reader.length)  # what a manifest says of it, if anything, may be wrong
         with reader:
             body = Body(reader, self.stop)

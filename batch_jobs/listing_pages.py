@@ -9,8 +9,10 @@ keys at the ends alone; a wrong one costs a request, and halves what the next gu
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from queue import Queue
 
 from batch_jobs.garbage_collection import collecting_rarely
@@ -139,9 +141,8 @@ class _Crew:
             self.job.stop.check()
             page, more = self.job.s3.list_page(self.source.bucket, self.source.key, stretch.position)
             with self.changed:
-                while page and page[-1].key > stretch.end:
-                    page.pop()
-                    more = False
+                if page and page[-1].key > stretch.end:
+                    page, more = page[: bisect_right(page, stretch.end, key=attrgetter("key"))], False
                 self.full += bool(page)
                 self.empty += not page and not stretch.begun
                 stretch.begun = True

@@ -6,8 +6,9 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice, pairwise
 
 from millrace.plan import Item
 from millrace.request import ShardLimits
@@ -33,6 +34,7 @@ class ItemStore:
         weakref.finalize(self, self._file.close)
         self._written = 0
         self._lengths, self._offsets, self._line_bytes = array("q"), array("q"), array("I")
+        self._breaks: list[int] = []
         self.add(items)
 
     def __len__(self) -> int:
@@ -43,25 +45,38 @@ class ItemStore:
         start = len(self)
         items = iter(items)
         while batch := list(islice(items, _BATCH)):
-            lines = [item.to_line() for item in batch]
-            sizes = array("I", map(len, lines))
-            lengths = array("q", [item.length for item in batch])
-            self._file.write(b"".join(lines))
-            for size in sizes:
-                self._offsets.append(self._written)
-                self._written += size
-            self._line_bytes += sizes
-            self._lengths += lengths
-            self.total_bytes += sum(lengths)
+            self.add_lines([item.to_line() for item in batch], [item.length for item in batch])
+        return range(start, len(self))
+
+    def add_lines(self, lines: Sequence[bytes], lengths: Sequence[int]) -> range:
+        """Add items of which the lines are made; returns the range of their positions.
+
+        Args:
+            lines: An item's line each, as `Item.to_line` makes it.
+            lengths: How many bytes each item covers.
+        """
+        start, sizes = len(self), array("I", map(len, lines))
+        self._file.write(b"".join(lines))
+        *offsets, self._written = accumulate(sizes, initial=self._written)
+        self._offsets.extend(offsets)
+        self._line_bytes += sizes
+        self._lengths.extend(lengths)
+        self.total_bytes += sum(lengths)
         return range(start, len(self))
 
     def reorder(self, ranges: Iterable[range]) -> None:
-        """Put the items into another order.
+        """Put the items into another order, once all are there.
 
         Args:
             ranges: Ranges of positions that together are all, in the order that they shall have.
         """
         order = [one for one in ranges if one]
+        starts = accumulate(map(len, order), initial=0)
+        self._breaks = [
+            start
+            for start, (one, two) in zip(starts, pairwise([range(0), *order]), strict=False)
+            if one.stop != two.start
+        ]
         for name in ("_lengths", "_offsets", "_line_bytes"):
             given = getattr(self, name)
             wanted = array(given.typecode)
@@ -80,9 +95,7 @@ class ItemStore:
 
     def _stretches(self, shard: range) -> Iterator[bytes]:
         """The lines in as few reads as lie behind each other in the file."""
-        start = shard.start
-        for position in range(shard.start + 1, shard.stop + 1):
-            end = self._offsets[position - 1] + self._line_bytes[position - 1]
-            if position == shard.stop or self._offsets[position] != end:
-                yield os.pread(self._file.fileno(), end - self._offsets[start], self._offsets[start])
-                start = position
+        inside = slice(bisect_right(self._breaks, shard.start), bisect_left(self._breaks, shard.stop))
+        for start, stop in pairwise([shard.start, *self._breaks[inside], shard.stop] if shard else []):
+            first = self._offsets[start]
+            yield os.pread(self._file.fileno(), self._offsets[stop - 1] + self._line_bytes[stop - 1] - first, first)

@@ -9,7 +9,9 @@ from batch_jobs.job import Job
 from batch_jobs.listing_pages import listing_pages
 from batch_jobs.named_objects import named_objects
 from batch_jobs.parquet_rows import read_parquet
+from batch_jobs.plain_lines import plain_lines
 from batch_jobs.sharding import ItemStore
+from batch_jobs.splitting import whole_up_to
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
 from millrace.listing_page import Page
@@ -41,7 +43,13 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
         named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3, read_parquet)
         items.add(cutting.cut(_until_stopped(named, job)))
         return items, dict(chosen.skipped)
-    pages = [(page[0].key, items.add(cutting.cut(chosen.items(page)))) for page in _pages(request, source, job)]
+    whole_up_to_bytes = whole_up_to(request.shard.target_bytes)
+
+    def add(page: Page) -> range:
+        plain = None if chosen.has_patterns else plain_lines(page, whole_up_to_bytes)
+        return items.add(cutting.cut(chosen.items(page))) if plain is None else items.add_lines(*plain)
+
+    pages = [(page[0].key, add(page)) for page in _pages(request, source, job)]
     items.reorder(places for _, places in sorted(pages, key=lambda page: page[0]))
     return items, dict(chosen.skipped)
 

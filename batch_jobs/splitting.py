@@ -25,6 +25,11 @@ RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
 
 
+def whole_up_to(target_bytes: int) -> int:
+    """No object of so many bytes, or fewer, is cut."""
+    return max(target_bytes, LEAST_RANGE_BYTES)
+
+
 def _anywhere(_item: Item, _places: Sequence[int]) -> None:
     return None
 
@@ -50,7 +55,7 @@ def cut_large(
         In the items' order. An object without a planned ETag stays whole: its ranges could be of two versions. The
         ranges of an object follow each other from its first byte to its last.
     """
-    most = max(target_bytes, LEAST_RANGE_BYTES)
+    most = whole_up_to(target_bytes)
     longest = max(range_bytes or target_bytes, LEAST_RANGE_BYTES)
     for item in items:
         if item.size <= most or not item.etag or not may_cut(item.key):

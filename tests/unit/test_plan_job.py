@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -294,3 +295,25 @@ def test_shard_files_lie_where_the_plan_says() -> None:
     expected = f"out/_millrace/run/plan/{plan.digest.removeprefix('sha256:')[:16]}/00000.jsonl"
     assert run.folder.shard_items(0, plan.digest) == S3Uri(RESULT, expected)
     assert expected in run.client.bodies(RESULT)
+
+
+def test_a_child_reads_no_more_of_a_larger_plan() -> None:
+    """A hundred times as many shards: a child still reads plan.json and the items of its own shard, as many bytes."""
+
+    def read(shards: int) -> tuple[int, int]:
+        run = RunInMemory({f"in/{number:06}": b"x" for number in range(4 * shards)}, {"shard": {"max_items": 4}})
+        assert run.plan().shards == shards
+        sizes: list[int] = []
+
+        def note(verb: str, bucket: str, _key: str, answer: dict[str, Any]) -> None:
+            if verb == "get_object" and bucket == RESULT:
+                sizes.append(answer["ContentLength"])
+
+        run.client.after = note
+        before = run.client.requests.total()
+        run.migrate(shards // 2)
+        return sum(sizes), run.client.requests.total() - before
+
+    (bytes_small, requests_small), (bytes_large, requests_large) = read(10), read(1000)
+    assert requests_large == requests_small
+    assert bytes_large - bytes_small <= 10  # the digits of plan.json's counts

@@ -32,6 +32,11 @@ class ItemFilter:
         self._include = [re.compile(translate(pattern)) for pattern in include]
         self._exclude = [re.compile(translate(pattern)) for pattern in exclude]
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether a key has to be looked at: else folder markers alone are no items."""
+        return bool(self._include or self._exclude)
+
     def takes(self, key: str, size: int) -> bool:
         """Whether an object is an item; one that is not is counted. A size below 0 is unknown."""
         reason = self._why_not(key, size)
@@ -41,7 +46,7 @@ class ItemFilter:
 
     def items(self, listing: Iterable[ListedObject]) -> Iterator[Item]:
         """The items among the listed objects."""
-        patterns = bool(self._include or self._exclude)
+        patterns = self.has_patterns
         for found in listing:
             key, size, etag, storage_class = found
             reason = self._why_not(key, size) if patterns or not size else None

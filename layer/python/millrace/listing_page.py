@@ -7,8 +7,8 @@ are taken out of the answer before.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, overload
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
@@ -16,9 +16,10 @@ OBJECTS = "MillraceObjects"
 """Where the answer holds the objects that `take_objects` read: a list of ListedObject."""
 
 _OBJECT = re.compile(
-    rb"<Contents><Key>([^<&]*)</Key><LastModified>[^<]*</LastModified><ETag>([^<]*)</ETag>"
-    rb"(?:<ChecksumAlgorithm>[^<]*</ChecksumAlgorithm>)*(?:<ChecksumType>[^<]*</ChecksumType>)?"
-    rb"<Size>([0-9]+)</Size>(?:<StorageClass>([^<]*)</StorageClass>)?</Contents>"
+    rb"<Contents><Key>([^<&]*+)</Key><LastModified>[^<]*+</LastModified>"
+    rb"<ETag>(?:&quot;([0-9A-Za-z-]++)&quot;|([^<]*+))</ETag>"
+    rb"(?:<ChecksumAlgorithm>[^<]*+</ChecksumAlgorithm>)*+(?:<ChecksumType>[^<]*+</ChecksumType>)?+"
+    rb"<Size>(0|[1-9][0-9]*+)</Size>(?:<StorageClass>([^<]*+)</StorageClass>)?+</Contents>"
 )
 """An object as S3 writes it. A page that holds any other goes to the XML parser: no object is passed over."""
 
@@ -32,7 +33,38 @@ class ListedObject(NamedTuple):
     storage_class: str
 
 
-Page = list[ListedObject]
+Page = Sequence[ListedObject]
+
+Row = tuple[bytes, bytes, bytes, bytes, bytes]
+"""An object as it stands in the answer: the URL-encoded key, the ETag between its quotes, or an ETag of another form,
+the size, the storage class or nothing.
+"""
+
+
+class WrittenPage(Sequence[ListedObject]):
+    """The objects of a page, each made of its row when it is asked for.
+
+    Attributes:
+        rows: What S3 wrote.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> ListedObject: ...
+    @overload
+    def __getitem__(self, place: slice) -> WrittenPage: ...
+    def __getitem__(self, place: int | slice) -> ListedObject | WrittenPage:
+        if isinstance(place, slice):
+            return WrittenPage(self.rows[place])
+        return next(_objects([self.rows[place]]))
+
+    def __iter__(self) -> Iterator[ListedObject]:
+        return _objects(self.rows) if self.rows else iter(())
 
 
 def take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_given: Any) -> None:
@@ -44,11 +76,11 @@ def take_objects(response_dict: dict[str, Any], customized_response_dict: dict[s
     """
     body: bytes = response_dict["body"]
     first, last = body.find(b"<Contents>"), body.rfind(b"</Contents>")
-    if response_dict["status_code"] >= 300 or first < 0 or b"<EncodingType>url</EncodingType>" not in body:
-        return
     end = last + len(b"</Contents>")
+    if response_dict["status_code"] >= 300 or first < 0 or not (_encoded(body[:first]) or _encoded(body[end:])):
+        return
     objects = body[first:end]
-    customized_response_dict[OBJECTS] = list(_as_s3_writes(objects) or _as_xml(objects))
+    customized_response_dict[OBJECTS] = _as_s3_writes(objects) or list(_as_xml(objects))
     response_dict["body"] = body[:first] + body[end:]
 
 
@@ -64,24 +96,36 @@ def objects_of(page: Mapping[str, Any]) -> Page:
     ]
 
 
-def _as_s3_writes(objects: bytes) -> Iterator[ListedObject] | None:
+def _encoded(around: bytes) -> bool:
+    return b"<EncodingType>url</EncodingType>" in around
+
+
+def _as_s3_writes(objects: bytes) -> WrittenPage | None:
     found = _OBJECT.findall(objects)
-    if len(found) != objects.count(b"<Contents>") or len(found) != objects.count(b"</Contents><Contents>") + 1:
-        return None
-    keys, etags, sizes, classes = zip(*found, strict=True)
-    # Decoded at once; a URL-encoded key holds no line feed.
+    return WrittenPage(found) if len(found) == objects.count(b"</Contents>") else None
+
+
+def _objects(rows: Sequence[Row]) -> Iterator[ListedObject]:
+    keys, tags, other_etags, sizes, classes = zip(*rows, strict=True)
     return map(
         ListedObject,
-        _decoded(b"\n".join(keys).decode()),
+        decoded_keys(keys),
         map(int, sizes),
-        b"\n".join(etags).decode().replace("&quot;", '"').replace("&#34;", '"').split("\n"),
+        [f'"{tag.decode()}"' if tag else _unescaped(other) for tag, other in zip(tags, other_etags, strict=True)],
         [each.decode() or "STANDARD" for each in classes],
     )
 
 
-def _decoded(keys: str) -> list[str]:
-    given = keys.split("\n")
-    return list(map(unquote_plus, given)) if "%" in keys or "+" in keys else given
+def decoded_keys(keys: Iterable[bytes]) -> list[str]:
+    """URL-encoded keys as they are; many at once, as most need little."""
+    joined = b"\n".join(keys).decode()  # a URL-encoded key holds no line feed
+    if "%" in joined:
+        return [unquote_plus(key) if "%" in key else key.replace("+", " ") for key in joined.split("\n")]
+    return joined.replace("+", " ").split("\n")
+
+
+def _unescaped(etag: bytes) -> str:
+    return etag.decode().replace("&quot;", '"').replace("&#34;", '"')
 
 
 def _as_xml(objects: bytes) -> Iterator[ListedObject]:
