@@ -12,7 +12,6 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from queue import Queue
 
 from batch_jobs.garbage_collection import collecting_rarely
@@ -142,7 +141,7 @@ class _Crew:
             page, more = self.job.s3.list_page(self.source.bucket, self.source.key, stretch.position)
             with self.changed:
                 if page and page[-1].key > stretch.end:
-                    page, more = page[: bisect_right(page, stretch.end, key=attrgetter("key"))], False
+                    page, more = page[: bisect_right(page, stretch.end, key=lambda listed: listed.key)], False
                 self.full += bool(page)
                 self.empty += not page and not stretch.begun
                 stretch.begun = True
