@@ -58,9 +58,9 @@ def measured(objects: int, latency_seconds: float) -> dict[str, float]:
 def listing_seconds() -> float:
     """What listing a key takes, its part of the request included: the median of some listings."""
     os.environ.update(AWS_ACCESS_KEY_ID="id", AWS_SECRET_ACCESS_KEY="secret", AWS_REGION="us-east-1")  # noqa: S106
-    objects = 100_000
+    objects = 300_000
     spent = []
-    for _ in range(5):
+    for _ in range(3):
         answers = Answers(objects, 0)
         job = Job(S3(client_of(answers)), JobSettings())
         begin = time.process_time()
