@@ -144,7 +144,7 @@ bench: install $(BENCH)/installed  ## how fast it is, beside what else there is,
 
 bench-quick: install $(BENCH)/installed  ## the same on less, in under a minute, printed only
 	$(BENCH_PYTHON) -m benchmarks.word_count_peers --megabytes 8 --rounds 1 --kinds english
-	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 256 --concurrency 1 4
+	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 256 --concurrency 4
 	$(BENCH_PYTHON) -m benchmarks.cost_per_item --items 10 1000
 	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 --parts-of 10
