@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_plus
 
 import botocore.session
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import AccessDeniedError
-from millrace.listing_page import OBJECTS, ListedObject, objects_of, take_objects
+from millrace.listing_page import OBJECTS, ListedObject, decoded_keys, objects_of, take_objects
 from tests.listing_answers import ALGORITHM, answering, objects, others_write, page_of, s3_writes
 
 SESSION = botocore.session.get_session()
@@ -47,6 +48,13 @@ def test_botocore_reads_the_same(written: list[ListedObject], write: Callable[[L
     """What botocore's parser makes of the page, and `objects_of` of that, is the same list."""
     body = page_of("".join(map(write, written)))
     assert objects_of(PARSER.parse({"status_code": 200, "headers": {}, "body": body}, SHAPE)) == written
+
+
+@given(st.lists(st.text(st.sampled_from("%=+aF0zé\r\x0b ")).map(lambda text: text.encode()), min_size=1, max_size=5))
+def test_keys_are_decoded_as_urllib_does(encoded: list[bytes]) -> None:
+    """Also where a percent sign has no digits behind it, or digits that are no UTF-8, which S3 never writes."""
+    assert decoded_keys(encoded) == [unquote_plus(key.decode()) for key in encoded]
+    assert decoded_keys([*encoded, b"%FF", b"%C3%A9"])[-2:] == ["\ufffd", "é"]
 
 
 def test_a_page_that_mixes_forms_loses_no_object() -> None:

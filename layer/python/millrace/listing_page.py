@@ -7,7 +7,8 @@ are taken out of the answer before.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from binascii import a2b_qp
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, overload
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
@@ -22,6 +23,9 @@ _OBJECT = re.compile(
     rb"<Size>(0|[1-9][0-9]*+)</Size>(?:<StorageClass>([^<]*+)</StorageClass>)?+</Contents>"
 )
 """An object as S3 writes it. A page that holds any other goes to the XML parser: no object is passed over."""
+
+
+_ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}")
 
 
 class ListedObject(NamedTuple):
@@ -116,12 +120,26 @@ def _objects(rows: Sequence[Row]) -> Iterator[ListedObject]:
     )
 
 
-def decoded_keys(keys: Iterable[bytes]) -> list[str]:
+def decoded_keys(keys: Sequence[bytes]) -> list[str]:
     """URL-encoded keys as they are; many at once, as most need little."""
-    joined = b"\n".join(keys).decode()  # a URL-encoded key holds no line feed
-    if "%" in joined:
-        return [unquote_plus(key) if "%" in key else key.replace("+", " ") for key in joined.split("\n")]
-    return joined.replace("+", " ").split("\n")
+    joined = b"\n".join(keys)  # a URL-encoded key holds no line feed
+    if b"%" not in joined:
+        return joined.decode().replace("+", " ").split("\n")
+    return _decoded_at_once(keys) or [unquote_plus(key.decode()) for key in keys]
+
+
+def _decoded_at_once(keys: Sequence[bytes]) -> list[str] | None:
+    """With =XX for %XX it is quoted-printable, which Python decodes in C; None where a key is not encoded well."""
+    joined = b"\xff".join(keys)  # a byte that is in no UTF-8
+    if len(_ESCAPED.findall(joined)) != joined.count(b"%"):
+        return None
+    plain = a2b_qp(joined.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"="))
+    if plain.count(b"\xff") != len(keys) - 1:
+        return None
+    try:
+        return list(map(bytes.decode, plain.split(b"\xff")))
+    except UnicodeDecodeError:
+        return None
 
 
 def _unescaped(etag: bytes) -> str:
