@@ -28,6 +28,7 @@ _ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{_PLACE}:table/{{}}",
     "AWS::SNS::Topic": f"arn:aws:sns:{_PLACE}:{{}}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{_PLACE}:{{}}",
+    "AWS::KMS::Key": f"arn:aws:kms:{_PLACE}:key/{{}}",
     "AWS::Events::EventBus": f"arn:aws:events:{_PLACE}:event-bus/{{}}",
 }
 _PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012", "AWS::StackName": "s"}

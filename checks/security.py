@@ -19,7 +19,6 @@ SCRIPT = Path(__file__).with_name("parliament_findings.py")
 SUPPRESSED = {
     "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
     "CKV_AWS_21": "a source is versioned by its owner's choice; a result is written anew by running again",
-    "CKV_AWS_26": "a message holds names and counts; subscribers without a right to a key could not be told",
     "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
     "CKV_AWS_28": "the table remembers for 15 days what was told; a lost one tells a run's end twice at worst",
     "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""Every touch of ministack's internals (with its states, lambda, targets and topics hooks), and nothing else.
+"""Every touch of ministack's internals (with the other files of hooks), and nothing else.
 
 ministack is a young package, and the names used here are its private ones: its version is pinned, check_ministack()
 names whatever has moved, and no other file of this package imports it.
@@ -26,7 +26,7 @@ PRIVATE_NAMES = {
     "ministack.core.lambda_runtime": ("Worker", "_PYTHON_WORKER_SCRIPT"),
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
     "ministack.services.cloudformation.provisioners": (
-        "_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES", "_physical_name",
+        "_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES", "_S3_BUCKET_CONFIGURATIONS", "_physical_name",
     ),
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
@@ -42,6 +42,7 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.sns": (
         "_deliver_to_http", "_deliver_to_sqs", "_fanout", "_http_post_sync", "_topic_by_arn_any_scope",
+        "handle_request",
     ),
     "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
@@ -53,7 +54,9 @@ PRIVATE_NAMES = {
         "_invoke_resource_with_timeout", "_parse_jsonpath_tokens", "_resolve_params_obj", "_resolve_path",
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
-    "ministack.services.s3": ("handle_request",),
+    "ministack.services.s3": (
+        "_bucket_encryption", "_delete_bucket_encryption", "_put_bucket_encryption", "handle_request",
+    ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
 
@@ -98,7 +101,7 @@ class Ministack:
         self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         self._actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._batch: Any = importlib.import_module("ministack.services.batch")
-        self._provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+        self.provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         self.storage: Any = importlib.import_module("ministack.services.s3")
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")
         self.lambda_service: Any = importlib.import_module("ministack.services.lambda_svc")
@@ -167,12 +170,12 @@ class Ministack:
 
     def add_cloudformation_type(self, name: str, handlers: dict[str, Any], replacing: tuple[str, ...]) -> None:
         """Let CloudFormation create, update and delete a resource type; a change of `replacing` makes a new one."""
-        self._provisioners._RESOURCE_HANDLERS[name] = handlers
-        self._provisioners._REPLACING_PROPERTIES[name] = replacing
+        self.provisioners._RESOURCE_HANDLERS[name] = handlers
+        self.provisioners._REPLACING_PROPERTIES[name] = replacing
 
     def generated_name(self, stack_name: str, logical_id: str) -> str:
         """The name that CloudFormation gives to a resource without one (new again after a replacement)."""
-        name: str = self._provisioners._physical_name(stack_name, logical_id)
+        name: str = self.provisioners._physical_name(stack_name, logical_id)
         return name
 
     # CloudWatch Logs
@@ -269,12 +272,18 @@ class Ministack:
         """Whether requests are checked against policies."""
         return bool(self._app.AUTH)
 
-    def denial(
-        self, service: str, action: str, headers: dict[str, str], query: dict[str, Any], resource_arn: str
+    def denial(  # noqa: PLR0917 - as ministack has them
+        self,
+        service: str,
+        action: str,
+        headers: dict[str, str],
+        query: dict[str, Any],
+        resource_arn: str,
+        context: dict[str, Any] | None = None,
     ) -> Response | None:
         """The answer to a caller who may not do an action; None for one who may."""
         answer: Response | None = self._app._enforce_data_plane(
-            service, action, headers, query, "", resource_arn=resource_arn
+            service, action, headers, query, "", resource_arn=resource_arn, service_context=context
         )
         return answer
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from console import embedded_aws
 from tests.conformance.account import Account, unique
@@ -149,3 +150,86 @@ def test_requests_are_scoped_to_a_queue(strict: Account) -> None:
     assert batch.submit_job(jobName="j", jobQueue=queue, jobDefinition=definition)["jobId"]
     with pytest.raises(batch.exceptions.ClientError, match="AccessDenied"):
         batch.submit_job(jobName="j", jobQueue=other, jobDefinition=definition)
+
+
+def caller(account: Account, *statements: dict[str, Any]) -> Account:
+    """A user who may do what these statements allow."""
+    iam, name = account.client("iam"), unique("user")
+    iam.create_user(UserName=name)
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Account(account.endpoint_url, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+@pytest.fixture(scope="module")
+def encrypted(strict: Account) -> dict[str, str]:
+    """A bucket and a topic that CloudFormation made, with the key that it gave them."""
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]}}
+    rules = [{"ServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+    resources = {
+        "Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}}},
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {"BucketEncryption": {"ServerSideEncryptionConfiguration": rules}},
+        },
+        "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["Key", "Arn"]}}},
+    }
+    outputs = {name: {"Value": {"Ref": name}} for name in ("Bucket", "Topic")}
+    outputs["Key"] = {"Value": {"Fn::GetAtt": ["Key", "Arn"]}}
+    formation, name = strict.client("cloudformation"), unique("stack")
+    formation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
+    formation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    (stack,) = formation.describe_stacks(StackName=name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def test_cloudformation_keeps_the_encryption(strict: Account, encrypted: dict[str, str]) -> None:
+    """A bucket and a topic have the key that the template asks for."""
+    found = strict.client("s3").get_bucket_encryption(Bucket=encrypted["Bucket"])["ServerSideEncryptionConfiguration"]
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": encrypted["Key"]}
+    assert found["Rules"] == [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+    topic = strict.client("sns").get_topic_attributes(TopicArn=encrypted["Topic"])["Attributes"]
+    assert topic["KmsMasterKeyId"] == encrypted["Key"]
+
+
+@pytest.mark.parametrize(
+    ("actions", "service", "refused"),
+    [
+        (["kms:GenerateDataKey", "kms:Decrypt"], "s3", ["publish"]),
+        (["kms:GenerateDataKey", "kms:Decrypt"], "sns", ["put", "get", "copy", "part"]),
+        (["kms:GenerateDataKey"], "s3", ["get", "copy", "part", "publish"]),
+        (["kms:Decrypt"], "s3", ["put", "copy", "part", "publish"]),
+    ],
+    ids=["through S3", "through SNS", "no Decrypt", "no GenerateDataKey"],
+)
+def test_a_key_is_asked_for(
+    strict: Account, encrypted: dict[str, str], actions: list[str], service: str, refused: list[str]
+) -> None:
+    """Who writes, reads, copies, uploads in parts or publishes needs the right to the key, through that service."""
+    all_else = {"Effect": "Allow", "Action": ["s3:*", "sns:*"], "Resource": "*"}
+    key = {"Effect": "Allow", "Action": actions, "Resource": encrypted["Key"]}
+    key["Condition"] = {"StringEquals": {"kms:ViaService": f"{service}.us-east-1.amazonaws.com"}}
+    who, bucket = caller(strict, all_else, key), encrypted["Bucket"]
+    s3, sns = who.client("s3"), who.client("sns")
+    strict.client("s3").put_object(Bucket=bucket, Key="there", Body=b"x")
+
+    def part() -> None:
+        upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+        s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"x")
+
+    tries = {
+        "put": lambda: s3.put_object(Bucket=bucket, Key="new", Body=b"x"),
+        "get": lambda: s3.get_object(Bucket=bucket, Key="there"),
+        "copy": lambda: s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "there"}),
+        "part": part,
+        "publish": lambda: sns.publish(TopicArn=encrypted["Topic"], Message="x"),
+    }
+    found = []
+    for name, attempt in tries.items():
+        try:
+            attempt()
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in {"AccessDenied", "AuthorizationError"}  # noqa: PT017
+            found.append(name)
+    assert found == refused

@@ -55,7 +55,7 @@ SETTINGS: list[dict[str, str]] = [
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
     {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},
-    {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c"},
+    {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c", "JobStorage": "100"},
     {"Compute": "FARGATE", "JobStorage": "100"},
 ]  # fmt: skip
 """Between them they decide every condition both ways."""
@@ -168,6 +168,16 @@ def test_every_queue_has_environments_of_one_kind(values: dict[str, str]) -> Non
         assert len({entry["Order"] for entry in order}) == len(order)
         found = [kinds[entry["ComputeEnvironment"]["Ref"]] for entry in order]
         assert found == (wanted[values["Compute"]] if name == "StandardJobQueue" else wanted[values["Compute"]][-1:])
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=ANSWERS)
+def test_an_instance_holds_its_machine_image(values: dict[str, str]) -> None:
+    """No size is asked for by default, when the ECS-optimized image's own 30 GiB stand; EC2 refuses a smaller disk."""
+    for template in _resources({**values, "Compute": "EC2"}, "AWS::EC2::LaunchTemplate").values():
+        (disk,) = template["LaunchTemplateData"]["BlockDeviceMappings"]
+        assert disk["Ebs"]["Encrypted"] is True
+        assert disk["Ebs"].get("VolumeSize") == (None if values["JobStorage"] == "21" else {"Ref": "JobStorage"})
 
 
 ONLY_ON_INSTANCES = {

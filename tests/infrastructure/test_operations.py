@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -68,9 +69,37 @@ def test_cloudwatch_may_publish_to_the_topic() -> None:
     assert allowed["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":alarm:*")
 
 
-def test_the_topic_has_no_key_that_cloudwatch_could_not_use() -> None:
-    """With a KMS key CloudWatch would need a grant of it, or every alarm would be lost without a word."""
-    assert "KmsMasterKeyId" not in of_type("AWS::SNS::Topic")["NotificationTopic"]
+def test_the_topic_has_a_key_that_cloudwatch_may_use() -> None:
+    """The stack's own key, or the user's; without the grant every alarm would be lost without a word."""
+    topic = of_type("AWS::SNS::Topic")["NotificationTopic"]
+    own, given = Resolver(TEMPLATE, {}), Resolver(TEMPLATE, {"KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a"})
+    assert own.resolve(topic)["KmsMasterKeyId"] == {"Fn::GetAtt": ["TopicKey", "Arn"]}
+    assert given.resolve(topic)["KmsMasterKeyId"] == {"Ref": "KmsKeyArn"}
+    assert (own.holds("CreateTopicKey"), given.holds("CreateTopicKey")) == (True, False)
+    key = of_type("AWS::KMS::Key")["TopicKey"]
+    assert key["EnableKeyRotation"] is True
+    account, alarms_may = key["KeyPolicy"]["Statement"]
+    assert account["Principal"]["AWS"]["Fn::Sub"].endswith("::${AWS::AccountId}:root")
+    assert alarms_may["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert alarms_may["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    (published,) = of_type("AWS::SNS::TopicPolicy").values()
+    assert alarms_may["Condition"] == published["PolicyDocument"]["Statement"][0]["Condition"]
+
+
+def test_the_docs_have_the_statement_that_a_key_of_ones_own_needs() -> None:
+    """docs/security.md shows the statement that TopicKey has, with a place for the account and the Region."""
+    page = (REAL.root / "docs" / "security.md").read_text("utf-8")
+    (shown,) = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if "kms" in block)
+    statement = json.loads(json.dumps(of_type("AWS::KMS::Key")["TopicKey"]["KeyPolicy"]["Statement"][1]))
+    condition = statement["Condition"]
+    condition["StringEquals"]["aws:SourceAccount"] = "123456789012"
+    condition["ArnLike"]["aws:SourceArn"] = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:*"
+    assert shown == statement
+
+
+def test_the_queue_is_encrypted() -> None:
+    """By SQS itself, so that EventBridge and SNS need no right to a key."""
+    assert [each["SqsManagedSseEnabled"] for each in of_type("AWS::SQS::Queue").values()] == [True]
 
 
 def test_the_measured_metrics_are_the_alarms() -> None:

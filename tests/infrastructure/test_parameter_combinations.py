@@ -41,7 +41,11 @@ ANSWERS: dict[str, list[str]] = {
     "MonthlyBudget": ["0", "50"],
 }  # fmt: skip
 """Answers that decide conditions, each way; of the other parameters any value is as good as the default."""
-FOLLOW = {"SubnetIds": {"SecurityGroupIds": "sg-0123456789abcdef0"}, "MonthlyBudget": {"BudgetEmail": "me@example.com"}}
+FOLLOW = {
+    "SubnetIds": {"SecurityGroupIds": "sg-0123456789abcdef0"},
+    "MonthlyBudget": {"BudgetEmail": "me@example.com"},
+    "MigrateGpus": {"InstanceTypes": "g5"},
+}
 """What the section Rules asks for with an answer."""
 
 

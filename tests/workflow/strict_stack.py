@@ -18,11 +18,14 @@ from millrace.layout import RunFolder, S3Uri
 from tests.workflow.permissions import Permission, without
 from tests.workflow.runs import Run, Runs, until
 
+TABLES = [f"permitted-{number}" for number in range(5)]
 PARAMETERS = {
     "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
-    "ManifestLocation": "manifests-elsewhere/lists/",
+    "ManifestLocation": "manifests-elsewhere/lists/", "TableNames": ",".join(TABLES),
+    "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
 }  # fmt: skip
-"""The defaults, a schedule that never comes, uploads that only their own test makes, manifests elsewhere: all roles."""
+"""What brings roles and statements in: a schedule that never comes, uploads that only their own test makes, manifests
+elsewhere, tables, and a key, of which only the name counts here."""
 PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from millrace.layout import RunFolder, S3Uri
 from tests.workflow.notices import Notices
 from tests.workflow.permissions import Permission, permissions
 from tests.workflow.runs import until
-from tests.workflow.strict_stack import PARAMETERS, PYTHON, Strict
+from tests.workflow.strict_stack import PARAMETERS, PYTHON, TABLES, Strict
 from tests.workflow.texts import totals
 
 TEMPLATE = Sources(ROOT).expanded
@@ -147,6 +148,23 @@ def manifest_run(strict: Strict) -> Any:
     run = strict.runs.start(source, destination, manifest=f"s3://{bucket}/{folder}{name}.csv")
     status, error, _ = strict.end(run)
     return status, error, totals(strict.runs.file(run, "words.csv")) if status == "SUCCEEDED" else None
+
+
+def migrate_into_a_table(strict: Strict, table: str) -> Any:
+    """A row of a CSV file becomes an item."""
+    database, name = strict.aws.client("dynamodb"), new_name()
+    if table not in database.list_tables()["TableNames"]:
+        database.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a.csv": f"id,text\n{name},two\n".encode()})
+    run = strict.runs.start(source, destination, workload="csv-to-dynamodb", options={"table": table})
+    ended = strict.end(run)[:2]
+    return ended, "Item" in database.get_item(TableName=table, Key={"id": {"S": name}})
 
 
 def merge(strict: Strict) -> Any:
@@ -299,6 +317,8 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrationStateMachineRole", "events:DescribeRule"): new_state_machine,
 }
 """What needs a permission that no undisturbed run uses, by its action or its statement's Sid."""
+INTO_TABLES = [partial(migrate_into_a_table, table=table) for table in TABLES]
+"""What needs the right to a table, by its place among the statement's resources."""
 URGENT_QUEUE = 1
 """Its place among the resources of batch:SubmitJob."""
 
@@ -307,6 +327,8 @@ def part_of(permission: Permission) -> Callable[[Strict], Any]:
     """What needs this permission."""
     if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
         return urgent_run
+    if permission.sid == "WriteTheTables":
+        return INTO_TABLES[permission.resource]
     found = (SPECIAL.get((permission.role, name)) for name in (permission.sid, permission.action))
     return next(filter(None, found), PARTS[permission.role])
 
@@ -360,6 +382,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
         assert (told["planned"]["items"], told["shards_committed"], told["cost"], told["kept"]) == (2, 1, 3, True)
     assert (failed["error"], failed["counts"]["failed"]) == ("TooManyFailuresError", 1)
     assert (stopped["error"], stopped["counts"]) == (None, None)
+    assert [usual(part) for part in INTO_TABLES] == [(("SUCCEEDED", None), True)] * len(TABLES)
     assert usual(notice_after_a_failure)[1] is None
     assert usual(lost_notice) == "kept"
     assert usual(stopped_run) == "FAILED"
@@ -371,6 +394,29 @@ def test_what_goes_unnoticed_is_there() -> None:
     """Nothing is excused that the template does not grant any more."""
     granted = {(found.role, found.action) for found in permissions(TEMPLATE, PARAMETERS)}
     assert set(UNNOTICED) <= granted
+
+
+def statements(part: Any) -> Iterator[str]:
+    """The Sid of every statement in a policy, or its place: those under every condition."""
+    match part:
+        case {"Effect": _, "Action": _}:
+            yield part.get("Sid", "")
+        case dict():
+            for value in part.values():
+                yield from statements(value)
+        case list():
+            for value in part:
+                yield from statements(value)
+
+
+def test_no_statement_is_left_out() -> None:
+    """Whatever condition a statement of a role stands behind, the parameters here bring it in."""
+    for role, resource in TEMPLATE["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            there = [sid for sid in statements(resource["Properties"].get("Policies", [])) if sid]
+            tried = {found.sid for found in permissions(TEMPLATE, PARAMETERS) if found.role == role}
+            assert len(there) == len(set(there)), role
+            assert set(there) <= tried, role
 
 
 def test_plain_http_is_refused(strict: Strict) -> None:

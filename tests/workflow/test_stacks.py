@@ -131,6 +131,8 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         ({"JobVcpus": "4", "JobMemory": "31744"}, "On Fargate 4 vCPU goes with 8192 to 30720 MiB"),
         ({"Compute": "EC2", "JobVcpus": "0.5"}, "On EC2 JobVcpus is a whole number"),
         ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
+        ({"MigrateGpus": "1", "Compute": "EC2"}, "MigrateGpus needs InstanceTypes"),
+        ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),
         ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
