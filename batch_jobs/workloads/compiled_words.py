@@ -22,6 +22,9 @@ _UNORDERED, _BY_WORD, _BY_COUNT = 0, 1, 2
 
 _NOT_TEXT, _NO_MEMORY = -1, -2
 
+_LITTLE, _LITTLE_TABLE = 1 << 14, 1 << 18
+"""Up to how many bytes of text, or of words, are worked without letting other threads run: handing over costs more."""
+
 _SPARE = bytes(16)
 """What must be readable behind lines."""
 
@@ -94,7 +97,8 @@ class CompiledWords:
         Raises:
             NotTextError: See there.
         """
-        end = int(self._library.words_count_text(self._table, text, len(text), last))
+        library = self._library.on_little if len(text) < _LITTLE else self._library
+        end = int(library.words_count_text(self._table, text, len(text), last))
         if end == _NOT_TEXT:
             raise NotTextError
         return _checked(end)
@@ -108,7 +112,8 @@ class CompiledWords:
         Raises:
             DamagedFileError: A line is none.
         """
-        added = int(self._library.words_add_lines(self._table, lines + _SPARE, len(lines)))
+        library = self._library.on_little if len(lines) < _LITTLE else self._library
+        added = int(library.words_add_lines(self._table, lines + _SPARE, len(lines)))
         if added < _NO_MEMORY:
             raise DamagedFileError("a line is not a word, a tab and a count", operation="read the partial")
         return _checked(added)
@@ -134,11 +139,14 @@ class CompiledWords:
         return self._written(_ALL, _BY_COUNT, separator)
 
     def _written(self, kinds: int, order: int, separator: bytes) -> Iterator[bytes]:
-        left = _checked(int(self._library.words_order(self._table, kinds, order)))
+        library = self._library.on_little if self.size_bytes < _LITTLE_TABLE else self._library
+        left = _checked(int(library.words_order(self._table, kinds, order)))
+        if not left:
+            return
         room = min(_WRITTEN_BYTES, 64 * left)
         buffer = ctypes.create_string_buffer(room)
         following = ctypes.c_uint64(0)
-        while size := self._library.words_write(self._table, ctypes.byref(following), separator[0], buffer, room):
+        while size := library.words_write(self._table, ctypes.byref(following), separator[0], buffer, room):
             if size > room:
                 buffer, room = ctypes.create_string_buffer(size), size
             else:

@@ -46,6 +46,21 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
 }
 """What each function of the library returns and takes."""
 
+_QUICK = frozenset({"words_new", "words_free", "words_clear", "words_held", "words_bytes", "words_read"})
+"""What takes no time worth mentioning: to let other threads run meanwhile would cost many times as much."""
+
+
+class WordLibrary(ctypes.CDLL):
+    """The library, whose calls let other threads run, but for the quick ones.
+
+    Attributes:
+        on_little: The same functions, for a few kilobytes: other threads wait meanwhile.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.on_little = ctypes.PyDLL(path)
+
 
 def library_path() -> Path:
     """Where the library for this source and this machine lies, or would lie."""
@@ -54,8 +69,8 @@ def library_path() -> Path:
 
 
 @cache
-def word_library() -> ctypes.CDLL | None:
-    """The library, whose calls let other threads run; None where it was not compiled: then Python counts."""
+def word_library() -> WordLibrary | None:
+    """The library; None where it was not compiled: then Python counts."""
     try:
         return load(library_path())
     except OSError as error:
@@ -63,16 +78,19 @@ def word_library() -> ctypes.CDLL | None:
         return None
 
 
-def load(path: Path) -> ctypes.CDLL:
+def load(path: Path) -> WordLibrary:
     """A library compiled from `word_table.c`, ready to be called.
 
     Raises:
         OSError: It is not there, or not for this machine.
     """
-    library = ctypes.CDLL(str(path))
+    library = WordLibrary(str(path))
     for name, (returned, taken) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = returned, taken
+        for which in (library, library.on_little):
+            function = getattr(which, name)
+            function.restype, function.argtypes = returned, taken
+        if name in _QUICK:
+            setattr(library, name, getattr(library.on_little, name))
     return library
 
 
