@@ -136,6 +136,7 @@ bench: install $(BENCH)/installed  ## how fast it is, beside what else there is,
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 4096 --kinds english multilingual --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 1024 --concurrency 1 4 --connection 80 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.cost_per_item --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.small_objects --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000 1000000 10000000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 100 1000 10000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --output $(MEASURED)
@@ -146,6 +147,7 @@ bench-quick: install $(BENCH)/installed  ## the same on less, in under a minute,
 	$(BENCH_PYTHON) -m benchmarks.word_count_peers --megabytes 8 --rounds 1 --kinds english
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 256 --concurrency 4
 	$(BENCH_PYTHON) -m benchmarks.cost_per_item --items 10 1000
+	$(BENCH_PYTHON) -m benchmarks.small_objects --objects 1000
 	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 --parts-of 10
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --rows 20000

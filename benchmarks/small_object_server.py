@@ -30,7 +30,9 @@ BODIES = 64
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _CONDITION = re.compile(rb"\r\nif-none-match: *\*", re.IGNORECASE)
+_ASKS = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
 _RANGE = re.compile(rb"\r\nrange: *bytes=(\d+)-(\d*)", re.IGNORECASE)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _OBJECT = (
     "<Contents><Key>%s</Key><LastModified>2026-11-21T10:00:00.000Z</LastModified>"
     "<ETag>&quot;%s&quot;</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>"
@@ -179,6 +181,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._rest = b""
+        self._asked = False
         self._transport: Any = None
         self._loop = asyncio.get_running_loop()
 
@@ -193,7 +196,11 @@ class Connection(asyncio.Protocol):
             head = self._rest[: end + 2]
             body_end = _body_end(self._rest, head, end + 4)
             if body_end is None:
+                if not self._asked and _ASKS.search(head):
+                    self._asked = True
+                    self._loop.call_later(self._objects.latency, self._transport.write, _CONTINUE)
                 return
+            self._asked = False
             body, self._rest = self._rest[end + 4 : body_end], self._rest[body_end:]
             if b"aws-chunked" in head:
                 body = _unchunked(_unchunked(body) if _CHUNKED.search(head) else body)
