@@ -1,6 +1,7 @@
 """The server's own endpoints under /_local_aws/: health, and faults for tests.
 
 GET  /_local_aws/health                     is it ready, and whose is it
+GET  /_local_aws/requests                   {"requests": ["s3 GET bucket/key", ...]}: the last that came
 GET  /_local_aws/batch/jobs/<id>/process    {"pid": ...} of a running job
 POST /_local_aws/batch/jobs/<id>/interrupt  {"status_reason", "reason"?, "exit_code"?, "grace_seconds"?}
 POST /_local_aws/batch/start-faults         {"job_name", "status_reason", "reason"?, "exit_code"?, "count"?}
@@ -22,6 +23,7 @@ from local_aws.faults import Fault
 from local_aws.jobs import Job
 from local_aws.kept_events import KeptEvents
 from local_aws.ministack_hooks import EXPECTED_VERSION
+from local_aws.request_log import RequestLog
 from local_aws.scheduler import Scheduler
 
 PREFIX = "/_local_aws/"
@@ -31,12 +33,17 @@ Body = dict[str, Any]
 
 
 class ControlApi:
-    """Answers the endpoints."""
+    """Answers the endpoints.
+
+    Attributes:
+        requests: What else came.
+    """
 
     def __init__(
         self, scheduler: Scheduler, batch_api: BatchApi, events: KeptEvents, account: str, region: str
     ) -> None:
         """Control this scheduler."""
+        self.requests = RequestLog()
         self._scheduler = scheduler
         self._events = events
         self._batch_api = batch_api
@@ -51,6 +58,7 @@ class ControlApi:
         }
         self._endpoints: dict[tuple[str, str], Callable[[Body], Body]] = {
             ("GET", "health"): lambda _body: self._health,
+            ("GET", "requests"): lambda _body: {"requests": list(self.requests.requests)},
             ("POST", "batch/throttle"): self._throttle,
             ("POST", "batch/start-faults"): self._start_faults,
             ("POST", "events/keep"): self._keep_events,
@@ -102,11 +110,13 @@ class ControlApi:
 def with_control(application: Application, control: ControlApi) -> Application:
     """An ASGI application that answers the endpoints itself and leaves the rest to `application`."""
 
+    logged = control.requests.of(application)
+
     async def both(
         scope: Body, receive: Callable[[], Awaitable[Body]], send: Callable[[Body], Awaitable[None]]
     ) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await application(scope, receive, send)
+            await logged(scope, receive, send)
             return
         body, more = b"", True
         while more:

@@ -1,0 +1,99 @@
+"""What a run asks of AWS, counted: by item, by shard, and by run."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from tests.workflow.conftest import LocalStack
+from tests.workflow.fault_proxy import FaultProxy
+from tests.workflow.runs import Runs
+
+ITEMS = 60
+A_SHARD = 9
+"""S3 requests of a shard: its file written and read, the plan read, its progress listed, its commit looked for, its
+partial and its commit written, both read by the merge."""
+OF_JOBS = 13
+OF_FUNCTIONS = 5
+"""S3 requests of a run besides: of its plan and merge, and of the state machine's functions."""
+AFTERWARDS = 1
+"""The notification of the run's end reads its request."""
+STEPS = 8
+"""The states that a run goes through."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one run asked for.
+
+    Attributes:
+        items: S3 requests for its items and their outputs, by verb.
+        jobs: All other S3 requests of its jobs.
+        functions: S3 requests of Lambda functions.
+        tasks: What its state machine called: `lambda:invoke`, `batch:submitJob.sync`.
+        steps: How many states it went through.
+    """
+
+    items: Counter[str]
+    jobs: int
+    functions: int
+    tasks: Counter[str]
+    steps: int
+
+
+def asked(stack: LocalStack, runs: Runs, proxy: FaultProxy, source: str, destination: str, **request: Any) -> Asked:
+    """Run over the items, and count. The proxy sees what the jobs ask for, the embedded AWS what anybody does."""
+    runs.put(source, {f"{number:03}.txt": b"one two two" for number in range(ITEMS)})
+    proxy.requests.clear()
+    run = runs.start(source, destination, **request)
+    runs.wait(run)
+    of_jobs = Counter(
+        {
+            verb_uri: number
+            for verb_uri, number in proxy.requests.items()
+            if verb_uri[1].startswith((source, destination))
+        }
+    )
+    items: Counter[str] = Counter()
+    for (verb, uri), number in of_jobs.items():
+        if verb != "LIST" and "/_millrace/" not in uri:
+            items[verb] += number
+    with urllib.request.urlopen(f"{stack.endpoint_url}/_local_aws/requests") as answer:
+        lines = [line.split(" ", 2) for line in json.load(answer)["requests"] if line.startswith("s3 ")]
+    # What lies in the source was put there by the test.
+    of_anybody = sum(
+        f"s3://{path}".startswith(destination) or (verb != "PUT" and f"s3://{path}".startswith(source))
+        for _, verb, path in lines
+    )
+    pages = stack.aws.step_functions.get_paginator("get_execution_history").paginate(executionArn=run.execution)
+    events = [event for page in pages for event in page["events"]]
+    called = [event["taskScheduledEventDetails"] for event in events if "taskScheduledEventDetails" in event]
+    return Asked(
+        items=items,
+        jobs=of_jobs.total() - items.total(),
+        functions=of_anybody - of_jobs.total(),
+        tasks=Counter(f"{task['resourceType']}:{task['resource']}" for task in called),
+        steps=sum(event["type"].endswith("StateEntered") for event in events),
+    )
+
+
+def test_a_run_keeps_to_its_budget(
+    stack: LocalStack, runs: Runs, proxy: FaultProxy, source: str, destination: str
+) -> None:
+    """An item is read, and written where it has an output; nine requests a shard, some a run, whatever its size.
+
+    docs/performance.md has the table.
+    """
+    few = asked(stack, runs, proxy, f"{source}few/", f"{destination}few/", max_items=30)
+    many = asked(stack, runs, proxy, f"{source}many/", f"{destination}many/", max_items=10, options={"outputs": "none"})
+
+    assert few.items == {"GET": ITEMS, "PUT": ITEMS}
+    assert many.items == {"GET": ITEMS}
+    assert (few.jobs, many.jobs) == (OF_JOBS + 2 * A_SHARD, OF_JOBS + 6 * A_SHARD)
+    assert min(few.functions, many.functions) >= OF_FUNCTIONS
+    assert max(few.functions, many.functions) <= OF_FUNCTIONS + AFTERWARDS
+    assert few.tasks == many.tasks == {"lambda:invoke": 3, "batch:submitJob.sync": 3}
+    assert few.steps == many.steps == STEPS
