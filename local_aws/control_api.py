@@ -109,7 +109,6 @@ class ControlApi:
 
 def with_control(application: Application, control: ControlApi) -> Application:
     """An ASGI application that answers the endpoints itself and leaves the rest to `application`."""
-
     logged = control.requests.of(application)
 
     async def both(
