@@ -5,15 +5,15 @@
 set -euo pipefail
 verb=${1:?start or stop}; directory=$(realpath -m "${2:?a directory}")
 START_SECONDS=40
-INSTALL_SECONDS=240
+INSTALL_SECONDS=${INSTALL_SECONDS:-180} # each, for the lists and for the packages
 
 missing() { echo "engine.sh: $*" >&2; exit 1; }
 
 install_engine() {
   command -v apt-get > /dev/null || missing "there is no dockerd, and no apt-get to install it with"
   export DEBIAN_FRONTEND=noninteractive
-  { timeout "$INSTALL_SECONDS" apt-get update -qq &&
-    timeout "$INSTALL_SECONDS" apt-get install -y -qq --no-install-recommends docker.io busybox-static
+  { timeout --kill-after=10 "$INSTALL_SECONDS" apt-get update -qq &&
+    timeout --kill-after=10 "$INSTALL_SECONDS" apt-get install -y -qq --no-install-recommends docker.io busybox-static
   } < /dev/null > "$directory/apt.log" 2>&1 || { tail -n 5 "$directory/apt.log" >&2; missing "apt-get could not install docker.io"; }
 }
 
@@ -43,6 +43,8 @@ case $verb in
     pid=$(cat "$directory/dockerd.pid")
     kill "$pid" 2> /dev/null || true
     for _ in $(seq 60); do kill -0 "$pid" 2> /dev/null || break; sleep 0.25; done
+    # It takes its containerd with it, unless it has to be killed.
+    if kill -9 "$pid" 2> /dev/null; then kill -9 "$(cat "$directory/exec/containerd/containerd.pid")" 2> /dev/null || true; fi
     # It leaves its network namespace mounted.
     awk -v below="$directory/" 'index($2, below) == 1 {print $2}' /proc/mounts | sort -r | while read -r mounted; do
       umount "$mounted" || true

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # stand_in.sh DIR [NAME]: an image NAME that stands for python:3.x-slim where no registry can be reached. Root, Debian.
 # It is made of the interpreter of .venv, its pip, the shared libraries it needs and a busybox shell; it has no apt and
-# no compiler. DIR takes its root file system, some 90 MB, for as long as it takes.
+# no compiler. Its pip finds the packages that the Dockerfile installs in /wheels, so that a build needs no network.
+# DIR takes its root file system, some 200 MB, for as long as it takes.
 set -euo pipefail
 root=${1:?a directory for the root file system}; name=${2:-millrace-stand-in}
 python=$(dirname "$0")/../../.venv/bin/python
 prefix=$("$python" -c 'import sys; print(sys.base_prefix)')
 pip=$("$python" -c 'import os, pip; print(os.path.dirname(pip.__file__))')
 version=$("$python" -c 'import sys; print(f"{sys.version_info.major}.{sys.version_info.minor}")')
-command -v busybox > /dev/null || timeout 240 apt-get install -y -qq --no-install-recommends busybox-static > /dev/null 2>&1
+command -v busybox > /dev/null || timeout --kill-after=10 120 apt-get install -y -qq --no-install-recommends busybox-static > /dev/null 2>&1
 
 rm -rf "$root"
 mkdir -p "$root"/{bin,etc/ssl/certs,tmp,root,proc,sys,dev,var/tmp,usr/bin,usr/local,lib64,lib,usr/lib,run,home}
@@ -40,9 +41,14 @@ printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\
 printf 'root:x:0:\nnogroup:x:65534:\n' > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
 cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ndisable-pip-version-check = true\nroot-user-action = ignore\n' \
+printf '[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\nroot-user-action = ignore\n' \
   > "$root/etc/pip.conf"
 mkdir -p "$root/usr/local/$library/site-packages"
+requirements=$(dirname "$0")/../../batch_jobs
+for part in "" -compiler -images; do
+  "$python" -m pip download --quiet --no-deps --require-hashes --only-binary=:all: --dest "$root/wheels" \
+    -r "$requirements/requirements$part.txt"
+done
 cp -R "$pip" "$root/usr/local/$library/site-packages/pip"
 find "$root" -name __pycache__ -prune -exec rm -rf {} +
 
