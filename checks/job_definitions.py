@@ -13,11 +13,12 @@ from checks.sources import TEMPLATE, Sources
 
 GLOB = re.compile(r"[A-Za-z0-9.: ]+\*?|\*")
 EXIT_CODE_GLOB = re.compile(r"[0-9]+\*?|\*")
+BY_DIGEST = "@sha256:[0-9a-f]{64}$"
 LAST_RULE = {"OnReason": "*", "Action": "EXIT"}
 
 
 def check(sources: Sources) -> Iterator[Fault]:
-    """Retries, time limits, roles and sizes of the job definitions; the policy of the queues."""
+    """Retries, time limits, roles, sizes and confinement of the job definitions; the policy of the queues."""
     parameters = sources.template.get("Parameters", {})
     for name, properties in sources.of_type("AWS::Batch::JobDefinition").items():
         where = f"{TEMPLATE}: {name}"
@@ -27,6 +28,7 @@ def check(sources: Sources) -> Iterator[Fault]:
         )
         if not properties.get("ResourceRetentionPolicy", {}).get("SkipDeregisterOnUpdate"):
             yield Fault(where, "has no SkipDeregisterOnUpdate: an update would fail the runs in flight, and redrives")
+        yield from _container_faults(properties.get("ContainerProperties", {}), parameters, where)
         if "FARGATE" in properties.get("PlatformCapabilities", []):
             yield from _fargate_faults(properties.get("ContainerProperties", {}), parameters, where)
     for name, properties in sources.of_type("AWS::Batch::JobQueue").items():
@@ -51,6 +53,21 @@ def _retry_faults(strategy: dict[str, Any], parameters: dict[str, Any], where: s
                 yield Fault(
                     f"{where}/EvaluateOnExit", f"{condition} {text!r} is no pattern that Batch takes: {glob.pattern}"
                 )
+
+
+def _container_faults(container: dict[str, Any], parameters: dict[str, Any], where: str) -> Iterator[Fault]:
+    if not container.get("ReadonlyRootFilesystem"):
+        yield Fault(where, "has no ReadonlyRootFilesystem: what a job is made to write stays in its scratch directory")
+    if str(container.get("User", "root")).partition(":")[0] in {"root", "0"}:
+        yield Fault(where, "its User is root, or the image's own choice")
+    if container.get("Privileged"):
+        yield Fault(where, "is Privileged")
+    if not container.get("LinuxParameters", {}).get("InitProcessEnabled"):
+        yield Fault(where, "has no InitProcessEnabled: nothing forwards SIGTERM to the job, or reaps its orphans")
+    image = container.get("Image")
+    named = str(image.get("Ref")) if isinstance(image, dict) else ""
+    if not str(parameters.get(named, {}).get("AllowedPattern", "")).endswith(BY_DIGEST):
+        yield Fault(where, f"its Image must be a parameter that ends in {BY_DIGEST}: a tag can change during a run")
 
 
 def _number_faults(value: Any, least: int, most: int | None, parameters: dict[str, Any], where: str) -> Iterator[Fault]:

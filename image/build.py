@@ -5,17 +5,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from image.base import DOCKERFILE, find
+from image.bill import write_bill
 from image.commands import ROOT, answer, show
 from image.errors import ImageError
 from millrace import __version__
 
-DOCKERFILE = "batch_jobs/Dockerfile"
 BUILT = ROOT / "build" / "image"
 """What a build leaves: the bill of materials, which goes into the image as well, and the image's id."""
 BILL = BUILT / "sbom.cdx.json"
-GENERATOR = ROOT / ".venv/image/bin/cyclonedx-py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +47,12 @@ def build(recipe: Recipe, tag: str) -> str:
         ImageError: A tool is missing, or the build failed.
     """
     BUILT.mkdir(parents=True, exist_ok=True)
-    write_bill(recipe.extras, BILL)
+    base = find(recipe.base, recipe.platform)
+    write_bill(recipe.extras, base, BILL)
     arguments = {
-        "BASE_IMAGE": recipe.base,
+        "BASE_IMAGE": base.reference,
+        "BASE_NAME": base.name,
+        "BASE_DIGEST": base.digest,
         "EXTRAS": " ".join(recipe.extras),
         "VERSION": __version__,
         "REVISION": revision(),
@@ -65,23 +67,6 @@ def build(recipe: Recipe, tag: str) -> str:
         ".",
     ])  # fmt: skip
     return identity.read_text().strip()
-
-
-def write_bill(extras: Sequence[str], path: Path) -> None:
-    """Write the CycloneDX bill of materials of the packages in the image, each with the digests that pip checks.
-
-    Raises:
-        ImageError: The generator is not installed, or refuses a file.
-    """
-    if not GENERATOR.is_file():
-        raise ImageError(f"{GENERATOR} is not there; `make image` installs it")
-    files = [ROOT / "batch_jobs" / f"requirements{extra and '-'}{extra}.txt" for extra in ("", *extras)]
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise ImageError(f"no such extra: batch_jobs/{missing[0]} is not there")
-    requirements = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    options = ["--pyproject", "pyproject.toml", "--output-reproducible", "--output-format", "JSON"]
-    path.write_text(answer([str(GENERATOR), "requirements", *options, "-"], requirements) + "\n", encoding="utf-8")
 
 
 def revision() -> str:

@@ -5,16 +5,30 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
-from console.checkout import ROOT
-from image.build import Recipe, build, write_bill
+from image.base import Base, contents
+from image.build import BILL, BUILT, Recipe, build
 from millrace import __version__
 from tests.container.conftest import BASE, NETWORK, TAG, docker
 
 DISTRIBUTIONS = """
 import importlib.metadata, json
 print(json.dumps([[each.name, each.version] for each in importlib.metadata.distributions(path=["/opt/millrace"])]))
+"""
+DPKG_STATUS = """\
+Package: libssl3t64
+Status: install ok installed
+Architecture: amd64
+Version: 3.5.4-1~deb13u1+b1
+Description: Secure Sockets Layer toolkit
+ with a second line
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
 """
 MOST_ADDED_MB = 60
 """What the image may add to its base; botocore is most of it. The compiler of the build stage is not in it."""
@@ -43,13 +57,14 @@ def test_it_runs_as_nobody_and_says_how_it_is_used(image: str) -> None:
 
 
 def test_labels_say_what_it_is(image: str) -> None:
-    """Version, revision, source and licence are labels, filled in by the build."""
+    """Version, revision, source, licence and base are labels, filled in by the build."""
     labels = inspected(image)["Config"]["Labels"]
     prefix = "org.opencontainers.image."
     named = {name.removeprefix(prefix): value for name, value in labels.items() if name.startswith(prefix)}
     assert (named["title"], named["version"], named["licenses"]) == ("millrace", __version__, "MIT")
     assert re.fullmatch(r"[0-9a-f]{40}(-changed)?", named["revision"])
-    assert "source" in named
+    assert {"source", "base.digest"} <= set(named)
+    assert named["base.name"] == (BASE or "python:3.12-slim")
     assert inside(image, "head", "-1", "/opt/millrace/LICENSE").startswith("MIT")
 
 
@@ -59,14 +74,29 @@ def test_its_bill_of_materials_names_what_is_in_it(image: str, bill: dict[str, A
     """
     found = json.loads(inside(image, "python", "-c", DISTRIBUTIONS))
     installed = {f"{name.lower().replace('_', '-')}=={version}" for name, version in found}
-    named = {f"{part['name'].lower().replace('_', '-')}=={part['version']}": part for part in bill["components"]}
+    packages = [part for part in bill["components"] if part.get("purl", "").startswith("pkg:pypi/")]
+    named = {f"{part['name'].lower().replace('_', '-')}=={part['version']}": part for part in packages}
     assert installed == set(named)
-    assert "boto3" in {part["name"] for part in bill["components"]}
+    assert "boto3" in {part["name"] for part in packages}
     for part in named.values():
         digests = [digest for reference in part["externalReferences"] for digest in reference.get("hashes", [])]
         assert digests, part["name"]
         assert all(re.fullmatch("[0-9a-f]{64}", digest["content"]) for digest in digests)
     assert bill["metadata"]["component"]["name"] == "millrace"
+    assert (BASE or "python:3.12-slim") in {part["name"] for part in bill["components"]}
+
+
+def test_its_bill_of_materials_names_what_is_in_the_base(image: str, tmp_path: Path) -> None:
+    """The interpreter and every Debian package of the base are in the bill of an image built on it."""
+    (tmp_path / "status").write_text(DPKG_STATUS)
+    (tmp_path / "os-release").write_text('ID=debian\nVERSION_ID="13"\n')
+    copies = "COPY status /var/lib/dpkg/status\nCOPY os-release /etc/os-release\nENV PYTHON_VERSION=3.12.99\n"
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\nUSER root\n{copies}")
+    docker("build", "--tag", f"{TAG}-debian", str(tmp_path))
+    parts = contents(Base(f"{TAG}-debian", ""))
+    assert [part["name"] for part in parts] == ["cpython", "libssl3t64"]
+    assert parts[0]["version"] == "3.12.99"
+    assert parts[1]["purl"] == "pkg:deb/debian/libssl3t64@3.5.4-1~deb13u1%2Bb1?arch=amd64&distro=debian-13"
 
 
 def test_it_is_slim_and_compiled(image: str) -> None:
@@ -83,7 +113,7 @@ def test_it_is_slim_and_compiled(image: str) -> None:
 
 def test_an_extra_is_in_its_own_image_only(image: str) -> None:
     """The build argument EXTRAS=images adds Pillow, and to the bill too; the default image goes without."""
-    with_images = f"{TAG}-images"
+    with_images, kept = f"{TAG}-images", {file: file.read_bytes() for file in (BILL, BUILT / "id")}
     build(Recipe(base=BASE, extras=["images"], network=NETWORK), with_images)
     try:
         assert inside(with_images, "python", "-c", "import PIL; print(PIL.__name__)") == "PIL"
@@ -91,8 +121,8 @@ def test_an_extra_is_in_its_own_image_only(image: str) -> None:
         assert "pillow" in {part["name"] for part in bill["components"]}
         docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", "import PIL", code=1)
     finally:
-        write_bill((), ROOT / "build/image/sbom.cdx.json")
-        (ROOT / "build/image/id").write_text(image)
+        for file, content in kept.items():
+            file.write_bytes(content)
 
 
 def test_sigterm_reaches_the_job(image: str) -> None:

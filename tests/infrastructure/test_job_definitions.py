@@ -75,6 +75,41 @@ PLANTS = [
         "has no SkipDeregisterOnUpdate",
     ),
     Plant(
+        "A root that can be written to keeps what an intruder brings.",
+        lambda c: c.container("MigrateJobDefinition").pop("ReadonlyRootFilesystem"),
+        "MigrateJobDefinition: has no ReadonlyRootFilesystem",
+    ),
+    Plant(
+        "An image of one's own may have forgotten its user.",
+        lambda c: c.container("MigrateJobDefinition").pop("User"),
+        "its User is root, or the image's own choice",
+    ),
+    Plant(
+        "Root by its number is root.",
+        lambda c: c.container("MigrateJobDefinition").update(User="0:65534"),
+        "its User is root, or the image's own choice",
+    ),
+    Plant(
+        "A privileged container is the host.",
+        lambda c: c.container("MigrateJobDefinition").update(Privileged=True),
+        "MigrateJobDefinition: is Privileged",
+    ),
+    Plant(
+        "Python as the first process gets no SIGTERM that it has no handler for.",
+        lambda c: c.container("PlanJobDefinition")["LinuxParameters"].pop("InitProcessEnabled"),
+        "PlanJobDefinition: has no InitProcessEnabled",
+    ),
+    Plant(
+        "A tag in the definition can change between two jobs of a run.",
+        lambda c: c.container("MergeJobDefinition").update(Image="millrace:latest"),
+        "MergeJobDefinition: its Image must be a parameter",
+    ),
+    Plant(
+        "A tag in the parameter can change as well.",
+        lambda c: c.template["Parameters"]["Image"].update(AllowedPattern=".*"),
+        "a tag can change during a run",
+    ),
+    Plant(
         "Without an execution role no image is pulled.",
         lambda c: c.container("PlanJobDefinition").pop("ExecutionRoleArn"),
         "PlanJobDefinition: has no ExecutionRoleArn",

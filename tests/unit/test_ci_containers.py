@@ -128,12 +128,12 @@ def test_tests_that_fail_or_hang_fail_the_gate(machine: Machine, make: str, expe
 
 
 def test_its_limits_leave_the_gate_time() -> None:
-    """Of the gate's ninety minutes it takes thirty at the very worst, and ten where nothing can run."""
+    """Of the gate's ninety minutes it takes forty-five at the very worst, and ten where nothing can run."""
     text = (ROOT / ".ci/containers").read_text()
     limits = {
         line.split("=")[0]: int(line.split(":-")[1].strip("}")) for line in text.splitlines() if "_SECONDS:-" in line
     }
     before = limits["START_SECONDS"] + 3 * limits["BASE_SECONDS"] + limits["STAND_IN_SECONDS"]
-    assert before + limits["TEST_SECONDS"] < 35 * 60
+    assert before + limits["TEST_SECONDS"] < 45 * 60
     assert limits["START_SECONDS"] < 10 * 60
     assert os.access(ROOT / ".ci/containers", os.X_OK)
