@@ -1,4 +1,4 @@
-"""What `millrace doctor` looks at, check by check, from the credentials to what could not be told."""
+"""What `millrace doctor` looks at, check by check, from the credentials to what could not be told, and alarms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from console.alarms import alarms
 from console.check import Check, Outcome
 from console.drift import drift
 from console.errors import StackNotFoundError
@@ -52,6 +53,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     yield rates(target, shards)
     yield _asked("waiting jobs", lambda: _waiting(target))
     yield _asked("not told", lambda: undelivered(target))
+    yield _asked("alarms", lambda: alarms(target))
 
 
 def _asked(name: str, check: Callable[[], Check]) -> Check:
@@ -71,6 +73,7 @@ _SERIOUS: dict[str, Outcome] = {"credentials": "fail", "stack": "fail"}
 _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
+    "alarms": "give your own identity sns:GetTopicAttributes on the topic and kms:GetKeyPolicy on its key",
     "not told": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }
 

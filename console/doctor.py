@@ -24,7 +24,8 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
     """Check that a run would work: credentials, the stack and its drift, buckets, queue, image, quotas, waiting jobs.
 
-    It also says what nobody could be told of: what lies in the notifications' dead-letter queue.
+    It also says what nobody could be told of: what lies in the notifications' dead-letter queue, and alarms that a
+    topic's key shuts out.
 
     Every check is ok, warn (a run may be slow, or not what you expect) or fail (a run will fail), with what to do.
 

@@ -102,6 +102,21 @@ def test_the_queue_is_encrypted() -> None:
     assert [each["SqsManagedSseEnabled"] for each in of_type("AWS::SQS::Queue").values()] == [True]
 
 
+def test_rules_may_call_their_functions_and_nobody_else_may() -> None:
+    """Each rule with a function behind it has the right to call it, and nobody else has one."""
+    wanted = {
+        (target["Arn"]["Fn::GetAtt"][0], rule)
+        for rule, each in of_type("AWS::Events::Rule").items()
+        for target in each["Targets"]
+        if target["Arn"].get("Fn::GetAtt", [""])[0] in of_type("AWS::Lambda::Function")
+    }
+    permissions = of_type("AWS::Lambda::Permission").values()
+    given = {(each["FunctionName"]["Ref"], each["SourceArn"]["Fn::GetAtt"][0]) for each in permissions}
+    assert wanted == given
+    assert len(wanted) == 5  # two measure the queues, three tell
+    assert {each["Principal"] for each in permissions} == {"events.amazonaws.com"}
+
+
 def test_the_measured_metrics_are_the_alarms() -> None:
     """What the alarms and the dashboard look at in our own namespace is what the functions' code writes."""
     written = "".join((REAL.root / "functions" / f"{name}.py").read_text("utf-8") for name in
@@ -168,6 +183,25 @@ def test_tasks_and_instances_carry_the_cost_tags() -> None:
         compute = environment["ComputeResources"]
         if compute["Type"] in {"EC2", "SPOT"}:
             assert compute["Tags"] == {"millrace:stack": {"Ref": "AWS::StackName"}}, name
+
+
+COSTS = {
+    "AWS::S3::Bucket", "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::DynamoDB::Table",
+    "AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+}  # fmt: skip
+"""What is paid for by the month or by the request, beside jobs and interface endpoints."""
+
+
+def test_what_costs_carries_the_stacks_tag() -> None:
+    """The bill tells the stacks of an account apart, and a budget sees all of its stack."""
+    paid = {kind: of_type(kind) for kind in COSTS}
+    endpoints = of_type("AWS::EC2::VPCEndpoint").items()
+    paid["endpoints"] = {name: each for name, each in endpoints if each["VpcEndpointType"] == "Interface"}
+    for kind, resources in paid.items():
+        assert resources, kind
+        for name, properties in resources.items():
+            assert {"Key": "millrace:stack", "Value": {"Ref": "AWS::StackName"}} in properties["Tags"], name
 
 
 def test_no_submission_takes_the_tags_away() -> None:

@@ -42,10 +42,11 @@ class Notices:
     counts: Iterator[int] = field(default_factory=lambda: itertools.count(100))
 
     @classmethod
-    def of(cls, strict: Strict) -> Notices:
+    def of(cls, strict: Strict, source_prefix: str = "", result_prefix: str = "") -> Notices:
         """Let a run fail: one of its two items is no text, and none may fail."""
         name = f"notice-{time.time_ns()}"
-        source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+        source = f"s3://{strict.stack.source_bucket}/{source_prefix}{name}/"
+        destination = f"s3://{strict.stack.result_bucket}/{result_prefix}{name}/"
         strict.runs.put(source, {"good": b"one two", "bad": NOT_TEXT})
         run = strict.runs.start(source, destination)
         described = strict.runs.wait(run, "FAILED")

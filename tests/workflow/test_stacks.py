@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from console.executions import new_name
 from console.stack import Stack
 from millrace.layout import RunFolder, S3Uri
+from tests.workflow.notices import Notices
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
@@ -57,6 +59,28 @@ def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
     assert not {job["jobDefinition"] for job in strict.runs.jobs(first, "plan")} & {
         job["jobDefinition"] for job in scoped.runs.jobs(second, "plan")
     }
+
+
+def test_the_outputs_start_a_run_as_they_are(scoped: Strict) -> None:
+    """What is pasted into the console, and the line for a shell, ask for the same: the stack's folders."""
+    outputs = scoped.stack.outputs
+    words = shlex.split(outputs["StartExecutionCommand"])
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert (words[:3], given["--state-machine-arn"]) == (
+        ["aws", "stepfunctions", "start-execution"], scoped.stack.state_machine_arn,
+    )  # fmt: skip
+    assert json.loads(given["--input"]) == json.loads(outputs["RunInput"]) == {
+        "source": f"s3://{scoped.stack.source_bucket}/in/",
+        "destination": f"s3://{scoped.stack.result_bucket}/out/results/",
+    }  # fmt: skip
+
+
+def test_the_stacks_own_key_lets_its_function_tell(scoped: Strict) -> None:
+    """Where no KmsKeyArn is given, the role may use the key that the stack made: nothing is left in the queue."""
+    key = scoped.aws.client("sns").get_topic_attributes(TopicArn=scoped.stack.outputs["NotificationTopicArn"])
+    assert key["Attributes"]["KmsMasterKeyId"].endswith(scoped.physical("TopicKey"))
+    told = Notices.of(scoped, "in/", "out/").told("FAILED")
+    assert (told["errors"], told["topic"]) == ([None, None], 1)
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
