@@ -97,6 +97,20 @@ def test_the_docs_have_the_statement_that_a_key_of_ones_own_needs() -> None:
     assert shown == statement
 
 
+def test_the_docs_name_every_role_and_every_wildcard() -> None:
+    """docs/security.md says of each role what it may, and why an action is allowed on all resources."""
+    page = (REAL.root / "docs" / "security.md").read_text("utf-8")
+    named = {name.replace("*", "") for name in re.findall(r"`((?:[a-z]+:)?[A-Za-z*]+)`", page)}
+    for name, role in of_type("AWS::IAM::Role").items():
+        assert name in named
+        for policy in role.get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement.get("Resource") == "*":
+                    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                    families = ("Deliver", "ResourcePolic")  # logs:*Deliver*, logs:*ResourcePolic*
+                    assert all(each in named or any(part in each for part in families) for each in actions), name
+
+
 def test_the_queue_is_encrypted() -> None:
     """By SQS itself, so that EventBridge and SNS need no right to a key."""
     assert [each["SqsManagedSseEnabled"] for each in of_type("AWS::SQS::Queue").values()] == [True]

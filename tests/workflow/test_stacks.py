@@ -41,24 +41,32 @@ def scoped(strict: Strict) -> Strict:
     return Strict(Stack.find(strict.aws, NAME), strict.aws, strict.endpoint_url)
 
 
-def started(strict: Strict, source: str, destination: str) -> Run:
+def started(strict: Strict, source: str, destination: str, **fields: Any) -> Run:
     """A run over one text that is there."""
     strict.runs.put(source, {"a.txt": b"one two"})
-    return strict.runs.start(source, destination)
+    return strict.runs.start(source, destination, **fields)
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
-    """Each works its own folders, in its own queues, at the same time."""
+    """Each works its own folders, in its own queues, at the same time, with the share and priority that it asked for."""
     name = new_name()
     first = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
     second = started(
-        scoped, f"s3://{scoped.stack.source_bucket}/in/{name}/", f"s3://{scoped.stack.result_bucket}/out/{name}/"
+        scoped,
+        f"s3://{scoped.stack.source_bucket}/in/{name}/",
+        f"s3://{scoped.stack.result_bucket}/out/{name}/",
+        share="nightly7",
+        priority=7,
     )
     assert strict.runs.wait(first)["counts"]["succeeded"] == 1
     assert scoped.runs.wait(second)["counts"]["succeeded"] == 1
     assert not {job["jobDefinition"] for job in strict.runs.jobs(first, "plan")} & {
         job["jobDefinition"] for job in scoped.runs.jobs(second, "plan")
     }
+    for runs, run, asked in ((strict.runs, first, ("default", 0)), (scoped.runs, second, ("nightly7", 7))):
+        for verb in ("plan", "migrate", "merge"):
+            (job,) = runs.jobs(run, verb)
+            assert (job["shareIdentifier"], job["schedulingPriority"]) == asked
 
 
 def test_the_outputs_start_a_run_as_they_are(scoped: Strict) -> None:
