@@ -48,7 +48,7 @@ def started(strict: Strict, source: str, destination: str, **fields: Any) -> Run
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
-    """Each works its own folders, in its own queues, at the same time, with the share and priority that it asked for."""
+    """Each works its own folders, in its own queues, at the same time, with the share and priority asked for."""
     name = new_name()
     first = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
     second = started(
@@ -162,6 +162,8 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         ({"JobVcpus": "1", "JobMemory": "1024"}, "On Fargate 1 vCPU goes with 2048 to 8192 MiB"),
         ({"JobVcpus": "4", "JobMemory": "31744"}, "On Fargate 4 vCPU goes with 8192 to 30720 MiB"),
         ({"Compute": "EC2", "JobVcpus": "0.5"}, "On EC2 JobVcpus is a whole number"),
+        ({"JobVcpus": "32", "JobMemory": "61440"}, "MaxvCpus is less than JobVcpus, 32"),
+        ({"JobVcpus": "2", "JobMemory": "4096", "MaxvCpus": "1"}, "MaxvCpus is less than JobVcpus, 2"),
         ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
         ({"MigrateGpus": "1", "Compute": "EC2"}, "MigrateGpus needs InstanceTypes"),
         ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),
