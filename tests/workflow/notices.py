@@ -46,11 +46,10 @@ class Notices:
     took: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, strict: Strict, source_prefix: str = "", result_prefix: str = "") -> Notices:
+    def of(cls, strict: Strict) -> Notices:
         """Let a run fail: one of its two items is no text, and none may fail."""
         name = f"notice-{time.time_ns()}"
-        source = f"s3://{strict.stack.source_bucket}/{source_prefix}{name}/"
-        destination = f"s3://{strict.stack.result_bucket}/{result_prefix}{name}/"
+        source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
         strict.runs.put(source, {"good": b"one two", "bad": NOT_TEXT})
         run = strict.runs.start(source, destination)
         described = strict.runs.wait(run, "FAILED")

@@ -12,7 +12,6 @@ from botocore.exceptions import ClientError
 from console.executions import new_name
 from console.stack import Stack
 from millrace.layout import RunFolder, S3Uri
-from tests.workflow.notices import Notices
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
@@ -81,14 +80,6 @@ def test_the_outputs_start_a_run_as_they_are(scoped: Strict) -> None:
         "source": f"s3://{scoped.stack.source_bucket}/in/",
         "destination": f"s3://{scoped.stack.result_bucket}/out/results/",
     }  # fmt: skip
-
-
-def test_the_stacks_own_key_lets_its_function_tell(scoped: Strict) -> None:
-    """Where no KmsKeyArn is given, the role may use the key that the stack made: nothing is left in the queue."""
-    key = scoped.aws.client("sns").get_topic_attributes(TopicArn=scoped.stack.outputs["NotificationTopicArn"])
-    assert key["Attributes"]["KmsMasterKeyId"].endswith(scoped.physical("TopicKey"))
-    told = Notices.of(scoped, "in/", "out/").told("FAILED")
-    assert (told["errors"], told["topic"]) == ([None, None], 1)
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
