@@ -1,4 +1,4 @@
-"""How `make test` spreads the tests over processes: those that share something costly go to one of them, together."""
+"""How the tests are spread over processes: those that share something costly go to one of them, together."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return next((shared for path, shared in SHARING.items() if nodeid.startswith(path)), nodeid)
+
+
+PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip"}
+"""How files begin that hold the time at which they were packed."""
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a packed file by its format: named by its bytes, a test would have another name in every process."""
+    return next((name for begin, name in PACKED.items() if isinstance(val, bytes) and val.startswith(begin)), None)
 
 
 @pytest.hookimpl(optionalhook=True)
