@@ -41,8 +41,10 @@ $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 demo: install  ## count the words of examples/documents on the embedded AWS
 	$(BIN)/millrace local run --source examples/documents --destination build/demo --max-items 3
 
+# 0: one process, one test after the other. More go at once with TEST_PROCESSES=2.
+TEST_PROCESSES ?= 0
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
 
 FUZZ_ROUNDS ?= 100000
 test-memory:  ## word_table.c on random input, under the sanitizers of the compiler cc (gcc or clang)
