@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.item_body import Body
@@ -104,8 +105,8 @@ class ItemWorker:
         if fault:
             return Worked(position, Outcome.failed(item, *fault))
         try:
-            if isinstance(self.workload, Transferring):
-                contribution, outputs = self._transfer(item, self.workload)
+            if self._transferring is not None:
+                contribution, outputs = self._transfer(item, self._transferring)
             else:
                 with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
                     contribution = self._migrate(item, files)
@@ -125,6 +126,11 @@ class ItemWorker:
     def outputs_of(self, key: str) -> list[S3Uri]:
         """Where the outputs of an item lie, if it has any."""
         return [output_uri(self.source, self.destination, key, suffix) for suffix in self.workload.item_suffixes]
+
+    @cached_property
+    def _transferring(self) -> Transferring[Any] | None:
+        # Once: to look for the methods of a Protocol takes as long as to read a small item.
+        return self.workload if isinstance(self.workload, Transferring) else None
 
     def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
         """Why the item need not even be asked for."""
