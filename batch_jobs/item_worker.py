@@ -182,6 +182,8 @@ class ItemWorker:
         except (BucketNotFoundError, CredentialsError):
             raise
         except StorageError as error:
+            if error.target == str(output):
+                raise  # as where an output cannot be written: the item could be read
             raise _ReadError(error) from error
         return contribution, [str(output)]
 

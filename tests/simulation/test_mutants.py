@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.runs import simulate
 
-SEEDS = 300
+SEEDS = 500
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)

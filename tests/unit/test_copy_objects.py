@@ -17,7 +17,7 @@ from batch_jobs.workloads.copy_keys import KeyRewriting
 from batch_jobs.workloads.copy_objects import CopyObjects
 from batch_jobs.workloads.copy_partial import Copied, CopyPartial
 from batch_jobs.workloads.copy_verification import verified_by
-from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError
+from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
 from millrace.known_workloads import checked_options
 from millrace.plan import Item
 from tests.in_memory_s3 import InMemoryS3Client, error
@@ -178,6 +178,20 @@ def test_a_copy_that_differs_is_a_row() -> None:
     (row,) = run.migrate().outcomes
     assert (row.error_code, row.outputs) == ("COPY_DIFFERS", ())
     assert "ChecksumCRC32" in (row.message or "")
+
+
+def test_a_copy_that_cannot_be_looked_at_is_no_fault_of_its_object() -> None:
+    """The attempt fails, as where an output cannot be written, and no row says that the object could not be read."""
+    run = run_of({"in/a": b"ab"})
+
+    def before(verb: str, bucket: str, _key: str) -> None:
+        if verb == "head_object" and bucket == RESULT:
+            raise error("SlowDown", 503)
+
+    run.client.before = before
+    run.plan()
+    with pytest.raises(ThrottledError, match=f"head s3://{RESULT}/"):
+        run.migrate()
 
 
 def test_a_lost_answer_is_a_second_copy_of_the_same() -> None:

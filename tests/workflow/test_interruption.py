@@ -51,7 +51,7 @@ def test_thirty_of_two_hundred_children_are_killed(
             (verb, uri), fault = chance.choice(MOMENTS), chance.choice([call_instead, call_behind])
             rules.enter_context(proxy.when(verb, uri.format(shard=shard), fault(killing(shard)), times=1))
         started.append(runs.start(source, destination, max_items=1))
-        output = runs.wait(started[0])
+        output = runs.wait(started[0], seconds=400)  # 230 processes are started
 
     run = started[0]
     assert output["counts"] == {
