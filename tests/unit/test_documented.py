@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -46,3 +47,13 @@ def test_the_example_of_a_report_is_one() -> None:
 def test_every_field_of_a_request_is_documented() -> None:
     """docs/run-request.md has a row for each field, in the request's order."""
     assert first_cells(document("docs/run-request.md")) == list(RunRequest.__dataclass_fields__)
+
+
+def test_the_readme_shows_every_optional_field_with_its_default() -> None:
+    """In the request's order; `include` has an example instead."""
+    shown = re.search(r'```json\n(\{"workload".*?)```', document("README.md"), re.DOTALL)
+    assert shown is not None
+    fields = json.loads(shown[1])
+    folders = {"source": "s3://letters/in/", "destination": "s3://results/out/"}
+    assert [*folders, *fields] == list(RunRequest.__dataclass_fields__)
+    assert RunRequest.parse({**folders, **fields, "include": []}) == RunRequest.parse(folders)
