@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from batch_jobs.workloads import LOOK_BACK_BYTES
@@ -22,7 +22,7 @@ STEP_BYTES = 1_048_576
 """What each further request asks for."""
 
 
-def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader | RecordsReader:
+def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | PartsReader:
     """Begin to read an item: a whole object, or a range.
 
     Raises:
@@ -31,22 +31,23 @@ def open_item(s3: S3, uri: S3Uri, item: Item) -> ObjectReader | RangeReader | Re
     """
     if item.first_byte is None or item.last_byte is None:
         return s3.open(uri, etag=item.etag, version_id=item.version_id)
-    if item.head_bytes is not None:
-        parts = [(0, item.head_bytes - 1)] if item.head_bytes else []
-        return RecordsReader(s3, uri, item, [*parts, (item.first_byte, item.last_byte)])
+    if item.head_bytes is not None:  # cut at records: the object's head, then the range's own bytes, and no more
+        head = [(0, item.head_bytes - 1)] if item.head_bytes else []
+        return PartsReader(s3, uri, item, [*head, (item.first_byte, item.last_byte)])
     return RangeReader(s3, uri, item, item.first_byte, item.last_byte)
 
 
-class RecordsReader:
-    """The bytes of a range that is cut at records: the object's head, then the range's own, and no more.
+class PartsReader:
+    """The bytes of some parts of an object, one after the other, in chunks.
 
-    An iterator, and a context manager that closes the connection.
+    A part is asked for only when the bytes before it are used up. An iterator, and a context manager that closes the
+    connection.
 
     Args:
         s3: Where to read.
         uri: The object.
         item: The range.
-        parts: The first and last byte of each part.
+        parts: The first and last byte of each part; not empty.
     """
 
     def __init__(self, s3: S3, uri: S3Uri, item: Item, parts: Iterable[tuple[int, int]]) -> None:
@@ -71,7 +72,7 @@ class RecordsReader:
         """The next bytes.
 
         Raises:
-            StopIteration: The range has been read to its end.
+            StopIteration: The parts have been read to their end.
             StorageError: S3 failed through every retry, or the object is another one by now.
         """
         while True:
@@ -87,52 +88,18 @@ class RecordsReader:
         return _open_range(self._s3, self._uri, self._item, first_byte, last_byte)
 
 
-class RangeReader:
-    """The bytes of a range in chunks: those before it that the contract promises, its own, and the object's rest.
-
-    What lies behind is asked for only when the bytes before it are used up. An iterator, and a context manager that
-    closes the connection.
-    """
+class RangeReader(PartsReader):
+    """The bytes of a range: those before it that the contract promises, its own, and the object's rest."""
 
     def __init__(self, s3: S3, uri: S3Uri, item: Item, first_byte: int, last_byte: int) -> None:
-        self._s3 = s3
-        self._uri = uri
-        self._item = item
-        self._next = max(0, first_byte - LOOK_BACK_BYTES)
-        self._reader = self._open(last_byte + 1 + READ_ON_BYTES)
+        super().__init__(s3, uri, item, _reading_on(item.size, first_byte, last_byte))
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._reader.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        """The next bytes.
-
-        Raises:
-            StopIteration: The object has been read to its end.
-            StorageError: S3 failed through every retry, or the object is another one by now.
-        """
-        while True:
-            chunk = next(self._reader, None)
-            if chunk is not None:
-                return chunk
-            if self._next == self._item.size:
-                raise StopIteration
-            self._reader = self._open(self._next + STEP_BYTES)
-
-    def _open(self, end: int) -> ObjectReader:
-        """Ask for what lies from the next byte to before `end`."""
-        end = min(end, self._item.size)
-        reader = _open_range(self._s3, self._uri, self._item, self._next, end - 1)
-        self._next = end
-        return reader
+def _reading_on(size: int, first_byte: int, last_byte: int) -> Iterator[tuple[int, int]]:
+    start, end = max(0, first_byte - LOOK_BACK_BYTES), last_byte + 1 + READ_ON_BYTES
+    while start < size:
+        yield start, min(end, size) - 1
+        start, end = end, end + STEP_BYTES
 
 
 def _open_range(s3: S3, uri: S3Uri, item: Item, first_byte: int, last_byte: int) -> ObjectReader:

@@ -63,9 +63,12 @@ class ServerSideCopy:
         """
         condition = {"IfMatch": self.item.etag} if self.item.etag else {}
         head = self._head(self.source, **condition, **self._version)
+        # A plan that was made from a manifest may not say what the object is, or wrongly.
         found = replace(self.item, etag=head["ETag"], size=head["ContentLength"])
-        if found != self.item:  # the plan, made from a manifest, does not say what it is
-            return replace(self, item=found).make()
+        return replace(self, item=found).copied(head)
+
+    def copied(self, head: Head) -> tuple[int, str]:
+        """The same, once the source has been looked at; the item is what was found."""
         if self.item.size <= self.copy_bytes:
             self._copy(head)
         else:
