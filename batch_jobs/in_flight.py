@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from millrace.errors import StorageError, ThrottledError
 
-_ROUNDS = 3
+_ROUNDS = 12
 """A limit is judged by so many items for each of its places."""
 
-_LEAST_SECONDS = 0.05
+_LEAST_SECONDS = 0.2
 _HOLD = 16
 """So many judgements pass before more is tried again."""
 
@@ -56,10 +56,10 @@ class InFlight:
             self._begin(self._clock())
             self._throttled = True
 
-    def done(self) -> None:
-        """An item is done."""
+    def done(self, items: int = 1) -> None:
+        """So many items more are done."""
         with self._lock:
-            self._done += 1
+            self._done += items
             if self._done < _ROUNDS * self.limit:
                 return
             now = self._clock()

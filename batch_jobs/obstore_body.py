@@ -31,6 +31,8 @@ class ObstoreBody:
             ResponseStreamingError: The connection broke.
         """
         if not self._rest:
+            if self._result is None:
+                return b""
             try:
                 self._rest = memoryview(self._next())
             except FAILURES as failure:
@@ -43,8 +45,6 @@ class ObstoreBody:
         self._result = self._chunks = None
 
     def _next(self) -> Any:
-        if self._result is None:
-            return b""
         if self._at_once:
             result, self._result = self._result, None
             return result.bytes()

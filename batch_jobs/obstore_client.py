@@ -9,8 +9,7 @@ nothing of.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import obstore
 from botocore.exceptions import ClientError
@@ -75,8 +74,7 @@ class ObstoreClient:
         """
         store = self._stores.store(Bucket) if _GET.issuperset(given) and carries(Key) else None
         if store is None:
-            answer: dict[str, Any] = self._client.get_object(Bucket=Bucket, Key=Key, **given)
-            return answer
+            return cast("dict[str, Any]", self._client.get_object(Bucket=Bucket, Key=Key, **given))
         options: Any = {}
         if "IfMatch" in given:
             options["if_match"] = given["IfMatch"]
@@ -84,13 +82,15 @@ class ObstoreClient:
             options["version"] = given["VersionId"]
         if "Range" in given:
             options["range"] = _range(given["Range"])
-        return self._answered(
-            "GetObject",
-            Bucket,
-            Key,
-            lambda: _got(obstore.get(store, Key, options=options), ranged="Range" in given),
-            lambda: self._client.get_object(Bucket=Bucket, Key=Key, **given),
-        )
+        answer: dict[str, Any]
+        try:
+            answer = _got(obstore.get(store, Key, options=options), ranged="Range" in given)
+        except FAILURES as failure:
+            self._doubt_or_raise(failure, "GetObject", Bucket, Key)
+            answer = self._client.get_object(Bucket=Bucket, Key=Key, **given)
+        else:
+            self._stores.trust(Bucket)
+        return answer
 
     def put_object(self, *, Bucket: str, Key: str, **given: Any) -> dict[str, Any]:  # noqa: N803 - botocore's names
         """PutObject: Body, ContentType, Metadata, IfNoneMatch, IfMatch.
@@ -104,8 +104,7 @@ class ObstoreClient:
         carried = carried and all(name.lower() not in _OWN_ATTRIBUTES for name in metadata)
         store = self._stores.store(Bucket) if carried else None
         if store is None:
-            answer: dict[str, Any] = self._client.put_object(Bucket=Bucket, Key=Key, **given)
-            return answer
+            return cast("dict[str, Any]", self._client.put_object(Bucket=Bucket, Key=Key, **given))
         attributes = dict(metadata)
         if "ContentType" in given:
             attributes["Content-Type"] = given["ContentType"]
@@ -113,36 +112,28 @@ class ObstoreClient:
         if "IfMatch" in given:
             mode = {"e_tag": given["IfMatch"]}
 
-        def put() -> dict[str, Any]:
-            written = obstore.put(store, Key, body, attributes=attributes, mode=mode, use_multipart=False)
-            return {"ETag": written["e_tag"]}
-
-        return self._answered(
-            "PutObject", Bucket, Key, put, lambda: self._client.put_object(Bucket=Bucket, Key=Key, **given)
-        )
-
-    def _answered(
-        self,
-        operation: str,
-        bucket: str,
-        key: str,
-        ask: Callable[[], dict[str, Any]],
-        ask_botocore: Callable[[], dict[str, Any]],
-    ) -> dict[str, Any]:
+        answer: dict[str, Any]
         try:
-            answer = ask()
+            written = obstore.put(store, Key, body, attributes=attributes, mode=mode, use_multipart=False)
         except FAILURES as failure:
-            error = botocore_error(failure, operation, key)
-            if isinstance(error, ClientError):
-                self._stores.trust(bucket)
-            elif error is None or not self._stores.answered(bucket):
-                # A redirect to another Region, say: what botocore makes of it counts. Or it never got through: its
-                # certificates may be others than botocore's, or the proxy.
-                self._stores.doubt(bucket)
-                return ask_botocore()
-            raise error from failure
-        self._stores.trust(bucket)
+            self._doubt_or_raise(failure, "PutObject", Bucket, Key)
+            answer = self._client.put_object(Bucket=Bucket, Key=Key, **given)
+        else:
+            self._stores.trust(Bucket)
+            answer = {"ETag": written["e_tag"]}
         return answer
+
+    def _doubt_or_raise(self, failure: Exception, operation: str, bucket: str, key: str) -> None:
+        """Raise what obstore's error means; return where botocore is to be asked."""
+        error = botocore_error(failure, operation, key)
+        if isinstance(error, ClientError):
+            self._stores.trust(bucket)
+        elif error is None or not self._stores.answered(bucket):
+            # A redirect to another Region, say: what botocore makes of it counts. Or it never got through: its
+            # certificates may be others than botocore's, or the proxy.
+            self._stores.doubt(bucket)
+            return
+        raise error from failure
 
 
 def _range(text: str) -> Any:

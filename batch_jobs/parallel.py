@@ -24,6 +24,9 @@ GRACE_SECONDS = 8.0
 _GATHER_SECONDS = 0.005
 """What is made is taken in batches: to wake for each would cost more than a small item."""
 
+_TOGETHER = 8
+"""A thread takes up to so many small things at once: to come back for each would cost as much as some of them."""
+
 _UNTAKEN = 4
 """Nothing new begins while so many for each thread are made and not taken: memory stays bounded."""
 
@@ -75,7 +78,7 @@ class _Crew(Generic[Thing, Made]):
     """The threads. One that finds the limit lowered, or nothing left to do, goes home.
 
     Attributes:
-        made: What each made, what it raised, whether the thing was a large one; `_NOTHING` of a thread that goes home.
+        made: What a thread made of what it took, what it raised, whether the thing was a large one.
         ended: Whether nobody waits for what they make any more.
     """
 
@@ -85,9 +88,10 @@ class _Crew(Generic[Thing, Made]):
     stop: Stop
     limit: InFlight
     small: Callable[[Thing], bool]
-    made: SimpleQueue[tuple[Any, BaseException | None, bool]] = field(default_factory=SimpleQueue)
+    made: SimpleQueue[tuple[list[Any], BaseException | None, bool]] = field(default_factory=SimpleQueue)
     ended: bool = False
     threads: int = 0
+    taken: int = 0
     large: int = 0
     ahead: Any = _NOTHING
     exhausted: bool = False
@@ -110,13 +114,11 @@ class _Crew(Generic[Thing, Made]):
             return
         time.sleep(_GATHER_SECONDS)
         made += [self.made.get_nowait() for _ in range(self.made.qsize())]
-        for one, failure, large in made:
+        for some, failure, large in made:
+            yield from some
             if failure is not None:
                 raise failure
-            if one is _NOTHING:
-                continue
-            self.limit.done()
-            yield one
+            self.limit.done(len(some))
             if large:
                 with self.changed:
                     self.large -= 1
@@ -124,30 +126,48 @@ class _Crew(Generic[Thing, Made]):
 
     def _work(self) -> None:
         failure: BaseException | None = None
-        try:
-            while (thing := self._take()) is not _NOTHING:
-                self.made.put((self.make(thing), None, not self.small(thing)))
-        except BaseException as error:  # noqa: BLE001 - raised again where the things are taken
-            failure = error
+        while failure is None and (things := self._take()):
+            made: list[Made] = []
+            try:
+                for thing in things:
+                    made.append(self.make(thing))
+                    if self.ended or self.stop.reason:
+                        break
+            except BaseException as error:  # noqa: BLE001 - raised again where the things are taken
+                failure = error
+            self.made.put((made, failure, not self.small(things[0])))
         with self.changed:
             self.threads -= 1
             self.changed.notify_all()
-        self.made.put((_NOTHING, failure, False))
+        self.made.put(([], None, False))  # whoever waits sees that this thread is gone
 
-    def _take(self) -> Any:
-        """The next thing, once it may begin; `_NOTHING` to go home."""
+    def _take(self) -> list[Any]:
+        """The next thing, or some small ones, once they may begin; none to go home."""
         with self.changed:
             while not (self.ended or self.exhausted or self.stop.reason or self.threads > self.limit.limit):
+                # One at a time at first: few things are shared by as many threads as there may be.
+                together = min(_TOGETHER, 1 + self.taken // (_UNTAKEN * self.limit.limit))
                 if self.ahead is _NOTHING:
                     self.ahead = next(self.left, _NOTHING)
                 if self.ahead is _NOTHING:
                     self.exhausted = True
-                elif self.made.qsize() > _UNTAKEN * self.limit.limit:
+                elif self.made.qsize() * together > _UNTAKEN * self.limit.limit:
                     self.changed.wait(_GATHER_SECONDS)
-                elif self.small(self.ahead) or self.large < self.concurrency:
+                elif self.small(self.ahead):
+                    return self._small_ones(together)
+                elif self.large < self.concurrency:
                     thing, self.ahead = self.ahead, _NOTHING
-                    self.large += not self.small(thing)
-                    return thing
+                    self.large += 1
+                    return [thing]
                 else:
                     self.changed.wait(0.5)
-        return _NOTHING
+        return []
+
+    def _small_ones(self, most: int) -> list[Any]:
+        """What is ahead, and the small things behind it."""
+        things: list[Any] = []
+        while len(things) < most and self.ahead is not _NOTHING and self.small(self.ahead):
+            things.append(self.ahead)
+            self.ahead = next(self.left, _NOTHING)
+        self.taken += len(things)
+        return things

@@ -31,16 +31,20 @@ _TOKEN_BYTES = 1 << 25
 
 
 class CompiledCounter:
-    """Counts the words of one text; the same results as `WordCounter`.
+    """Counts the words of one text, with the same results as `WordCounter`; or those of many short ones.
+
+    Args:
+        words_in_memory: The most words held before they go to a temporary file, about.
 
     Attributes:
+        table: What was counted so far, but for what `totals` adds.
         block_bytes: How many bytes are counted at once, about.
     """
 
     block_bytes = 1 << 18
 
-    def __init__(self) -> None:
-        self._totals = WordTable(_TOKENS)
+    def __init__(self, words_in_memory: int = _TOKENS) -> None:
+        self.table = WordTable(words_in_memory)
         self._tokens = CompiledWords()
 
     def count(self, body: Iterable[bytes], start: int = 0) -> WordTable:
@@ -61,12 +65,33 @@ class CompiledCounter:
             end = self._feed(raw, offset)
             rest = raw[end:]
             offset += end
-            if len(self._tokens) > _TOKENS or self._tokens.size_bytes > _TOKEN_BYTES:
-                self._flush()
+            self._flush_if_large()
         check_cut_off(rest, offset)
         self._count(rest, offset, last=True)
-        self._flush()
-        return self._totals
+        return self.totals()
+
+    def add(self, text: bytes) -> None:
+        """Count all words of one text more.
+
+        Args:
+            text: A whole one, no longer than `MAX_WORD_BYTES`, that `short_text` gave.
+        """
+        self._count(text, 0, last=True)
+        self._flush_if_large()
+
+    def totals(self) -> WordTable:
+        """All words that were counted.
+
+        Raises:
+            MiscountError: The counts do not add up to the number of words read.
+        """
+        if self._tokens.read:
+            self._flush()
+        return self.table
+
+    def _flush_if_large(self) -> None:
+        if len(self._tokens) > _TOKENS or self._tokens.size_bytes > _TOKEN_BYTES:
+            self._flush()
 
     def _feed(self, raw: bytes, offset: int) -> int:
         """Count what is whole; returns where that ends."""
@@ -91,7 +116,7 @@ class CompiledCounter:
         capitals = b"".join(self._tokens.lines(CAPITALS))
         mixed = list(self._tokens.lines(MIXED))
         self._tokens.keep_words()
-        self._totals.add_words(self._tokens)
+        self.table.add_words(self._tokens)
         self._tokens = CompiledWords()
-        self._totals.add_block(capitals.decode().lower().encode())  # all at once: see `words_of`
-        self._totals.add(repaired(rows_of_lines(mixed)))
+        self.table.add_block(capitals.decode().lower().encode())  # all at once: see `words_of`
+        self.table.add(repaired(rows_of_lines(mixed)))

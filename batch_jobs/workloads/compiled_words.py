@@ -7,7 +7,7 @@ import os
 import unicodedata
 import weakref
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from operator import eq
 
 from batch_jobs.workloads.word_library import word_library
@@ -40,7 +40,8 @@ class NotTextError(ValueError):
 class CompiledWords:
     """A table of words and counts, in memory, and not of a limited size.
 
-    Calls let other threads run; two threads must not call one table at the same time.
+    Calls let other threads run; two threads must not call one table at the same time. What was never counted in takes
+    neither memory nor time.
 
     Raises:
         MemoryError: From any method that needs more.
@@ -51,16 +52,25 @@ class CompiledWords:
         if library is None:
             raise RuntimeError("word_table.c is not compiled: python -m batch_jobs.workloads.word_library")
         self._library = library
+
+    @cached_property
+    def _table(self) -> int:
+        library = self._library
         seed = os.urandom(16)  # words that share a hash cannot be prepared
         numbers = (int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little"))
-        self._table = library.words_new(*_sets(), *numbers)
-        if not self._table:
+        table: int | None = library.words_new(*_sets(), *numbers)
+        if not table:
             raise MemoryError
-        weakref.finalize(self, library.words_free, self._table)
+        weakref.finalize(self, library.words_free, table)
+        return table
+
+    @property
+    def _is_made(self) -> bool:
+        return "_table" in self.__dict__
 
     def __len__(self) -> int:
         """How many distinct words there are."""
-        return int(self._library.words_held(self._table))
+        return int(self._library.words_held(self._table)) if self._is_made else 0
 
     @property
     def size_bytes(self) -> int:
@@ -70,7 +80,7 @@ class CompiledWords:
     @property
     def read(self) -> int:
         """How many tokens `count_text` has read."""
-        return int(self._library.words_read(self._table))
+        return int(self._library.words_read(self._table)) if self._is_made else 0
 
     @property
     def total(self) -> int:

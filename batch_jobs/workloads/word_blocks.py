@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from batch_jobs.workloads.words import SPACED, spaced
 from millrace.errors import ErrorCode, ItemError
@@ -94,6 +95,32 @@ def check_cut_off(rest: bytes, offset: int) -> None:
     if whole < len(rest):
         check_text(rest[:whole], offset)
         raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: the character at byte {offset + whole} is cut off")
+
+
+def short_text(body: Iterable[bytes], most_bytes: int) -> tuple[bytes | None, Iterable[bytes]]:
+    """Read a text that should be short.
+
+    Args:
+        body: The text in chunks.
+        most_bytes: What counts as short.
+
+    Returns:
+        The whole text, checked, and nothing; or None where it is longer, and all its chunks.
+
+    Raises:
+        ItemError: `NOT_TEXT`: not UTF-8, or a NUL byte; with the offset.
+    """
+    chunks: list[bytes] = []
+    length = 0
+    for chunk in body:
+        chunks.append(chunk)
+        length += len(chunk)
+        if length > most_bytes:
+            return None, chain(chunks, body)
+    text = b"".join(chunks)
+    check_cut_off(text, 0)
+    check_text(text, 0)
+    return text, ()
 
 
 def check_text(raw: bytes, offset: int) -> None:

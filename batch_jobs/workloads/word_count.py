@@ -19,9 +19,10 @@ from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.compiled_counter import CompiledCounter
 from batch_jobs.workloads.gunzip import gunzip
 from batch_jobs.workloads.text_ranges import RangeText
+from batch_jobs.workloads.word_blocks import short_text
 from batch_jobs.workloads.word_counter import WordCounter
 from batch_jobs.workloads.word_library import word_library
-from batch_jobs.workloads.word_table import WordTable
+from batch_jobs.workloads.word_table import WORDS_IN_MEMORY, WordTable
 from batch_jobs.workloads.word_totals import WordTotals
 from millrace.plan import Item
 
@@ -59,16 +60,21 @@ class WordCount:
         """A short text: counting it takes as much memory as its words, some times over."""
         return item.length <= _SMALL_BYTES and not _is_packed(item.key)
 
-    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals | WordTable:
+    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> WordTotals | WordTable | bytes:
         """Count the words of one text, or of a range; a key that ends in `.gz`, in whatever case, is gunzipped.
 
         Returns:
-            The item's words and counts.
+            The item's words and counts; or a short text itself, checked, that nobody asks the counts of: the partial
+            counts it with the others, in one table instead of one for each.
 
         Raises:
             ItemError: `NOT_TEXT` or `DAMAGED`, with the byte offset in the (gunzipped) text.
             MiscountError: The counts do not add up.
         """
+        if not self.item_suffixes and item.first_byte is None and self.is_small(item):
+            short, body = short_text(body, _SMALL_BYTES)
+            if short is not None:
+                return short
         counter = CompiledCounter() if self._compiled else WordCounter()
         if item.first_byte is not None and item.last_byte is not None:
             text = RangeText(item.first_byte, item.last_byte, body)
@@ -121,21 +127,31 @@ class WordCount:
 
 
 class WordPartial:
-    """A shard's words and counts: `word<TAB>count` lines in code-point order of the words.
-
-    Attributes:
-        totals: What was added so far.
-    """
+    """A shard's words and counts: `word<TAB>count` lines in code-point order of the words."""
 
     def __init__(self) -> None:
-        self.totals: WordTotals | WordTable = WordTable() if word_library() else WordTotals()
+        self._counter = CompiledCounter(WORDS_IN_MEMORY) if word_library() else None
+        self._held: WordTotals | WordTable = self._counter.table if self._counter else WordTotals()
 
-    def add(self, contribution: WordTotals | WordTable) -> None:
+    @property
+    def totals(self) -> WordTotals | WordTable:
+        """What was added so far.
+
+        Raises:
+            MiscountError: The counts of the short texts do not add up.
+        """
+        return self._counter.totals() if self._counter else self._held
+
+    def add(self, contribution: WordTotals | WordTable | bytes) -> None:
         """Add one item's words."""
-        if isinstance(self.totals, WordTable) and isinstance(contribution, WordTable):
-            self.totals.add_table(contribution)
+        if isinstance(contribution, bytes) and self._counter:
+            self._counter.add(contribution)
+        elif isinstance(contribution, bytes):
+            self._held.add(WordCounter().count([contribution]).rows())
+        elif isinstance(self._held, WordTable) and isinstance(contribution, WordTable):
+            self._held.add_table(contribution)
         else:
-            self.totals.add(contribution.rows())
+            self._held.add(contribution.rows())
 
     def write(self, file: BinaryIO) -> None:
         """Write every word once. The same contributions give the same bytes, in whatever order they were added."""
@@ -147,7 +163,7 @@ class WordPartial:
         Raises:
             DamagedFileError: It is not a partial.
         """
-        self.totals.add_lines(file)
+        self._held.add_lines(file)
 
 
 _SUFFIX = ".words.txt"

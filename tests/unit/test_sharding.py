@@ -6,10 +6,12 @@ import tracemalloc
 from array import array
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_jobs.sharding import ItemStore
+from millrace.errors import DamagedFileError
 from millrace.plan import Item, Shard
 from millrace.request import ShardLimits
 from millrace.sharding import cut
@@ -79,6 +81,14 @@ def test_items_survive_the_way_through_a_shard_file(given_items: list[Item]) -> 
 
     assert Shard.from_lines(3, lines.split(b"\n")[:-1], "s3://b/k").items == tuple(given_items)
     assert lines == Shard(3, tuple(given_items)).to_lines()
+
+
+@pytest.mark.parametrize("bad", [b"", b"[]", b'{"key":"b"}', b'{"key":"b","size":1,"etag":"e"},{"key":"c"}', b"x"])
+def test_the_line_that_is_no_item_is_named(bad: bytes) -> None:
+    """A thousand lines are read at once; the error still counts them from the first."""
+    good = b'{"key":"a","size":1,"etag":"e"}'
+    with pytest.raises(DamagedFileError, match="line 1501 is not an item"):
+        Shard.from_lines(0, [*[good] * 1500, bad, *[good] * 700], "s3://b/k")
 
 
 def test_an_item_takes_less_than_50_bytes_of_memory() -> None:

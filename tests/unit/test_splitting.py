@@ -257,6 +257,20 @@ def test_without_outputs_an_item_costs_one_request() -> None:
     assert fixed.total() <= 50 + 6
 
 
+def test_without_outputs_bad_texts_are_rows_and_the_others_count() -> None:
+    """Short texts are counted together: what is no text is found before, and leaves no trace in the totals."""
+    texts = {
+        "in/1": b"mill race", "in/2": b"mill \xff", "in/3": b"race\0", "in/4": "水 mi".encode()[:-3] + b"\xe6",
+        "in/5": b"", "in/6": b"Mill",
+    }  # fmt: skip
+    run = real_run(texts, options={"outputs": "none"}, tolerated_failure_percent=50)
+    run.all()
+    assert (run.file("words.csv") or b"").split() == [b"word,count", b"mill,2", b"race,1"]
+    counts = run.result()["counts"]
+    assert (counts["items"], counts["succeeded"], counts["failed"]) == (6, 3, 3)
+    assert (run.file("failures.jsonl") or b"").count(b"NOT_TEXT") == 3
+
+
 def test_a_range_has_no_output_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A workload that writes one is told so; its item fails."""
     monkeypatch.setattr(splitting, "LEAST_RANGE_BYTES", 1)

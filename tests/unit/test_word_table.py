@@ -7,6 +7,10 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.workloads import word_lines
 from batch_jobs.workloads.word_count import WordPartial
+from batch_jobs.workloads.word_counter import WordCounter
 from batch_jobs.workloads.word_table import WordTable
 from batch_jobs.workloads.word_totals import WordTotals, write_rows
 from millrace.errors import DamagedFileError
@@ -144,3 +149,38 @@ def test_a_partial_is_the_same_from_either_engine() -> None:
     again.add(small)
     again.read(io.BytesIO(written[0]))
     assert again.totals.total == small.total * 2 + large.total
+
+
+def partial_of(contributions: Sequence[Any], *, compiled: bool = True) -> bytes:
+    """The file of a partial."""
+    library = "batch_jobs.workloads.word_count.word_library"
+    with patch(library, lambda: None) if not compiled else nullcontext():
+        partial = WordPartial()
+    for contribution in contributions:
+        partial.add(contribution)
+    file = io.BytesIO()
+    partial.write(file)
+    return file.getvalue()
+
+
+@given(texts=st.lists(st.text(st.sampled_from("aBÄé水İ \u2003\n'3")), max_size=8))
+def test_short_texts_are_counted_together(texts: list[str]) -> None:
+    """A partial of short texts is the one of their words: none runs on into the next text, in whatever order."""
+    raw = [text.encode() for text in texts]
+    counted = [WordCounter().count([text]) for text in raw]
+    mixed: list[Any] = [pair[number % 2] for number, pair in enumerate(zip(raw, counted, strict=True))]
+    expected = partial_of(counted)
+    for given_in in (raw, mixed, mixed[::-1]):
+        assert partial_of(given_in) == expected
+        assert partial_of(given_in, compiled=False) == expected
+
+
+def test_a_partial_that_was_written_goes_on() -> None:
+    """Progress is saved in the middle of a shard; what comes later is added to it."""
+    partial = WordPartial()
+    for _ in range(3):
+        partial.add(b"mill Race")
+        partial.write(io.BytesIO())
+    file = io.BytesIO()
+    partial.write(file)
+    assert file.getvalue() == b"mill\t3\nrace\t3\n"

@@ -49,7 +49,12 @@ class Backoff:
         Raises:
             StorageError: It failed for good, or for the last time.
         """
-        tries = Tries(self)
+        started = self.clock()
+        try:
+            return call()  # nearly always enough, and small objects are many
+        except StorageError as error:
+            tries = Tries(self, started)
+            tries.wait(error)
         while True:
             try:
                 return call()
@@ -62,12 +67,13 @@ class Tries:
 
     Args:
         backoff: How many there may be.
+        started: When the first one began, by the backoff's clock.
     """
 
-    def __init__(self, backoff: Backoff) -> None:
+    def __init__(self, backoff: Backoff, started: float) -> None:
         self._backoff = backoff
         self._failed = 0
-        self._started = backoff.clock()
+        self._started = started
 
     def wait(self, error: StorageError) -> None:
         """Wait before the next attempt.

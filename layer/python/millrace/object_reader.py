@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
 
 from millrace.backoff import Backoff, Tries
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
-from millrace.s3_errors import storage_error, storage_errors
+from millrace.s3_errors import storage_error
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +61,8 @@ class ObjectReader:
         self.etag: str = answer["ETag"]
         self._last = self._first + self.length - 1
         self._request["IfMatch"] = self.etag
-        self._tries = Tries(backoff)
+        self._tries: Tries | None = None
+        self._progress_at = backoff.clock()
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +95,7 @@ class ObjectReader:
                 chunk = b""
             if chunk:
                 self._read += len(chunk)
-                self._tries = Tries(self._backoff)
+                self._tries, self._progress_at = None, self._backoff.clock()
                 return chunk
             if self._read == self.length:
                 self.close()
@@ -114,6 +115,7 @@ class ObjectReader:
             StorageError: The given error, where the tries are used up; or what the new request met.
         """
         self.close()
+        self._tries = self._tries or Tries(self._backoff, self._progress_at)
         self._tries.wait(error)
         self._body = self._backoff.run(self._get)["Body"]
 
@@ -123,8 +125,10 @@ class ObjectReader:
         ranged = position > 0 or (self._last is not None and not self._read)
         if ranged:
             request["Range"] = f"bytes={position}-{'' if self._last is None else self._last}"
-        with storage_errors("get", self._uri):
+        try:
             answer = self._client.get_object(**request)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise storage_error(error, "get", self._uri) from error
         if ranged and "ContentRange" not in answer:
             raise StorageError(
                 "the whole object came where a range was asked for", operation="get", target=str(self._uri)
