@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
 
-install: $(VENV)/installed $(VENV)/word_library $(LOCAL_AWS)/installed  ## everything into .venv, from hash-pinned requirement files
+install: $(VENV)/installed $(VENV)/compiled $(LOCAL_AWS)/installed  ## everything into .venv, from hash-pinned requirement files
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Millrace needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -29,9 +29,9 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Where it cannot be compiled, Python counts: slower, and the tests of the library fail.
-$(VENV)/word_library: batch_jobs/workloads/word_table.c batch_jobs/workloads/word_library.py $(VENV)/installed
-	$(BIN)/python -m batch_jobs.workloads.word_library > $@ || { rm $@; exit 1; }
+# Where they cannot be compiled, Python counts and Pillow decodes: slower, and the tests of the libraries fail.
+$(VENV)/compiled: $(wildcard batch_jobs/workloads/*.c) batch_jobs/workloads/c_source.py $(VENV)/installed
+	$(BIN)/python -m batch_jobs.workloads.compiling > $@ || { rm $@; exit 1; }
 
 $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(LOCAL_AWS)
@@ -47,10 +47,11 @@ test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## 
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
 
 FUZZ_ROUNDS ?= 100000
-test-memory:  ## word_table.c on random input, under the sanitizers of the compiler cc (gcc or clang)
+test-memory:  ## the C sources on random input, under the sanitizers of the compiler cc (gcc or clang)
 	mkdir -p build
-	$(CC) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -o build/word_table_fuzz tests/memory/word_table_fuzz.c
-	build/word_table_fuzz $(FUZZ_ROUNDS) $$RANDOM
+	set -e; for source in word_table jpeg_eighth; do \
+	  $(CC) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -o build/$${source}_fuzz tests/memory/$${source}_fuzz.c; \
+	  build/$${source}_fuzz $(FUZZ_ROUNDS) $$RANDOM; done
 
 test-stepfunctions-local: install  ## the state machine's cases on AWS Step Functions Local (needs Docker)
 	docker compose up --detach stepfunctions

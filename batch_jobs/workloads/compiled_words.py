@@ -50,7 +50,7 @@ class CompiledWords:
     def __init__(self) -> None:
         library = word_library()
         if library is None:
-            raise RuntimeError("word_table.c is not compiled: python -m batch_jobs.workloads.word_library")
+            raise RuntimeError("word_table.c is not compiled: python -m batch_jobs.workloads.compiling")
         self._library = library
 
     @cached_property

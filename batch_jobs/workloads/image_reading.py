@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from struct import error as StructError  # noqa: N812 - it is a class, whatever its name looks like
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO
 from zlib import error as ZlibError  # noqa: N812 - as above
 
@@ -21,7 +22,7 @@ FORMATS = ("JPEG", "PNG", str(TiffImagePlugin.TiffImageFile.format), str(WebPIma
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How files of these formats begin."""
 
-_SPOOL_BYTES = 8 << 20
+_MEMORY_BYTES = 8 << 20
 """What an object takes in memory; beyond that it lies on disk."""
 
 _DAMAGED = (
@@ -55,9 +56,7 @@ def opened(body: Iterable[bytes], max_pixels: int) -> Generator[ImageFile, None,
     Raises:
         ItemError: `NOT_AN_IMAGE`, `TOO_LARGE` or `DAMAGED`.
     """
-    with SpooledTemporaryFile(_SPOOL_BYTES) as file:
-        for chunk in body:
-            file.write(chunk)
+    with _held(body) as file:
         if not file.tell():
             raise ItemError(ErrorCode.NOT_AN_IMAGE, "the object is empty")
         with damage_told():
@@ -86,6 +85,20 @@ def damage_told() -> Generator[None, None, None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the file's
         raise ItemError(ErrorCode.DAMAGED, f"the picture cannot be decoded: {error}") from error
+
+
+@contextmanager
+def _held(body: Iterable[bytes]) -> Generator[IO[bytes], None, None]:
+    """A file of the object's bytes: in memory, where they can be looked at without a copy, unless they are many."""
+    file: IO[bytes] = BytesIO()
+    with ExitStack() as stack:
+        for chunk in body:
+            if isinstance(file, BytesIO) and file.tell() + len(chunk) > _MEMORY_BYTES:
+                disk = stack.enter_context(TemporaryFile())
+                disk.write(file.getvalue())
+                file = disk
+            file.write(chunk)
+        yield file
 
 
 def _open(file: IO[bytes]) -> ImageFile:

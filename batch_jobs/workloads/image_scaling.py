@@ -9,6 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from batch_jobs.workloads.image_colors import scalable
+from batch_jobs.workloads.image_eighth import eighth
 
 Size = tuple[int, int]
 
@@ -87,8 +88,17 @@ def reduce_decoding(image: ImageFile, wanted: Size) -> None:
     image.draft(None, (int(wanted[0] * _GAP), int(wanted[1] * _GAP)))
 
 
-def decoded(image: ImageFile) -> Image.Image:
-    """The pixels: L, LA, RGB, RGBA or CMYK."""
+def decoded(image: ImageFile, size: Size, length: int) -> Image.Image:
+    """The pixels: L, LA, RGB, RGBA or CMYK.
+
+    Args:
+        image: As opened, perhaps with a reduced size.
+        size: The size in its header.
+        length: The object's bytes.
+    """
+    pixels = eighth(image, size, length)
+    if pixels is not None:
+        return pixels
     image.load()
     return scalable(image)
 

@@ -1,32 +1,17 @@
-"""Where `word_table.c` lies once it is compiled, how it is loaded, and how it is compiled.
-
-    python -m batch_jobs.workloads.word_library
-
-compiles it with the C compiler of the package `ziglang` (batch_jobs/requirements-compiler.txt): the same one wherever
-the jobs run. The file's name tells the source and the machine it was made for, so that a stale one is never loaded.
-"""
+"""`word_table.c` as it is called from Python."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
-import os
-import subprocess
-import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
+from batch_jobs.workloads.c_source import CSource
+
 log = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("word_table.c")
-
-_TARGETS = {
-    ("linux", "x86_64"): ["-target", "x86_64-linux-gnu.2.17", "-mcpu=x86_64_v2"],
-    ("linux", "aarch64"): ["-target", "aarch64-linux-gnu.2.17"],
-}
-"""What Fargate's and EC2's machines of either kind all run; elsewhere, whatever the machine is."""
+SOURCE = CSource(Path(__file__).with_name("word_table.c"))
 
 _TABLE, _NUMBER = ctypes.c_void_p, ctypes.c_uint64
 
@@ -62,17 +47,11 @@ class WordLibrary(ctypes.CDLL):
         self.on_little = ctypes.PyDLL(path)
 
 
-def library_path() -> Path:
-    """Where the library for this source and this machine lies, or would lie."""
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
-    return SOURCE.with_name(f"word_table-{digest}-{sys.platform}-{os.uname().machine}.so")
-
-
 @cache
 def word_library() -> WordLibrary | None:
     """The library; None where it was not compiled: then Python counts."""
     try:
-        return load(library_path())
+        return load(SOURCE.library_path)
     except OSError as error:
         log.debug("word-count's library cannot be loaded: %s", error)
         return None
@@ -92,30 +71,3 @@ def load(path: Path) -> WordLibrary:
         if name in _QUICK:
             setattr(library, name, getattr(library.on_little, name))
     return library
-
-
-def compile_library() -> Path:
-    """Compile it for this machine, and remove what older sources were compiled to.
-
-    Returns:
-        Where it lies.
-
-    Raises:
-        CalledProcessError: The compiler refused; what it said is on stderr.
-    """
-    path = library_path()
-    target = _TARGETS.get((sys.platform, os.uname().machine), [])
-    with tempfile.TemporaryDirectory(dir=SOURCE.parent, prefix=".compiling-") as folder:
-        made = Path(folder, path.name)
-        caches = [f"ZIG_{which}_CACHE_DIR={folder}" for which in ("GLOBAL", "LOCAL")]
-        compiler = ["env", *caches, sys.executable, "-m", "ziglang", "cc", "-O3", "-shared", "-fPIC", "-s", *target]
-        subprocess.run([*compiler, "-o", str(made), str(SOURCE)], check=True)  # noqa: S603 - our own
-        load(made)
-        for old in SOURCE.parent.glob(f"word_table-*-{sys.platform}-{os.uname().machine}.so"):
-            old.unlink()
-        made.replace(path)
-    return path
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{compile_library()}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import struct
 import sys
@@ -17,6 +18,7 @@ from PIL import Image, ImageCms
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
+from batch_jobs.workloads.image_eighth import engine
 from batch_jobs.workloads.image_reading import opened
 from batch_jobs.workloads.image_scaling import reduce_decoding
 from batch_jobs.workloads.image_totals import Pictured
@@ -279,3 +281,29 @@ def test_a_jpeg_is_decoded_at_a_reduced_scale() -> None:
     with opened([saved(halves(size=(1600, 1200)), "JPEG")], 10**7) as image:
         reduce_decoding(image, (200, 150))
         assert image.size == (400, 300)
+
+
+@pytest.mark.parametrize("megabytes", [0, 9])
+def test_a_plain_jpeg_is_decoded_without_pillow_to_the_same_outputs(
+    megabytes: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also one that lies on disk; the job's log says what decodes."""
+    exif = Image.Exif()
+    exif[274] = 6
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+    raw = saved(halves(size=(3600, 2700)), "JPEG", exif=exif, quality=95)
+    raw = raw[:2] + comment * (megabytes * 16) + raw[2:]
+    with caplog.at_level(logging.INFO):
+        with monkeypatch.context() as patch:
+            patch.setattr("batch_jobs.workloads.image_eighth.jpeg_library", lambda: None)
+            by_pillow = worked(raw, filter="sepia", filter_longest_side=150)
+        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+        assert worked(raw, filter="sepia", filter_longest_side=150) == by_pillow
+    assert [record.fields["engine"] for record in caplog.records] == ["Pillow", "compiled"]
+
+
+def test_another_libjpeg_decodes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only libjpeg-turbo's pixels are known to be the same."""
+    assert engine() is not None
+    monkeypatch.setattr("PIL.features.check_feature", lambda _name: False)
+    assert engine() is None

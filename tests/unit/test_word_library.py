@@ -11,20 +11,21 @@ from pathlib import Path
 import pytest
 
 from batch_jobs.workloads import word_library
+from batch_jobs.workloads.c_source import CSource
 from batch_jobs.workloads.compiled_counter import CompiledCounter
 from batch_jobs.workloads.word_count import WordCount
 from batch_jobs.workloads.word_counter import MiscountError
 from millrace.known_workloads import checked_options
 
-FUZZ = Path(__file__).parents[1] / "memory" / "word_table_fuzz.c"
+MEMORY = Path(__file__).parents[1] / "memory"
 
 
 def test_a_library_of_another_source_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name tells the source: once that is changed, the job does without until it is compiled anew."""
-    compiled = word_library.library_path()
+    compiled = word_library.SOURCE.library_path
     changed = tmp_path / "word_table.c"
-    changed.write_bytes(word_library.SOURCE.read_bytes() + b"\n")
-    monkeypatch.setattr(word_library, "SOURCE", changed)
+    changed.write_bytes(word_library.SOURCE.path.read_bytes() + b"\n")
+    monkeypatch.setattr(word_library, "SOURCE", CSource(changed))
     shutil.copy(compiled, tmp_path)
     assert word_library.word_library.__wrapped__() is None
 
@@ -34,11 +35,11 @@ def test_compiling_replaces_what_an_older_source_was_compiled_to(
 ) -> None:
     """One library remains, it can be loaded, and no file of the compiler stays behind."""
     source = tmp_path / "word_table.c"
-    shutil.copy(word_library.SOURCE, source)
-    monkeypatch.setattr(word_library, "SOURCE", source)
-    path = word_library.library_path()
+    shutil.copy(word_library.SOURCE.path, source)
+    monkeypatch.setattr(word_library, "SOURCE", CSource(source))
+    path = word_library.SOURCE.library_path
     path.with_name(path.name.replace(path.name.split("-")[1], "0123456789ab")).touch()
-    assert word_library.compile_library() == path
+    assert word_library.SOURCE.compile(word_library.load) == path
     assert word_library.word_library.__wrapped__() is not None
     assert sorted(tmp_path.iterdir()) == [path, source]
 
@@ -64,11 +65,14 @@ def test_a_count_that_the_table_loses_is_an_error() -> None:
         counter.count([])
 
 
-def test_random_input_stays_within_bounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fuzz", ["word_table_fuzz.c", "jpeg_eighth_fuzz.c"])
+def test_random_input_stays_within_bounds(fuzz: str, tmp_path: Path) -> None:
     """A short form of `make test-memory`: under the sanitizers where there is a cc, else under zig's own."""
     found = shutil.which("cc")
     compiler = [found, "-fsanitize=address,undefined"] if found else [sys.executable, "-m", "ziglang", "cc", "-O0"]
     program = tmp_path / "fuzz"
-    subprocess.run([*compiler, "-g", "-fno-sanitize-recover=all", "-o", program, FUZZ], check=True, timeout=120)
+    subprocess.run(
+        [*compiler, "-g", "-fno-sanitize-recover=all", "-o", program, MEMORY / fuzz], check=True, timeout=120
+    )
     ran = subprocess.run([program, "2000"], check=False, capture_output=True, timeout=120)
     assert (ran.returncode, ran.stdout) == (0, b"2000 rounds\n"), ran.stderr.decode()

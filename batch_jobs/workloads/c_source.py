@@ -1,0 +1,65 @@
+"""A C source of a workload, and the library that it is compiled to.
+
+The compiler is that of the package `ziglang` (batch_jobs/requirements-compiler.txt): the same one wherever the jobs
+run. A library's name tells the source and the machine it was made for, so that a stale one is never loaded.
+`compiling` compiles all sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_TARGETS = {
+    ("linux", "x86_64"): ["-target", "x86_64-linux-gnu.2.17", "-mcpu=x86_64_v2"],
+    ("linux", "aarch64"): ["-target", "aarch64-linux-gnu.2.17"],
+}
+"""What Fargate's and EC2's machines of either kind all run; elsewhere, whatever the machine is."""
+
+
+@dataclass(frozen=True, slots=True)
+class CSource:
+    """A C source; its library lies, or would lie, beside it.
+
+    Attributes:
+        path: The source.
+    """
+
+    path: Path
+
+    @property
+    def library_path(self) -> Path:
+        """Where the library for this source and this machine lies, or would lie."""
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+        return self.path.with_name(f"{self.path.stem}-{digest}-{sys.platform}-{os.uname().machine}.so")
+
+    def compile(self, load: Callable[[Path], object]) -> Path:
+        """Compile it for this machine, and remove what older sources were compiled to.
+
+        Args:
+            load: Raises an error where the library made cannot be used.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            CalledProcessError: The compiler refused; what it said is on stderr.
+        """
+        path = self.library_path
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".compiling-") as folder:
+            made = Path(folder, path.name)
+            caches = [f"ZIG_{which}_CACHE_DIR={folder}" for which in ("GLOBAL", "LOCAL")]
+            target = _TARGETS.get((sys.platform, os.uname().machine), [])
+            compiler = ["env", *caches, sys.executable, "-m", "ziglang", "cc", "-O3", "-shared", "-fPIC", "-s", *target]
+            subprocess.run([*compiler, "-o", str(made), str(self.path)], check=True)  # noqa: S603 - our own
+            load(made)
+            for old in path.parent.glob(f"{self.path.stem}-*-{sys.platform}-{os.uname().machine}.so"):
+                old.unlink()
+            made.replace(path)
+        return path

@@ -1,0 +1,733 @@
+/* A baseline JPEG's pixels at an eighth of its size, the same ones that libjpeg-turbo gives. image_eighth.py calls it.
+ *
+ * At that scale a block is one pixel, its DC coefficient; with 4:2:0 a block of chroma is 2 x 2 pixels, to which its
+ * coefficients of odd rows and columns add. All other coefficients are only skipped: a look-up of SKIP_BITS bits tells
+ * how far the symbols go that begin in them, values included.
+ *
+ * A look-up waits for the one before. So two lanes are decoded at a time, which a core overlaps: the second begins in
+ * the middle, at a restart marker or, where there is none, at any bit, as if an MCU began there. That is wrong, but
+ * Huffman codes fall into step: what it decodes counts only from an MCU on that the first lane has come to as well.
+ *
+ * Whatever is not plain, damaged or beyond the range of sound pictures is refused: Pillow decodes it, or tells what is
+ * wrong. T.81 is the JPEG standard; names of functions are libjpeg's, whose arithmetic this repeats.
+ *
+ * Bounds: a lane looks at where it is once per MCU, which takes at most 10 * 64 * 31 bits: SPARE bytes behind the scan
+ * can be read.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are loaded high byte first, pixels stored low byte first");
+
+#define INLINE static inline __attribute__((always_inline))  /* a lane lies in registers then */
+
+enum { SPARE = 4096, DC_BITS = 10, VALUE_BITS = 11, SKIP_BITS = 12, MOST_BLOCKS = 10 };
+enum { END = 128, LONG = 255 };          /* a look-up's advance where the block ends, and where it does not tell */
+enum { GOES_ON = 0, STOPPED = 1, FAULTY = 2 };
+enum { MOST_DC = 4096, MOST_AC = 1500 };  /* of sound pictures 1,024, and half a quantum (T.81, A.3.3) */
+enum { BEYOND = INT32_MIN };             /* a sum that no sound picture has */
+
+typedef struct {
+    uint32_t limit[17];    /* the first code of 16 bits that is beyond those of a length */
+    int32_t first[17];     /* what to add to a code of a length to find its symbol */
+    uint8_t symbols[256];
+    int defined;
+} code;
+
+typedef struct {
+    int32_t top, bottom;   /* what a coefficient adds to its column in either row of pixels, before DESCALE */
+    uint16_t quantum, column;
+} weight;
+
+typedef struct {
+    uint32_t id, h, v, quantizer, dc, ac;
+    uint32_t size;         /* pixels of a block, in either direction: libjpeg's DCT_scaled_size */
+    uint32_t stride, rows, expand_h, expand_v;
+    uint8_t *plane;
+    weight weights[64];    /* in the order of the file */
+} component;
+
+typedef struct {
+    const uint8_t *next;   /* the first byte of which no bit is held */
+    uint64_t bits;         /* the bits to come, the first one highest; below them the same ones as at `next`, or 0 */
+    uint32_t held;
+    uint32_t k;            /* the coefficient that comes next */
+    int32_t block;         /* which of the MCU; -1: between two */
+    const uint16_t *skip;
+    uint16_t *dc;          /* each component's last one, as libjpeg stores them, in 16 bits */
+    uint32_t mcus, left;   /* how many are decoded, and how many more may be */
+    uint32_t stop;         /* the bit from which on no MCU is begun */
+    uint32_t *starts;      /* at which bit each MCU begins */
+    int16_t *dcs;          /* of each block */
+    int32_t *sums;         /* of each block of 2 x 2 pixels, without its DC coefficient */
+} lane;
+
+typedef struct {           /* what a lane writes, from its first MCU on */
+    uint32_t *starts;
+    int16_t *dcs;
+    int32_t *sums;
+} records;
+
+typedef struct {
+    uint32_t width, height, channels, interval, blocks, large, across, mcus;
+    component components[3];
+    uint8_t of[MOST_BLOCKS];     /* the component of each block of an MCU */
+    uint32_t segments, *offsets; /* where each restart interval begins, and behind the last where it ends */
+    uint8_t *scan;
+    lane lanes[2];
+    uint16_t last_dcs[2][3];
+    records records[2];
+    uint32_t joined;             /* which MCU of the second lane follows the last one of the first */
+    uint16_t added[3];           /* and what its DC coefficients lack */
+    code codes[8];               /* four for DC, four for AC */
+    int quantized[4];
+    uint16_t quanta[4][64];
+    uint16_t dc[4][1 << DC_BITS];
+    uint32_t value[4][1 << VALUE_BITS];
+    uint16_t skip[4][1 << SKIP_BITS];
+} decoder;
+
+static const uint8_t natural[64] = {
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+};
+
+static inline uint32_t be16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
+
+/* The symbol of the code that bits begin with: length | symbol << 8; 0 where that is no code. */
+static uint32_t symbol_of(const code *c, uint64_t bits) {
+    uint32_t start = (uint32_t)(bits >> 48);
+    for (uint32_t length = 1; length <= 16; length++)
+        if (start < c->limit[length])
+            return length | (uint32_t)c->symbols[(int32_t)(start >> (16 - length)) + c->first[length]] << 8;
+    return 0;
+}
+
+/* DHT: codes (T.81, C.2), with libjpeg's rules: none is all ones, a DC symbol is at most 15. */
+static int read_codes(decoder *d, const uint8_t *at, const uint8_t *end) {
+    while (at < end) {
+        if (end - at < 17 || (at[0] & ~0x13)) return 0;
+        uint32_t is_ac = at[0] >> 4, total = 0, next = 0;
+        code *c = d->codes + is_ac * 4 + (at[0] & 3);
+        for (uint32_t length = 1; length <= 16; length++) {
+            uint32_t count = at[length];
+            c->first[length] = (int32_t)total - (int32_t)next;
+            total += count;
+            next += count;
+            if (total > 256 || (count && next >= 1u << length)) return 0;
+            c->limit[length] = next << (16 - length);
+            next <<= 1;
+        }
+        if ((uint32_t)(end - at) < 17 + total) return 0;
+        for (uint32_t i = 0; i < total; i++)
+            if (!is_ac && at[17 + i] > 15) return 0;
+        memset(c->symbols, 0, sizeof c->symbols);
+        memcpy(c->symbols, at + 17, total);
+        c->defined = 1;
+        at += 17 + total;
+    }
+    return 1;
+}
+
+/* DQT. libjpeg's quanta are short. */
+static int read_quanta(decoder *d, const uint8_t *at, const uint8_t *end) {
+    while (at < end) {
+        uint32_t wide = at[0] >> 4, which = at[0] & 15;
+        if (wide > 1 || which > 3 || end - at < 1 + 64 * (1 + (int)wide)) return 0;
+        for (uint32_t i = 0; i < 64; i++) {
+            uint32_t quantum = wide ? be16(at + 1 + 2 * i) : at[1 + i];
+            if (quantum > INT16_MAX) return 0;
+            d->quanta[which][i] = (uint16_t)quantum;
+        }
+        d->quantized[which] = 1;
+        at += 1 + 64 * (1 + wide);
+    }
+    return 1;
+}
+
+static int read_frame(decoder *d, const uint8_t *at, uint32_t length) {
+    if (d->blocks || length != 6 + 3 * d->channels || at[0] != 8 || at[5] != d->channels) return 0;
+    if (be16(at + 1) != d->height || be16(at + 3) != d->width) return 0;
+    for (uint32_t i = 0; i < d->channels; i++) {
+        component *c = d->components + i;
+        const uint8_t *told = at + 6 + 3 * i;
+        c->id = told[0];
+        c->h = told[1] >> 4;
+        c->v = told[1] & 15;
+        c->quantizer = told[2];
+        if (!c->h || !c->v || c->h > 4 || c->v > 4 || c->quantizer > 3) return 0;
+        for (uint32_t j = 0; j < i; j++)
+            if (d->components[j].id == c->id) return 0;
+        if (d->channels == 1) c->h = c->v = 1;  /* an MCU is a block then (T.81, A.2.2) */
+        for (uint32_t j = 0; j < c->h * c->v; j++) {
+            if (d->blocks == MOST_BLOCKS) return 0;
+            d->of[d->blocks++] = (uint8_t)i;
+        }
+    }
+    return 1;
+}
+
+/* SOS: one scan of all components, in the order of the frame. */
+static int read_scan(decoder *d, const uint8_t *at, uint32_t length) {
+    if (!d->blocks || length != 4 + 2 * d->channels || at[0] != d->channels) return 0;
+    const uint8_t *last = at + 1 + 2 * d->channels;
+    if (last[0] != 0 || last[1] != 63 || last[2] != 0) return 0;
+    for (uint32_t i = 0; i < d->channels; i++) {
+        component *c = d->components + i;
+        c->dc = at[2 + 2 * i] >> 4;
+        c->ac = at[2 + 2 * i] & 15;
+        if (at[1 + 2 * i] != c->id || c->dc > 3 || c->ac > 3) return 0;
+        if (!d->codes[c->dc].defined || !d->codes[4 + c->ac].defined || !d->quantized[c->quantizer]) return 0;
+    }
+    return 1;
+}
+
+/* Read up to the scan. Returns where it begins; 0 where this is no file for us. */
+static uint64_t read_header(decoder *d, const uint8_t *file, uint64_t size) {
+    int jfif = 0, adobe = 0, transform = 0;
+    if (size < 2 || file[0] != 0xFF || file[1] != 0xD8) return 0;
+    for (uint64_t at = 2; at + 4 <= size && file[at] == 0xFF;) {
+        uint32_t marker = file[at + 1], length = be16(file + at + 2) - 2;
+        const uint8_t *body = file + at + 4;
+        at += 4;
+        if (length > 0xFFFF || length > size - at) return 0;
+        at += length;
+        if (marker == 0xC4) {
+            if (!read_codes(d, body, body + length)) return 0;
+        } else if (marker == 0xDB) {
+            if (!read_quanta(d, body, body + length)) return 0;
+        } else if (marker == 0xDD) {
+            if (length != 2) return 0;
+            d->interval = be16(body);
+        } else if (marker == 0xC0 || marker == 0xC1) {
+            if (!read_frame(d, body, length)) return 0;
+        } else if (marker == 0xE0) {
+            jfif |= length >= 14 && !memcmp(body, "JFIF", 5);
+        } else if (marker == 0xEE) {
+            if (length >= 12 && !memcmp(body, "Adobe", 5)) adobe = 1, transform = body[11];
+        } else if (marker == 0xDA) {
+            if (!read_scan(d, body, length)) return 0;
+            /* That it is YCbCr, as libjpeg finds it out (default_decompress_parms). */
+            int counted = d->channels == 3 && d->components[0].id == 1 && d->components[1].id == 2 && d->components[2].id == 3;
+            return d->channels == 1 || (adobe ? transform == 1 : jfif || counted) ? at : 0;
+        } else if (marker != 0xFE && (marker < 0xE0 || marker > 0xEF)) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* The sizes of blocks and planes, as in libjpeg's jdmaster.c. */
+static int lay_out(decoder *d) {
+    uint32_t most_h = 1, most_v = 1;
+    for (uint32_t i = 0; i < d->channels; i++) {
+        if (d->components[i].h > most_h) most_h = d->components[i].h;
+        if (d->components[i].v > most_v) most_v = d->components[i].v;
+    }
+    uint32_t down = (d->height + 8 * most_v - 1) / (8 * most_v);
+    d->across = (d->width + 8 * most_h - 1) / (8 * most_h);
+    d->mcus = d->across * down;
+    for (uint32_t i = 0; i < d->channels; i++) {
+        component *c = d->components + i;
+        for (c->size = 1; most_h % (c->h * c->size * 2) == 0 && most_v % (c->v * c->size * 2) == 0;) c->size *= 2;
+        if (c->size > 2 || most_h % (c->h * c->size) || most_v % (c->v * c->size)) return 0;
+        if (c->size == 2) d->large += c->h * c->v;
+        c->expand_h = most_h / (c->h * c->size);
+        c->expand_v = most_v / (c->v * c->size);
+        c->stride = d->across * c->h * c->size;
+        c->rows = down * c->v * c->size;
+        c->plane = malloc((size_t)c->stride * c->rows);
+        if (!c->plane) return 0;
+        for (uint32_t k = 1; k < 64; k++) {  /* jpeg_idct_2x2 */
+            static const int32_t by_row[8] = {1 << 15, 29692, 0, -10426, 0, 6967, 0, -5906};
+            uint32_t row = natural[k] >> 3, column = natural[k] & 7;
+            int needed = by_row[row] && by_row[column];
+            int32_t factor = needed ? by_row[row] * (int32_t)d->quanta[c->quantizer][k] : 0;
+            c->weights[k] = (weight){factor, row ? -factor : factor, needed ? d->quanta[c->quantizer][k] : 0, (uint16_t)column};
+        }
+    }
+    return 1;
+}
+
+static void tabulate_dc(const code *c, uint16_t *table) {
+    for (uint64_t i = 0; i < 1 << DC_BITS; i++) {
+        uint32_t found = symbol_of(c, i << (64 - DC_BITS));
+        table[i] = (found & 255) <= DC_BITS ? (uint16_t)found : 0;
+    }
+}
+
+/* The number of `size` bits that bits begin with, as T.81, F.2.2.1 has it (EXTEND). */
+static inline int32_t extended(uint64_t bits, uint32_t size) {
+    int32_t value = (int32_t)(bits >> 1 >> (63 - size));
+    return bits >> 63 ? value : value - (int32_t)((1u << size) - 1);
+}
+
+/* A symbol with its value: bits | advance << 8 | value << 16; advance 0 is the end; 0 where the table does not tell. */
+static void tabulate_values(const code *c, uint32_t *table) {
+    for (uint64_t i = 0; i < 1 << VALUE_BITS; i++) {
+        uint64_t bits = i << (64 - VALUE_BITS);
+        uint32_t found = symbol_of(c, bits), length = found & 255, run = found >> 12, size = found >> 8 & 15;
+        table[i] = 0;
+        if (!length || length + size > VALUE_BITS) continue;
+        uint32_t advance = size || run == 15 ? run + 1 : 0;
+        table[i] = (length + size) | advance << 8 | (uint32_t)extended(bits << length, size) << 16;
+    }
+}
+
+/* As many symbols as bits tell: bits | advance << 8, END more where the last one ends the block. */
+static void tabulate_skips(const code *c, uint16_t *table) {
+    static const uint32_t known = SKIP_BITS;
+    for (uint32_t i = 0; i < 1 << SKIP_BITS; i++) {  /* first the symbol alone */
+        uint32_t found = symbol_of(c, (uint64_t)i << (64 - SKIP_BITS));
+        table[i] = (found & 255) <= known ? (uint16_t)found : 0;
+    }
+    uint16_t *one = table;
+    uint16_t many[1 << SKIP_BITS];
+    for (uint32_t i = 0; i < 1 << SKIP_BITS; i++) {
+        uint32_t at = 0, advance = 0;
+        while (at < known) {
+            uint32_t found = one[i << at & ((1 << SKIP_BITS) - 1)], length = found & 255, run = found >> 12, size = found >> 8 & 15;
+            if (!length || at + length > known) break;
+            if (!size && run != 15) {
+                at += length;
+                advance |= END;
+                break;
+            }
+            if (advance + run + 1 > 63) break;
+            advance += run + 1;
+            at += length + size;
+        }
+        many[i] = (uint16_t)(at ? at | advance << 8 : LONG << 8);
+    }
+    memcpy(table, many, sizeof many);
+}
+
+static void tabulate(decoder *d) {
+    int dc = 0, skip = 0, value = 0;
+    for (uint32_t i = 0; i < d->channels; i++) {
+        const component *c = d->components + i;
+        if (!(dc >> c->dc & 1)) tabulate_dc(d->codes + c->dc, d->dc[c->dc]);
+        dc |= 1 << c->dc;
+        int *done = c->size == 1 ? &skip : &value;
+        if (*done >> c->ac & 1) continue;
+        *done |= 1 << c->ac;
+        if (c->size == 1) tabulate_skips(d->codes + 4 + c->ac, d->skip[c->ac]);
+        else tabulate_values(d->codes + 4 + c->ac, d->value[c->ac]);
+    }
+}
+
+/* Copy the scan without its stuffing and its restart markers, which must be those that the header tells; EOI must
+ * follow. */
+static int unstuff(decoder *d, const uint8_t *at, const uint8_t *end) {
+    uint32_t segment = 0;
+    uint8_t *to = d->scan = malloc((size_t)(end - at) + SPARE);
+    d->segments = d->interval ? (d->mcus + d->interval - 1) / d->interval : 1;
+    d->offsets = malloc((d->segments + 1) * sizeof *d->offsets);
+    if (!to || !d->offsets) return 0;
+    d->offsets[0] = 0;
+    for (;;) {
+        const uint8_t *found = memchr(at, 0xFF, (size_t)(end - at));
+        if (!found || end - found < 2) return 0;
+        memcpy(to, at, (size_t)(found - at));
+        to += found - at;
+        at = found + 2;
+        if (!found[1]) {
+            *to++ = 0xFF;
+            continue;
+        }
+        d->offsets[++segment] = (uint32_t)(to - d->scan);
+        if (found[1] == 0xD9) break;
+        if (segment == d->segments || found[1] != 0xD0 + ((segment - 1) & 7)) return 0;
+    }
+    memset(to, 0, SPARE);
+    return segment == d->segments;
+}
+
+INLINE void refill(lane *l) {
+    uint64_t eight;
+    memcpy(&eight, l->next, 8);
+    l->bits |= __builtin_bswap64(eight) >> l->held;
+    l->next += (63 - l->held) >> 3;
+    l->held |= 56;
+}
+
+INLINE void take(lane *l, uint32_t count) {
+    l->bits <<= count;
+    l->held -= count;
+}
+
+static inline uint32_t position(const decoder *d, const lane *l) { return (uint32_t)(l->next - d->scan) * 8 - l->held; }
+
+/* Let a lane begin an MCU at a bit. */
+static void go_to(const decoder *d, lane *l, uint32_t bit) {
+    l->next = d->scan + (bit >> 3);
+    l->bits = l->held = 0;
+    refill(l);
+    take(l, bit & 7);
+    l->block = -1;
+    memset(l->dc, 0, 3 * sizeof *l->dc);
+    l->starts[l->mcus] = bit;
+}
+
+static inline int32_t descaled(int32_t sum, int bits) { return (sum + (1 << (bits - 1))) >> bits; }
+
+/* jpeg_idct_2x2, but for the DC coefficient, which is only added: what it adds has no rounding (see `placed_large`). */
+static inline void summed(const int32_t columns[2][8], int32_t sums[4]) {
+    for (int y = 0; y < 2; y++) {
+        static const int32_t factors[8] = {0, 29692, 0, -10426, 0, 6967, 0, -5906};
+        int32_t even = descaled(columns[y][0], 13) * (1 << 15), odd = 0;
+        for (int x = 0; x < 8; x++) odd += descaled(columns[y][x], 13) * factors[x];
+        sums[2 * y] = even + odd;
+        sums[2 * y + 1] = even - odd;
+    }
+}
+
+/* A block of 2 x 2 pixels. Returns whether its codes are sound. */
+INLINE int read_large(const decoder *d, const component *c, lane *l, int32_t sums[4]) {
+    int32_t columns[2][8] = {{0}};
+    const uint32_t *table = d->value[c->ac];
+    int beyond = 0;
+    for (uint32_t k = 1; k < 64;) {
+        refill(l);
+        uint32_t entry = table[l->bits >> (64 - VALUE_BITS)], advance = entry >> 8 & 255;
+        int32_t value = (int32_t)entry >> 16;
+        if (entry) {
+            take(l, entry & 255);
+        } else {
+            uint32_t found = symbol_of(d->codes + 4 + c->ac, l->bits), run = found >> 12, size = found >> 8 & 15;
+            if (!found) return 0;
+            take(l, found & 255);
+            value = extended(l->bits, size);
+            take(l, size);
+            advance = size || run == 15 ? run + 1 : 0;
+        }
+        if (!advance) break;
+        k += advance;
+        if (k > 64) return 0;
+        const weight *w = c->weights + k - 1;
+        if (value * w->quantum > MOST_AC || value * w->quantum < -MOST_AC) beyond = 1, value = 0;
+        columns[0][w->column] += value * w->top;
+        columns[1][w->column] += value * w->bottom;
+    }
+    summed(columns, sums);
+    if (beyond) sums[0] = BEYOND;
+    return 1;
+}
+
+/* From the end of a block to the next one whose coefficients are skipped. */
+INLINE int next_block(const decoder *d, lane *l) {
+    for (;;) {
+        if (++l->block == (int32_t)d->blocks) {
+            uint32_t here = position(d, l);
+            l->block = -1;
+            l->starts[++l->mcus] = here;
+            if (!--l->left || here >= l->stop) return STOPPED;
+            continue;
+        }
+        uint32_t which = d->of[l->block];
+        const component *c = d->components + which;
+        refill(l);
+        uint32_t found = d->dc[c->dc][l->bits >> (64 - DC_BITS)];
+        if (!found && !(found = symbol_of(d->codes + c->dc, l->bits))) return FAULTY;
+        take(l, found & 255);
+        l->dc[which] += (uint16_t)extended(l->bits, found >> 8);
+        take(l, found >> 8);
+        *l->dcs++ = (int16_t)l->dc[which];
+        if (c->size == 1) {
+            l->skip = d->skip[c->ac];
+            l->k = 1;
+            return GOES_ON;
+        }
+        if (!read_large(d, c, l, l->sums)) return FAULTY;
+        l->sums += 4;
+    }
+}
+
+/* The end of a block, unless the last look-up went beyond it, or told nothing: then a symbol alone. */
+INLINE int settle(const decoder *d, lane *l, uint32_t entry) {
+    if (l->k < END || l->k >= END + 64) {
+        uint32_t bit = position(d, l) - (entry & 255), k = l->k - (entry >> 8);
+        l->next = d->scan + (bit >> 3);
+        l->bits = l->held = 0;
+        refill(l);
+        take(l, bit & 7);
+        uint32_t found = symbol_of(d->codes + 4 + d->components[d->of[l->block]].ac, l->bits);
+        uint32_t run = found >> 12, size = found >> 8 & 15;
+        if (!found) return FAULTY;
+        take(l, (found & 255) + size);
+        refill(l);
+        l->k = k + run + 1;
+        if (size || run == 15) {
+            if (l->k < 64) return GOES_ON;
+            if (l->k > 64) return FAULTY;
+        }
+    }
+    return next_block(d, l);
+}
+
+/* Two look-ups, of at most SKIP_BITS + 15 bits each: as many as are held. */
+INLINE int step(const decoder *d, lane *l) {
+    for (int i = 0; i < 2; i++) {
+        uint32_t entry = l->skip[l->bits >> (64 - SKIP_BITS)];
+        take(l, entry & 255);
+        l->k += entry >> 8;
+        if (l->k >= 64) {
+            int state = settle(d, l, entry);
+            refill(l);
+            return state;
+        }
+    }
+    refill(l);
+    return GOES_ON;
+}
+
+/* Start where a lane stopped, or go on where it was interrupted. */
+INLINE int resume(const decoder *d, lane *l) {
+    int state = l->block < 0 ? next_block(d, l) : GOES_ON;
+    refill(l);
+    return state;
+}
+
+static int run_one(const decoder *d, lane *to) {
+    lane l = *to;
+    int state = resume(d, &l);
+    while (state == GOES_ON) state = step(d, &l);
+    *to = l;
+    return state;
+}
+
+/* Run both lanes until one stops, or both: what became of the one, and four times what became of the other. */
+static int run_two(const decoder *d, lane *to, lane *other) {
+    lane a = *to, b = *other;
+    int one = resume(d, &a), two = resume(d, &b);
+    while (!(one | two)) {
+        one = step(d, &a);
+        two = step(d, &b);
+    }
+    *to = a;
+    *other = b;
+    return one | two << 2;
+}
+
+/* Forget what a lane decoded, and let it begin at a bit. */
+static void start_over(decoder *d, lane *l, const records *r, uint32_t bit) {
+    l->mcus = 0;
+    l->left = d->mcus;
+    l->starts = r->starts;
+    l->dcs = r->dcs;
+    l->sums = r->sums;
+    l->dc = l == d->lanes ? d->last_dcs[0] : d->last_dcs[1];
+    go_to(d, l, bit);
+}
+
+/* Whether an MCU that begins there would be the first of which not a byte is left. */
+static int is_end(uint32_t bit, uint32_t end) { return bit <= end && end - bit < 8; }
+
+static void begin_segment(const decoder *d, lane *l, uint32_t segment) {
+    uint32_t before = segment * d->interval;
+    l->left = d->mcus - before < d->interval ? d->mcus - before : d->interval;
+    l->stop = d->offsets[segment + 1] * 8;
+    go_to(d, l, d->offsets[segment] * 8);
+}
+
+/* With restart intervals: one half of them in each lane. */
+static int decode_segments(decoder *d) {
+    uint32_t at[2] = {0, d->segments / 2}, behind[2] = {d->segments / 2, d->segments};
+    lane *lanes = d->lanes;
+    for (int i = 0; i < 2; i++) {
+        start_over(d, lanes + i, d->records + i, 0);
+        begin_segment(d, lanes + i, at[i]);
+    }
+    while (at[0] < behind[0] || at[1] < behind[1]) {
+        int states = at[0] == behind[0]   ? run_one(d, lanes + 1) << 2
+                     : at[1] == behind[1] ? run_one(d, lanes)
+                                          : run_two(d, lanes, lanes + 1);
+        for (int i = 0; i < 2; i++, states >>= 2) {
+            lane *l = lanes + i;
+            if ((states & 3) == GOES_ON) continue;
+            if ((states & 3) == FAULTY || l->left || !is_end(l->starts[l->mcus], l->stop)) return 0;
+            if (++at[i] < behind[i]) begin_segment(d, l, at[i]);
+        }
+    }
+    d->joined = 0;
+    memset(d->added, 0, sizeof d->added);
+    return 1;
+}
+
+/* Without: the second lane begins in the middle, and its MCUs count from the first one on that both have found. */
+static int decode_stretch(decoder *d) {
+    lane *a = d->lanes, *b = a + 1;
+    uint32_t end = d->offsets[1] * 8, met = 0;
+    start_over(d, a, d->records, 0);
+    start_over(d, b, d->records + 1, end / 2);
+    a->stop = end / 2;
+    b->stop = end < 8 ? 0 : end - 7;
+    for (int states = 0, over = b->stop <= end / 2; !(states & 3);) {
+        states = over ? run_one(d, a) : run_two(d, a, b);
+        if ((states & 3) == FAULTY) return 0;
+        if (states >> 2 == FAULTY) {
+            over = position(d, b) + 1 >= b->stop;
+            start_over(d, b, d->records + 1, over ? end : position(d, b) + 1);
+        } else {
+            over |= states >> 2;
+        }
+    }
+    while (a->left) {
+        uint32_t here = a->starts[a->mcus];
+        while (met <= b->mcus && b->starts[met] < here) met++;
+        if (met <= b->mcus && b->starts[met] == here && met + a->left <= d->mcus) break;
+        if (met <= b->mcus && b->starts[met] == here) met++;  /* there is no room for so many */
+        a->stop = met <= b->mcus ? b->starts[met] : end;
+        if (run_one(d, a) == FAULTY || (a->left && a->starts[a->mcus] >= end)) return 0;
+    }
+    d->joined = met;
+    if (!a->left) {
+        b->mcus = met;
+        return is_end(a->starts[a->mcus], end);
+    }
+    if (b->mcus - met > a->left) return 0;
+    b->left = met + a->left - b->mcus;
+    b->stop = end;
+    for (uint32_t i = 0; i < d->blocks; i++) {
+        uint32_t which = d->of[i];  /* of each component, the last block holds */
+        d->added[which] = (uint16_t)(a->dc[which] - (met ? d->records[1].dcs[(met - 1) * d->blocks + i] : 0));
+    }
+    while (b->left)
+        if (run_one(d, b) == FAULTY || (b->left && b->starts[b->mcus] >= end)) return 0;
+    return is_end(b->starts[b->mcus], end);
+}
+
+static inline uint8_t limited(int32_t value) { return (uint8_t)(value < -128 ? 0 : value > 127 ? 255 : value + 128); }
+
+/* jpeg_idct_1x1. Its table of limits has 1024 entries. */
+static inline uint8_t placed_small(int32_t dc) { return limited((int32_t)((uint32_t)descaled(dc, 3) << 22) >> 22); }
+
+/* jpeg_idct_2x2. Returns whether libjpeg's SIMD code, which has 16 bits for some values, is sure to give the same. */
+static inline int placed_large(int32_t dc, const int32_t sums[4], uint8_t *to, uint32_t stride) {
+    if (dc > MOST_DC || dc < -MOST_DC || sums[0] == BEYOND) return 0;
+    for (int i = 0; i < 4; i++) {
+        int32_t value = descaled(dc * (1 << 17) + sums[i], 20);
+        if (value < -512 || value > 511) return 0;
+        to[(uint32_t)(i >> 1) * stride + (uint32_t)(i & 1)] = limited(value);
+    }
+    return 1;
+}
+
+/* Put MCUs that were recorded from `first` on to their places, as many as `count`, in order from the MCU `at` on. */
+static int place(const decoder *d, const records *r, uint32_t first, uint32_t at, uint32_t count, const uint16_t added[3]) {
+    const int16_t *dcs = r->dcs + (size_t)first * d->blocks;
+    const int32_t *sums = r->sums + (size_t)first * d->large * 4;
+    for (uint32_t run; count; count -= run, at += run) {
+        uint32_t row = at / d->across, from = at % d->across, large = 0;
+        run = d->across - from < count ? d->across - from : count;
+        for (uint32_t b = 0, nth = 0; b < d->blocks; b++) {
+            const component *c = d->components + d->of[b];
+            int32_t quantum = d->quanta[c->quantizer][0], more = added[d->of[b]];
+            nth = b && d->of[b] == d->of[b - 1] ? nth + 1 : 0;
+            size_t line = ((size_t)row * c->v + nth / c->h) * c->size;
+            uint8_t *to = c->plane + line * c->stride + (from * c->h + nth % c->h) * c->size;
+            const int16_t *dc = dcs + b;
+            if (c->size == 1) {
+                for (uint32_t x = 0; x < run; x++, dc += d->blocks, to += c->h)
+                    *to = placed_small((int16_t)(*dc + more) * quantum);
+                continue;
+            }
+            const int32_t *sum = sums + 4 * large++;
+            for (uint32_t x = 0; x < run; x++, dc += d->blocks, to += c->h * 2, sum += d->large * 4)
+                if (!placed_large((int16_t)(*dc + more) * quantum, sum, to, c->stride)) return 0;
+        }
+        dcs += (size_t)run * d->blocks;
+        sums += (size_t)run * d->large * 4;
+    }
+    return 1;
+}
+
+/* A line of a component, as wide as the picture: every pixel as often as libjpeg repeats it. */
+static const uint8_t *widened(const component *c, uint32_t y, uint32_t width, uint8_t *to) {
+    const uint8_t *line = c->plane + (size_t)(y / c->expand_v) * c->stride;
+    if (c->expand_h == 1) return line;
+    for (uint32_t x = 0; x < width; x++) to[x] = line[x / c->expand_h];
+    return to;
+}
+
+static inline uint32_t byte_of(int32_t value) { return (uint32_t)(value < 0 ? 0 : value > 255 ? 255 : value); }
+
+/* libjpeg's jdcolor.c: its tables are these products. */
+static void color(const uint8_t *ys, const uint8_t *cbs, const uint8_t *crs, uint32_t width, uint8_t *to) {
+    for (uint32_t x = 0; x < width; x++) {
+        int32_t y = ys[x], cb = cbs[x] - 128, cr = crs[x] - 128;
+        uint32_t red = byte_of(y + ((91881 * cr + 32768) >> 16));
+        uint32_t green = byte_of(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+        uint32_t blue = byte_of(y + ((116130 * cb + 32768) >> 16));
+        uint32_t pixel = red | green << 8 | blue << 16 | 0xFF000000;
+        memcpy(to + 4 * (size_t)x, &pixel, 4);
+    }
+}
+
+static int write_pixels(const decoder *d, uint8_t *to) {
+    uint32_t width = (d->width + 7) / 8, height = (d->height + 7) / 8;
+    if (d->channels == 1) {
+        for (uint32_t y = 0; y < height; y++)
+            memcpy(to + (size_t)y * width, d->components[0].plane + (size_t)y * d->components[0].stride, width);
+        return 1;
+    }
+    uint8_t *lines = malloc((size_t)width * 3);
+    if (!lines) return 0;
+    for (uint32_t y = 0; y < height; y++) {
+        const uint8_t *line[3];
+        for (uint32_t i = 0; i < 3; i++) line[i] = widened(d->components + i, y, width, lines + (size_t)i * width);
+        color(line[0], line[1], line[2], width, to + (size_t)y * width * 4);
+    }
+    free(lines);
+    return 1;
+}
+
+static int allocate(decoder *d) {
+    for (int i = 0; i < 2; i++) {  /* of what is never touched the kernel gives nothing */
+        records *r = d->records + i;
+        r->starts = malloc(((size_t)d->mcus + 1) * sizeof *r->starts);
+        r->dcs = malloc((size_t)d->mcus * d->blocks * sizeof *r->dcs);
+        r->sums = malloc(((size_t)d->mcus * d->large * 4 + 1) * sizeof *r->sums);
+        if (!r->starts || !r->dcs || !r->sums) return 0;
+    }
+    return 1;
+}
+
+static int decode(decoder *d, const uint8_t *file, uint64_t size, uint8_t *pixels) {
+    uint64_t scan = read_header(d, file, size);
+    if (!scan || !lay_out(d) || !unstuff(d, file + scan, file + size) || !allocate(d)) return 0;
+    static const uint16_t nothing[3];
+    tabulate(d);
+    if (!(d->segments > 1 ? decode_segments(d) : decode_stretch(d))) return 0;
+    uint32_t in_first = d->lanes[0].mcus, in_second = d->lanes[1].mcus - d->joined;
+    if (!place(d, d->records, 0, 0, in_first, nothing)) return 0;
+    if (!place(d, d->records + 1, d->joined, in_first, in_second, d->added)) return 0;
+    return write_pixels(d, pixels);
+}
+
+/* Decode a JPEG of which Pillow told the width, the height and the number of channels: 1 or 3.
+ *
+ * `pixels` has room for an eighth of the width and of the height, rounded up: for 1 byte a pixel of gray, or 4: red,
+ * green, blue, 255.
+ * Returns 1; or 0 where this is not a file for this decoder, or memory is short. */
+int jpeg_eighth(const uint8_t *file, uint64_t size, uint32_t width, uint32_t height, uint32_t channels, uint8_t *pixels) {
+    if (!width || !height || width > 65500 || height > 65500 || (channels != 1 && channels != 3)) return 0;
+    if (size > 1 << 28) return 0;
+    decoder *d = calloc(1, sizeof *d);
+    if (!d) return 0;
+    d->width = width;
+    d->height = height;
+    d->channels = channels;
+    int done = decode(d, file, size, pixels);
+    for (int i = 0; i < 3; i++) free(d->components[i].plane);
+    for (int i = 0; i < 2; i++) {
+        free(d->records[i].starts);
+        free(d->records[i].dcs);
+        free(d->records[i].sums);
+    }
+    free(d->offsets);
+    free(d->scan);
+    free(d);
+    return done;
+}

@@ -1,0 +1,62 @@
+"""`jpeg_eighth.c` as it is called from Python: a plain JPEG's pixels at an eighth of its size."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from functools import cache
+from pathlib import Path
+
+from batch_jobs.workloads.c_source import CSource
+
+log = logging.getLogger(__name__)
+
+SOURCE = CSource(Path(__file__).with_name("jpeg_eighth.c"))
+
+_NUMBER = ctypes.c_uint32
+
+
+class JpegLibrary:
+    """The library. Its calls let other threads run.
+
+    Args:
+        path: Where it lies.
+
+    Raises:
+        OSError: It is not there, or not for this machine.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._decode = ctypes.CDLL(str(path)).jpeg_eighth
+        self._decode.restype = ctypes.c_int
+        self._decode.argtypes = [ctypes.c_void_p, ctypes.c_uint64, _NUMBER, _NUMBER, _NUMBER, ctypes.c_void_p]
+
+    def eighth(self, file: bytearray | memoryview, size: tuple[int, int], channels: int) -> bytearray | None:
+        """The pixels that libjpeg-turbo gives at an eighth of the size, rounded up.
+
+        Args:
+            file: A JPEG, or what may be one; not empty. It is not changed.
+            size: Its width and height in pixels, as its header tells them.
+            channels: 1 for gray, 3 for colours.
+
+        Returns:
+            Bytes of gray, or four bytes a pixel: red, green, blue and 255; None where this is not a baseline JPEG of a
+            usual kind, or not a sound one.
+        """
+        pixels = bytearray((size[0] + 7) // 8 * ((size[1] + 7) // 8) * (1 if channels == 1 else 4))
+        pointers = [ctypes.byref(ctypes.c_char.from_buffer(buffer)) for buffer in (file, pixels)]
+        done = self._decode(pointers[0], len(file), *size, channels, pointers[1])
+        return pixels if done else None
+
+
+load = JpegLibrary
+
+
+@cache
+def jpeg_library() -> JpegLibrary | None:
+    """The library; None where it was not compiled: then Pillow decodes."""
+    try:
+        return JpegLibrary(SOURCE.library_path)
+    except OSError as error:
+        log.debug("the library of the workload images cannot be loaded: %s", error)
+        return None
