@@ -62,8 +62,8 @@ class Images:
     """Makes thumbnails, applies filters, reads metadata.
 
     Memory: 4 bytes for each pixel of a picture that is decoded in full, three times that with a filter, 6 bytes for a
-    progressive JPEG; a baseline JPEG is decoded at the least scale that will do. Beyond 512 MiB pictures wait for each
-    other.
+    progressive JPEG; a baseline JPEG is decoded at the least scale that will do, at an eighth with its bytes once more
+    and half a byte for each pixel. Beyond 512 MiB pictures wait for each other.
 
     Args:
         options: Those of `images` in `millrace.workload_options`.

@@ -25,6 +25,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are loaded high 
 enum { SPARE = 4096, DC_BITS = 10, VALUE_BITS = 11, SKIP_BITS = 12, MOST_BLOCKS = 10 };
 enum { END = 128, LONG = 255 };          /* a look-up's advance where the block ends, and where it does not tell */
 enum { GOES_ON = 0, STOPPED = 1, FAULTY = 2 };
+enum { KEPT = 16 << 20 };                /* the most bytes that are kept for the next picture */
 enum { MOST_DC = 4096, MOST_AC = 1500 };  /* of sound pictures 1,024, and half a quantum (T.81, A.3.3) */
 enum { BEYOND = INT32_MIN };             /* a sum that no sound picture has */
 
@@ -74,7 +75,9 @@ typedef struct {
     component components[3];
     uint8_t of[MOST_BLOCKS];     /* the component of each block of an MCU */
     uint32_t segments, *offsets; /* where each restart interval begins, and behind the last where it ends */
-    uint8_t *scan;
+    uint8_t *scan, *lines;
+    uint8_t *block;              /* in which all of that lies: memory that was used before costs less */
+    size_t room;
     lane lanes[2];
     uint16_t last_dcs[2][3];
     records records[2];
@@ -228,6 +231,7 @@ static int lay_out(decoder *d) {
     uint32_t down = (d->height + 8 * most_v - 1) / (8 * most_v);
     d->across = (d->width + 8 * most_h - 1) / (8 * most_h);
     d->mcus = d->across * down;
+    d->segments = d->interval ? (d->mcus + d->interval - 1) / d->interval : 1;
     for (uint32_t i = 0; i < d->channels; i++) {
         component *c = d->components + i;
         for (c->size = 1; most_h % (c->h * c->size * 2) == 0 && most_v % (c->v * c->size * 2) == 0;) c->size *= 2;
@@ -237,8 +241,6 @@ static int lay_out(decoder *d) {
         c->expand_v = most_v / (c->v * c->size);
         c->stride = d->across * c->h * c->size;
         c->rows = down * c->v * c->size;
-        c->plane = malloc((size_t)c->stride * c->rows);
-        if (!c->plane) return 0;
         for (uint32_t k = 1; k < 64; k++) {  /* jpeg_idct_2x2 */
             static const int32_t by_row[8] = {1 << 15, 29692, 0, -10426, 0, 6967, 0, -5906};
             uint32_t row = natural[k] >> 3, column = natural[k] & 7;
@@ -321,10 +323,7 @@ static void tabulate(decoder *d) {
  * follow. */
 static int unstuff(decoder *d, const uint8_t *at, const uint8_t *end) {
     uint32_t segment = 0;
-    uint8_t *to = d->scan = malloc((size_t)(end - at) + SPARE);
-    d->segments = d->interval ? (d->mcus + d->interval - 1) / d->interval : 1;
-    d->offsets = malloc((d->segments + 1) * sizeof *d->offsets);
-    if (!to || !d->offsets) return 0;
+    uint8_t *to = d->scan;
     d->offsets[0] = 0;
     for (;;) {
         const uint8_t *found = memchr(at, 0xFF, (size_t)(end - at));
@@ -606,12 +605,16 @@ static inline uint8_t placed_small(int32_t dc) { return limited((int32_t)((uint3
 /* jpeg_idct_2x2. Returns whether libjpeg's SIMD code, which has 16 bits for some values, is sure to give the same. */
 static inline int placed_large(int32_t dc, const int32_t sums[4], uint8_t *to, uint32_t stride) {
     if (dc > MOST_DC || dc < -MOST_DC || sums[0] == BEYOND) return 0;
+    int beyond = 0;
+    uint8_t made[4];
     for (int i = 0; i < 4; i++) {
         int32_t value = descaled(dc * (1 << 17) + sums[i], 20);
-        if (value < -512 || value > 511) return 0;
-        to[(uint32_t)(i >> 1) * stride + (uint32_t)(i & 1)] = limited(value);
+        beyond |= value < -512 || value > 511;
+        made[i] = limited(value);
     }
-    return 1;
+    memcpy(to, made, 2);
+    memcpy(to + stride, made + 2, 2);
+    return !beyond;
 }
 
 /* Put MCUs that were recorded from `first` on to their places, as many as `count`, in order from the MCU `at` on. */
@@ -665,45 +668,76 @@ static void color(const uint8_t *ys, const uint8_t *cbs, const uint8_t *crs, uin
     }
 }
 
-static int write_pixels(const decoder *d, uint8_t *to) {
+static void write_pixels(const decoder *d, uint8_t *to) {
     uint32_t width = (d->width + 7) / 8, height = (d->height + 7) / 8;
     if (d->channels == 1) {
         for (uint32_t y = 0; y < height; y++)
             memcpy(to + (size_t)y * width, d->components[0].plane + (size_t)y * d->components[0].stride, width);
-        return 1;
+        return;
     }
-    uint8_t *lines = malloc((size_t)width * 3);
-    if (!lines) return 0;
     for (uint32_t y = 0; y < height; y++) {
         const uint8_t *line[3];
-        for (uint32_t i = 0; i < 3; i++) line[i] = widened(d->components + i, y, width, lines + (size_t)i * width);
+        for (uint32_t i = 0; i < 3; i++) line[i] = widened(d->components + i, y, width, d->lines + (size_t)i * width);
         color(line[0], line[1], line[2], width, to + (size_t)y * width * 4);
     }
-    free(lines);
-    return 1;
 }
 
-static int allocate(decoder *d) {
-    for (int i = 0; i < 2; i++) {  /* of what is never touched the kernel gives nothing */
-        records *r = d->records + i;
-        r->starts = malloc(((size_t)d->mcus + 1) * sizeof *r->starts);
-        r->dcs = malloc((size_t)d->mcus * d->blocks * sizeof *r->dcs);
-        r->sums = malloc(((size_t)d->mcus * d->large * 4 + 1) * sizeof *r->sums);
-        if (!r->starts || !r->dcs || !r->sums) return 0;
+/* The next `size` bytes of a block; NULL where there is none: then it is only added up. */
+static void *cut(uint8_t *block, size_t *used, size_t size) {
+    uint8_t *at = block ? block + *used : NULL;
+    *used += (size + 63) & ~(size_t)63;
+    return at;
+}
+
+/* Give everything its place in a block. Returns how many bytes they take. */
+static size_t assign(decoder *d, uint8_t *block, size_t scan) {
+    size_t used = 0;
+    d->scan = cut(block, &used, scan + SPARE);
+    d->offsets = cut(block, &used, ((size_t)d->segments + 1) * sizeof *d->offsets);
+    d->lines = cut(block, &used, (size_t)d->width * 3);
+    for (uint32_t i = 0; i < d->channels; i++) {
+        component *c = d->components + i;
+        c->plane = cut(block, &used, (size_t)c->stride * c->rows);
     }
-    return 1;
+    for (records *r = d->records; r < d->records + 2; r++) {
+        r->starts = cut(block, &used, ((size_t)d->mcus + 1) * sizeof *r->starts);
+        r->dcs = cut(block, &used, (size_t)d->mcus * d->blocks * sizeof *r->dcs);
+        r->sums = cut(block, &used, (size_t)d->mcus * d->large * 4 * sizeof *r->sums);
+    }
+    return used;
+}
+
+static int allocate(decoder *d, size_t scan) {
+    size_t needed = assign(d, NULL, scan);
+    if (needed > d->room) {
+        free(d->block);
+        d->block = malloc(needed);
+        d->room = d->block ? needed : 0;
+    }
+    if (d->block) assign(d, d->block, scan);
+    return d->block != NULL;
 }
 
 static int decode(decoder *d, const uint8_t *file, uint64_t size, uint8_t *pixels) {
     uint64_t scan = read_header(d, file, size);
-    if (!scan || !lay_out(d) || !unstuff(d, file + scan, file + size) || !allocate(d)) return 0;
+    if (!scan || !lay_out(d) || !allocate(d, size - scan) || !unstuff(d, file + scan, file + size)) return 0;
     static const uint16_t nothing[3];
     tabulate(d);
     if (!(d->segments > 1 ? decode_segments(d) : decode_stretch(d))) return 0;
     uint32_t in_first = d->lanes[0].mcus, in_second = d->lanes[1].mcus - d->joined;
     if (!place(d, d->records, 0, 0, in_first, nothing)) return 0;
     if (!place(d, d->records + 1, d->joined, in_first, in_second, d->added)) return 0;
-    return write_pixels(d, pixels);
+    write_pixels(d, pixels);
+    return 1;
+}
+
+/* A new decoder, for one picture after the other; NULL where memory is short. */
+decoder *jpeg_new(void) { return calloc(1, sizeof(decoder)); }
+
+void jpeg_free(decoder *d) {
+    if (!d) return;
+    free(d->block);
+    free(d);
 }
 
 /* Decode a JPEG of which Pillow told the width, the height and the number of channels: 1 or 3.
@@ -711,23 +745,23 @@ static int decode(decoder *d, const uint8_t *file, uint64_t size, uint8_t *pixel
  * `pixels` has room for an eighth of the width and of the height, rounded up: for 1 byte a pixel of gray, or 4: red,
  * green, blue, 255.
  * Returns 1; or 0 where this is not a file for this decoder, or memory is short. */
-int jpeg_eighth(const uint8_t *file, uint64_t size, uint32_t width, uint32_t height, uint32_t channels, uint8_t *pixels) {
+int jpeg_eighth(decoder *d, const uint8_t *file, uint64_t size, uint32_t width, uint32_t height, uint32_t channels,
+                uint8_t *pixels) {
     if (!width || !height || width > 65500 || height > 65500 || (channels != 1 && channels != 3)) return 0;
     if (size > 1 << 28) return 0;
-    decoder *d = calloc(1, sizeof *d);
-    if (!d) return 0;
+    uint8_t *block = d->block;
+    size_t room = d->room;
+    memset(d, 0, sizeof *d);
+    d->block = block;
+    d->room = room;
     d->width = width;
     d->height = height;
     d->channels = channels;
     int done = decode(d, file, size, pixels);
-    for (int i = 0; i < 3; i++) free(d->components[i].plane);
-    for (int i = 0; i < 2; i++) {
-        free(d->records[i].starts);
-        free(d->records[i].dcs);
-        free(d->records[i].sums);
+    if (d->room > KEPT) {
+        free(d->block);
+        d->block = NULL;
+        d->room = 0;
     }
-    free(d->offsets);
-    free(d->scan);
-    free(d);
     return done;
 }

@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 SOURCE = CSource(Path(__file__).with_name("jpeg_eighth.c"))
 
-_NUMBER = ctypes.c_uint32
+_POINTER, _NUMBER = ctypes.c_void_p, ctypes.c_uint32
 
 
 class JpegLibrary:
-    """The library. Its calls let other threads run.
+    """The library. Its calls let other threads run; as many decoders are kept as were at work at a time.
 
     Args:
         path: Where it lies.
@@ -27,9 +27,12 @@ class JpegLibrary:
     """
 
     def __init__(self, path: Path) -> None:
-        self._decode = ctypes.CDLL(str(path)).jpeg_eighth
+        library = ctypes.CDLL(str(path))
+        self._new, self._decode = library.jpeg_new, library.jpeg_eighth
+        self._new.restype, self._new.argtypes = _POINTER, []
         self._decode.restype = ctypes.c_int
-        self._decode.argtypes = [ctypes.c_void_p, ctypes.c_uint64, _NUMBER, _NUMBER, _NUMBER, ctypes.c_void_p]
+        self._decode.argtypes = [_POINTER, _POINTER, ctypes.c_uint64, _NUMBER, _NUMBER, _NUMBER, _POINTER]
+        self._idle: list[int] = []
 
     def eighth(self, file: bytearray | memoryview, size: tuple[int, int], channels: int) -> bytearray | None:
         """The pixels that libjpeg-turbo gives at an eighth of the size, rounded up.
@@ -45,7 +48,14 @@ class JpegLibrary:
         """
         pixels = bytearray((size[0] + 7) // 8 * ((size[1] + 7) // 8) * (1 if channels == 1 else 4))
         pointers = [ctypes.byref(ctypes.c_char.from_buffer(buffer)) for buffer in (file, pixels)]
-        done = self._decode(pointers[0], len(file), *size, channels, pointers[1])
+        try:
+            decoder = self._idle.pop()
+        except IndexError:
+            decoder = self._new()
+        if not decoder:
+            return None
+        done = self._decode(decoder, pointers[0], len(file), *size, channels, pointers[1])
+        self._idle.append(decoder)
         return pixels if done else None
 
 

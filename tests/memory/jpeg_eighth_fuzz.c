@@ -130,11 +130,11 @@ static int make_file(sink *s, uint32_t *width, uint32_t *height, uint32_t *chann
     return *channels == 1 || layout >= LARGE;
 }
 
-static int decoded(const sink *s, uint64_t size, uint32_t width, uint32_t height, uint32_t channels) {
+static int decoded(decoder *d, const sink *s, uint64_t size, uint32_t width, uint32_t height, uint32_t channels) {
     uint8_t *file = malloc(size + !size), *pixels = malloc((size_t)((width + 7) / 8) * ((height + 7) / 8) * (channels == 1 ? 1 : 4));
     if (!file || !pixels) abort();
     memcpy(file, s->bytes, size);
-    int done = jpeg_eighth(file, size, width, height, channels, pixels);
+    int done = jpeg_eighth(d, file, size, width, height, channels, pixels);
     free(file);
     free(pixels);
     return done;
@@ -144,9 +144,14 @@ int main(int given, char **words) {
     uint64_t rounds = given > 1 ? strtoull(words[1], NULL, 10) : 1000, large = 0, large_done = 0;
     state = given > 2 ? strtoull(words[2], NULL, 10) : 1;
     sink s = {0};
+    decoder *d = jpeg_new();
     for (uint64_t round = 0; round < rounds; round++) {
         uint32_t width, height, channels;
-        int sure = make_file(&s, &width, &height, &channels), done = decoded(&s, s.used, width, height, channels);
+        if (!d || !dice(4)) {
+            jpeg_free(d);
+            if (!(d = jpeg_new())) abort();
+        }
+        int sure = make_file(&s, &width, &height, &channels), done = decoded(d, &s, s.used, width, height, channels);
         large += (uint64_t)!sure;
         large_done += (uint64_t)(!sure && done);
         if (sure && !done) {
@@ -158,10 +163,11 @@ int main(int given, char **words) {
                 uint64_t at = dice(dice(3) ? (uint32_t)s.used : 700) % s.used;
                 s.bytes[at] = (uint8_t)(dice(3) ? dice(256) : s.bytes[at] ^ 1u << dice(8));
             }
-            decoded(&s, dice(4) ? s.used : dice((uint32_t)s.used + 1), width, height, channels);
+            decoded(d, &s, dice(4) ? s.used : dice((uint32_t)s.used + 1), width, height, channels);
         }
     }
     free(s.bytes);
+    jpeg_free(d);
     if (large_done * 5 < large) {
         fprintf(stderr, "only %llu of %llu were decoded\n", (unsigned long long)large_done, (unsigned long long)large);
         return 1;
