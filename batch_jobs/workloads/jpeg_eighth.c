@@ -22,7 +22,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are loaded high 
 
 #define INLINE static inline __attribute__((always_inline))  /* a lane lies in registers then */
 
-enum { SPARE = 4096, DC_BITS = 10, VALUE_BITS = 11, SKIP_BITS = 12, MOST_BLOCKS = 10 };
+enum { SPARE = 4096, VALUE_BITS = 11, SKIP_BITS = 12, MOST_BLOCKS = 10 };
 enum { END = 128, LONG = 255 };          /* a look-up's advance where the block ends, and where it does not tell */
 enum { GOES_ON = 0, STOPPED = 1, FAULTY = 2 };
 enum { KEPT = 16 << 20 };                /* the most bytes that are kept for the next picture */
@@ -50,10 +50,9 @@ typedef struct {
 } component;
 
 typedef struct {
-    const uint8_t *next;   /* the first byte of which no bit is held */
+    const uint8_t *next;   /* the first byte of which no bit is held for sure */
     uint64_t bits;         /* the bits to come, the first one highest; below them the same ones as at `next`, or 0 */
-    uint32_t held;
-    uint32_t k;            /* the coefficient that comes next */
+    uint32_t state;        /* 63 - how many bits are held | the coefficient that comes next << 8: look-ups are added */
     int32_t block;         /* which of the MCU; -1: between two */
     const uint16_t *skip;
     uint16_t *dc;          /* each component's last one, as libjpeg stores them, in 16 bits */
@@ -86,8 +85,7 @@ typedef struct {
     code codes[8];               /* four for DC, four for AC */
     int quantized[4];
     uint16_t quanta[4][64];
-    uint16_t dc[4][1 << DC_BITS];
-    uint32_t value[4][1 << VALUE_BITS];
+    uint32_t dc[4][1 << VALUE_BITS], value[4][1 << VALUE_BITS];
     uint16_t skip[4][1 << SKIP_BITS];
 } decoder;
 
@@ -252,13 +250,6 @@ static int lay_out(decoder *d) {
     return 1;
 }
 
-static void tabulate_dc(const code *c, uint16_t *table) {
-    for (uint64_t i = 0; i < 1 << DC_BITS; i++) {
-        uint32_t found = symbol_of(c, i << (64 - DC_BITS));
-        table[i] = (found & 255) <= DC_BITS ? (uint16_t)found : 0;
-    }
-}
-
 /* The number of `size` bits that bits begin with, as T.81, F.2.2.1 has it (EXTEND). */
 static inline int32_t extended(uint64_t bits, uint32_t size) {
     int32_t value = (int32_t)(bits >> 1 >> (63 - size));
@@ -309,7 +300,7 @@ static void tabulate(decoder *d) {
     int dc = 0, skip = 0, value = 0;
     for (uint32_t i = 0; i < d->channels; i++) {
         const component *c = d->components + i;
-        if (!(dc >> c->dc & 1)) tabulate_dc(d->codes + c->dc, d->dc[c->dc]);
+        if (!(dc >> c->dc & 1)) tabulate_values(d->codes + c->dc, d->dc[c->dc]);
         dc |= 1 << c->dc;
         int *done = c->size == 1 ? &skip : &value;
         if (*done >> c->ac & 1) continue;
@@ -343,27 +334,38 @@ static int unstuff(decoder *d, const uint8_t *at, const uint8_t *end) {
     return segment == d->segments;
 }
 
+/* Hold at least 56 bits. */
 INLINE void refill(lane *l) {
     uint64_t eight;
     memcpy(&eight, l->next, 8);
-    l->bits |= __builtin_bswap64(eight) >> l->held;
-    l->next += (63 - l->held) >> 3;
-    l->held |= 56;
+    l->bits |= __builtin_bswap64(eight) >> (~l->state & 63);
+    l->next += l->state >> 3 & 31;
+    l->state &= ~0xF8u;
 }
 
-INLINE void take(lane *l, uint32_t count) {
-    l->bits <<= count;
-    l->held -= count;
+/* Take what a look-up tells: bits, of less than 64, and coefficients. */
+INLINE void take(lane *l, uint32_t entry) {
+    l->bits <<= entry & 63;
+    l->state += entry;
 }
 
-static inline uint32_t position(const decoder *d, const lane *l) { return (uint32_t)(l->next - d->scan) * 8 - l->held; }
+static inline uint32_t position(const decoder *d, const lane *l) {
+    return (uint32_t)(l->next - d->scan) * 8 - 63 + (l->state & 255);
+}
+
+/* Hold the bits from a place on, but for coefficients as before. */
+INLINE void hold(const decoder *d, lane *l, uint32_t bit) {
+    l->next = d->scan + (bit >> 3);
+    l->bits = 0;
+    l->state = (l->state & ~255u) | 63;
+    refill(l);
+    take(l, bit & 7);
+}
 
 /* Let a lane begin an MCU at a bit. */
 static void go_to(const decoder *d, lane *l, uint32_t bit) {
-    l->next = d->scan + (bit >> 3);
-    l->bits = l->held = 0;
-    refill(l);
-    take(l, bit & 7);
+    l->state = 0;
+    hold(d, l, bit);
     l->block = -1;
     memset(l->dc, 0, 3 * sizeof *l->dc);
     l->starts[l->mcus] = bit;
@@ -427,15 +429,21 @@ INLINE int next_block(const decoder *d, lane *l) {
         uint32_t which = d->of[l->block];
         const component *c = d->components + which;
         refill(l);
-        uint32_t found = d->dc[c->dc][l->bits >> (64 - DC_BITS)];
-        if (!found && !(found = symbol_of(d->codes + c->dc, l->bits))) return FAULTY;
-        take(l, found & 255);
-        l->dc[which] += (uint16_t)extended(l->bits, found >> 8);
-        take(l, found >> 8);
-        *l->dcs++ = (int16_t)l->dc[which];
+        uint32_t entry = d->dc[c->dc][l->bits >> (64 - VALUE_BITS)];
+        int32_t value = (int32_t)entry >> 16;
+        if (entry) {
+            take(l, entry & 255);
+        } else {
+            uint32_t found = symbol_of(d->codes + c->dc, l->bits);
+            if (!found) return FAULTY;
+            take(l, found & 255);
+            value = extended(l->bits, found >> 8);
+            take(l, found >> 8);
+        }
+        *l->dcs++ = (int16_t)(l->dc[which] += (uint16_t)value);
         if (c->size == 1) {
             l->skip = d->skip[c->ac];
-            l->k = 1;
+            l->state = (l->state & 255) | 1 << 8;
             return GOES_ON;
         }
         if (!read_large(d, c, l, l->sums)) return FAULTY;
@@ -445,21 +453,18 @@ INLINE int next_block(const decoder *d, lane *l) {
 
 /* The end of a block, unless the last look-up went beyond it, or told nothing: then a symbol alone. */
 INLINE int settle(const decoder *d, lane *l, uint32_t entry) {
-    if (l->k < END || l->k >= END + 64) {
-        uint32_t bit = position(d, l) - (entry & 255), k = l->k - (entry >> 8);
-        l->next = d->scan + (bit >> 3);
-        l->bits = l->held = 0;
-        refill(l);
-        take(l, bit & 7);
+    if (l->state < END << 8 || l->state >= (END + 64) << 8) {
+        l->state -= entry;
+        hold(d, l, position(d, l));
         uint32_t found = symbol_of(d->codes + 4 + d->components[d->of[l->block]].ac, l->bits);
         uint32_t run = found >> 12, size = found >> 8 & 15;
         if (!found) return FAULTY;
         take(l, (found & 255) + size);
         refill(l);
-        l->k = k + run + 1;
         if (size || run == 15) {
-            if (l->k < 64) return GOES_ON;
-            if (l->k > 64) return FAULTY;
+            l->state += (run + 1) << 8;
+            if (l->state < 64 << 8) return GOES_ON;
+            if (l->state >= 65 << 8) return FAULTY;
         }
     }
     return next_block(d, l);
@@ -469,9 +474,8 @@ INLINE int settle(const decoder *d, lane *l, uint32_t entry) {
 INLINE int step(const decoder *d, lane *l) {
     for (int i = 0; i < 2; i++) {
         uint32_t entry = l->skip[l->bits >> (64 - SKIP_BITS)];
-        take(l, entry & 255);
-        l->k += entry >> 8;
-        if (l->k >= 64) {
+        take(l, entry);
+        if (l->state >= 64 << 8) {
             int state = settle(d, l, entry);
             refill(l);
             return state;
