@@ -140,6 +140,7 @@ bench: install $(BENCH)/installed  ## how fast it is, beside what else there is,
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 1024 --concurrency 1 4 --connection 80 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.cost_per_item --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.small_objects --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.small_objects --objects 20000 --plain --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000 1000000 10000000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 100 1000 10000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --output $(MEASURED)

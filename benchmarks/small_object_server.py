@@ -58,7 +58,7 @@ class Objects:
     Attributes:
         latency: Seconds that pass before an answer.
         limit: Requests in a second beyond which it answers 503 SlowDown; 0 for none.
-        seen: How often each verb came, and how often it was answered by SlowDown.
+        seen: How often each verb came, how often it was answered by SlowDown, and how many connections were made.
         most: The most requests that were under way at once.
     """
 
@@ -188,6 +188,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport
+        self._objects.seen["connections"] += 1
 
     def data_received(self, data: bytes) -> None:
         """Take requests off the stream."""

@@ -1,10 +1,11 @@
 """How many small objects does a core get through in a second, beside s5cmd and boto3, where S3 takes 30 ms to answer?
 
-    python -m benchmarks.small_objects [--objects 100000] [--bytes 2048] [--latency-ms 30]
+    python -m benchmarks.small_objects [--objects 100000] [--bytes 2048] [--latency-ms 30] [--plain]
 
-The server is `small_object_server`, a process of its own. Every way is the program that a user would start, with all
-that it does from its first to its last instruction: s5cmd lists and copies to and from memory, Millrace plans, counts
-the words of every object and commits. boto3 does a part of the objects, in threads. CPU is user and system time.
+The server is `small_object_server`, a process of its own, over TLS as S3 is, with a certificate of S3's kind; `--plain`
+leaves TLS out. Every way is the program that a user would start, on one core, with all that it does from its first to
+its last instruction: s5cmd lists and copies to and from memory, Millrace plans, counts the words of every object in
+one shard and commits. boto3 does a part of the objects, in threads. CPU is user and system time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -27,18 +29,23 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import trustme
 from botocore.config import Config
 
 from benchmarks.results import Table, add_output_option
 from benchmarks.small_object_server import KEY, RESULT, SOURCE
 
-COLUMNS = ["way", "objects", "requests an object", "elapsed s", "CPU s", "objects a core-second", "by s5cmd's"]
+COLUMNS = [
+    *("way", "objects", "requests an object", "connections", "elapsed s", "CPU s", "objects a core-second"),
+    "by s5cmd's",
+]
 THREADS = 16
 BOTO3_PART = 20
 """boto3 does one object of so many."""
 
-SHARD = 10_000
 GOAL = 4.0
+
+_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory, where there is one
 
@@ -50,12 +57,14 @@ class Spent:
     Attributes:
         objects: How many it did.
         requests: How many requests it made for them, listings and its own files included.
+        connections: How many connections it made.
         elapsed: Seconds.
         cpu: Seconds, of its processes together.
     """
 
     objects: int
     requests: int
+    connections: int
     elapsed: float
     cpu: float
 
@@ -65,26 +74,34 @@ class Spent:
         return self.objects / self.cpu
 
     def __add__(self, other: Spent) -> Spent:
-        return Spent(self.objects, self.requests + other.requests, self.elapsed + other.elapsed, self.cpu + other.cpu)
+        return Spent(
+            self.objects,
+            self.requests + other.requests,
+            self.connections + other.connections,
+            self.elapsed + other.elapsed,
+            self.cpu + other.cpu,
+        )
 
 
 class Ways:
     """The ways, on one server.
 
     Args:
-        port: The server's.
+        url: The server's.
+        authority: The file of the certificate to trust; None without TLS.
         objects: How many objects it has.
     """
 
-    def __init__(self, port: int, objects: int) -> None:
-        self._url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str, authority: Path | None, objects: int) -> None:
+        self._url = url
+        self._tls = ssl.create_default_context(cafile=authority) if authority else None
         self._objects = objects
         self._numbers = count()
         self._environment = {
             **os.environ, "AWS_ENDPOINT_URL": self._url, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id",
             "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true",
-            # One shard at a time: it has the run's rates for itself.
-            "MILLRACE_MAX_VCPUS": "1", "MILLRACE_JOB_VCPUS": "2",
+            **({"AWS_CA_BUNDLE": str(authority)} if authority else {}),
+            "MILLRACE_MAX_VCPUS": "1", "MILLRACE_JOB_VCPUS": "1",
         }  # fmt: skip
 
     def s5cmd(self, folder: Path) -> tuple[Spent, Spent]:
@@ -107,14 +124,12 @@ class Ways:
         plan = f"{destination}_millrace/run/plan.json"
         command = [sys.executable, "-m", "batch_jobs"]
         given = ["--source", f"s3://{SOURCE}/in/", "--destination", destination, "--plan", plan]
-        spent = self._spent([*command, "plan", *given, "--max-items", str(SHARD), *options])
-        for shard in range(-(-self._objects // SHARD)):
-            spent += self._spent([*command, "migrate", "--plan", plan, "--index", str(shard)])
-        return spent
+        spent = self._spent([*command, "plan", *given, "--max-items", str(self._objects), *options])
+        return spent + self._spent([*command, "migrate", "--plan", plan, "--index", "0"])
 
     def seen(self) -> dict[str, Any]:
         """The server's counts."""
-        with urllib.request.urlopen(self._url) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(self._url, context=self._tls) as answer:  # noqa: S310 - our own server
             return dict(json.load(answer))
 
     @property
@@ -125,7 +140,7 @@ class Ways:
         return f"out-{next(self._numbers)}"
 
     def _spent(self, command: list[str], objects: int | None = None) -> Spent:
-        before, since = self._requests(), time.monotonic()
+        before, since = self.seen(), time.monotonic()
         process = subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE)  # noqa: S603 - see above
         said = process.stderr.read() if process.stderr else b""
         _, status, usage = os.wait4(process.pid, 0)
@@ -134,23 +149,51 @@ class Ways:
         if process.returncode:
             raise SystemExit(f"{command} ended with {process.returncode}:\n{said.decode(errors='replace')[-2000:]}")
         cpu = usage.ru_utime + usage.ru_stime
-        return Spent(objects or self._objects, self._requests() - before, elapsed, cpu)
+        after = self.seen()
 
-    def _requests(self) -> int:
-        seen = self.seen()
-        return sum(int(seen.get(verb, 0)) for verb in ("GET", "PUT", "LIST", "HEAD", "DELETE"))
+        def more(*names: str) -> int:
+            return sum(int(after.get(name, 0)) - int(before.get(name, 0)) for name in names)
+
+        requests = more("GET", "PUT", "LIST", "HEAD", "DELETE")
+        return Spent(objects or self._objects, requests, more("connections") - 1, elapsed, cpu)  # less that of `seen`
 
 
 @contextmanager
-def serving(objects: int, size: int, latency_ms: float) -> Iterator[int]:
-    """The server during the block; its port."""
+def serving(objects: int, size: int, latency_ms: float, *, plain: bool) -> Iterator[tuple[str, Path | None]]:
+    """The server during the block, on other cores than the ways; its URL, and the file of the certificate to trust."""
     given = ["--objects", str(objects), "--bytes", str(size), "--latency-ms", str(latency_ms)]
-    command = [sys.executable, "-m", "benchmarks.small_object_server", *given]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - this package
-        try:
-            yield int(server.stdout.readline()) if server.stdout else 0
-        finally:
-            server.terminate()
+    with tempfile.TemporaryDirectory() as folder, on_cores(slice(1, None)):
+        authority = None
+        if not plain:
+            authority, certificate = Path(folder, "authority.pem"), Path(folder, "server.pem")
+            made = trustme.CA(key_type=trustme.KeyType.RSA)
+            made.cert_pem.write_to_path(authority)
+            made.issue_cert("localhost", key_type=trustme.KeyType.RSA).private_key_and_cert_chain_pem.write_to_path(
+                certificate
+            )
+            given += ["--certificate", str(certificate)]
+        command = [sys.executable, "-m", "benchmarks.small_object_server", *given]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - this package
+            port = int(server.stdout.readline()) if server.stdout else 0
+            try:
+                with on_cores(slice(0, 1)):
+                    yield f"{'http' if plain else 'https'}://localhost:{port}", authority
+            finally:
+                server.terminate()
+
+
+@contextmanager
+def on_cores(which: slice) -> Iterator[None]:
+    """This process and those that it starts, on some of the cores; on all where there is one, or no way to say it."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(_CORES)[which] or _CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def boto3_part(way: str, objects: int) -> None:
@@ -194,26 +237,29 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=100_000)
     parser.add_argument("--bytes", type=int, default=2048, help="how long each is")
     parser.add_argument("--latency-ms", type=float, default=30, help="how long S3 takes for an answer")
+    parser.add_argument("--plain", action="store_true", help="without TLS")
     parser.add_argument("--boto3", choices=["read", "write"], help=argparse.SUPPRESS)
     add_output_option(parser)
     given = parser.parse_args()
     if given.boto3:
         boto3_part(given.boto3, given.objects)
         return
-    with serving(given.objects, given.bytes, given.latency_ms) as port:
-        ways = Ways(port, given.objects)
+    with serving(given.objects, given.bytes, given.latency_ms, plain=given.plain) as (url, authority):
+        ways = Ways(url, authority, given.objects)
         found = measured(ways)
         at_once = ways.seen()["most_at_once"]
-    table = Table("small-objects", COLUMNS)
+    table = Table("small-objects-plain" if given.plain else "small-objects", COLUMNS)
     for name, spent in found.items():
         peer = found[f"s5cmd,{name.partition(',')[2]}"]
         cells = [
-            name, f"{spent.objects:,}", f"{spent.requests / spent.objects:.2f}", f"{spent.elapsed:.1f}",
+            name, f"{spent.objects:,}", f"{spent.requests / spent.objects:.2f}",
+            f"{spent.connections:,}", f"{spent.elapsed:.1f}",
             f"{spent.cpu:.1f}", f"{spent.rate:,.0f}", f"{spent.rate / peer.rate:.2f}",
         ]  # fmt: skip
         table.add(dict(zip(COLUMNS, cells, strict=True)))
-    ratio = found["Millrace, read"].rate / found["s5cmd, read"].rate
-    table.goal("Objects a core-second, read, by s5cmd's", ratio, at_least=GOAL, digits=2)
+    if not given.plain:
+        ratio = found["Millrace, read"].rate / found["s5cmd, read"].rate
+        table.goal("Objects a core-second, read, by s5cmd's", ratio, at_least=GOAL, digits=2)
     table.note(f"At most {at_once} requests were under way at once.")
     table.show(given.output)
 
