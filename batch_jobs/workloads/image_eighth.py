@@ -43,16 +43,15 @@ def eighth(image: ImageFile, size: tuple[int, int], length: int) -> Image.Image 
     library = engine()
     if library is None or image.fp is None or not eighth_bytes(image, size, length):
         return None
-    with _content(image.fp, length) as content:
-        pixels = library.eighth(content, size, _CHANNELS[image.mode])
+    pixels = library.eighth(_content(image.fp), size, _CHANNELS[image.mode])
     if pixels is None:
         return None
     return Image.frombuffer(image.mode, image.size, pixels, "raw", "L" if image.mode == "L" else "RGBX", 0, 1)
 
 
-def _content(file: IO[bytes], length: int) -> memoryview:
+def _content(file: IO[bytes]) -> bytes:
     """A file's bytes, without a copy where they lie in memory."""
     if isinstance(file, BytesIO):
-        return file.getbuffer()
+        return file.getvalue()
     file.seek(0)
-    return memoryview(bytearray(file.read(length)))
+    return file.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
@@ -90,9 +91,11 @@ def damage_told() -> Generator[None, None, None]:
 @contextmanager
 def _held(body: Iterable[bytes]) -> Generator[IO[bytes], None, None]:
     """A file of the object's bytes: in memory, where they can be looked at without a copy, unless they are many."""
-    file: IO[bytes] = BytesIO()
+    chunks = iter(body)
+    file: IO[bytes] = BytesIO(next(chunks, b""))  # one chunk alone is not copied
+    file.seek(0, os.SEEK_END)
     with ExitStack() as stack:
-        for chunk in body:
+        for chunk in chunks:
             if isinstance(file, BytesIO) and file.tell() + len(chunk) > _MEMORY_BYTES:
                 disk = stack.enter_context(TemporaryFile())
                 disk.write(file.getvalue())

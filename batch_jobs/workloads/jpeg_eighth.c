@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are loaded high byte first, pixels stored low byte first");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes are swapped for bits, and pixels stored red first");
 
 #define INLINE static inline __attribute__((always_inline))  /* a lane lies in registers then */
 
@@ -73,6 +73,7 @@ typedef struct {
     uint32_t width, height, channels, interval, blocks, large, across, mcus;
     component components[3];
     uint8_t of[MOST_BLOCKS];     /* the component of each block of an MCU */
+    uint8_t larges[MOST_BLOCKS + 1]; /* how many blocks of 2 x 2 pixels follow each other there */
     uint32_t segments, *offsets; /* where each restart interval begins, and behind the last where it ends */
     uint8_t *scan, *lines;
     uint8_t *block;              /* in which all of that lies: memory that was used before costs less */
@@ -85,13 +86,15 @@ typedef struct {
     code codes[8];               /* four for DC, four for AC */
     int quantized[4];
     uint16_t quanta[4][64];
-    uint32_t dc[4][1 << VALUE_BITS], value[4][1 << VALUE_BITS];
+    uint32_t dc[4][1 << VALUE_BITS];
+    uint64_t value[4][1 << VALUE_BITS];
     uint16_t skip[4][1 << SKIP_BITS];
 } decoder;
 
 static const uint8_t natural[64] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48,
+    41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23,
+    30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 };
 
 static inline uint32_t be16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
@@ -210,7 +213,8 @@ static uint64_t read_header(decoder *d, const uint8_t *file, uint64_t size) {
         } else if (marker == 0xDA) {
             if (!read_scan(d, body, length)) return 0;
             /* That it is YCbCr, as libjpeg finds it out (default_decompress_parms). */
-            int counted = d->channels == 3 && d->components[0].id == 1 && d->components[1].id == 2 && d->components[2].id == 3;
+            const component *c = d->components;
+            int counted = c[0].id == 1 && c[1].id == 2 && c[2].id == 3;
             return d->channels == 1 || (adobe ? transform == 1 : jfif || counted) ? at : 0;
         } else if (marker != 0xFE && (marker < 0xE0 || marker > 0xEF)) {
             return 0;
@@ -242,11 +246,13 @@ static int lay_out(decoder *d) {
         for (uint32_t k = 1; k < 64; k++) {  /* jpeg_idct_2x2 */
             static const int32_t by_row[8] = {1 << 15, 29692, 0, -10426, 0, 6967, 0, -5906};
             uint32_t row = natural[k] >> 3, column = natural[k] & 7;
-            int needed = by_row[row] && by_row[column];
-            int32_t factor = needed ? by_row[row] * (int32_t)d->quanta[c->quantizer][k] : 0;
-            c->weights[k] = (weight){factor, row ? -factor : factor, needed ? d->quanta[c->quantizer][k] : 0, (uint16_t)column};
+            uint16_t quantum = by_row[row] && by_row[column] ? d->quanta[c->quantizer][k] : 0;
+            int32_t factor = by_row[row] * (int32_t)quantum;
+            c->weights[k] = (weight){factor, row ? -factor : factor, quantum, (uint16_t)column};
         }
     }
+    for (uint32_t b = d->blocks; b--;)
+        d->larges[b] = d->components[d->of[b]].size == 2 ? d->larges[b + 1] + 1 : 0;
     return 1;
 }
 
@@ -256,32 +262,44 @@ static inline int32_t extended(uint64_t bits, uint32_t size) {
     return bits >> 63 ? value : value - (int32_t)((1u << size) - 1);
 }
 
-/* A symbol with its value: bits | advance << 8 | value << 16; advance 0 is the end; 0 where the table does not tell. */
-static void tabulate_values(const code *c, uint32_t *table) {
+/* The value of a DC symbol, which is its size: bits | value << 16; 0 where the look-up does not tell. */
+static void tabulate_dc(const code *c, uint32_t *table) {
     for (uint64_t i = 0; i < 1 << VALUE_BITS; i++) {
         uint64_t bits = i << (64 - VALUE_BITS);
-        uint32_t found = symbol_of(c, bits), length = found & 255, run = found >> 12, size = found >> 8 & 15;
-        table[i] = 0;
-        if (!length || length + size > VALUE_BITS) continue;
-        uint32_t advance = size || run == 15 ? run + 1 : 0;
-        table[i] = (length + size) | advance << 8 | (uint32_t)extended(bits << length, size) << 16;
+        uint32_t found = symbol_of(c, bits), length = found & 255, size = found >> 8;
+        int told = length && length + size <= VALUE_BITS;
+        table[i] = told ? (length + size) | (uint32_t)extended(bits << length, size) << 16 : 0;
+    }
+}
+
+/* Two AC symbols with their values, or one; 0 where the look-up does not tell: bits | advance << 8 | second advance
+ * << 16 | whether the block ends then << 24 | value << 32 | second value << 48. */
+static void tabulate_values(const code *c, uint64_t *table) {
+    for (uint64_t i = 0; i < 1 << VALUE_BITS; i++) {
+        uint64_t bits = i << (64 - VALUE_BITS), entry = 0;
+        uint32_t at = 0, ends = 0;
+        for (int nth = 0; nth < 2 && !ends; nth++) {
+            uint32_t found = symbol_of(c, bits << at), length = found & 255, run = found >> 12, size = found >> 8 & 15;
+            if (!length || at + length + size > VALUE_BITS) break;
+            ends = !size && run != 15;
+            entry |= (uint64_t)(uint16_t)extended(bits << at << length, size) << (32 + 16 * nth);
+            entry |= ends ? 1 << 24 : (uint64_t)(run + 1) << (8 + 8 * nth);
+            at += length + size;
+        }
+        table[i] = entry | at;
     }
 }
 
 /* As many symbols as bits tell: bits | advance << 8, END more where the last one ends the block. */
 static void tabulate_skips(const code *c, uint16_t *table) {
-    static const uint32_t known = SKIP_BITS;
-    for (uint32_t i = 0; i < 1 << SKIP_BITS; i++) {  /* first the symbol alone */
-        uint32_t found = symbol_of(c, (uint64_t)i << (64 - SKIP_BITS));
-        table[i] = (found & 255) <= known ? (uint16_t)found : 0;
-    }
-    uint16_t *one = table;
-    uint16_t many[1 << SKIP_BITS];
+    uint16_t one[1 << SKIP_BITS];
+    for (uint64_t i = 0; i < 1 << SKIP_BITS; i++) one[i] = (uint16_t)symbol_of(c, i << (64 - SKIP_BITS));
     for (uint32_t i = 0; i < 1 << SKIP_BITS; i++) {
         uint32_t at = 0, advance = 0;
-        while (at < known) {
-            uint32_t found = one[i << at & ((1 << SKIP_BITS) - 1)], length = found & 255, run = found >> 12, size = found >> 8 & 15;
-            if (!length || at + length > known) break;
+        while (at < SKIP_BITS) {
+            uint32_t found = one[i << at & ((1 << SKIP_BITS) - 1)];
+            uint32_t length = found & 255, run = found >> 12, size = found >> 8 & 15;
+            if (!length || at + length > SKIP_BITS) break;
             if (!size && run != 15) {
                 at += length;
                 advance |= END;
@@ -291,16 +309,15 @@ static void tabulate_skips(const code *c, uint16_t *table) {
             advance += run + 1;
             at += length + size;
         }
-        many[i] = (uint16_t)(at ? at | advance << 8 : LONG << 8);
+        table[i] = (uint16_t)(at ? at | advance << 8 : LONG << 8);
     }
-    memcpy(table, many, sizeof many);
 }
 
 static void tabulate(decoder *d) {
     int dc = 0, skip = 0, value = 0;
     for (uint32_t i = 0; i < d->channels; i++) {
         const component *c = d->components + i;
-        if (!(dc >> c->dc & 1)) tabulate_values(d->codes + c->dc, d->dc[c->dc]);
+        if (!(dc >> c->dc & 1)) tabulate_dc(d->codes + c->dc, d->dc[c->dc]);
         dc |= 1 << c->dc;
         int *done = c->size == 1 ? &skip : &value;
         if (*done >> c->ac & 1) continue;
@@ -384,70 +401,91 @@ static inline void summed(const int32_t columns[2][8], int32_t sums[4]) {
     }
 }
 
-/* A block of 2 x 2 pixels. Returns whether its codes are sound. */
+/* A value, or 0 where it is one that no sound picture has. */
+INLINE int32_t sound(int32_t value, const weight *w, int *beyond) {
+    int32_t whole = value * w->quantum;
+    if (whole <= MOST_AC && whole >= -MOST_AC) return value;
+    *beyond = 1;
+    return 0;
+}
+
+INLINE void add(int32_t columns[2][8], int32_t value, const weight *w) {
+    columns[0][w->column] += value * w->top;
+    columns[1][w->column] += value * w->bottom;
+}
+
+/* The coefficients of a block of 2 x 2 pixels, two at a time. Returns whether its codes are sound. */
 INLINE int read_large(const decoder *d, const component *c, lane *l, int32_t sums[4]) {
     int32_t columns[2][8] = {{0}};
-    const uint32_t *table = d->value[c->ac];
     int beyond = 0;
-    for (uint32_t k = 1; k < 64;) {
+    for (uint32_t k = 1, ended = 0; !ended && k < 64;) {
         refill(l);
-        uint32_t entry = table[l->bits >> (64 - VALUE_BITS)], advance = entry >> 8 & 255;
-        int32_t value = (int32_t)entry >> 16;
-        if (entry) {
-            take(l, entry & 255);
-        } else {
+        uint64_t entry = d->value[c->ac][l->bits >> (64 - VALUE_BITS)];
+        uint32_t one = k + (entry >> 8 & 127), two = one + (entry >> 16 & 127);
+        int32_t value = (int16_t)(entry >> 32), other = (int16_t)(entry >> 48);
+        if (entry && two < 64) {
+            take(l, entry & 63);
+            ended = entry >> 24 & 1;
+        } else {  /* a symbol alone */
             uint32_t found = symbol_of(d->codes + 4 + c->ac, l->bits), run = found >> 12, size = found >> 8 & 15;
             if (!found) return 0;
             take(l, found & 255);
             value = extended(l->bits, size);
+            other = 0;
             take(l, size);
-            advance = size || run == 15 ? run + 1 : 0;
+            if (!size && run != 15) break;
+            one = two = k + run + 1;
+            if (one > 64) return 0;
         }
-        if (!advance) break;
-        k += advance;
-        if (k > 64) return 0;
-        const weight *w = c->weights + k - 1;
-        if (value * w->quantum > MOST_AC || value * w->quantum < -MOST_AC) beyond = 1, value = 0;
-        columns[0][w->column] += value * w->top;
-        columns[1][w->column] += value * w->bottom;
+        const weight *first = c->weights + one - 1, *second = c->weights + two - 1;
+        add(columns, sound(value, first, &beyond), first);
+        add(columns, sound(other, second, &beyond), second);
+        k = two;
     }
     summed(columns, sums);
     if (beyond) sums[0] = BEYOND;
     return 1;
 }
 
+/* The DC coefficient of the block that is come to. Returns whether its code is sound. */
+INLINE int read_dc(const decoder *d, const component *c, lane *l) {
+    refill(l);
+    uint32_t entry = d->dc[c->dc][l->bits >> (64 - VALUE_BITS)], which = d->of[l->block];
+    int32_t value = (int32_t)entry >> 16;
+    if (entry) {
+        take(l, entry & 255);
+    } else {
+        uint32_t found = symbol_of(d->codes + c->dc, l->bits);
+        if (!found) return 0;
+        take(l, found & 255);
+        value = extended(l->bits, found >> 8);
+        take(l, found >> 8);
+    }
+    *l->dcs++ = (int16_t)(l->dc[which] += (uint16_t)value);
+    return 1;
+}
+
 /* From the end of a block to the next one whose coefficients are skipped. */
 INLINE int next_block(const decoder *d, lane *l) {
     for (;;) {
-        if (++l->block == (int32_t)d->blocks) {
+        const component *c;
+        l->block++;
+        for (uint32_t left = d->larges[l->block]; left; left--, l->block++, l->sums += 4) {
+            c = d->components + d->of[l->block];
+            if (!read_dc(d, c, l) || !read_large(d, c, l, l->sums)) return FAULTY;
+        }
+        if (l->block == (int32_t)d->blocks) {
             uint32_t here = position(d, l);
             l->block = -1;
             l->starts[++l->mcus] = here;
             if (!--l->left || here >= l->stop) return STOPPED;
             continue;
         }
-        uint32_t which = d->of[l->block];
-        const component *c = d->components + which;
-        refill(l);
-        uint32_t entry = d->dc[c->dc][l->bits >> (64 - VALUE_BITS)];
-        int32_t value = (int32_t)entry >> 16;
-        if (entry) {
-            take(l, entry & 255);
-        } else {
-            uint32_t found = symbol_of(d->codes + c->dc, l->bits);
-            if (!found) return FAULTY;
-            take(l, found & 255);
-            value = extended(l->bits, found >> 8);
-            take(l, found >> 8);
-        }
-        *l->dcs++ = (int16_t)(l->dc[which] += (uint16_t)value);
-        if (c->size == 1) {
-            l->skip = d->skip[c->ac];
-            l->state = (l->state & 255) | 1 << 8;
-            return GOES_ON;
-        }
-        if (!read_large(d, c, l, l->sums)) return FAULTY;
-        l->sums += 4;
+        c = d->components + d->of[l->block];
+        if (!read_dc(d, c, l)) return FAULTY;
+        l->skip = d->skip[c->ac];
+        l->state = (l->state & 255) | 1 << 8;
+        return GOES_ON;
     }
 }
 
@@ -622,7 +660,8 @@ static inline int placed_large(int32_t dc, const int32_t sums[4], uint8_t *to, u
 }
 
 /* Put MCUs that were recorded from `first` on to their places, as many as `count`, in order from the MCU `at` on. */
-static int place(const decoder *d, const records *r, uint32_t first, uint32_t at, uint32_t count, const uint16_t added[3]) {
+static int place(const decoder *d, const records *r, uint32_t first, uint32_t at, uint32_t count,
+                 const uint16_t added[3]) {
     const int16_t *dcs = r->dcs + (size_t)first * d->blocks;
     const int32_t *sums = r->sums + (size_t)first * d->large * 4;
     for (uint32_t run; count; count -= run, at += run) {

@@ -34,11 +34,11 @@ class JpegLibrary:
         self._decode.argtypes = [_POINTER, _POINTER, ctypes.c_uint64, _NUMBER, _NUMBER, _NUMBER, _POINTER]
         self._idle: list[int] = []
 
-    def eighth(self, file: bytearray | memoryview, size: tuple[int, int], channels: int) -> bytearray | None:
+    def eighth(self, file: bytes, size: tuple[int, int], channels: int) -> bytearray | None:
         """The pixels that libjpeg-turbo gives at an eighth of the size, rounded up.
 
         Args:
-            file: A JPEG, or what may be one; not empty. It is not changed.
+            file: A JPEG, or what may be one.
             size: Its width and height in pixels, as its header tells them.
             channels: 1 for gray, 3 for colours.
 
@@ -47,14 +47,14 @@ class JpegLibrary:
             usual kind, or not a sound one.
         """
         pixels = bytearray((size[0] + 7) // 8 * ((size[1] + 7) // 8) * (1 if channels == 1 else 4))
-        pointers = [ctypes.byref(ctypes.c_char.from_buffer(buffer)) for buffer in (file, pixels)]
+        to = ctypes.byref(ctypes.c_char.from_buffer(pixels))
         try:
             decoder = self._idle.pop()
         except IndexError:
             decoder = self._new()
         if not decoder:
             return None
-        done = self._decode(decoder, pointers[0], len(file), *size, channels, pointers[1])
+        done = self._decode(decoder, file, len(file), *size, channels, to)
         self._idle.append(decoder)
         return pixels if done else None
 

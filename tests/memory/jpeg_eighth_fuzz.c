@@ -109,7 +109,8 @@ static int make_file(sink *s, uint32_t *width, uint32_t *height, uint32_t *chann
     for (uint32_t i = 0; i < 2; i++) make_table(s, tables + 2 + i, 0x10 + i, list, 254);
     put16(s, 0xFFC0), put16(s, 8 + 3 * *channels), put(s, 8), put16(s, *height), put16(s, *width), put(s, *channels);
     for (uint32_t i = 0; i < *channels; i++) put(s, i + 1), put(s, layouts[layout][i > 0]), put(s, i > 0);
-    uint32_t h = layouts[layout][0] >> 4, v = layouts[layout][0] & 15, interval = dice(2) ? 0 : 1 + dice(dice(2) ? 5 : 500);
+    uint32_t h = layouts[layout][0] >> 4, v = layouts[layout][0] & 15;
+    uint32_t interval = dice(2) ? 0 : 1 + dice(dice(2) ? 5 : 500);
     if (*channels == 1) h = v = 1;
     put16(s, 0xFFDD), put16(s, 4), put16(s, interval);
     put16(s, 0xFFDA), put16(s, 6 + 2 * *channels), put(s, *channels);
@@ -131,7 +132,8 @@ static int make_file(sink *s, uint32_t *width, uint32_t *height, uint32_t *chann
 }
 
 static int decoded(decoder *d, const sink *s, uint64_t size, uint32_t width, uint32_t height, uint32_t channels) {
-    uint8_t *file = malloc(size + !size), *pixels = malloc((size_t)((width + 7) / 8) * ((height + 7) / 8) * (channels == 1 ? 1 : 4));
+    size_t places = (size_t)((width + 7) / 8) * ((height + 7) / 8);
+    uint8_t *file = malloc(size + !size), *pixels = malloc(places * (channels == 1 ? 1 : 4));
     if (!file || !pixels) abort();
     memcpy(file, s->bytes, size);
     int done = jpeg_eighth(d, file, size, width, height, channels, pixels);

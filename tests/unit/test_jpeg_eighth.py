@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 from unittest.mock import patch
@@ -50,7 +51,7 @@ def ours(raw: bytes, size: tuple[int, int], mode: str) -> bytes | None:
     """The pixels, or None."""
     library = jpeg_library()
     assert library is not None
-    pixels = library.eighth(bytearray(raw), size, len(mode))
+    pixels = library.eighth(raw, size, len(mode))
     if pixels is None or mode == "L":
         return None if pixels is None else bytes(pixels)
     return Image.frombytes("RGB", ((size[0] + 7) // 8, (size[1] + 7) // 8), bytes(pixels), "raw", "RGBX").tobytes()
@@ -89,7 +90,7 @@ def test_rare_sampling_factors_are_known(sampling: int, cut: int) -> None:
     frame = segment(raw, 0xC0)
     raw[frame + 1 : frame + 5] = size[1].to_bytes(2, "big") + size[0].to_bytes(2, "big")
     raw[frame + 7] = sampling
-    assert ours(raw, size, "RGB") == by_pillow(bytes(raw))[2]
+    assert ours(bytes(raw), size, "RGB") == by_pillow(bytes(raw))[2]
 
 
 def test_a_large_picture_has_pillows_pixels() -> None:
@@ -97,6 +98,15 @@ def test_a_large_picture_has_pillows_pixels() -> None:
     for seed, subsampling in enumerate(SAMPLINGS):
         raw = saved(picture("RGB", (1400, 900), 0.1, seed), subsampling=subsampling)
         assert ours(raw, (1400, 900), "RGB") == by_pillow(raw)[2]
+
+
+def test_threads_have_decoders_of_their_own() -> None:
+    """Pictures of several sizes, in eight threads at a time, each several times."""
+    sizes = [(400, 300), (64, 700), (999, 80), (801, 601)]
+    files = [saved(picture("RGB", size, 0.1, n)) for n, size in enumerate(sizes)]
+    wanted = [by_pillow(raw)[2] for raw in files] * 20
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ours, files * 20, sizes * 20, ["RGB"] * 80)) == wanted
 
 
 def without_jfif(raw: bytes, instead: bytes = b"") -> bytes:
@@ -121,6 +131,7 @@ RESTARTED = saved(picture("RGB", (64, 48), 0.1, 2), restart_marker_blocks=2)
 @pytest.mark.parametrize(
     "raw",
     [
+        b"",
         PLAIN[:2],
         PLAIN[:300],
         PLAIN[:-2],
@@ -137,7 +148,7 @@ RESTARTED = saved(picture("RGB", (64, 48), 0.1, 2), restart_marker_blocks=2)
         saved(picture("RGB", (64, 49), 0.1, 2)),
     ],
     ids=[
-        *("two bytes", "header cut off", "no end", "half an end", "cut off and ended", "more bytes"),
+        *("empty", "two bytes", "header cut off", "no end", "half an end", "cut off and ended", "more bytes"),
         *("a restart too many", "restarts out of order", "a restart missing", "RGB", "progressive", "CMYK", "gray"),
         "another height",
     ],
