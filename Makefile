@@ -41,8 +41,8 @@ $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 demo: install  ## count the words of examples/documents on the embedded AWS
 	$(BIN)/millrace local run --source examples/documents --destination build/demo --max-items 3
 
-# 0: one process, one test after the other. More go at once with TEST_PROCESSES=2.
-TEST_PROCESSES ?= 0
+# 0: one process, one test after the other, as a debugger needs it.
+TEST_PROCESSES ?= 2
 test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
 

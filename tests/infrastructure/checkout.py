@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from checks import security
 from checks.sources import TEMPLATE, Sources
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +23,9 @@ REAL = Sources(REPOSITORY)
 """Read once."""
 needs_node = pytest.mark.skipif(
     shutil.which("npm") is None, reason="no Node.js here: `make check`, which CI runs, does not go without"
+)
+needs_tools = pytest.mark.skipif(
+    not security.ENVIRONMENT.is_dir(), reason="no checkov here: `make check`, which CI runs, does not go without"
 )
 
 

@@ -12,18 +12,21 @@ import pytest
 from checks.__main__ import CHECKS, main
 from checks.faults import SourceError, ToolError
 from checks.sources import Sources
-from tests.infrastructure.checkout import REPOSITORY, Checkout, needs_node
+from tests.infrastructure.checkout import REPOSITORY, Checkout, needs_node, needs_tools
+
+NEEDS = {"state_language": needs_node, "security": needs_tools}
+"""What a check cannot do without."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=needs_node if name == "state_language" else ()) for name in CHECKS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in CHECKS])
 def test_passes_the_real_files(name: str) -> None:
     """The template and the state machine of this repository have no fault that a check can see."""
     assert [str(fault) for fault in CHECKS[name](Sources(REPOSITORY))] == []
 
 
-@pytest.mark.parametrize("name", [name for name in CHECKS if name != "state_language"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in CHECKS if name != "state_language"]
+)
 def test_passes_the_copy_that_faults_are_planted_in(name: str, checkout: Checkout) -> None:
     """Without a planted fault the copy passes too, so that what a test sees is what it planted."""
     assert [str(fault) for fault in CHECKS[name](checkout.sources())] == []

@@ -10,12 +10,9 @@ import pytest
 from checks import security
 from checks.policies import policy_documents
 from checks.sources import Sources
-from tests.infrastructure.checkout import REAL, REPOSITORY, Checkout, Plant
+from tests.infrastructure.checkout import REAL, REPOSITORY, Checkout, Plant, needs_tools
 
 TOOLS = security.ENVIRONMENT
-needs_tools = pytest.mark.skipif(
-    not TOOLS.is_dir(), reason="no checkov here: `make check`, which CI runs, does not go without"
-)
 PLANTS = [
     Plant(
         "A bucket that could be made public.",
