@@ -17,8 +17,11 @@ _ROUNDS = 12
 """A limit is judged by so many items for each of its places."""
 
 _LEAST_SECONDS = 0.2
-_HOLD = 16
+_HOLD = 4
 """So many judgements pass before more is tried again."""
+
+_JUDGEMENTS = 2
+"""So many in a row must say that more does not pay: one may be chance."""
 
 
 class InFlight:
@@ -40,7 +43,7 @@ class InFlight:
         self._lock = threading.Lock()
         self._doubling = True
         self._before: tuple[int, float] | None = None
-        self._hold = 0
+        self._hold = self._against = 0
         self._throttled = False
         self._begin(clock())
 
@@ -52,7 +55,7 @@ class InFlight:
             if self._throttled:
                 return
             self.limit = max(1, self.limit // 2)
-            self._doubling, self._before, self._hold = False, None, _HOLD // 4
+            self._doubling, self._before, self._hold, self._against = False, None, _HOLD, 0
             self._begin(self._clock())
             self._throttled = True
 
@@ -76,11 +79,13 @@ class InFlight:
         if self._before is not None and self.limit > self._before[0]:
             was, rate_then = self._before
             if rate < rate_then * (1 + (self.limit / was - 1) / 2):
-                self.limit, self._doubling, self._hold = was, False, _HOLD
+                self._against += 1
+                if self._against == _JUDGEMENTS:
+                    self.limit, self._doubling, self._hold, self._against = was, False, _HOLD, 0
                 return
         elif self._hold:
             self._hold -= 1
             return
-        self._before = self.limit, rate
+        self._before, self._against = (self.limit, rate), 0
         more = self.limit if self._doubling else max(1, self.limit // 8)
         self.limit = min(self._most, self.limit + more)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -47,6 +48,24 @@ def test_more_at_once_while_it_pays() -> None:
     assert 45 <= limits[-1] <= 96
     assert limits.index(next(limit for limit in limits if limit > 45)) < 1000  # in less than a second
     assert max(limits) <= 128
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pace_that_varies_does_not_hold_it_back(seed: int) -> None:
+    """A hundred items take up to half as long again, or half as long less, as others do: chance, and taken for it."""
+    dice = Random(seed)
+    pace = 1.0
+
+    def rate(limit: int) -> float:
+        nonlocal pace
+        if dice.random() < 0.01:
+            pace = dice.uniform(0.5, 1.5)
+        return limit / 0.03 * pace
+
+    simulated = Simulated(rate)
+    limits = simulated.work(100_000)
+    assert sum(limits) / len(limits) > 200
+    assert simulated.now < 25  # 256 at once take 12 to 13 s
 
 
 def test_never_more_than_the_most() -> None:
