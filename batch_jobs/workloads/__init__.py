@@ -120,8 +120,8 @@ class Splitting(Protocol):
 class ManyAtOnce(Protocol):
     """What a workload has besides, if hundreds of small items may be under way at once.
 
-    While they wait for S3 they cost nothing; but each is handed to `migrate` in a thread of its own, so that what an
-    item takes of memory is taken as many times.
+    While they wait for S3 they cost nothing; but they are handed to `migrate` in as many threads, each of which keeps
+    what some of them returned: what an item takes of memory is taken a thousand times and more.
     """
 
     def is_small(self, item: Item) -> bool:
