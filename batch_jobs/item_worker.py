@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, BinaryIO, cast
@@ -84,6 +84,7 @@ class ItemWorker:
         destination: The destination folder.
         output_mark: What its items' outputs are marked with: the run, or its retry.
         stop: Whether to stop.
+        is_small: Whether an item may be read whole before it is handed to the workload.
     """
 
     s3: S3
@@ -92,6 +93,7 @@ class ItemWorker:
     destination: S3Uri
     output_mark: str
     stop: Stop
+    is_small: Callable[[Item], bool] = lambda _item: False
 
     def work(self, numbered: tuple[int, Item]) -> Worked:
         """Work one item, given with its place in the shard.
@@ -145,32 +147,45 @@ class ItemWorker:
     def _migrate(self, item: Item, files: HeldFiles) -> Any:
         uri = S3Uri(self.source.bucket, item.key)
         try:
-            reader = open_item(self.s3, uri, item)
+            whole = self._whole(uri, item)
+            reader = open_item(self.s3, uri, item) if whole is None else None
         except (BucketNotFoundError, CredentialsError):
             raise
         except StorageError as error:
             raise _ReadError(error) from error
-        if isinstance(reader, ObjectReader) and reader.length != item.size:
-            item = replace(item, size=reader.length)  # what a manifest says of it, if anything, may be wrong
+        if reader is None:
+            return self._migrate_body(_of_size(item, len(whole or b"")), [whole] if whole else [], files)
+        if isinstance(reader, ObjectReader):
+            item = _of_size(item, reader.length)
         with reader:
-            body = Body(reader, self.stop)
-            failure: Exception | None = None
-            contribution = None
-            try:
-                contribution = self.workload.migrate(item, body, files)
-            except Exception as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
-                failure = error
-        if isinstance(body.error, StoppedError | BucketNotFoundError | CredentialsError):
-            raise body.error
-        if body.error is not None:
-            raise _ReadError(body.error) from body.error
+            return self._migrate_body(item, Body(reader, self.stop), files)
+
+    def _whole(self, uri: S3Uri, item: Item) -> bytes | None:
+        """A small item's bytes at once; None where it is none, or is longer than was planned."""
+        if item.first_byte is not None or not item.size or not self.is_small(item):
+            return None  # 0 bytes: perhaps a manifest did not say how many
+        return self.s3.read_small(uri, item.size, etag=item.etag, version_id=item.version_id)
+
+    def _migrate_body(self, item: Item, body: Body | list[bytes], files: HeldFiles) -> Any:
+        failure: Exception | None = None
+        contribution = None
+        try:
+            contribution = self.workload.migrate(item, body, files)
+        except Exception as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
+            failure = error
+        broken = body.error if isinstance(body, Body) else None
+        if isinstance(broken, StoppedError | BucketNotFoundError | CredentialsError):
+            raise broken
+        if broken is not None:
+            raise _ReadError(broken) from broken
         if failure is None:
             return contribution
         if isinstance(failure, ItemError | StorageError | StoppedError | TryAgainError):
             raise failure
         if isinstance(failure, MillraceError) and failure.exit_code == 2:
             raise failure  # no other item would fare better: a program is missing, a table
-        log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": str(uri)}})
+        uri = str(S3Uri(self.source.bucket, item.key))
+        log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": uri}})
         text = f"{type(failure).__name__}: {failure}"
         raise ItemError(ErrorCode.WORKLOAD_FAILED, text) from failure
 
@@ -200,6 +215,11 @@ class ItemWorker:
     def _refuse(self, name: str) -> str | None:
         declared: Iterable[str] = self.workload.item_suffixes
         return None if name in declared else f"its item_suffixes are {', '.join(declared) or 'none'}"
+
+
+def _of_size(item: Item, size: int) -> Item:
+    """What a manifest says of the size, if anything, may be wrong."""
+    return item if item.size == size else replace(item, size=size)
 
 
 def _refuse_for_range(_name: str) -> str:

@@ -105,6 +105,7 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
         destination=S3Uri.parse(plan.destination),
         output_mark=plan.output_mark,
         stop=job.stop,
+        is_small=workload.is_small if isinstance(workload, ManyAtOnce) else lambda _item: False,
     )
 
 
@@ -124,15 +125,13 @@ def _work(
     watch = FailingFast(progress.outcomes.values(), readable=retry)
     postponed: TryAgainError | None = None
     saved_at = job.clock()
-    workload = worker.workload
-    small = workload.is_small if isinstance(workload, ManyAtOnce) else lambda _item: False
     working = until_stopped(
         worker.work,
         left,
         job.settings.concurrency,
         job.stop,
         in_flight=in_flight,
-        small=lambda numbered: small(numbered[1]),
+        small=lambda numbered: worker.is_small(numbered[1]),
     )
     with closing(working) as done_items:
         for worked in done_items:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow.parquet import write_table
 
+from batch_jobs.workloads import load_workload
 from millrace.errors import AccessDeniedError, InvalidRunRequest, ManifestError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.listing import ItemFilter
@@ -182,6 +183,22 @@ def test_what_the_manifest_does_not_say_is_read_as_it_is() -> None:
     result = run.result()
     assert result["failures"] == {"NOT_FOUND": 1}
     assert result["result"] == {"total": 7}
+
+
+@pytest.mark.parametrize("outputs", ["none", "per-item"])
+def test_a_size_that_the_manifest_says_wrong_is_no_matter(outputs: str) -> None:
+    """What it calls small, and is not, is read by pieces; what it says nothing of, or is shorter, in one request."""
+    texts = {"in/long": b"mill race " * 20_000, "in/short": b"mill", "in/empty": b"", "in/unsaid": b"race"}
+    run = RunInMemory(texts, {"options": {"outputs": outputs}}, load=load_workload)
+    lines = b'{"key":"in/long","size":10}\n{"key":"in/short","size":9}\n{"key":"in/empty","size":3}\n'
+    run.request["manifest"] = store(run, "l.jsonl", lines + b'{"key":"in/unsaid"}\n')
+    run.plan()
+    run.client.requests.clear()
+    run.migrate()
+    assert run.client.requests["get_object"] == 3 + 5  # the plan, the commit, the shard; one object is asked for twice
+    run.merge()
+    assert (run.file("words.csv") or b"").split() == [b"word,count", b"mill,20001", b"race,20001"]
+    assert run.result()["counts"]["succeeded"] == 4
 
 
 def test_a_manifest_with_etags_holds_the_run_to_them() -> None:

@@ -163,6 +163,52 @@ def test_a_broken_stream_is_an_interruption_too(s3: S3, client: InMemoryS3Client
     assert s3.read(URI) == b"x" * 50
 
 
+@pytest.mark.parametrize("size", [0, 1, 10])
+def test_a_small_object_is_read_at_once(s3: S3, client: InMemoryS3Client, size: int) -> None:
+    """In one request, where it is no longer than was said, and still the same."""
+    etag = client.store("bucket", URI.key, b"x" * size)
+
+    assert s3.read_small(URI, 10, etag=etag) == b"x" * size
+    assert s3.read_small(URI, size) == b"x" * size
+    assert s3.read_small(URI, size - 1) is None
+    assert client.requests["get_object"] == 3
+    with pytest.raises(errors.ChangedError, match="PreconditionFailed"):
+        s3.read_small(URI, 10, etag='"another"')
+
+
+@given(st.binary(max_size=100), st.lists(st.integers(0, 99), max_size=8))
+def test_a_small_object_that_breaks_off_is_read_anew(body: bytes, breaks: list[int]) -> None:
+    """Whole, or not at all."""
+    client = InMemoryS3Client("bucket")
+    client.store("bucket", URI.key, body)
+    cuts = [cut for cut in breaks if cut < len(body)]
+    client.after = lambda _verb, _bucket, _key, answer: truncated(answer, cuts.pop()) if cuts else None
+
+    assert S3(client, fast()).read_small(URI, 100) == body
+
+
+def test_a_small_object_that_never_comes_whole_is_given_up(s3: S3, client: InMemoryS3Client) -> None:
+    """Tries are bounded, and the error is one that a later attempt may not meet."""
+    client.store("bucket", URI.key, b"0123456789")
+    client.after = lambda _verb, _bucket, _key, answer: truncated(answer, 4)
+
+    with pytest.raises(errors.StorageError, match="expected is 10") as raised:
+        s3.read_small(URI, 10)
+
+    assert raised.value.transient
+    assert client.requests["get_object"] == s3.backoff.attempts
+
+
+def test_a_small_body_that_is_short_without_a_word_is_noticed(s3: S3, client: InMemoryS3Client) -> None:
+    """Whoever says less than the object has: its length was told."""
+    client.store("bucket", URI.key, b"0123456789")
+    bodies = [b"01234567", b""]
+    client.after = lambda *call: {**call[3], "Body": io.BytesIO(bodies.pop())} if bodies else None
+
+    assert s3.read_small(URI, 10) == b"0123456789"
+    assert client.requests["get_object"] == 3
+
+
 def test_an_empty_object_is_no_bytes(s3: S3, client: InMemoryS3Client) -> None:
     """Zero bytes are read without a range, which S3 would refuse."""
     client.store("bucket", URI.key, b"")

@@ -45,11 +45,7 @@ class ObjectReader:
         self._client = client
         self._backoff = backoff
         self._uri = uri
-        self._request: dict[str, Any] = {"Bucket": uri.bucket, "Key": uri.key}
-        if etag:
-            self._request["IfMatch"] = etag
-        if version_id is not None:
-            self._request["VersionId"] = version_id
+        self._request = _request(uri, etag, version_id)
         self._first = first_byte or 0
         self._last = last_byte
         self._read = 0
@@ -101,7 +97,7 @@ class ObjectReader:
                 self.close()
                 self._ended = True
             else:
-                self._reopen(self._truncated())
+                self._reopen(_truncated(self._uri, self._read, self.length))
         raise StopIteration  # for ever: a workload may ask again, to hear whether the job has to stop
 
     def close(self) -> None:
@@ -135,11 +131,43 @@ class ObjectReader:
             )
         return answer
 
-    def _truncated(self) -> StorageError:
-        return StorageError(
-            f"the body ended after {self._read} of {self.length} bytes",
-            operation="get",
-            target=str(self._uri),
-            code="TruncatedBody",
-            transient=True,
-        )
+
+def read_small(client: S3Client, uri: S3Uri, most_bytes: int, etag: str | None, version_id: str | None) -> bytes | None:
+    """Try once to read an object that should be small: `S3.read_small`.
+
+    Raises:
+        StorageError: S3 refused, failed or could not be reached, or the connection broke.
+    """
+    try:
+        answer = client.get_object(**_request(uri, etag, version_id))
+        body, length = answer["Body"], answer["ContentLength"]
+        if length > most_bytes:
+            body.close()
+            return None
+        content = body.read(CHUNK_BYTES)
+        while more := body.read(CHUNK_BYTES):  # botocore compares the checksum at the end
+            content += more
+    except (ClientError, BotoCoreError, OSError) as error:
+        raise storage_error(error, "get", uri) from error
+    if len(content) != length:
+        raise _truncated(uri, len(content), length)
+    return content
+
+
+def _request(uri: S3Uri, etag: str | None, version_id: str | None) -> dict[str, Any]:
+    request = {"Bucket": uri.bucket, "Key": uri.key}
+    if etag:
+        request["IfMatch"] = etag
+    if version_id is not None:
+        request["VersionId"] = version_id
+    return request
+
+
+def _truncated(uri: S3Uri, read: int, length: int) -> StorageError:
+    return StorageError(
+        f"the body ended after {read} of {length} bytes",
+        operation="get",
+        target=str(uri),
+        code="TruncatedBody",
+        transient=True,
+    )
