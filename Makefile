@@ -133,7 +133,7 @@ $(BENCH)/installed: benchmarks/requirements.txt | $(VENV)/bin/python
 # word-count needs its compiled table here too; what is measured goes into docs/performance.md and its plots.
 MEASURED := build/benchmarks
 TEXTS ?=
-bench: install $(BENCH)/installed  ## how fast it is, beside what else there is, into docs (a quarter of an hour; TEXTS=folder)
+bench: install $(BENCH)/installed  ## how fast it is, beside what else there is, into docs (half an hour; TEXTS=folder)
 	rm -rf $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.word_count_peers $(if $(TEXTS),--texts $(TEXTS)) --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 4096 --kinds english multilingual --output $(MEASURED)
