@@ -4,7 +4,7 @@
 
 Rows have 200 bytes in eight columns, two of them numbers. The table is an HTTP server on this machine that takes
 everything at once, in a process of its own: what is measured is the CPU that the writing side spends, each way in a
-fresh process, and its peak memory. Writes a Markdown table.
+fresh process on one core, and its peak memory. Writes a Markdown table.
 """
 
 # ruff: noqa: T201 - a script that prints
@@ -26,6 +26,7 @@ from decimal import Decimal
 from multiprocessing import Process, Queue
 from typing import Any
 
+from benchmarks.cores import FIRST, OTHERS, on_cores
 from benchmarks.results import Table, add_output_option
 
 COLUMNS = ("id", "title", "overview", "release_date", "vote_average", "vote_count", "original_language", "popularity")
@@ -172,7 +173,8 @@ def main() -> None:
         return
     port: Queue[int] = Queue()
     server = Process(target=serve, args=(port,), daemon=True)
-    server.start()
+    with on_cores(OTHERS):
+        server.start()
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port.get(timeout=30)}",
@@ -188,7 +190,8 @@ def main() -> None:
     spent: dict[str, float] = {}
     for way in WAYS:
         command = [sys.executable, "-m", "benchmarks.csv_to_dynamodb", "--way", way, "--rows", str(arguments.rows)]
-        answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603 - this file
+        with on_cores(FIRST):
+            answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603 - this file
         spent[way], wall, memory = json.loads(answer.stdout)
         each = spent[way] / arguments.rows
         times = spent["boto3 batch_writer"] / spent[way]

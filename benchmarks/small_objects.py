@@ -32,6 +32,7 @@ import boto3
 import trustme
 from botocore.config import Config
 
+from benchmarks.cores import FIRST, OTHERS, on_cores
 from benchmarks.results import Table, add_output_option
 from benchmarks.small_object_server import KEY, RESULT, SOURCE
 
@@ -44,8 +45,6 @@ BOTO3_PART = 20
 """boto3 does one object of so many."""
 
 GOAL = 4.0
-
-_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory, where there is one
 
@@ -162,7 +161,7 @@ class Ways:
 def serving(objects: int, size: int, latency_ms: float, *, plain: bool) -> Iterator[tuple[str, Path | None]]:
     """The server during the block, on other cores than the ways; its URL, and the file of the certificate to trust."""
     given = ["--objects", str(objects), "--bytes", str(size), "--latency-ms", str(latency_ms)]
-    with tempfile.TemporaryDirectory() as folder, on_cores(slice(1, None)):
+    with tempfile.TemporaryDirectory() as folder, on_cores(OTHERS):
         authority = None
         if not plain:
             authority, certificate = Path(folder, "authority.pem"), Path(folder, "server.pem")
@@ -176,24 +175,10 @@ def serving(objects: int, size: int, latency_ms: float, *, plain: bool) -> Itera
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - this package
             port = int(server.stdout.readline()) if server.stdout else 0
             try:
-                with on_cores(slice(0, 1)):
+                with on_cores(FIRST):
                     yield f"{'http' if plain else 'https'}://localhost:{port}", authority
             finally:
                 server.terminate()
-
-
-@contextmanager
-def on_cores(which: slice) -> Iterator[None]:
-    """This process and those that it starts, on some of the cores; on all where there is one, or no way to say it."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(_CORES)[which] or _CORES)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def boto3_part(way: str, objects: int) -> None:
