@@ -147,14 +147,14 @@ class ItemWorker:
     def _migrate(self, item: Item, files: HeldFiles) -> Any:
         uri = S3Uri(self.source.bucket, item.key)
         try:
-            whole = self._whole(uri, item)
-            reader = open_item(self.s3, uri, item) if whole is None else None
+            if (whole := self._whole(uri, item)) is None:
+                reader = open_item(self.s3, uri, item)
         except (BucketNotFoundError, CredentialsError):
             raise
         except StorageError as error:
             raise _ReadError(error) from error
-        if reader is None:
-            return self._migrate_body(_of_size(item, len(whole or b"")), [whole] if whole else [], files)
+        if whole is not None:
+            return self._migrate_body(_of_size(item, len(whole)), [whole] if whole else [], files)
         if isinstance(reader, ObjectReader):
             item = _of_size(item, reader.length)
         with reader:

@@ -8,6 +8,7 @@ run. A library's name tells the source and the machine it was made for, so that 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
+
+Library = TypeVar("Library")
 
 _TARGETS = {
     ("linux", "x86_64"): ["-target", "x86_64-linux-gnu.2.17", "-mcpu=x86_64_v2"],
@@ -38,6 +44,18 @@ class CSource:
         """Where the library for this source and this machine lies, or would lie."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
         return self.path.with_name(f"{self.path.stem}-{digest}-{sys.platform}-{os.uname().machine}.so")
+
+    def loaded(self, load: Callable[[Path], Library]) -> Library | None:
+        """The library; None where it was not compiled, or cannot be loaded.
+
+        Args:
+            load: Raises OSError where there is none, or one for another machine.
+        """
+        try:
+            return load(self.library_path)
+        except OSError as error:
+            log.debug("the library of %s cannot be loaded: %s", self.path.name, error)
+            return None
 
     def compile(self, load: Callable[[Path], object]) -> Path:
         """Compile it for this machine, and remove what older sources were compiled to.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 from functools import cache
 from pathlib import Path
 
 from batch_jobs.workloads.c_source import CSource
-
-log = logging.getLogger(__name__)
 
 SOURCE = CSource(Path(__file__).with_name("jpeg_eighth.c"))
 
@@ -65,8 +62,4 @@ load = JpegLibrary
 @cache
 def jpeg_library() -> JpegLibrary | None:
     """The library; None where it was not compiled: then Pillow decodes."""
-    try:
-        return JpegLibrary(SOURCE.library_path)
-    except OSError as error:
-        log.debug("the library of the workload images cannot be loaded: %s", error)
-        return None
+    return SOURCE.loaded(JpegLibrary)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 from functools import cache
 from pathlib import Path
 
 from batch_jobs.workloads.c_source import CSource
-
-log = logging.getLogger(__name__)
 
 SOURCE = CSource(Path(__file__).with_name("word_table.c"))
 
@@ -50,11 +47,7 @@ class WordLibrary(ctypes.CDLL):
 @cache
 def word_library() -> WordLibrary | None:
     """The library; None where it was not compiled: then Python counts."""
-    try:
-        return load(SOURCE.library_path)
-    except OSError as error:
-        log.debug("word-count's library cannot be loaded: %s", error)
-        return None
+    return SOURCE.loaded(load)
 
 
 def load(path: Path) -> WordLibrary:

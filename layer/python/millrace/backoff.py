@@ -49,12 +49,7 @@ class Backoff:
         Raises:
             StorageError: It failed for good, or for the last time.
         """
-        started = self.clock()
-        try:
-            return call()  # nearly always enough, and small objects are many
-        except StorageError as error:
-            tries = Tries(self, started)
-            tries.wait(error)
+        tries = Tries(self)
         while True:
             try:
                 return call()
@@ -67,13 +62,12 @@ class Tries:
 
     Args:
         backoff: How many there may be.
-        started: When the first one began, by the backoff's clock.
     """
 
-    def __init__(self, backoff: Backoff, started: float) -> None:
+    def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
         self._failed = 0
-        self._started = started
+        self._started = backoff.clock()
 
     def wait(self, error: StorageError) -> None:
         """Wait before the next attempt.

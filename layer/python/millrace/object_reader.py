@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+from botocore.exceptions import BotoCoreError, FlexibleChecksumError
 
 from millrace.backoff import Backoff, Tries
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
-from millrace.s3_errors import storage_error
+from millrace.s3_errors import storage_error, storage_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,8 +57,7 @@ class ObjectReader:
         self.etag: str = answer["ETag"]
         self._last = self._first + self.length - 1
         self._request["IfMatch"] = self.etag
-        self._tries: Tries | None = None
-        self._progress_at = backoff.clock()
+        self._tries = Tries(backoff)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +90,7 @@ class ObjectReader:
                 chunk = b""
             if chunk:
                 self._read += len(chunk)
-                self._tries, self._progress_at = None, self._backoff.clock()
+                self._tries = Tries(self._backoff)
                 return chunk
             if self._read == self.length:
                 self.close()
@@ -111,7 +110,6 @@ class ObjectReader:
             StorageError: The given error, where the tries are used up; or what the new request met.
         """
         self.close()
-        self._tries = self._tries or Tries(self._backoff, self._progress_at)
         self._tries.wait(error)
         self._body = self._backoff.run(self._get)["Body"]
 
@@ -121,10 +119,8 @@ class ObjectReader:
         ranged = position > 0 or (self._last is not None and not self._read)
         if ranged:
             request["Range"] = f"bytes={position}-{'' if self._last is None else self._last}"
-        try:
+        with storage_errors("get", self._uri):
             answer = self._client.get_object(**request)
-        except (ClientError, BotoCoreError, OSError) as error:
-            raise storage_error(error, "get", self._uri) from error
         if ranged and "ContentRange" not in answer:
             raise StorageError(
                 "the whole object came where a range was asked for", operation="get", target=str(self._uri)
@@ -138,7 +134,7 @@ def read_small(client: S3Client, uri: S3Uri, most_bytes: int, etag: str | None, 
     Raises:
         StorageError: S3 refused, failed or could not be reached, or the connection broke.
     """
-    try:
+    with storage_errors("get", uri):
         answer = client.get_object(**_request(uri, etag, version_id))
         body, length = answer["Body"], answer["ContentLength"]
         if length > most_bytes:
@@ -147,8 +143,6 @@ def read_small(client: S3Client, uri: S3Uri, most_bytes: int, etag: str | None, 
         content = body.read(CHUNK_BYTES)
         while more := body.read(CHUNK_BYTES):  # botocore compares the checksum at the end
             content += more
-    except (ClientError, BotoCoreError, OSError) as error:
-        raise storage_error(error, "get", uri) from error
     if len(content) != length:
         raise _truncated(uri, len(content), length)
     return content
