@@ -112,6 +112,7 @@ def short_text(body: Iterable[bytes], most_bytes: int) -> tuple[bytes | None, It
     """
     chunks: list[bytes] = []
     length = 0
+    body = iter(body)  # what is left of it follows, where the text is long
     for chunk in body:
         chunks.append(chunk)
         length += len(chunk)

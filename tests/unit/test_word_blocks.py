@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from batch_jobs.workloads.word_blocks import MAX_WORD_BYTES, word_blocks
+from batch_jobs.workloads.word_blocks import MAX_WORD_BYTES, short_text, word_blocks
 from batch_jobs.workloads.words import spaced, words_of
 from millrace.errors import ErrorCode, ItemError
 
@@ -92,3 +92,14 @@ def test_a_long_line_of_chinese_is_cut_at_its_own_punctuation() -> None:
     """Blocks stay small where no ASCII character separates."""
     body = ["水车，磨坊。".encode() * 100_000]
     assert max(map(len, word_blocks(body, 1 << 16))) < (1 << 16) + 2048
+
+
+@given(st.lists(st.text(max_size=5).map(str.encode), max_size=8), st.integers(0, 20))
+def test_a_text_that_is_not_short_after_all_loses_nothing(chunks: list[bytes], most: int) -> None:
+    """Nor is any of it there twice, whether the chunks are a list or come as they are read."""
+    whole = b"".join(chunks)
+    assume(b"\0" not in whole)
+    for body in (chunks, iter(chunks)):
+        text, rest = short_text(body, most)
+        assert (text is None) == (len(whole) > most)
+        assert (text or b"") + b"".join(rest) == whole
