@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,13 +86,39 @@ def test_imports_point_one_way(part: str) -> None:
     assert {file: names for file, names in found.items() if names} == {}
 
 
+REPORT_PAGE = "millrace.report_page"
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(REPOSITORY / "layer/python").with_suffix("").parts).removesuffix(".__init__")
+
+
 def test_the_layer_needs_the_standard_library_and_boto3_alone() -> None:
-    """The layer goes into every Lambda and into the image: at run time it imports nothing that boto3 does not bring."""
+    """The layer goes into every Lambda and into the image: at run time it imports nothing that boto3 does not bring.
+
+    But for report.html, which jobs and console make and no Lambda does.
+    """
     allowed = set(sys.stdlib_module_names) | AWS_SDK | {"millrace"}
     found = {
-        file.name: imported(file.read_text("utf-8"), types_too=False) - allowed for file in _files(FOLDERS["layer"][0])
+        _module(file): imported(file.read_text("utf-8"), types_too=False) - allowed
+        for file in _files(FOLDERS["layer"][0])
     }
-    assert {file: names for file, names in found.items() if names} == {}
+    assert {file: names for file, names in found.items() if names} == {
+        f"{REPORT_PAGE}.rendering": {"jinja2", "markupsafe"}
+    }
+
+
+def test_no_function_makes_the_report_page() -> None:
+    """Importing every function loads neither Jinja nor what needs it: they are not in the Lambdas."""
+    program = "import sys\n" + "\n".join(f"import {module}" for module in sorted(FUNCTION_MODULES - {"__init__"}))
+    program += "\nassert not {'jinja2', 'markupsafe'} & set(sys.modules), 'loaded'"
+    environment = {
+        "PYTHONPATH": f"{REPOSITORY}/functions:{REPOSITORY}/layer/python",
+        "POWERTOOLS_TRACE_DISABLED": "1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_functions_need_what_their_zip_holds() -> None:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from millrace.readable import bytes_text, duration_text, plural
-from millrace.report_page.charts import Axis, histogram
+from millrace.report_page.blocks import Axis, Block, Histogram, Paragraph, Section, Table
 from millrace.report_page.figures import RunFigures
-from millrace.report_page.markup import Html, paragraph, section, table, text
 
 BARS = 30
 """How many bars a histogram has."""
@@ -20,40 +19,40 @@ STRAGGLES = 2.0
 """A shard that took so many times the median is called a straggler."""
 
 
-def distribution(figures: RunFigures) -> Html:
+def distribution(figures: RunFigures) -> Section:
     """How long shards took and how large they were, and the ones that took longest."""
     seconds = sorted(shard.seconds for shard in figures.shards)
     sizes = sorted(shard.bytes for shard in figures.shards)
     median = _quantile(seconds, 0.5)
     slowest = sorted(figures.shards, key=lambda shard: (-shard.seconds, shard.retry, shard.index))[:STRAGGLERS]
     stragglers = [shard for shard in slowest if shard.seconds > STRAGGLES * median]
-    parts = [
+    blocks: list[Block] = [
         _histogram("Durations of shards", seconds, duration_text, STRAGGLES * median if stragglers else None),
         _histogram("Sizes of shards, in bytes read", sizes, bytes_text),
     ]
     if stragglers:
         rows = [
             (
-                text(shard.name),
-                text(duration_text(shard.seconds)),
-                text(f"{shard.seconds / median:,.1f}" if median else "-"),
-                text(f"{shard.items:,}"),
-                text(bytes_text(shard.bytes)),
-                text(shard.attempt),
+                shard.name,
+                duration_text(shard.seconds),
+                f"{shard.seconds / median:,.1f}" if median else "-",
+                f"{shard.items:,}",
+                bytes_text(shard.bytes),
+                str(shard.attempt),
             )
             for shard in stragglers
         ]
         columns = ("Shard", "Took", "Times the median", "Items", "Bytes", "Attempt")
         caption = f"Stragglers: shards that took more than {STRAGGLES:g} times the median"
-        parts.append(table(caption, columns, rows, numeric=range(6)))
+        blocks.append(Table(caption, columns, rows, numeric=range(6)))
     else:
-        parts.append(paragraph(text(f"No shard took more than {STRAGGLES:g} times the median.")))
-    return section("shards", "Shards", *parts)
+        blocks.append(Paragraph(f"No shard took more than {STRAGGLES:g} times the median."))
+    return Section("shards", "Shards", blocks)
 
 
 def _histogram(
     label: str, values: Sequence[float], shown: Callable[[float], str], stands_out: float | None = None
-) -> Html:
+) -> Histogram:
     least, most = values[0], values[-1]
     width = (most - least) / BARS or 1
     counts = [0] * BARS
@@ -68,7 +67,7 @@ def _histogram(
     # The longest one is a straggler where there is any: the last bar always stands out then.
     marked = None if stands_out is None else min(math.ceil((stands_out - least) / width), BARS - 1)
     said += "" if marked is None else f"; stragglers, over {shown(stands_out or 0)}, in another colour"
-    return histogram(label, counts, said, Axis(shown(least), shown(most)), titles, marked=marked)
+    return Histogram(label, counts, said, Axis(shown(least), shown(most)), titles, marked=marked)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from millrace.readable import bytes_text, duration_text, plural
-from millrace.report_page.charts import Axis, area, span
+from millrace.report_page.blocks import Area, Axis, Block, Details, Legend, Paragraph, Section, Strip, Table
 from millrace.report_page.figures import RunFigures, ShardFigure
-from millrace.report_page.markup import Html, details, joined, paragraph, section, table, text
 
 TIMES = 120
 """How many points a line over time has."""
@@ -17,7 +16,7 @@ SHOWN_SHARDS = 100
 """How many shards the timeline shows; of more, those that took longest."""
 
 
-def timeline(figures: RunFigures) -> Html:
+def timeline(figures: RunFigures) -> Section:
     """Who worked when: shards at work over time, then a strip per shard."""
     shards = figures.shards
     begin, length = figures.started, figures.finished - figures.started
@@ -34,48 +33,52 @@ def timeline(figures: RunFigures) -> Html:
     at_work = _over_time(shards, begin, length, lambda _shard: 1.0)
     rows = [
         (
-            text(shard.name),
+            shard.name,
             _strip(shard, begin, length),
-            text(duration_text(shard.started - begin)),
-            text(duration_text(shard.seconds)),
-            text(f"{shard.items:,}"),
-            text(f"{shard.failed:,}"),
-            text(shard.attempt),
+            duration_text(shard.started - begin),
+            duration_text(shard.seconds),
+            f"{shard.items:,}",
+            f"{shard.failed:,}",
+            str(shard.attempt),
         )
         for shard in shown
     ]
     columns = ("Shard", "When", "Started after", "Took", "Items", "Failed", "Attempt")
-    return section(
+    table = Table(f"{title}, in the order of their starts", columns, rows, numeric=(0, 2, 3, 4, 5, 6))
+    return Section(
         "timeline",
         "Timeline",
-        paragraph(text(", ".join(said) + ".")),
-        area("Shards at work at the same time", at_work, f"at most {max(at_work):.0f}", axis),
-        details(
-            text(f"{title}: from {_clock(begin)} to {_clock(figures.finished)}"),
-            _legend(shown),
-            table(f"{title}, in the order of their starts", columns, rows, numeric=(0, 2, 3, 4, 5, 6)),
-            opened=len(shown) <= 30,
-        ),
-        *_jobs(figures),
+        [
+            Paragraph(", ".join(said) + "."),
+            Area("Shards at work at the same time", at_work, f"at most {max(at_work):.0f}", axis),
+            Details(
+                f"{title}: from {_clock(begin)} to {_clock(figures.finished)}",
+                [*_legend(shown), table],
+                opened=len(shown) <= 30,
+            ),
+            *_jobs(figures),
+        ],
     )
 
 
-def throughput(figures: RunFigures) -> Html:
+def throughput(figures: RunFigures) -> Section:
     """Items and bytes per second over time, each shard's spread evenly over the time it took."""
     begin, length = figures.started, figures.finished - figures.started
     axis = Axis(_clock(begin), _clock(figures.finished))
     items = _over_time(figures.shards, begin, length, lambda shard: shard.items / max(shard.seconds, 0.001))
     read = _over_time(figures.shards, begin, length, lambda shard: shard.bytes / max(shard.seconds, 0.001))
-    return section(
+    return Section(
         "throughput",
         "Throughput",
-        area("Items per second", items, f"at most {max(items):,.0f} a second", axis),
-        area("Bytes per second", read, f"at most {bytes_text(max(read))} a second", axis),
+        [
+            Area("Items per second", items, f"at most {max(items):,.0f} a second", axis),
+            Area("Bytes per second", read, f"at most {bytes_text(max(read))} a second", axis),
+        ],
     )
 
 
 def kept_shards(figures: RunFigures) -> str:
-    """What was not worked again when the run was gone on with, in words; empty where one job worked all shards.
+    """What was not worked again when the run was resumed, in words; empty where one job worked all shards.
 
     Of a run whose failed items were retried too: there the last job works what failed before, not what is missing.
     """
@@ -86,7 +89,7 @@ def kept_shards(figures: RunFigures) -> str:
     kept = [shard for job, shards in by_job.items() if job != last for shard in shards]
     items = plural(sum(shard.items for shard in kept), "item")
     return (
-        f"The run was gone on with: {len(kept):,} of {plural(len(figures.shards), 'shard')} with {items} "
+        f"Resumed: {len(kept):,} of {plural(len(figures.shards), 'shard')} with {items} "
         "had been worked by an earlier job and were not worked again."
     )
 
@@ -98,42 +101,39 @@ def _by_job(figures: RunFigures) -> dict[str, list[ShardFigure]]:
     return by_job
 
 
-def _jobs(figures: RunFigures) -> list[Html]:
+def _jobs(figures: RunFigures) -> list[Block]:
     """Which jobs worked the shards, where there are several."""
     by_job = _by_job(figures)
     if len(by_job) < 2:
         return []
     rows = [
         (
-            text(job or "-"),
-            text(f"{len(shards):,}"),
-            text(f"{sum(shard.items for shard in shards):,}"),
-            text(_clock(min(shard.started for shard in shards))),
-            text(_clock(max(shard.finished for shard in shards))),
+            job or "-",
+            f"{len(shards):,}",
+            f"{sum(shard.items for shard in shards):,}",
+            _clock(min(shard.started for shard in shards)),
+            _clock(max(shard.finished for shard in shards)),
         )
         for job, shards in by_job.items()
     ]
     columns = ("Job", "Shards", "Items", "From", "To")
-    return [table("Who worked the shards", columns, rows, numeric=(1, 2))]
+    return [Table("Who worked the shards", columns, rows, numeric=(1, 2))]
 
 
 def _by_start(shard: ShardFigure) -> tuple[float, int, int]:
     return shard.started, shard.retry, shard.index
 
 
-def _strip(shard: ShardFigure, begin: float, length: float) -> Html:
+def _strip(shard: ShardFigure, begin: float, length: float) -> Strip:
     scale = 100 / length if length > 0 else 0
-    return span((shard.started - begin) * scale, shard.seconds * scale if scale else 100, _kind(shard))
+    return Strip((shard.started - begin) * scale, shard.seconds * scale if scale else 100, _kind(shard))
 
 
-def _legend(shards: Iterable[ShardFigure]) -> Html:
+def _legend(shards: Iterable[ShardFigure]) -> list[Block]:
     """What the strips' colours say, of those that are there."""
     kinds = {_kind(shard) for shard in shards}
-    said = {"bar": "worked", "failed": "with failed items", "again": "not at the first attempt"}
-    items = joined(
-        (Html(f'<li><span class="key {kind}"></span>{text(said[kind])}</li>') for kind in said if kind in kinds), ""
-    )
-    return Html(f'<ul class="legend" aria-label="Colours">{items}</ul>') if len(kinds) > 1 else Html("")
+    words = {"bar": "worked", "failed": "with failed items", "again": "not at the first attempt"}
+    return [Legend([(kind, words[kind]) for kind in words if kind in kinds])] if len(kinds) > 1 else []
 
 
 def _kind(shard: ShardFigure) -> str:

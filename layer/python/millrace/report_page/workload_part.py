@@ -13,8 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from millrace.readable import bytes_text
-from millrace.report_page.charts import bar_list
-from millrace.report_page.markup import Html, fact_list, joined, name, section, table, text
+from millrace.report_page.blocks import Bars, Block, Facts, Name, Pictures, Section, Table
 
 ReadFile = Callable[[str], bytes | None]
 """Reads one of the run's merged files; None where there is none, or it is too large to stand in a page."""
@@ -26,7 +25,7 @@ CELL_CHARACTERS = 300
 _DATA_URI = re.compile(r"data:image/(jpeg|png|webp|gif);base64,[A-Za-z0-9+/]+=*")
 
 
-def workload_part(workload: str, result: Mapping[str, Any], read: ReadFile) -> Html:
+def workload_part(workload: str, result: Mapping[str, Any], read: ReadFile) -> Section:
     """The section on what the workload made.
 
     Args:
@@ -34,46 +33,47 @@ def workload_part(workload: str, result: Mapping[str, Any], read: ReadFile) -> H
         result: Its part of result.json.
         read: Reads the run's merged files.
     """
-    parts = _pictures(read) if workload == "images" else []
-    parts += by_shape(result)
-    return section("workload", f"Result of {workload}", *parts)
+    pictures = _pictures(read) if workload == "images" else []
+    return Section("workload", f"Result of {workload}", [*pictures, *by_shape(result)])
 
 
-def by_shape(result: Mapping[str, Any]) -> list[Html]:
+def by_shape(result: Mapping[str, Any]) -> list[Block]:
     """Facts, then bars and tables, in the order of the result."""
     facts = {title: value for title, value in result.items() if not isinstance(value, list | dict)}
-    parts = [fact_list([(_title(each), _value(each, value)) for each, value in facts.items()])] if facts else []
+    blocks: list[Block] = (
+        [Facts([(_title(each), _value(each, value)) for each, value in facts.items()])] if facts else []
+    )
     for title, value in result.items():
         if isinstance(value, dict) and value:
-            parts.append(_of_object(_title(title), value))
+            blocks.append(_of_object(_title(title), value))
         elif isinstance(value, list) and value:
-            parts.append(_of_list(_title(title), value))
-    return parts
+            blocks.append(_of_list(_title(title), value))
+    return blocks
 
 
-def _of_object(title: str, value: Mapping[str, Any]) -> Html:
+def _of_object(title: str, value: Mapping[str, Any]) -> Block:
     if all(_is_number(each) for each in value.values()):
-        rows = [(name(label, CELL_CHARACTERS), float(number), f"{number:,}") for label, number in value.items()]
-        return bar_list(*_cut(title, rows), "Number")
-    pairs = [(name(label, CELL_CHARACTERS), _value(label, each)) for label, each in value.items()]
+        rows = [(Name(label, CELL_CHARACTERS), float(number), f"{number:,}") for label, number in value.items()]
+        return Bars(*_cut(title, rows), "Number")
+    pairs = [(Name(label, CELL_CHARACTERS), _value(label, each)) for label, each in value.items()]
     caption, shown = _cut(title, pairs)
-    return table(caption, ("Name", "Value"), shown)
+    return Table(caption, ("Name", "Value"), shown)
 
 
-def _of_list(title: str, value: Sequence[Any]) -> Html:
+def _of_list(title: str, value: Sequence[Any]) -> Block:
     if all(isinstance(row, dict) for row in value):
         columns = list(dict.fromkeys(column for row in value[:SHOWN_ROWS] for column in row))
         numbers = [column for column in columns if all(_is_number(row.get(column)) for row in value)]
         if len(columns) == 2 and len(numbers) == 1 and columns[1] == numbers[0]:
             label, number = columns
-            bars = [(name(row[label], CELL_CHARACTERS), float(row[number]), f"{row[number]:,}") for row in value]
-            return bar_list(*_cut(title, bars), _title(number))
+            bars = [(Name(row[label], CELL_CHARACTERS), float(row[number]), f"{row[number]:,}") for row in value]
+            return Bars(*_cut(title, bars), _title(number))
         cells = [tuple(_value(column, row.get(column, "")) for column in columns) for row in value]
         caption, shown = _cut(title, cells)
         numeric = [index for index, column in enumerate(columns) if column in numbers]
-        return table(caption, [_title(column) for column in columns], shown, numeric)
+        return Table(caption, [_title(column) for column in columns], shown, numeric)
     caption, shown = _cut(title, [(_value("", each),) for each in value])
-    return table(caption, ("Value",), shown)
+    return Table(caption, ("Value",), shown)
 
 
 def _cut(title: str, rows: Sequence[Any]) -> tuple[str, Sequence[Any]]:
@@ -89,32 +89,26 @@ def _title(field: str) -> str:
     return titles.get(field) or field.replace("_", " ").capitalize()
 
 
-def _value(field: str, value: Any) -> Html:
+def _value(field: str, value: Any) -> str | Name:
     if _is_number(value):
-        return text(bytes_text(value) if field == "bytes" or field.endswith("_bytes") else f"{value:,}")
+        return bytes_text(value) if field == "bytes" or field.endswith("_bytes") else f"{value:,}"
     shown = "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return name(shown, CELL_CHARACTERS)
+    return Name(shown, CELL_CHARACTERS)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _pictures(read: ReadFile) -> list[Html]:
+def _pictures(read: ReadFile) -> list[Block]:
     """The first pictures of the contact sheet that the workload wrote."""
     sheet = read("contact-sheet.html")
     if sheet is None:
         return []
     found = _Pictures()
     found.feed(sheet.decode(errors="replace"))
-    items = joined(
-        Html(
-            f'<li><img src="{source}" alt="{text(key, CELL_CHARACTERS)}" loading="lazy">'
-            f"{name(key, CELL_CHARACTERS)}</li>"
-        )
-        for key, source in found.pictures[:SHOWN_PICTURES]
-    )
-    return [Html(f'<ul class="sheet" aria-label="Pictures">\n{items}\n</ul>')] if found.pictures else []
+    shown = [(Name(key, CELL_CHARACTERS), source) for key, source in found.pictures[:SHOWN_PICTURES]]
+    return [Pictures(shown)] if shown else []
 
 
 class _Pictures(HTMLParser):
