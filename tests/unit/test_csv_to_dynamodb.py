@@ -202,6 +202,44 @@ def test_the_files_of_a_zip_are_counted_one_by_one() -> None:
     assert [item["from"]["S"] for item in made.items("films")] == ["b.csv", "b.csv"]
 
 
+def zip_of(**files: bytes) -> bytes:
+    """A zip file; `a_csv` is a.csv."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, raw in files.items():
+            archive.writestr(name.replace("_", "."), raw)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("empty", [b"", b"\n\r\n", b"\xef\xbb\xbf", b",,\n"])
+def test_an_empty_file_takes_nothing_from_the_others_of_its_archive(empty: bytes) -> None:
+    """It is counted, with no rows; where every file is empty, the object is damaged as an empty one is."""
+    made = database()
+    imported = run(workload(made), zip_of(a_csv=empty, b_csv=b"id,v\n1,x\n", c_csv=empty), "films.zip")
+    assert [(file.member, file.read) for file in imported.files] == [("a.csv", 0), ("b.csv", 1), ("c.csv", 0)]
+    assert len(made.items("films")) == 1
+    error = failure(workload(made), zip_of(a_csv=empty, b_csv=empty), "films.zip")
+    assert (error.code, error.message) == (
+        ErrorCode.DAMAGED,
+        "a.csv: there is not even a header: the file is empty",
+    )
+
+
+def test_nameless_columns_are_in_the_result() -> None:
+    """The result names the files whose columns got a name of ours."""
+    first = run(workload(database()), b",id,\n17,1,\n", "a.csv")
+    second = run(workload(database()), b"id,v\n1,2\n", "b.csv")
+    assert merged(partial_of(first, second))[0]["nameless_columns"] == [{"file": "a.csv", "member": "", "columns": 1}]
+    assert "nameless_columns" not in merged(partial_of(run(workload(database()), b"id,v\n1,2\n")))[0]
+
+
+def test_the_file_name_in_a_zip_is_the_members() -> None:
+    """As the docs say of {file_name}."""
+    made = database()
+    run(workload(made, computed={"f": "{file_name}"}), zip_of(**{"dir/b_csv": b"id\n1\n"}), "in/films.zip")
+    assert [item["f"]["S"] for item in made.items("films")] == ["b.csv"]
+
+
 def test_a_part_of_an_object_is_imported() -> None:
     """A byte range that begins at a row comes behind the header, and has the lines of the whole object."""
     made = database()
