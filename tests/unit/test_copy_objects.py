@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
 from collections import Counter
 from typing import Any
@@ -284,6 +285,16 @@ def test_attributes_are_kept_or_set(given: dict[str, Any], expected: dict[str, A
         ({"key_pattern": "(a)", "key_template": r"\2"}, "options.key_pattern"),
         ({"key_pattern": "(a)", "key_template": r"\g<name>"}, "options.key_pattern"),
         ({"key_pattern": "(a)", "key_template": r"\q"}, "options.key_pattern"),
+        ({"key_pattern": "(a)", "key_template": "a\\"}, "options.key_pattern"),
+        ({"key_pattern": r"(.)\1", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(?=a).", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(?<!a).", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a++", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(a{100}){100}", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": r"\pL{900}", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "\ud800", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a" * 1025, "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a", "key_template": "a" * 1025}, "options.key_template"),
         ({"storage_class": "COLD"}, "options.storage_class"),
     ],
 )
@@ -292,6 +303,41 @@ def test_options_that_cannot_be_are_refused(given: dict[str, Any], field: str) -
     with pytest.raises(InvalidRunRequest) as caught:
         CopyObjects(options(**given))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+b", "(a|a)*b", "(a|aa)+b", "(.*)*(.*)*b", "(?:.?){1000}b", r"(\w+\s?)*\.csv"]
+)
+def test_no_pattern_takes_long(pattern: str) -> None:
+    """Patterns that try every way to share out a key, over the longest key: each ends at once."""
+    copies = CopyObjects(options(key_pattern=pattern, key_template="x"))
+    started = time.process_time()
+    with pytest.raises(ItemError, match="does not match"):
+        copies.output_key("a" * 1023 + "c")
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "key", "made"),
+    [
+        (r"(?P<year>\d{4})-(\d\d)(.*)", r"\g<year>/\2\3", "2026-01\n/x", "2026/01\n/x"),
+        (r"(?P<year>\d{4})-.*", r"year=\g<1>/\g<0>", "2026-é", "year=2026/2026-é"),
+        (r"(a)|(b)", r"[\1\2]", "b", "[b]"),
+        (r"\p{L}+(\(x\))?", r"\\\g<0>", "水", "\\水"),
+        (r"[(?]+\\", r"y", "(?\\", "y"),
+        (".*", "z", "a\0b", "z"),
+    ],
+)
+def test_keys_that_a_pattern_makes(pattern: str, template: str, key: str, made: str) -> None:
+    """Groups by number and by name, line breaks, letters of any script, one that took no part."""
+    assert CopyObjects(options(key_pattern=pattern, key_template=template)).output_key(key) == made
+
+
+def test_a_template_makes_no_key_that_is_too_long() -> None:
+    """A row, not a text that grows with the template."""
+    copies = CopyObjects(options(key_pattern=".*", key_template=r"\g<0>" * 200))
+    with pytest.raises(ItemError, match="200,000 characters; S3 allows 1,024 bytes"):
+        copies.output_key("k" * 1000)
 
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

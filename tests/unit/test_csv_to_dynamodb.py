@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ import pytest
 
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
+from batch_jobs.workloads.dynamodb_endpoint import HttpEndpoint
+from batch_jobs.workloads.dynamodb_table import BusyError
 from batch_jobs.workloads.import_counts import FileCounts, ImportedObject
 from batch_jobs.workloads.import_partial import ImportPartial
 from batch_jobs.workloads.table_patience import Patience
@@ -470,8 +473,27 @@ def test_the_registry_knows_the_workload() -> None:
     assert isinstance(made, CsvToDynamoDB)
 
 
-def test_requests_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an endpoint given, botocore's environment says where DynamoDB is and who asks: requests are signed."""
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_certificates_are_those_of_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is named is read: nothing is trusted where it is not there."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"https://127.0.0.1:{server.getsockname()[1]}",
+            "AWS_REGION": "eu-west-3",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "no_proxy": "127.0.0.1",
+            variable: "/nowhere/ca.pem",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(BusyError, match="No such file"):
+            HttpEndpoint(1).call("DescribeTable", b"{}")
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_requests_over_http(monkeypatch: pytest.MonkeyPatch, *, proxied: bool) -> None:
+    """Without an endpoint given, botocore's environment says where DynamoDB is and who asks, and by which proxy."""
     made = database()
     seen: list[dict[str, str]] = []
 
@@ -499,7 +521,9 @@ def test_requests_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
         try:
             for name, value in {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+                "AWS_ENDPOINT_URL": "http://dynamodb.invalid" if proxied else f"http://127.0.0.1:{server.server_port}",
+                "no_proxy": "" if proxied else "127.0.0.1",
+                "http_proxy": f"http://127.0.0.1:{server.server_port}",
                 "AWS_REGION": "eu-west-3",
                 "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
                 "AWS_SECRET_ACCESS_KEY": "secret",
