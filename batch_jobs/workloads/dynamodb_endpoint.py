@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import botocore.session
@@ -41,6 +42,7 @@ class HttpEndpoint:
             "verify": session.get_config_variable("ca_bundle") or ca_bundle() or True,
             "proxies": get_environ_proxies(self._url),
             "timeout": (_CONNECT_SECONDS, _READ_SECONDS),
+            "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         }
         self._http = URLLib3Session(max_pool_connections=connections, **as_clients)
 

@@ -68,3 +68,14 @@ def undecoded(text: str) -> str:
             return "an unpaired surrogate"
         return f"byte 0x{raw[0]:02X} is not UTF-8"
     return ""
+
+
+def explained(error: Exception) -> str:
+    """An error in a line; one of a decoder or an encoder with what the text is instead, as far as it says so."""
+    text = f"{type(error).__name__}: {error}"
+    why = ""
+    if isinstance(error, UnicodeDecodeError):
+        why = kind_of(error.object) or ("an unpaired surrogate" if is_surrogate(error.object[error.start :]) else "")
+    elif isinstance(error, UnicodeEncodeError) and "\ud800" <= error.object[error.start] <= "\udfff":
+        why = "an unpaired surrogate"
+    return f"{text} ({why})" if why else text
