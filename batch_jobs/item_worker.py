@@ -14,7 +14,7 @@ from batch_jobs.range_reader import open_item
 from batch_jobs.stop import Stop
 from batch_jobs.transfer_outputs import transfer_output
 from batch_jobs.workloads import Transferring, Workload
-from batch_jobs.workloads.encoded_text import explained
+from millrace.encoded_text import explained
 from millrace.errors import (
     AccessDeniedError,
     ArchivedError,

@@ -10,7 +10,7 @@ from itertools import chain
 
 from batch_jobs.workloads.csv_format import CsvFormat
 from batch_jobs.workloads.csv_start import is_blank, least_cells, read_start
-from batch_jobs.workloads.encoded_text import kind_of, undecoded
+from millrace.encoded_text import kind_of, undecoded
 from millrace.errors import ErrorCode, ItemError
 
 MAX_RECORD_CHARACTERS = 4_194_304

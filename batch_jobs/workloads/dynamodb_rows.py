@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from batch_jobs.workloads.csv_start import has_text
 from batch_jobs.workloads.dynamodb_values import ENCODERS, CellError, exact_number, item_bytes, quoted, shown
-from batch_jobs.workloads.encoded_text import undecoded
+from millrace.encoded_text import undecoded
 
 MAX_ITEM_BYTES = 409_600
 """400 KB, names and values together: Service quotas, items."""

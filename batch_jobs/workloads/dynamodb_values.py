@@ -14,7 +14,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-from batch_jobs.workloads.encoded_text import undecoded
+from millrace.encoded_text import undecoded
 
 quoted: Callable[[str], str] = encode_basestring
 """A text as a JSON string, quotes included, nothing escaped that need not be."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batch_jobs.workloads import LOOK_BACK_BYTES
-from batch_jobs.workloads.encoded_text import not_text
 from batch_jobs.workloads.word_blocks import MAX_WORD_BYTES, whole_characters
 from batch_jobs.workloads.words import spaced
+from millrace.encoded_text import not_text
 from millrace.errors import ErrorCode, ItemError
 
 _STEP = 4096

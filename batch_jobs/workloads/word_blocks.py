@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from batch_jobs.workloads.encoded_text import not_text
 from batch_jobs.workloads.words import SPACED, spaced
+from millrace.encoded_text import not_text
 from millrace.errors import ErrorCode, ItemError
 
 MAX_WORD_BYTES = 1 << 20
