@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 import zlib
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from batch_jobs.workloads.copy_verification import verified_by
 from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
 from millrace.known_workloads import checked_options
 from millrace.plan import Item
+from millrace.request import RunRequest
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 
@@ -303,6 +306,33 @@ def test_options_that_cannot_be_are_refused(given: dict[str, Any], field: str) -
     with pytest.raises(InvalidRunRequest) as caught:
         CopyObjects(options(**given))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good"),
+    [
+        ("(?=a).*", False),
+        ("(?<=a)b", False),
+        (r"(a)\1", False),
+        ("(?P<a>.)(?P=a)", False),
+        ("(?>a)", False),
+        ("a\\", False),
+        ("a" * 1025, False),
+        (r"(?P<year>\d+)[?(](?i:x)\(?=\\1", True),
+        (r"(?:a|\p{L}+)*?(?<n>.)", True),
+    ],
+)
+def test_prepare_run_needs_no_re2(pattern: str, *, good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What RE2 never takes is refused with the request; the rest is the plan job's to compile."""
+    monkeypatch.setitem(sys.modules, "re2", None)
+    request = {
+        "source": "s3://letters/in/",
+        "destination": "s3://results/out/",
+        "workload": "copy",
+        "options": {"key_pattern": pattern, "key_template": "x"},
+    }
+    with nullcontext() if good else pytest.raises(InvalidRunRequest, match="no lookaround"):
+        RunRequest.parse(request)
 
 
 @pytest.mark.parametrize(
