@@ -93,14 +93,14 @@ def _fit(sample: list[str], form: CsvFormat, delimiter: str) -> tuple[bool, bool
 
     Returns:
         Whether there are as many cells as `column_names` has; whether there are several; the share of rows that have
-        as many cells as the first one; minus the cells that a quote is left in; the cells of the first row that do not
+        as many cells as the first one; minus the quotes that are left in cells; the cells of the first row that do not
         begin with a space.
     """
     rows = [cells for cells in _rows(sample, form.dialect(delimiter)) if cells is None or not is_blank(cells)]
     first = (rows[0] if rows else None) or []
     least = least_cells(first)
     alike = [cells is not None and least <= len(cells) <= len(first) for cells in rows[1:]]
-    quotes = sum(form.quote in cell for cells in rows for cell in cells or ()) if form.quote else 0
+    quotes = sum(cell.count(form.quote) for cells in rows for cell in cells or ()) if form.quote else 0
     return (
         bool(form.column_names) and least <= len(form.column_names) <= len(first),
         len(first) > 1,

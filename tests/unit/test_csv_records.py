@@ -192,6 +192,7 @@ FILES = {
     "a bar in a name": ("Name,Preis,Ort (a|b)\nA,1,Graz|Wien\n", 2),
     "spaces behind the delimiter": ("Name, Preis, Ort\nA, 1, Graz\n", 2),
     "all but the header quoted": ('Name;Preis;Ort\n"A";"1,5";"Graz, Land"\n', 2),
+    "commas in names and quotes in cells": ('Wert (a,b)\tOrt\tTitel\n1,5\tGraz\t"say ""hi"""\n', 2),
     "a row that is bad": ("Name,Preis,Ort\nA,1\nB,2,Graz\nC,3,Wien\n", 2),
     "one row": ("Name|Preis|Ort", None),
 }
