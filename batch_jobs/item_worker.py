@@ -14,6 +14,7 @@ from batch_jobs.range_reader import open_item
 from batch_jobs.stop import Stop
 from batch_jobs.transfer_outputs import transfer_output
 from batch_jobs.workloads import Transferring, Workload
+from millrace.encoded_text import explained
 from millrace.errors import (
     AccessDeniedError,
     ArchivedError,
@@ -186,8 +187,7 @@ class ItemWorker:
             raise failure  # no other item would fare better: a program is missing, a table
         uri = str(S3Uri(self.source.bucket, item.key))
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": uri}})
-        text = f"{type(failure).__name__}: {failure}"
-        raise ItemError(ErrorCode.WORKLOAD_FAILED, text) from failure
+        raise ItemError(ErrorCode.WORKLOAD_FAILED, explained(failure)) from failure
 
     def _transfer(self, item: Item, workload: Transferring[Any]) -> tuple[Any, list[str]]:
         output = transfer_output(workload, self.source, self.destination, item.key)

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from millrace.errors import InvalidRunRequest
 
-_DELIMITERS = (",", ";", "\t", "|")
-"""What `auto` looks for; the first of equals wins."""
+_NO_TEXT_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
+"""What Python calls text encodings, too, but no file is written in: host names, and Python's literals. Host names
+take quadratic time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class CsvFormat:
     """How a file is written.
 
     Attributes:
-        delimiter: One character, or "auto": what splits the first line into most cells.
+        delimiter: One character, or "auto": what cuts the first rows into the same number of cells.
         quote: One character; empty where nothing is quoted.
         escape: One character; empty where a quote inside quotes is doubled.
         header: Whether the first row holds the names of the columns.
@@ -46,7 +47,9 @@ class CsvFormat:
             "a".encode(encoding)
             encoding = codecs.lookup(encoding).name
         except (LookupError, ValueError):
-            raise InvalidRunRequest("options.encoding", encoding, "a text encoding of Python's: utf-8") from None
+            encoding = ""
+        if not encoding or encoding.replace("_", "-") in _NO_TEXT_FILES:
+            raise InvalidRunRequest("options.encoding", options["encoding"], "a text encoding of Python's: utf-8")
         names = tuple(options["column_names"])
         if not options["header"] and not names:
             raise InvalidRunRequest("options.column_names", [], "the columns' names, because there is no header")
@@ -64,26 +67,8 @@ class CsvFormat:
             encoding=encoding,
         )
 
-    def dialect(self, first_line: str) -> dict[str, Any]:
-        """The arguments of `csv.reader`.
-
-        Args:
-            first_line: The file's first line, which `auto` looks at.
-        """
-        delimiter = self.delimiter
-        if delimiter == "auto":
-            delimiter = max(_DELIMITERS, key=lambda candidate: self._fit(first_line, candidate))
-        return self._dialect(delimiter)
-
-    def _fit(self, line: str, delimiter: str) -> tuple[bool, int]:
-        """How well a delimiter cuts a line: whether into as many cells as there are names, and into how many."""
-        try:
-            found = len(next(csv.reader([line], **self._dialect(delimiter)), []))
-        except csv.Error:
-            found = 0
-        return bool(found) and found == len(self.column_names), found
-
-    def _dialect(self, delimiter: str) -> dict[str, Any]:
+    def dialect(self, delimiter: str) -> dict[str, Any]:
+        """The arguments of `csv.reader`, with the delimiter that the file has."""
         return {
             "delimiter": delimiter,
             "quotechar": self.quote or None,

@@ -9,10 +9,15 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from batch_jobs.workloads.csv_format import CsvFormat
+from batch_jobs.workloads.csv_start import is_blank, least_cells, read_start
+from millrace.encoded_text import kind_of, undecoded
 from millrace.errors import ErrorCode, ItemError
 
 MAX_RECORD_CHARACTERS = 4_194_304
 """The longest row. A DynamoDB item has at most 400 KB; what is ten times that is another file format, or a bomb."""
+
+MAX_COLUMNS = 65_536
+"""The most columns. An item of 400 KB has six bytes for each, name and value together."""
 
 _LEAST_BYTES = 65_536
 _BLOCK_BYTES = 262_144
@@ -23,64 +28,88 @@ _BLOCK_BYTES = 262_144
 csv.field_size_limit(16 * MAX_RECORD_CHARACTERS)
 
 
+class EmptyFileError(ItemError):
+    """There is nothing in a file, not even a header."""
+
+
 class CsvRecords:
     """The rows of one file. Iterating gives `(line, cells)`, or `(line, reason)` where the row cannot be read.
 
-    `line` counts from 1 and is where the row begins. Empty lines are no rows. A row that has more or fewer cells than
-    there are columns cannot be read, nor one whose quotes are not as RFC 4180 has them.
+    `line` counts from 1 and is where the row begins. Empty lines are no rows, nor is Excel's first line `sep=;`. A row
+    that has more or fewer cells than there are columns cannot be read, nor one whose quotes are not as RFC 4180 has
+    them. Cells of nameless columns at the end may be missing: they are empty then.
 
     Args:
         chunks: The file's bytes.
         form: How it is written.
         name: What to call the file in errors; empty where the row of the report says it already.
-        continues_at: Which line of the file follows its first record, where what lies between is left out: the bytes
-            are those of the header, or of the first row where there is none, then those of rows from further on.
+        head_bytes: How many of the bytes are the file's beginning, where what follows them there is left out.
+        continues_at: Which line of the file comes behind these bytes; None where nothing is left out.
 
     Attributes:
-        columns: The names of the columns.
+        columns: The names of the columns; empty, or blanks, where a column has none.
 
     Raises:
-        ItemError: `NOT_TEXT`; `DAMAGED`: there is no header; `WRONG_COLUMNS`: it names a column twice, or
-            `column_names` are not as many as its cells; `TOO_LARGE`: a row is longer than 4 Mi characters.
+        ItemError: `NOT_TEXT`; `DAMAGED`: the header is no CSV, or there is none (`EmptyFileError`); `WRONG_COLUMNS`:
+            `column_names` are not as many as its cells; `TOO_LARGE`: a row is longer than 4 Mi characters, or there
+            are more than 65,536 columns.
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], form: CsvFormat, *, name: str = "", continues_at: int | None = None
+        self,
+        chunks: Iterable[bytes],
+        form: CsvFormat,
+        *,
+        name: str = "",
+        head_bytes: int = 0,
+        continues_at: int | None = None,
     ) -> None:
         self._head = f"{name}: " if name else ""
         self._line = 0
-        self._left_out = 0
-        lines = self._lines(_text(chunks, form.encoding, self._head))
-        first = next(lines, "")
-        self._reader = csv.reader(chain((first,) if first else (), lines), strict=True, **form.dialect(first))
-        self.columns = self._columns(form, first)
+        rest: Iterable[bytes] = ()
         if continues_at is not None:
-            if not form.header:
-                next((cells for cells in self._reader if cells), None)
-            self._left_out = continues_at - 1 - self._reader.line_num
+            chunks, rest = _cut(chunks, head_bytes)
+        lines = self._lines(_text(chunks, form.encoding, self._head))
+        start = read_start(lines, form)
+        dialect = form.dialect(start.delimiter)
+        self._reader = csv.reader(chain(start.lines, lines), strict=True, **dialect)
+        self._left_out = start.skipped
+        self.columns = self._columns(form)
+        self._least = least_cells(self.columns) if form.header else len(self.columns)
+        if continues_at is not None:
+            behind = self._lines(_text(rest, form.encoding, self._head, begins=False))
+            self._reader = csv.reader(behind, strict=True, **dialect)
+            self._left_out = continues_at - 1
 
-    def _columns(self, form: CsvFormat, first: str) -> list[str]:
+    def _columns(self, form: CsvFormat) -> list[str]:
         names = list(form.column_names)
         if not form.header:
             return names
-        if not first:
-            raise ItemError(ErrorCode.DAMAGED, f"{self._head}there is not even a header: the file is empty")
         try:
-            found = next((cells for cells in self._reader if cells), [])
+            found = next((cells for cells in self._reader if not is_blank(cells)), None)
         except csv.Error as error:
             raise ItemError(ErrorCode.DAMAGED, f"{self._head}the header cannot be read as CSV: {error}") from None
+        if found is None:
+            raise EmptyFileError(ErrorCode.DAMAGED, f"{self._head}there is not even a header: the file is empty")
+        if len(found) > MAX_COLUMNS:
+            message = f"{self._head}the header has {len(found):,} columns, which is more than {MAX_COLUMNS:,}"
+            raise ItemError(ErrorCode.TOO_LARGE, message)
         try:
             "".join(found).encode()
         except UnicodeEncodeError:
-            raise ItemError(ErrorCode.NOT_TEXT, f"{self._head}the header is not {form.encoding} text") from None
-        if names and len(names) != len(found):
+            raise self._not_text(found, form) from None
+        if names and not least_cells(found) <= len(names) <= len(found):
             message = f"the header has {len(found)} columns, column_names has {len(names)}"
             raise ItemError(ErrorCode.WRONG_COLUMNS, self._head + message)
-        twice = sorted({column for column in found if found.count(column) > 1})
-        if twice and not names:
-            message = f"the header has a column twice: {', '.join(map(repr, twice[:5]))}"
-            raise ItemError(ErrorCode.WRONG_COLUMNS, self._head + message)
-        return names or found
+        return names + [""] * (len(found) - len(names)) if names else found
+
+    def _not_text(self, header: list[str], form: CsvFormat) -> ItemError:
+        try:
+            kind = kind_of(header[0][:8].encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            kind = ""
+        why = kind or undecoded("".join(header))
+        return ItemError(ErrorCode.NOT_TEXT, f"{self._head}the header is not {form.encoding} text: {why}")
 
     def __iter__(self) -> Iterator[tuple[int, list[str] | str]]:
         reader = self._reader
@@ -92,6 +121,8 @@ class CsvRecords:
                 for cells in reader:
                     if len(cells) == width:
                         yield line, cells
+                    elif self._least <= len(cells) < width and cells:
+                        yield line, cells + [""] * (width - len(cells))
                     elif cells:
                         yield line, f"{len(cells)} cells where there are {width} columns"
                     line = self._line = reader.line_num + next_line
@@ -121,7 +152,7 @@ class CsvRecords:
     def _too_long(self) -> ItemError:
         message = (
             f"{self._head}line {max(self._line, 1)}: the row is longer than {MAX_RECORD_CHARACTERS:,} characters; "
-            "is a quote not closed, or are delimiter, quote or encoding others?"
+            "is a quote not closed? Otherwise set the options delimiter, quote or encoding"
         )
         return ItemError(ErrorCode.TOO_LARGE, message)
 
@@ -131,12 +162,24 @@ def lines_end(text: str) -> int:
     return text.rfind("\n") + 1 or text.rfind("\r", 0, -1) + 1
 
 
-def _text(chunks: Iterable[bytes], encoding: str, head: str) -> Iterator[str]:
+def _cut(chunks: Iterable[bytes], length: int) -> tuple[list[bytes], Iterator[bytes]]:
+    """The first bytes, and all others."""
+    behind = iter(chunks)
+    first: list[bytes] = []
+    for chunk in behind:
+        first.append(chunk[:length])
+        length -= len(chunk)
+        if length <= 0:
+            return first, chain((chunk[len(chunk) + length :],), behind)
+    return first, behind
+
+
+def _text(chunks: Iterable[bytes], encoding: str, head: str, *, begins: bool = True) -> Iterator[str]:
     # In UTF-8 a bad byte costs its row, not the file: it comes as a lone surrogate, which no item can hold.
     is_utf8 = encoding in {"utf-8", "utf-8-sig"}
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if is_utf8 else encoding)(
-        "surrogateescape" if is_utf8 else "strict"
-    )
+    # A byte order mark in the middle of a file is a character.
+    utf8 = "utf-8-sig" if begins else "utf-8"
+    decoder = codecs.getincrementaldecoder(utf8 if is_utf8 else encoding)("surrogateescape" if is_utf8 else "strict")
     done = 0
     try:
         for chunk in gathered(chunks):

@@ -14,8 +14,8 @@ from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.csv_cuts import can_be_cut, record_starts
 from batch_jobs.workloads.csv_files import Unpacking, csv_files, plain_text
 from batch_jobs.workloads.csv_format import CsvFormat
-from batch_jobs.workloads.csv_records import CsvRecords
-from batch_jobs.workloads.dynamodb_items import ItemMapping, Source, check_attributes
+from batch_jobs.workloads.csv_records import CsvRecords, EmptyFileError
+from batch_jobs.workloads.dynamodb_items import ItemMapping, Source, check_attributes, columns_of
 from batch_jobs.workloads.dynamodb_rows import RowError
 from batch_jobs.workloads.dynamodb_table import Endpoint, Table
 from batch_jobs.workloads.dynamodb_writer import TableWriter
@@ -83,19 +83,30 @@ class CsvToDynamoDB:
         tally = ObjectTally(fails=self._options["on_bad_row"] == "fail")
         try:
             with writer.file(tally.refuse) as writes:
+                empty: list[EmptyFileError] = []
                 for member, chunks in csv_files(item, body, self._unpacking):
                     counts = FileCounts(item.key, member, item.first_byte)
-                    records = CsvRecords(
-                        chunks, self._format, name=member, continues_at=item.first_line if item.head_bytes else None
-                    )
-                    encoder = mapping.bind(records.columns, Source(item.key, member, self._imported_at))
                     number = tally.begin(counts)
+                    try:
+                        records = CsvRecords(
+                            chunks,
+                            self._format,
+                            name=member,
+                            head_bytes=item.head_bytes or 0,
+                            continues_at=item.first_line if item.head_bytes else None,
+                        )
+                    except EmptyFileError as error:
+                        empty.append(error)
+                        continue
+                    encoder = mapping.bind(records.columns, Source(item.key, member, self._imported_at))
+                    counts.nameless = encoder.nameless
                     for line, cells in records:
                         counts.read += 1
                         try:
                             writes.put((number, line), *encoder.encode(line, cells))
                         except RowError as error:
                             tally.reject((number, line), str(error))
+                tally.check_full(empty)
                 writes.finish()
             return tally.imported(writes)
         except BaseException:
@@ -117,7 +128,7 @@ class CsvToDynamoDB:
         Raises:
             ItemError: The file cannot be imported, or not in ranges.
         """
-        return record_starts(plain_text(body), self._format, places)
+        return record_starts(plain_text(body), self._format, places, lambda names: columns_of(self._options, names))
 
     def partial(self) -> ImportPartial:
         """A new, empty partial."""

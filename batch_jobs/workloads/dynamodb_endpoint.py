@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from batch_jobs.workloads.dynamodb_table import BusyError
 from millrace import __version__
 from millrace.errors import TableError
-from millrace.settings import aws_region
+from millrace.settings import aws_region, ca_bundle
+
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 30
 
 
 class HttpEndpoint:
@@ -28,15 +33,18 @@ class HttpEndpoint:
 
     def __init__(self, connections: int) -> None:
         session = botocore.session.get_session()
-        client: Any = session.create_client(
-            "dynamodb",
-            region_name=aws_region(),
-            config=Config(max_pool_connections=connections, connect_timeout=10, read_timeout=30),
-        )
+        client: Any = session.create_client("dynamodb", region_name=aws_region())
         self._url: str = client.meta.endpoint_url.rstrip("/") + "/"
         self._region: str = client.meta.region_name
         self._credentials: Any = session.get_credentials()
-        self._http = client._endpoint.http_session  # noqa: SLF001 - as botocore sets it up for this endpoint
+        # As a client sets it up: proxies and certificates are those of the environment and of the AWS configuration.
+        as_clients: dict[str, Any] = {
+            "verify": session.get_config_variable("ca_bundle") or ca_bundle() or True,
+            "proxies": get_environ_proxies(self._url),
+            "timeout": (_CONNECT_SECONDS, _READ_SECONDS),
+            "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        }
+        self._http = URLLib3Session(max_pool_connections=connections, **as_clients)
 
     def call(self, operation: str, body: bytes) -> tuple[int, bytes]:
         """Make one call, signed, once.

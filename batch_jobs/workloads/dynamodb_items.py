@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batch_jobs.workloads.csv_start import has_text, least_cells
 from batch_jobs.workloads.dynamodb_rows import ItemLayout, RowEncoder, TableKey
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, TableRefusedError
 
@@ -94,15 +95,14 @@ class ItemMapping:
             source: Where the rows come from.
 
         Raises:
-            ItemError: `WRONG_COLUMNS`: the file lacks a column that the options name, or the key is nowhere.
+            ItemError: `WRONG_COLUMNS`: the file lacks a column that the options name, or has one twice that is used, or
+                the key is nowhere.
         """
-        index = {name: position for position, name in enumerate(names)}
-        wanted = self.columns or {name: name for name in names if name and name not in self.key_columns}
-        missing = [name for name in (*wanted, *self.key_columns) if name not in index]
-        if missing:
-            raise _wrong_columns(f"there is no column {', '.join(map(repr, missing[:5]))}", names)
-        cells = {attribute: index[name] for name, attribute in wanted.items()}
-        cells |= {attribute: index[name] for attribute, name in zip(self.key.names, self.key_columns, strict=False)}
+        found = _Columns.of(names, self.columns, self.key_columns, {*self.constants, *self.computed})
+        cells = dict(found.cells)
+        cells |= {
+            attribute: found.index[name] for attribute, name in zip(self.key.names, self.key_columns, strict=False)
+        }
         made: list[Callable[[int], str]] = []
         for attribute, template in {**self.constants, **self.computed}.items():
             # Texts that are the same in every row are cells, too, as if the file had a column of them.
@@ -120,9 +120,69 @@ class ItemMapping:
                 types=self.types,
                 key_prefix=self.key_prefix,
                 empty_cells=self.empty_cells,
-                columns=names,
-            )
+                columns=found.labels,
+                unnamed=found.unnamed,
+            ),
+            nameless=found.nameless,
         )
+
+
+def columns_of(options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """See whether a file has the columns that the options name, each once.
+
+    Raises:
+        ItemError: `WRONG_COLUMNS`.
+    """
+    made = {*options["constants"], *options["computed"]}
+    _Columns.of(names, options["columns"], tuple(options["key_columns"]), made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What the columns of one file are used for.
+
+    Attributes:
+        labels: Their names; `column_3` where the third has none.
+        index: Their positions by name, and by label.
+        cells: The positions by attribute.
+        unnamed: The nameless columns at the end, in which no row may have anything.
+        nameless: How many nameless columns are imported under a label.
+    """
+
+    labels: list[str]
+    index: dict[str, int]
+    cells: dict[str, int]
+    unnamed: Sequence[int]
+    nameless: int
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], columns: Mapping[str, str], key_columns: Sequence[str], made: set[str]
+    ) -> _Columns:
+        labels = [name if has_text(name) else f"column_{number}" for number, name in enumerate(names, start=1)]
+        index: dict[str, int] = {}
+        twice: set[str] = set()
+        for position, (name, label) in enumerate(zip(names, labels, strict=True)):
+            for word in {name, label}:
+                if index.setdefault(word, position) != position:
+                    twice.add(word)
+        wanted = [*columns, *key_columns]
+        if missing := [name for name in wanted if name not in index]:
+            raise _wrong_columns(f"there is no column {', '.join(map(repr, missing[:5]))}", names)
+        used = {index[name] for name in key_columns}
+        unnamed: list[int] = []
+        nameless = 0
+        cells = {attribute: index[name] for name, attribute in columns.items()}
+        if not columns:
+            named = least_cells(names)
+            unnamed = [position for position in range(named, len(names)) if position not in used]
+            imported = [position for position in range(named) if position not in used and labels[position] not in made]
+            cells = {labels[position]: position for position in imported}
+            nameless = sum(labels[position] != names[position] for position in imported)
+            wanted += cells
+        if repeated := sorted(twice.intersection(wanted)):
+            raise _wrong_columns(f"the header has a column twice: {', '.join(map(repr, repeated[:5]))}", names)
+        return cls(labels, index, cells, unnamed, nameless)
 
 
 def check_attributes(options: Mapping[str, Any]) -> None:
@@ -162,5 +222,5 @@ def _other_key(key: TableKey, why: str) -> TableRefusedError:
 
 def _wrong_columns(why: str, names: Sequence[str]) -> ItemError:
     found = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    hint = "; is the delimiter another?" if len(names) == 1 else ""
+    hint = "; is the option delimiter another character?" if len(names) == 1 else ""
     return ItemError(ErrorCode.WRONG_COLUMNS, f"{why}; the columns are {found}{hint}")

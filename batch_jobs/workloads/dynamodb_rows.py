@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from batch_jobs.workloads.dynamodb_values import ENCODERS, CellError, exact_number, item_bytes, quoted
+from batch_jobs.workloads.csv_start import has_text
+from batch_jobs.workloads.dynamodb_values import ENCODERS, CellError, exact_number, item_bytes, quoted, shown
+from millrace.encoded_text import undecoded
 
 MAX_ITEM_BYTES = 409_600
 """400 KB, names and values together: Service quotas, items."""
@@ -42,6 +44,7 @@ class ItemLayout:
         key_prefix: Put in front of the partition key.
         empty_cells: What an empty cell becomes: omit, null, string or reject.
         columns: The names of the file's columns, for errors.
+        unnamed: The columns in which no row may have anything, because they have no name.
     """
 
     key: TableKey
@@ -51,6 +54,7 @@ class ItemLayout:
     key_prefix: str
     empty_cells: str
     columns: Sequence[str]
+    unnamed: Sequence[int] = ()
 
 
 class RowError(ValueError):
@@ -62,10 +66,16 @@ class RowEncoder:
 
     Args:
         layout: What an item is made of.
+        nameless: How many columns got a name of ours.
+
+    Attributes:
+        nameless: As given.
     """
 
-    def __init__(self, layout: ItemLayout) -> None:
+    def __init__(self, layout: ItemLayout, *, nameless: int = 0) -> None:
         key = layout.key
+        self.nameless = nameless
+        self._unnamed = layout.unnamed
         self._made = layout.made
         self._columns = layout.columns
         self._prefix = layout.key_prefix
@@ -99,6 +109,8 @@ class RowEncoder:
         """
         if isinstance(cells, str):
             raise RowError(cells)
+        if self._unnamed:
+            self._check_unnamed(cells)
         if self._made:
             cells = [*cells, *[make(line) for make in self._made]]
         key, parts = self._key_of(cells)
@@ -113,6 +125,11 @@ class RowEncoder:
         if self._others:
             parts += self._typed(cells)
         return key, _checked_wire('{"PutRequest":{"Item":{' + "},".join(parts) + "}}}}")
+
+    def _check_unnamed(self, cells: list[str]) -> None:
+        for position in self._unnamed:
+            if has_text(cells[position]):
+                raise RowError(f"cell {position + 1} is {shown(cells[position])}, but its column has no name")
 
     def _typed(self, cells: list[str]) -> Iterator[str]:
         for position, head, encoder, empty in self._others:
@@ -157,8 +174,8 @@ class RowEncoder:
 def _checked_wire(text: str) -> bytes:
     try:
         wire = text.encode()
-    except UnicodeEncodeError as error:
-        raise RowError(f"byte 0x{ord(error.object[error.start]) & 0xFF:02X} is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise RowError(undecoded(text)) from None
     if len(wire) > MAX_ITEM_BYTES:
         size = item_bytes(json.loads(wire)["PutRequest"]["Item"])
         if size > MAX_ITEM_BYTES:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
+from millrace.encoded_text import undecoded
+
 quoted: Callable[[str], str] = encode_basestring
 """A text as a JSON string, quotes included, nothing escaped that need not be."""
 
@@ -52,10 +54,11 @@ def exact_number(text: str) -> Decimal:
     Raises:
         CellError: It is no number, has more than 38 significant digits, or lies outside 1E-130 to 9.99E+125.
     """
+    # Before the pattern, which tries every way to share out the digits of a text that is no number.
+    if len(text) > 400:
+        raise CellError(f"{shown(text)} is too long for a number: more than 400 characters")
     if not _NUMBER.fullmatch(text):
         raise CellError(f"{shown(text)} is not a number")
-    if len(text) > 400:
-        raise CellError(f"{shown(text)} has too many digits for a number")
     value = Decimal(text)
     if not value:
         return Decimal(0)
@@ -102,7 +105,11 @@ def document(text: str) -> str:
         value = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
     except (ValueError, RecursionError):
         raise CellError(f"{shown(text)} is not JSON") from None
-    return _document(value, 1)
+    found = _document(value, 1)
+    # Bytes of the file that are no UTF-8 came with the text; all else was written as \ud800.
+    if undecoded(found) and not undecoded(text):
+        raise CellError("the JSON document holds an unpaired surrogate")
+    return found
 
 
 def item_bytes(item: Mapping[str, Mapping[str, Any]]) -> int:

@@ -10,6 +10,9 @@ from millrace.errors import ErrorCode, ItemError
 _STEP = 1 << 18
 """The most that one step inflates, in bytes: a chunk of 8 MiB could hold 8 GiB of zeros."""
 
+_FEED = 1 << 14
+"""How much is given to zlib at once, which copies what is left behind each step and behind each member."""
+
 
 def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
     """The text of a gzip file, in chunks of at most 256 KiB, so that a bomb costs time but no memory.
@@ -22,8 +25,8 @@ def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     inside = False
     members = 0
-    for chunk in body:
-        data = chunk
+    for piece in _small(body):
+        data = piece
         while data:
             if not inside:
                 data = data.lstrip(b"\0") if members else data
@@ -44,3 +47,9 @@ def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
                 members += 1
     if inside or not members:
         raise ItemError(ErrorCode.DAMAGED, "the gzip file ends before its last member does: it was cut off")
+
+
+def _small(body: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in body:
+        for start in range(0, len(chunk), _FEED):
+            yield chunk[start : start + _FEED]

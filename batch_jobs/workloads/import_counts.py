@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 
@@ -31,6 +31,7 @@ class FileCounts:
         written: Rows that DynamoDB took.
         replaced: Rows not written because a later one in the same batch has the same key.
         rejected: Bad rows.
+        nameless: Columns without a name, which were imported as `column_3`.
     """
 
     key: str
@@ -40,6 +41,7 @@ class FileCounts:
     written: int = 0
     replaced: int = 0
     rejected: int = 0
+    nameless: int = 0
 
 
 class RejectedRows:
@@ -100,6 +102,15 @@ class ObjectTally:
         """
         self._files.append(counts)
         return len(self._files) - 1
+
+    def check_full(self, empty: Sequence[ItemError]) -> None:
+        """See whether there was anything: one empty file takes nothing from the others of its archive.
+
+        Raises:
+            ItemError: The first of the errors, where every file has one.
+        """
+        if empty and len(empty) == len(self._files):
+            raise empty[0]
 
     def reject(self, place: Place, reason: str) -> None:
         """Count a row that was not sent.

@@ -30,7 +30,8 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
 
     Returns:
         `{"files", "rows_read", "rows_written", "rows_replaced", "rows_rejected", "most_rejected": [{"file", "member",
-        "rejected"}, …]}`, at most 20 files there.
+        "rejected"}, …]}`, at most 20 files there; and where columns have no name, `"nameless_columns": [{"file",
+        "member", "columns"}, …]`, the first 20 files.
 
     Raises:
         DamagedFileError: A partial is not one.
@@ -39,6 +40,7 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
     files = entries = 0
     cut: set[tuple[str, str]] = set()
     most: list[tuple[int, int, FileCounts]] = []
+    nameless: list[dict[str, Any]] = []
     with (
         results.open("rejected_rows.csv", "text/csv; charset=utf-8") as rejected_file,
         results.open("files.csv", "text/csv; charset=utf-8") as files_file,
@@ -61,6 +63,8 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
                 if entry.first_byte is not None:
                     cut.add(where[:2])
                 _add(totals, entry)
+                if entry.nameless and not entry.first_byte and len(nameless) < _NAMED_FILES:
+                    nameless.append({"file": entry.key, "member": entry.member, "columns": entry.nameless})
                 if entry.rejected:
                     # Of equal counts the one that came first stays.
                     heapq.heappush(most, (entry.rejected, -entries, entry))
@@ -80,6 +84,7 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
             {"file": entry.key, "member": entry.member, "rejected": entry.rejected}
             for _, _, entry in sorted(most, reverse=True)
         ],
+        **({"nameless_columns": nameless} if nameless else {}),
     }
 
 

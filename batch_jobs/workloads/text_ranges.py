@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from batch_jobs.workloads import LOOK_BACK_BYTES
 from batch_jobs.workloads.word_blocks import MAX_WORD_BYTES, whole_characters
 from batch_jobs.workloads.words import spaced
+from millrace.encoded_text import not_text
 from millrace.errors import ErrorCode, ItemError
 
 _STEP = 4096
@@ -90,9 +91,8 @@ class RangeText:
             return None
         try:
             return whole.decode()
-        except UnicodeDecodeError as error:
-            place = f"byte {at + error.start}"
-            raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: {error.reason} at {place}") from None
+        except UnicodeDecodeError:
+            raise not_text(whole, at) from None
 
     def _byte(self, at: int) -> int | None:
         while at - self._at >= len(self._held):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from batch_jobs.workloads.words import SPACED, spaced
+from millrace.encoded_text import not_text
 from millrace.errors import ErrorCode, ItemError
 
 MAX_WORD_BYTES = 1 << 20
@@ -139,10 +140,9 @@ def check_text(raw: bytes, offset: int) -> None:
             raw.decode()
         except UnicodeDecodeError as error:
             check_text(raw[: error.start], offset)
-            place = f"byte {offset + error.start}"
-            raise ItemError(ErrorCode.NOT_TEXT, f"not UTF-8: {error.reason} at {place}") from None
-    if (found := raw.find(0)) >= 0:
-        raise ItemError(ErrorCode.NOT_TEXT, f"not text: a NUL byte at byte {offset + found}")
+            raise not_text(raw, offset) from None
+    if 0 in raw:
+        raise not_text(raw, offset)
 
 
 def check_words(block: bytes, offset: int) -> None:

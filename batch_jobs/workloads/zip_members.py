@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import zipfile
@@ -31,7 +32,7 @@ _CHUNK_BYTES = 262_144
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """The others' decoders allocate what the archive tells them to."""
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OSError, ValueError, OverflowError)
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, IndexError, ValueError, OverflowError)
 """What zipfile raises for archives that lie about themselves."""
 
 
@@ -71,6 +72,10 @@ def zip_members(
                     yield member.filename, _read(archive, member)
         except NotImplementedError as error:
             raise ItemError(ErrorCode.NOT_SUPPORTED, f"the zip file cannot be read: {error}") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise  # the disk's fault
+            raise ItemError(ErrorCode.DAMAGED, f"this is not a sound zip file: {error}") from None
         except _BROKEN as error:
             raise ItemError(ErrorCode.DAMAGED, f"this is not a sound zip file: {error}") from None
 
@@ -93,7 +98,8 @@ def _check_directory(file: IO[bytes], size: int) -> None:
 
 
 def _matching(archive: zipfile.ZipFile, patterns: list[re.Pattern[str]]) -> list[zipfile.ZipInfo]:
-    files = [entry for entry in archive.infolist() if not entry.is_dir()]
+    # A folder's name ends in a slash. An entry may have no name at all: zipfile's is_dir fails there.
+    files = [entry for entry in archive.infolist() if entry.filename and not entry.filename.endswith("/")]
     if len(files) > MAX_ENTRIES:
         raise ItemError(ErrorCode.TOO_LARGE, f"the zip file has more than {MAX_ENTRIES:,} entries")
     found = [

@@ -130,7 +130,13 @@ CASES = [
     Case("word-count", "cut off, or is none", gzip.compress(b"one two")[:-9], "DAMAGED", "in/a.gz"),
     Case("word-count", "cut off, or is none", b"one two", "DAMAGED", "in/a.gz"),
     Case("word-count", "a gzip bomb", gzip.compress(b"word " * MIB), None, "in/a.gz"),
+    Case("word-count", "gzip under a name without `.gz`", gzip.compress(b"one two"), "NOT_TEXT"),
+    Case("word-count", "half a surrogate pair", b"one \xed\xa0\x80", "NOT_TEXT"),
+    Case("word-count", "another encoding", "one".encode("utf-32"), "NOT_TEXT"),
     Case("csv-to-dynamodb", "an empty file", b"", "DAMAGED"),
+    Case("csv-to-dynamodb", "an empty file, blank lines only", b"\r\n\n,,\n", "DAMAGED"),
+    Case("csv-to-dynamodb", "a member of a zip that is empty", zip_of("a.csv", b""), "DAMAGED"),
+    Case("csv-to-dynamodb", "more than 65,536 columns", b"id" + b",a" * 400_000, "TOO_LARGE"),
     Case("csv-to-dynamodb", "a header only", b"id,name,votes\n", None),
     Case(
         "csv-to-dynamodb",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
+import time
 import zlib
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from batch_jobs.workloads.copy_verification import verified_by
 from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
 from millrace.known_workloads import checked_options
 from millrace.plan import Item
+from millrace.request import RunRequest
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 
@@ -284,6 +288,16 @@ def test_attributes_are_kept_or_set(given: dict[str, Any], expected: dict[str, A
         ({"key_pattern": "(a)", "key_template": r"\2"}, "options.key_pattern"),
         ({"key_pattern": "(a)", "key_template": r"\g<name>"}, "options.key_pattern"),
         ({"key_pattern": "(a)", "key_template": r"\q"}, "options.key_pattern"),
+        ({"key_pattern": "(a)", "key_template": "a\\"}, "options.key_pattern"),
+        ({"key_pattern": r"(.)\1", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(?=a).", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(?<!a).", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a++", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "(a{100}){100}", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": r"\pL{900}", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "\ud800", "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a" * 1025, "key_template": "a"}, "options.key_pattern"),
+        ({"key_pattern": "a", "key_template": "a" * 1025}, "options.key_template"),
         ({"storage_class": "COLD"}, "options.storage_class"),
     ],
 )
@@ -292,6 +306,68 @@ def test_options_that_cannot_be_are_refused(given: dict[str, Any], field: str) -
     with pytest.raises(InvalidRunRequest) as caught:
         CopyObjects(options(**given))
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good"),
+    [
+        ("(?=a).*", False),
+        ("(?<=a)b", False),
+        (r"(a)\1", False),
+        ("(?P<a>.)(?P=a)", False),
+        ("(?>a)", False),
+        ("a\\", False),
+        ("a" * 1025, False),
+        (r"(?P<year>\d+)[?(](?i:x)\(?=\\1", True),
+        (r"(?:a|\p{L}+)*?(?<n>.)", True),
+    ],
+)
+def test_prepare_run_needs_no_re2(pattern: str, *, good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What RE2 never takes is refused with the request; the rest is the plan job's to compile."""
+    monkeypatch.setitem(sys.modules, "re2", None)
+    request = {
+        "source": "s3://letters/in/",
+        "destination": "s3://results/out/",
+        "workload": "copy",
+        "options": {"key_pattern": pattern, "key_template": "x"},
+    }
+    with nullcontext() if good else pytest.raises(InvalidRunRequest, match="no lookaround"):
+        RunRequest.parse(request)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+b", "(a|a)*b", "(a|aa)+b", "(.*)*(.*)*b", "(?:.?){1000}b", r"(\w+\s?)*\.csv"]
+)
+def test_no_pattern_takes_long(pattern: str) -> None:
+    """Patterns that try every way to share out a key, over the longest key: each ends at once."""
+    copies = CopyObjects(options(key_pattern=pattern, key_template="x"))
+    started = time.process_time()
+    with pytest.raises(ItemError, match="does not match"):
+        copies.output_key("a" * 1023 + "c")
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "key", "made"),
+    [
+        (r"(?P<year>\d{4})-(\d\d)(.*)", r"\g<year>/\2\3", "2026-01\n/x", "2026/01\n/x"),
+        (r"(?P<year>\d{4})-.*", r"year=\g<1>/\g<0>", "2026-é", "year=2026/2026-é"),
+        (r"(a)|(b)", r"[\1\2]", "b", "[b]"),
+        (r"\p{L}+(\(x\))?", r"\\\g<0>", "水", "\\水"),
+        (r"[(?]+\\", r"y", "(?\\", "y"),
+        (".*", "z", "a\0b", "z"),
+    ],
+)
+def test_keys_that_a_pattern_makes(pattern: str, template: str, key: str, made: str) -> None:
+    """Groups by number and by name, line breaks, letters of any script, one that took no part."""
+    assert CopyObjects(options(key_pattern=pattern, key_template=template)).output_key(key) == made
+
+
+def test_a_template_makes_no_key_that_is_too_long() -> None:
+    """A row, not a text that grows with the template."""
+    copies = CopyObjects(options(key_pattern=".*", key_template=r"\g<0>" * 200))
+    with pytest.raises(ItemError, match="200,000 characters; S3 allows 1,024 bytes"):
+        copies.output_key("k" * 1000)
 
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batch_jobs import splitting
+from batch_jobs.workloads import csv_start
 from batch_jobs.workloads.csv_cuts import can_be_cut, record_starts
 from batch_jobs.workloads.csv_format import CsvFormat
 from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
@@ -28,10 +29,10 @@ from tests.run_in_memory import SOURCE, RunInMemory
 @pytest.fixture(autouse=True)
 def small_ranges() -> Iterator[None]:
     """Ranges of a few bytes."""
-    least = splitting.LEAST_RANGE_BYTES
-    splitting.LEAST_RANGE_BYTES = 1
+    least, sample = splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS
+    splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS = 1, 30
     yield
-    splitting.LEAST_RANGE_BYTES = least
+    splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS = least, sample
 
 
 def starts(raw: bytes, places: list[int], form: CsvFormat | None = None, size: int = 7) -> list[RecordStart]:
@@ -114,7 +115,23 @@ formats = st.fixed_dictionaries(
         "encoding": st.sampled_from(["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "ascii"]),
     },
 )
-headers = st.sampled_from([None, "a,b", "a;b;c", '"a\n",b', "\n\na,b", "\ufeffa,b", "a", "a,a"])
+headers = st.sampled_from(
+    [
+        None,
+        "a,b",
+        "a;b;c",
+        '"a\n",b',
+        "\n\na,b",
+        "\ufeffa,b",
+        "a",
+        "a,a",
+        "a,b,",
+        ",a,b",
+        "sep=;\na;b",
+        "\nsep=,\n;\na,b",
+        'a;"b, c"',
+    ]
+)
 bad_bytes = st.lists(st.tuples(st.integers(0, 200), st.binary(min_size=1, max_size=2)), max_size=2)
 
 
@@ -123,6 +140,8 @@ bad_bytes = st.lists(st.tuples(st.integers(0, 200), st.binary(min_size=1, max_si
 @example("1,2\r\n\n3,4\r\n\r\n5,6\r", None, {}, [], 3)
 @example('1,"2\n3,4\n5,6\n', "a,b", {}, [], 2)
 @example('1,"2"x\n3,4\n5,6\n', "a,b", {}, [], 2)
+@example("1;2\n3,4,5\n6;7\n8,9,10\n1;2\n", "a;b,c", {}, [], 2)
+@example("1,2,3\n" * 5 + "1;2\n" * 30, "a;b,c", {}, [], 2)
 def test_a_file_that_is_cut_is_imported_as_one_that_is_not(
     body: str, header: str | None, form: dict[str, str], bad: list[tuple[int, bytes]], target_bytes: int
 ) -> None:
@@ -196,7 +215,6 @@ def test_cuts_are_at_rows_behind_the_places() -> None:
     ("raw", "form", "code"),
     [
         (b"", CsvFormat(), ErrorCode.DAMAGED),
-        (b"a,a\n1,2\n3,4\n", CsvFormat(), ErrorCode.WRONG_COLUMNS),
         (b'"a"x,b\n1,2\n', CsvFormat(), ErrorCode.DAMAGED),
         (b"a,b\n1,\x81\n", CsvFormat(encoding="cp1252"), ErrorCode.NOT_TEXT),
         (b"a,b\n1," + b"x" * 3_000_000 + b"\n3,4\n", CsvFormat(), ErrorCode.TOO_LARGE),
@@ -244,6 +262,26 @@ def test_a_line_of_two_hundred_megabytes_is_left_alone_early() -> None:
 def test_formats_that_can_be_cut(form: CsvFormat, *, may: bool) -> None:
     """Those whose bytes show line breaks and marks."""
     assert can_be_cut(form) is may
+
+
+def test_every_range_has_the_delimiter_that_the_first_rows_tell() -> None:
+    """Where the header alone would tell another one, the ranges have the first rows before them."""
+    raw = b"a;b,c,d\n" + b"1;x\n" * 5 + b"1,2,3\n" * 40
+    found = starts(raw, [10, 100, 200])
+    assert {start.head_bytes for start in found} == {8 + 4 * 5 + 6}
+    whole, _ = imported(raw, 1 << 20, {"computed": {"at": "{line}"}})
+    cut, shards = imported(raw, 20, {"computed": {"at": "{line}"}})
+    assert shards > 3
+    assert cut == whole
+    assert len(whole[0]) == 5
+
+
+def test_a_file_whose_columns_are_refused_is_not_cut() -> None:
+    """A column that is used comes twice: one row of the report, not one for each range."""
+    run, _ = run_of(b"a,a\n" + b"1,2\n" * 50, 10, {})
+    assert run.plan().items == 1
+    run, _ = run_of(b"a,b,b\n" + b"1,2,3\n" * 50, 10, {"columns": {"a": "a"}})
+    assert run.plan().items > 1
 
 
 @pytest.mark.parametrize("options", [{"on_bad_row": "fail"}, {"cut_large_files": False}, {"encoding": "utf-16"}])

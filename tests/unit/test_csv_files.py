@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import struct
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batch_jobs.workloads import zip_members as zips
 from batch_jobs.workloads.csv_files import Unpacking, csv_files
@@ -218,3 +222,47 @@ def test_a_broken_download_is_not_a_broken_archive() -> None:
 
     with pytest.raises(ConnectionError):
         next(csv_files(Item("rows.zip", 100, '"etag"'), body(), Unpacking()))
+
+
+def without_a_name() -> bytes:
+    """A zip file with a sound member, and one whose name is empty in both of its headers."""
+    raw = bytearray(zip_of(("good.csv", CSV), ("x", b"")))
+    local = raw.index(b"PK\x03\x04", 4)
+    raw[local + 26 : local + 28] = bytes(2)
+    del raw[local + 30]
+    entry = raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02") + 4)
+    raw[entry + 28 : entry + 30] = bytes(2)
+    del raw[entry + 46]
+    end = raw.index(b"PK\x05\x06")
+    size, offset = struct.unpack_from("<II", raw, end + 12)
+    struct.pack_into("<II", raw, end + 12, size - 1, offset - 1)
+    return bytes(raw)
+
+
+def test_a_member_without_a_name_takes_nothing_from_the_others() -> None:
+    """No pattern matches it, not even `*`."""
+    found = csv_files(Item("a.zip", 1, '"etag"'), [without_a_name()], Unpacking(("*",)))
+    assert [(name, b"".join(content)) for name, content in found] == [("good.csv", CSV)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 60))
+def test_a_damaged_zip_is_read_or_refused(changes: list[tuple[int, int]], cut: int) -> None:
+    """Whatever bytes are changed, from the end as well, nothing but a declared error comes out."""
+    raw = bytearray(zip_of(("a.csv", CSV), ("b/c.csv", CSV * 9), ("d.bin", b"")))
+    for place, byte in changes:
+        raw[-1 - place % len(raw)] = byte
+    del raw[len(raw) - cut // 4 :]
+    with suppress(ItemError):
+        found = csv_files(Item("a.zip", 1, '"etag"'), [bytes(raw)], Unpacking(("*",)))
+        assert all(isinstance(b"".join(content), bytes) for _, content in found)
+
+
+def test_a_broken_disk_is_no_damaged_zip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the machine that reads the temporary file is not the object's."""
+
+    def broken(_archive: zipfile.ZipFile, _member: zipfile.ZipInfo) -> Iterator[bytes]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(zips, "_read", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(csv_files(Item("a.zip", 1, '"etag"'), [zip_of(("a.csv", CSV))], Unpacking()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 import tracemalloc
 from collections.abc import Iterator
 from itertools import repeat
@@ -131,10 +132,18 @@ def test_header_only_has_no_rows() -> None:
     ("raw", "form", "code", "words"),
     [
         (b"", CsvFormat(), ErrorCode.DAMAGED, "empty"),
-        (b"a,b,a\n1,2,3\n", CsvFormat(), ErrorCode.WRONG_COLUMNS, "twice: 'a'"),
+        (b" ,,\n,,\n", CsvFormat(), ErrorCode.DAMAGED, "empty"),
         (b"a,b\n", CsvFormat(column_names=("x",), delimiter=","), ErrorCode.WRONG_COLUMNS, "column_names has 1"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8"),
-        ("a,b\n1,2".encode("utf-16"), CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", CsvFormat(), ErrorCode.NOT_TEXT, "ff d8 ff: this is a JPEG picture"),
+        (
+            "a,b\n1,2".encode("utf-16"),
+            CsvFormat(),
+            ErrorCode.NOT_TEXT,
+            "header is not utf-8 text: ff fe: this is UTF-16",
+        ),
+        (b"a,\xe9\n1,2\n", CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8 text: byte 0xE9 is not UTF-8"),
+        (b"a,\xed\xa0\x80\n1,2\n", CsvFormat(), ErrorCode.NOT_TEXT, "an unpaired surrogate"),
+        (b"x" + b"," * 65_536, CsvFormat(), ErrorCode.TOO_LARGE, "65,537 columns, which is more than 65,536"),
         (b"a,b\n1,\xe9\n", CsvFormat(encoding="ascii"), ErrorCode.NOT_TEXT, "near byte 6"),
         (b"a,b\n1,2\n", CsvFormat(encoding="utf-16"), ErrorCode.NOT_TEXT, "BOM"),
     ],
@@ -148,16 +157,117 @@ def test_files_that_are_no_such_csv(raw: bytes, form: CsvFormat, code: ErrorCode
 
 def test_a_part_of_a_file_follows_its_header() -> None:
     """The file's head, then rows from further on: these have the lines that they have in the file."""
-    assert list(CsvRecords([b'a,"b\n"\n', b"1,2\n3\n"], CsvFormat(), continues_at=90)) == [
+    assert list(CsvRecords([b'a,"b\n"\n', b"1,2\n3\n"], CsvFormat(), head_bytes=7, continues_at=90)) == [
         (90, ["1", "2"]),
         (91, "1 cells where there are 2 columns"),
     ]
 
 
-def test_a_part_of_a_file_without_header_follows_its_first_row() -> None:
-    """The first row tells the delimiter alone, and is nobody's row a second time."""
+def test_a_part_of_a_file_without_header_follows_the_rows_that_decide_how_it_is_read() -> None:
+    """The first rows tell the delimiter alone, and are nobody's rows a second time."""
     form = CsvFormat(header=False, column_names=("a", "b"))
-    assert list(CsvRecords([b"1;2\n", b"3,4;5\n"], form, continues_at=8)) == [(8, ["3,4", "5"])]
+    records = CsvRecords([b"1;2\n3;", b"4\n3,4;5\n"], form, head_bytes=8, continues_at=8)
+    assert list(records) == [(8, ["3,4", "5"])]
+
+
+def test_a_byte_order_mark_in_the_middle_of_a_file_is_a_character() -> None:
+    """A later range may begin with one."""
+    records = CsvRecords([b"\xef\xbb\xbfa,b\n", b"\xef\xbb\xbf1,2\n"], CsvFormat(), head_bytes=7, continues_at=2)
+    assert list(records) == [(2, ["\ufeff1", "2"])]
+
+
+FILES = {
+    "a blank line first": ("\r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
+    "blank lines before tabs": ("\n\n\nName\tPreis\tOrt\nA\t1\tGraz\n", 5),
+    "a row of empty cells first": (";;\r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
+    "Excel's line": ("sep=;\r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
+    "Excel's line with a comma, which no row has": ("sep=|\nName|Preis|Ort\nA|1|Graz\n", 3),
+    "Excel's line, quoted": ('"SEP=;"\nName;Preis;Ort\nA;1;Graz\n', 3),
+    "Excel's line with a mark that is not looked for": ("sep=^\nName^Preis^Ort\nA^1^Graz\n", 3),
+    "Excel's line behind a byte order mark": ("\ufeffsep=\t\r\nName\tPreis\tOrt\r\nA\t1\tGraz\r\n", 3),
+    "commas in names": ('Name;"Preis, EUR";"Ort, Land"\nA;1;Graz\n', 2),
+    "commas in names that are not quoted": ("Name, kurz;Preis, EUR;Ort, Land\nA, x;1,5;Graz, AT\n", 2),
+    "decimal commas": ("Name;Preis;Ort\nA;1,50;2,50\nB;1,50;2,50\n", 2),
+    "semicolons in cells of a comma file": ('Name,"Preis; EUR","Ort; Land"\nA,"1;5","Graz; AT"\n', 2),
+    "a bar in a name": ("Name,Preis,Ort (a|b)\nA,1,Graz|Wien\n", 2),
+    "spaces behind the delimiter": ("Name, Preis, Ort\nA, 1, Graz\n", 2),
+    "all but the header quoted": ('Name;Preis;Ort\n"A";"1,5";"Graz, Land"\n', 2),
+    "commas in names and quotes in cells": ('Wert (a,b)\tOrt\tTitel\n1,5\tGraz\t"say ""hi"""\n', 2),
+    "a row that is bad": ("Name,Preis,Ort\nA,1\nB,2,Graz\nC,3,Wien\n", 2),
+    "one row": ("Name|Preis|Ort", None),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), FILES.values(), ids=FILES)
+def test_auto_judges_by_the_first_rows(text: str, line: int | None) -> None:
+    """What comes before the header does not count, and the delimiter is the one that the rows agree on."""
+    records = CsvRecords([text.encode()], CsvFormat())
+    assert len(records.columns) == 3
+    rows = list(records)
+    assert [len(cells) for _, cells in rows if isinstance(cells, list)] or line is None
+    assert not line or rows[0][0] == line
+
+
+def test_line_breaks_in_names_belong_to_the_header() -> None:
+    """Alt and Enter in Excel's first cell."""
+    records = CsvRecords([b'"Name\r\n(kurz)";Preis;Ort\r\nA;1;Graz\r\n'], CsvFormat())
+    assert records.columns == ["Name\r\n(kurz)", "Preis", "Ort"]
+    assert list(records) == [(3, ["A", "1", "Graz"])]
+
+
+@given(
+    st.sampled_from(",;\t|"),
+    st.integers(2, 5).flatmap(
+        lambda width: st.lists(
+            st.lists(st.text(st.sampled_from("ab ,;|\t\n\"'1é"), max_size=6), min_size=width, max_size=width),
+            min_size=3,
+            max_size=8,
+        )
+    ),
+    st.sampled_from(["", "\n", "\r\n\r\n"]),
+)
+def test_auto_finds_the_delimiter_of_fully_quoted_files(delimiter: str, rows: list[list[str]], before: str) -> None:
+    """Whatever is in the cells: where every cell is quoted, only one delimiter cuts them."""
+    text = io.StringIO(newline="")
+    names = [f"name {number}" for number in range(len(rows[0]))]
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([names, *rows])
+    assert [cells for _, cells in read((before + text.getvalue()).encode())] == rows
+
+
+def test_excels_line_is_no_row_where_the_delimiter_is_given() -> None:
+    """The option wins, and the line is left out all the same."""
+    assert read(b"sep=;\na,b\n1;x,2\n", CsvFormat(delimiter=",")) == [(3, ["1;x", "2"])]
+    form = CsvFormat(header=False, column_names=("a", "b"))
+    assert read(b"sep=;\n1;2\n", form) == [(2, ["1", "2"])]
+
+
+def test_one_column_with_commas_in_its_cells_is_not_guessed() -> None:
+    """A comma that the header does not have makes a bad row: nothing is taken as one cell in silence."""
+    assert read(b"name\nx\nbad,row\n") == [(2, ["x"]), (3, "2 cells where there are 1 columns")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "rows"),
+    [
+        (b"id,title,,\n1,Alien,,\n", [(2, ["1", "Alien", "", ""])]),
+        (b"id,title,,\n1,Alien\n", [(2, ["1", "Alien", "", ""])]),
+        (b"id,title,,\n1,Alien,,x\n", [(2, ["1", "Alien", "", "x"])]),
+        (b"id,title,,\n1,Alien,,,\n", [(2, "5 cells where there are 4 columns")]),
+        (b"id,title,,\n1\n", [(2, "1 cells where there are 4 columns")]),
+    ],
+)
+def test_cells_of_nameless_columns_at_the_end_may_be_missing(raw: bytes, rows: list[tuple[int, object]]) -> None:
+    """Excel writes commas for columns that were once touched."""
+    assert read(raw) == rows
+
+
+def test_a_header_of_four_hundred_thousand_columns_is_refused_at_once() -> None:
+    """The time grows with the number of columns, not with its square."""
+    started = time.process_time()
+    error = error_of(",".join(f"c{number}" for number in range(400_000)).encode())
+    assert error.code is ErrorCode.TOO_LARGE
+    assert "400,000 columns" in error.message
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("start", [b"", b"a,b\n1,2\n", b'a,b\n1,2\n3,"', b'a,b\n"x\n\n'])
@@ -182,6 +292,9 @@ def test_two_hundred_megabytes_in_one_row_are_refused(start: bytes) -> None:
 @pytest.mark.parametrize(
     ("options", "field"),
     [
+        ({"encoding": "punycode"}, "encoding"),
+        ({"encoding": "idna"}, "encoding"),
+        ({"encoding": "unicode_escape"}, "encoding"),
         ({"encoding": "klingon"}, "encoding"),
         ({"encoding": "base64"}, "encoding"),
         ({"header": False}, "column_names"),

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ import pytest
 
 from batch_jobs.workloads import load_workload
 from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
+from batch_jobs.workloads.dynamodb_endpoint import HttpEndpoint
+from batch_jobs.workloads.dynamodb_table import BusyError
 from batch_jobs.workloads.import_counts import FileCounts, ImportedObject
 from batch_jobs.workloads.import_partial import ImportPartial
 from batch_jobs.workloads.table_patience import Patience
@@ -200,6 +203,44 @@ def test_the_files_of_a_zip_are_counted_one_by_one() -> None:
     ]
     assert [place for place, _ in imported.rejected] == [(0, 3), (1, 4)]
     assert [item["from"]["S"] for item in made.items("films")] == ["b.csv", "b.csv"]
+
+
+def zip_of(**files: bytes) -> bytes:
+    """A zip file; `a_csv` is a.csv."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, raw in files.items():
+            archive.writestr(name.replace("_", "."), raw)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("empty", [b"", b"\n\r\n", b"\xef\xbb\xbf", b",,\n"])
+def test_an_empty_file_takes_nothing_from_the_others_of_its_archive(empty: bytes) -> None:
+    """It is counted, with no rows; where every file is empty, the object is damaged as an empty one is."""
+    made = database()
+    imported = run(workload(made), zip_of(a_csv=empty, b_csv=b"id,v\n1,x\n", c_csv=empty), "films.zip")
+    assert [(file.member, file.read) for file in imported.files] == [("a.csv", 0), ("b.csv", 1), ("c.csv", 0)]
+    assert len(made.items("films")) == 1
+    error = failure(workload(made), zip_of(a_csv=empty, b_csv=empty), "films.zip")
+    assert (error.code, error.message) == (
+        ErrorCode.DAMAGED,
+        "a.csv: there is not even a header: the file is empty",
+    )
+
+
+def test_nameless_columns_are_in_the_result() -> None:
+    """The result names the files whose columns got a name of ours."""
+    first = run(workload(database()), b",id,\n17,1,\n", "a.csv")
+    second = run(workload(database()), b"id,v\n1,2\n", "b.csv")
+    assert merged(partial_of(first, second))[0]["nameless_columns"] == [{"file": "a.csv", "member": "", "columns": 1}]
+    assert "nameless_columns" not in merged(partial_of(run(workload(database()), b"id,v\n1,2\n")))[0]
+
+
+def test_the_file_name_in_a_zip_is_the_members() -> None:
+    """As the docs say of {file_name}."""
+    made = database()
+    run(workload(made, computed={"f": "{file_name}"}), zip_of(**{"dir/b_csv": b"id\n1\n"}), "in/films.zip")
+    assert [item["f"]["S"] for item in made.items("films")] == ["b.csv"]
 
 
 def test_a_part_of_an_object_is_imported() -> None:
@@ -432,8 +473,27 @@ def test_the_registry_knows_the_workload() -> None:
     assert isinstance(made, CsvToDynamoDB)
 
 
-def test_requests_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an endpoint given, botocore's environment says where DynamoDB is and who asks: requests are signed."""
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_certificates_are_those_of_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is named is read: nothing is trusted where it is not there."""
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"https://127.0.0.1:{server.getsockname()[1]}",
+            "AWS_REGION": "eu-west-3",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "no_proxy": "127.0.0.1",
+            variable: "/nowhere/ca.pem",
+        }.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(BusyError, match="No such file"):
+            HttpEndpoint(1).call("DescribeTable", b"{}")
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_requests_over_http(monkeypatch: pytest.MonkeyPatch, *, proxied: bool) -> None:
+    """Without an endpoint given, botocore's environment says where DynamoDB is and who asks, and by which proxy."""
     made = database()
     seen: list[dict[str, str]] = []
 
@@ -461,7 +521,9 @@ def test_requests_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.start()
         try:
             for name, value in {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+                "AWS_ENDPOINT_URL": "http://dynamodb.invalid" if proxied else f"http://127.0.0.1:{server.server_port}",
+                "no_proxy": "" if proxied else "127.0.0.1",
+                "http_proxy": f"http://127.0.0.1:{server.server_port}",
                 "AWS_REGION": "eu-west-3",
                 "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
                 "AWS_SECRET_ACCESS_KEY": "secret",

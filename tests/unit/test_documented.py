@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import sys
+import unicodedata
 from pathlib import Path
 
 from millrace.errors import ErrorCode
@@ -57,3 +59,13 @@ def test_the_readme_shows_every_optional_field_with_its_default() -> None:
     folders = {"source": "s3://letters/in/", "destination": "s3://results/out/"}
     assert [*folders, *fields] == list(RunRequest.__dataclass_fields__)
     assert RunRequest.parse({**folders, **fields, "include": []}) == RunRequest.parse(folders)
+
+
+def test_the_unicode_version_of_a_word_is_documented() -> None:
+    """docs/workloads/word-count.md says which version the Python of this test has, and that of the image's base."""
+    text = document("docs/workloads/word-count.md")
+    versions = dict(re.findall(r"(3\.\d+) has (?:Unicode )?(\d+\.\d)", text))
+    assert versions[f"3.{sys.version_info.minor}"] == unicodedata.unidata_version[:4]
+    base = re.search(r"ARG BASE_IMAGE=python:(3\.\d+)", document("batch_jobs/Dockerfile"))
+    assert base is not None
+    assert base[1] in versions

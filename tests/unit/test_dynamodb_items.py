@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -41,6 +42,69 @@ def test_a_mapping_names_the_columns_that_count() -> None:
     options: Any = {"columns": {"": "id", "vote": "rating", "ok": "ok"}, "types": {"rating": "N", "ok": "BOOL"}}
     expected = {"id": {"S": "7"}, "rating": {"N": "7.5"}, "ok": {"BOOL": True}}
     assert item(["", "title", "vote", "ok"], ["7", "x", "7.5", "yes"], **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        (["id", "a", "a"], {"columns": {"id": "id"}}),
+        (["id", "a", "a"], {"constants": {"a": "x"}}),
+        (["id", "", ""], {"columns": {"id": "id"}}),
+        (["x", "x", "id"], {"columns": {}, "key_columns": ["id"], "computed": {"x": "{line}"}}),
+    ],
+)
+def test_a_column_twice_counts_where_it_is_used(names: list[str], options: dict[str, object]) -> None:
+    """A column that nothing is made of may come as often as it likes."""
+    assert item(names, ["1", "2", "3"], **options)["id"]["S"] in {"1", "3"}
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "expected"),
+    [
+        (["", "id"], ["17", "1"], {"column_1": {"S": "17"}, "id": {"S": "1"}}),
+        (["id", "", "age"], ["1", "John", "30"], {"id": {"S": "1"}, "column_2": {"S": "John"}, "age": {"S": "30"}}),
+        (["id", " ", "age"], ["1", "John", "30"], {"id": {"S": "1"}, "column_2": {"S": "John"}, "age": {"S": "30"}}),
+        (["id", "title", "", ""], ["1", "Alien", "", " "], {"id": {"S": "1"}, "title": {"S": "Alien"}}),
+    ],
+)
+def test_a_nameless_column_is_never_dropped_in_silence(
+    names: list[str], cells: list[str], expected: dict[str, Any]
+) -> None:
+    """It has the name of its place; at the end of the header it is left out as long as nothing is in it."""
+    assert item(names, cells) == expected
+
+
+def test_text_in_a_nameless_column_at_the_end_is_a_bad_row() -> None:
+    """The text would be lost."""
+    with pytest.raises(RowError, match="cell 3 is 'x', but its column has no name"):
+        item(["id", "title", ""], ["1", "Alien", "x"])
+    assert item(["title", ""], ["Alien", "7"], key_columns=[""]) == {"id": {"S": "7"}, "title": {"S": "Alien"}}
+    assert item(["id", ""], ["1", "7"], columns={"id": "id", "": "x"}) == {"id": {"S": "1"}, "x": {"S": "7"}}
+    assert item(["id", ""], ["1", "7"], columns={"id": "id", "column_2": "x"})["x"] == {"S": "7"}
+
+
+def test_half_a_surrogate_pair_is_named_as_such() -> None:
+    """In a JSON document, and in a cell whose encoding can write one; a bad byte is named as a bad byte."""
+    types: Any = {"types": {"v": "JSON"}}
+    for text in ('["\\ud800"]', '{"\\udc80": 1}', '"\\udce9"'):
+        with pytest.raises(RowError, match="column 'v': the JSON document holds an unpaired surrogate"):
+            item(["id", "v"], ["1", text], **types)
+    assert item(["id", "v"], ["1", '"\\ud83d\\ude00"'], **types)["v"] == {"S": "😀"}
+    with pytest.raises(RowError, match="byte 0xE9 is not UTF-8"):
+        item(["id", "v"], ["1", '["\udce9"]'], **types)
+    with pytest.raises(RowError, match="an unpaired surrogate"):
+        item(["id", "v"], ["1", "x\ud800"])
+    with pytest.raises(RowError, match="an unpaired surrogate"):  # CESU-8, as Java and Oracle write it
+        item(["id", "v"], ["1", b"x\xed\xa0\x80".decode("utf-8", "surrogateescape")])
+
+
+def test_as_many_columns_as_there_may_be_take_little_time() -> None:
+    """Names, types and rows are looked at once each."""
+    names = ["id", *(f"c{number}" for number in range(65_535))]
+    started = time.process_time()
+    made = item(names, ["1", *[""] * 65_534, "x"])
+    assert made == {"id": {"S": "1"}, "c65534": {"S": "x"}}
+    assert time.process_time() - started < 10
 
 
 def test_key_columns_fill_the_tables_key() -> None:
@@ -142,6 +206,11 @@ def test_a_key_that_is_no_number_is_a_bad_row() -> None:
         (["title", "x"], {}, "nothing gives the table's key attribute 'id'"),
         (["id"], {"key_columns": ["isbn"]}, "no column 'isbn'"),
         ([f"c{n}" for n in range(12)], {}, "and 2 more"),
+        (["id", "a", "a"], {}, "a column twice: 'a'"),
+        (["id", "a", "a"], {"columns": {"id": "id", "a": "b"}}, "a column twice: 'a'"),
+        (["k", "k", "id"], {"key_columns": ["k"]}, "a column twice: 'k'"),
+        (["", "", "id"], {"columns": {"": "a", "id": "id"}}, "a column twice: ''"),
+        (["", "column_1", "id"], {}, "a column twice: 'column_1'"),
     ],
 )
 def test_files_with_other_columns(columns: list[str], options: dict[str, object], words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -106,3 +107,12 @@ def test_the_size_of_an_item_is_that_of_names_and_values() -> None:
     """Escapes and JSON's marks do not count (developer guide, item sizes and formats)."""
     item: Any = {"né": {"S": '"é'}, "l": {"L": [{"N": "123"}, {"NULL": True}]}, "m": {"M": {"k": {"B": "AAEC"}}}}
     assert item_bytes(item) == (3 + 3) + (1 + 3 + (1 + 3) + (1 + 1)) + (1 + 3 + 1 + 1 + 3)
+
+
+@pytest.mark.parametrize("text", ["1" * 4_000_000 + "x", "1." * 2_000_000, "-" + "9" * 300 + "x" * 90, " " * 4_000_000])
+def test_a_long_cell_that_is_no_number_is_told_at_once(text: str) -> None:
+    """The pattern of a number tries every way to share out digits: a long text never comes to it."""
+    started = time.process_time()
+    with pytest.raises(CellError):
+        value("N", text)
+    assert time.process_time() - started < 2

@@ -236,6 +236,17 @@ def test_an_object_may_be_called_key(text: str) -> None:
     assert sorted(item.key for item in items) == sorted(line.split(",")[1] for line in text.splitlines())
 
 
+@pytest.mark.parametrize(
+    "text", ["key,size,,\nin/a,1,,\n", ",key,,size\n0,in/a,x,1\n", ",,\r\n\r\nkey,size,note,note\r\nin/a,1,x,y\r\n"]
+)
+def test_columns_that_a_manifest_does_not_need_may_be_nameless_or_come_twice(text: str) -> None:
+    """As pandas and Excel write them; the header is one all the same."""
+    run = RunInMemory({"in/a": b"1"})
+    run.request["manifest"] = store(run, "L.CSV", text.encode())
+    _, items = planned(run)
+    assert [(item.key, item.size) for item in items] == [("in/a", 1)]
+
+
 class Ranges(Sizes):
     """Measures items, also ranges of them."""
 
@@ -337,6 +348,8 @@ def test_an_object_without_an_etag_stays_whole() -> None:
         ("l.jsonl", b'{"name":"in/a"}', "row 1: it has no key"),
         ("l.jsonl", b"[" * 100_000, "cannot be read as JSON Lines"),
         ("l.csv", b"\xff", "cannot be read as CSV"),
+        ("l.csv.gz", gzip.compress(gzip.compress(b"source,in/a\n")), r"\(1f 8b: this is gzip\)"),
+        ("l.jsonl", b'{"key":"in/\xed\xa0\x80"}', r"\(an unpaired surrogate\)"),
         ("l.csv.gz", gzip.compress(b"source,in/a\n")[:-9], "cannot be read as CSV"),
         ("l.parquet", b"PAR1", "cannot be read as Parquet"),
         ("l.parquet", b"", "cannot be read as Parquet"),

@@ -144,3 +144,47 @@ def test_totals_that_are_none_are_damaged(raw: bytes) -> None:
     """Only an object of whole numbers is a partial."""
     with pytest.raises(DamagedFileError):
         Totals().read(BytesIO(raw))
+
+
+DECODING = """
+from batch_jobs.workloads.line_ranges import lines
+from batch_jobs.workloads.totals import Totals
+
+
+class Decoding:
+    name = "decoding"
+    partial_suffix = ".json"
+    item_suffixes = ()
+
+    def __init__(self, options):
+        pass
+
+    def migrate(self, item, body, outputs):
+        texts = [line.decode() for line in lines(item, body)]
+        return {"bytes": len("".join("\\ud800" if text == "!" else text for text in texts).encode())}
+
+    def partial(self):
+        return Totals()
+
+    def merge(self, partials, results):
+        return {}
+"""
+
+
+def test_lines_that_cannot_be_decoded_say_what_they_are(installed: Path) -> None:
+    """Gzip under another name and half a surrogate pair are called so in the rows of one's own workload."""
+    (installed / "decoding_lines.py").write_text(DECODING)
+    objects = {
+        "in/a": b"\x1f\x8b\x08\x00\n",
+        "in/b": b"x\n\xed\xa0\x80\n",
+        "in/c": b"caf\xe9",
+        "in/d": b"!",
+    }
+    request = {"workload": "decoding_lines:Decoding", "tolerated_failure_percent": 100}
+    run = RunInMemory(objects, request=request, load=load_workload)
+    run.plan()
+    rows = {outcome.key: outcome.message for outcome in run.migrate().outcomes}
+    assert rows["in/a"].endswith("(1f 8b: this is gzip)")
+    assert rows["in/b"].endswith("(an unpaired surrogate)")
+    assert rows["in/c"].startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9")
+    assert rows["in/d"].endswith("(an unpaired surrogate)")

@@ -103,3 +103,21 @@ def test_a_text_that_is_not_short_after_all_loses_nothing(chunks: list[bytes], m
         text, rest = short_text(body, most)
         assert (text is None) == (len(whole) > most)
         assert (text or b"") + b"".join(rest) == whole
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"\x1f\x8b\x08\0", "1f 8b: this is gzip; invalid start byte at byte 1"),
+        (b"PK\x03\x04\x14\0", "50 4b 03 04: this is a zip archive; a NUL byte at byte 5"),
+        (b"(\xb5/\xfd\0", "28 b5 2f fd: this is zstd; invalid start byte at byte 1"),
+        (b"wheat \xed\xa0\xbd barley", "an unpaired surrogate at byte 6"),
+        (b"wheat \xed\x7f", "not UTF-8: invalid continuation byte at byte 6"),
+        (b"wheat \x1f\x8b", "not UTF-8: invalid start byte at byte 7"),
+    ],
+)
+def test_bytes_that_say_what_they_are_are_called_so(raw: bytes, words: str) -> None:
+    """Gzip under another name, and half a surrogate pair, are not just "not UTF-8"."""
+    with pytest.raises(ItemError) as caught:
+        list(word_blocks([raw], 100))
+    assert caught.value.message == words

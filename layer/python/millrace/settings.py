@@ -140,6 +140,11 @@ def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
     return environ.get("AWS_REGION") or None
 
 
+def ca_bundle(environ: Mapping[str, str] = os.environ) -> str | None:
+    """`REQUESTS_CA_BUNDLE`, the certificates that botocore's clients trust where nothing else names any, or None."""
+    return environ.get("REQUESTS_CA_BUNDLE") or None
+
+
 def bucket_owner(environ: Mapping[str, str] = os.environ) -> str | None:
     """`MILLRACE_BUCKET_OWNER`: the account that every bucket must belong to, or None where any will do.
 

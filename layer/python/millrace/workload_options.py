@@ -77,8 +77,21 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
     "copy": (
         Option("strip_prefix", "", "What is taken away from the beginning of every key, below the source."),
         Option("add_prefix", "", "What is put before every key, below the destination."),
-        Option("key_pattern", "", "A regular expression that a whole key matches, what strip_prefix takes away apart."),
-        Option("key_template", "", r"What becomes of a key that matches: text with \1, \2, \g<name>."),
+        # RE2 itself is in the job image alone: the plan job compiles the pattern, and refuses it before a copy is made.
+        Option(
+            "key_pattern",
+            "",
+            "A regular expression of RE2's that a whole key matches, what strip_prefix takes away apart.",
+            pattern=r"(?=[\s\S]{0,1024}\Z)([^\\(]|\\[^1-9Z]|\((?!\?([=!>(]|<[=!]|P=)))*",
+            form=r"a regular expression of at most 1,024 characters, as RE2 has it: no lookaround, no \1, no \Z",
+        ),
+        Option(
+            "key_template",
+            "",
+            r"What becomes of a key that matches: text with \1, \2, \g<name>.",
+            pattern=r"[\s\S]{0,1024}",
+            form="text of at most 1,024 characters",
+        ),
         Option("metadata", {}, "The copies' user-defined metadata; empty: that of their sources."),
         Option("content_type", "", "The copies' Content-Type; empty: that of their sources."),
         Option("tags", {}, "The copies' tags; empty: those of their sources."),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 from urllib.parse import unquote_plus
 
+from millrace.encoded_text import explained
 from millrace.manifest.rows import COLUMNS, Cells, squeezed
 
 BATCH_OPERATIONS = ("Bucket", "Key", "VersionId")
@@ -44,6 +45,8 @@ def read_cells(file: BinaryIO, kind: str, bucket: str, schema: Sequence[str] = (
             cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file, encoding="utf-8-sig", newline=""
         ) as text:
             yield from _csv(_lines(text), bucket, schema) if kind == "CSV" else _json_lines(_lines(text))
+    except UnicodeDecodeError as error:
+        raise ValueError(explained(error)) from error
     except (OSError, EOFError, zlib.error, csv.Error, RecursionError) as error:
         raise ValueError(str(error)) from error
 
@@ -59,11 +62,12 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str]:
 
 def _csv(lines: Iterator[str], bucket: str, schema: Sequence[str]) -> Iterator[Cells]:
     rows = csv.reader(lines, strict=True)
-    first = next((row for row in rows if row), [])
+    first = next((row for row in rows if any(map(str.strip, row))), [])
     names = [squeezed(cell) for cell in first]
     # An object may have the key "key"; no column has the name of a bucket, unless that is a column's.
     titles = "key" in names and (first[0] != bucket or names[0] in COLUMNS)
-    headed = not schema and titles and len(set(names)) == len(names)
+    used = [name for name in names if name in COLUMNS]  # others may come twice: those without a name, for one
+    headed = not schema and titles and len(set(used)) == len(used)
     if not headed:
         names = [squeezed(column) for column in schema or BATCH_OPERATIONS]
     places = [names.index(column) if column in names else -1 for column in COLUMNS]
