@@ -152,10 +152,14 @@ def _utf_16(raw: bytes) -> str:
 def _text(raw: bytes) -> str | None:
     """Text in bytes: ASCII, UTF-8, or Windows' UTF-16; None where it is none."""
     prefix, rest = raw[:8], raw[8:]  # UserComment (Exif 3.0, 4.6.5)
-    if prefix == b"ASCII\0\0\0" or (prefix == bytes(8) and rest):
+    if prefix == b"ASCII\0\0\0":
         return _printable(_decoded(rest))
     if prefix == b"UNICODE\0":
         return _printable(_utf_16(rest))
+    if prefix == b"JIS\0\0\0\0\0":
+        return _printable(rest.decode("iso2022_jp", errors="replace").partition("\0")[0])
+    if prefix == bytes(8):
+        raw = rest
     if len(raw) % 2 == 0 and raw[1::2].count(0) * 2 > len(raw[1::2]):
         text = _utf_16(raw)
     else:

@@ -91,6 +91,8 @@ def test_the_place_is_told_only_on_request() -> None:
         (37510, 34665, b"UNICODE\0" + "東京\0left over".encode("utf-16-be"), {"UserComment": "東京"}),
         (37510, 34665, b"UNICODE\0" + "\ufeffnote".encode("utf-16-be"), {"UserComment": "note"}),
         (37510, 34665, bytes(8) + b"a note", {"UserComment": "a note"}),
+        (37510, 34665, bytes(8) + b"\xff\xfe\xfd binary", {}),
+        (37510, 34665, b"JIS\0\0\0\0\0" + "東京".encode("iso2022_jp"), {"UserComment": "東京"}),
         (40091, 0, "Title\0left over".encode("utf-16-le"), {"XPTitle": "Title"}),
         (36864, 34665, b"0232", {"ExifVersion": "0232"}),
         (320, 0, tuple(range(768)), {}),
