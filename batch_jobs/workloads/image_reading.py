@@ -48,7 +48,6 @@ def guard_pillow(max_pixels: int) -> None:
     """
     Image.preinit()
     Image.MAX_IMAGE_PIXELS = max_pixels
-    image_tiff.decode_by_libtiff()
     image_png.limit_texts()
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -121,7 +120,7 @@ def _open(file: IO[bytes]) -> ImageFile:
     file.seek(0)
     start = file.read(16)
     try:
-        return Image.open(file, formats=FORMATS)
+        return image_tiff.opened(file) if re.match(_TIFF, start) else Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         if reason := _kind_not_read(file, start):
             raise _not_supported(reason) from None
@@ -141,6 +140,8 @@ def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
             JpegImagePlugin.JpegImageFile(file)
     except (SyntaxError, OSError) as error:
         reason = str(error)
+        if reason == "unknown pixel mode":
+            return "no combination of colours, bits and number format in a TIFF that Pillow knows"
         return (f"compression {reason}" if reason.isdigit() else reason) if _UNREAD.search(reason) else None
     except _DAMAGED:
         return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageOps, ImagePalette, TiffImagePlugin
+from contextlib import suppress
+from threading import Lock
+from typing import IO
+
+from PIL import Image, ImageOps, ImagePalette, TiffImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from millrace.errors import ErrorCode, ItemError
 
-_BITS, _PHOTOMETRIC, _PLANAR, _COLOR_MAP, _EXTRA, _SAMPLE_FORMAT = 258, 262, 284, 320, 338, 339
+_BITS, _PHOTOMETRIC, _FILL_ORDER, _PLANAR, _COLOR_MAP, _EXTRA, _SAMPLE_FORMAT = 258, 262, 266, 284, 320, 338, 339
 _WHITE_IS_ZERO, _LAB = 0, 8
 
 _NATIVE = {
@@ -21,9 +25,39 @@ _NATIVE = {
 """libtiff gives numbers in the machine's byte order; Pillow expects the file's for these."""
 
 
-def decode_by_libtiff() -> None:
-    """Let libtiff decode all TIFFs of the process: Pillow's own decoder mixes up planes of 16 bits."""
-    TiffImagePlugin.READ_LIBTIFF = True
+_LOCK = Lock()
+"""Held while READ_LIBTIFF, which is the whole process's, may be on."""
+
+
+def opened(file: IO[bytes]) -> ImageFile:
+    """A TIFF, its header read.
+
+    What is not compressed, Pillow decodes itself, and forgives wrong counts of bytes. But it mixes up planes of 16 bits
+    and lacks many kinds of planes and fill orders: libtiff decodes those.
+
+    Raises:
+        UnidentifiedImageError: Pillow does not read it.
+    """
+    with _LOCK:
+        with suppress(UnidentifiedImageError):
+            image = Image.open(file, formats=["TIFF"])
+            if not _needs_libtiff(image):
+                return image
+        file.seek(0)
+        TiffImagePlugin.READ_LIBTIFF = True
+        try:
+            return Image.open(file, formats=["TIFF"])
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = False
+
+
+def _needs_libtiff(image: ImageFile) -> bool:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.tile[0].codec_name != "raw":
+        return False
+    tags = image.tag_v2
+    bytes_alone = set(tags.get(_BITS, (1,))) == {8} and tags.get(_EXTRA, ()) in ((), (2,))
+    plain = bytes_alone and image.mode in ("RGB", "RGBA", "CMYK")
+    return tags.get(_FILL_ORDER) == 2 or (tags.get(_PLANAR) == 2 and not plain)
 
 
 def set_right(image: ImageFile) -> None:

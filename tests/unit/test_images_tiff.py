@@ -151,3 +151,33 @@ def test_an_unknown_compression_is_not_damage() -> None:
     """JPEG 2000 in a TIFF is sound; the row says that it is not read."""
     raw = Tiff([across], compression=34712).made()
     assert shown(raw) is ErrorCode.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("put", [None, 0, 100, 1_000_000])
+@pytest.mark.parametrize("layout", [{"rows": 10}, {"tile": (32, 32)}])
+def test_wrong_counts_of_bytes_are_forgiven(put: int | None, layout: dict[str, Any]) -> None:
+    """Old programs left them out or wrote nonsense; where nothing is compressed, nobody needs them."""
+
+    class Sloppy(Tiff):
+        def _directory(self, tags: dict[int, tuple[int, list[float]]], at: int) -> bytes:
+            counts = 325 if self.tile else 279
+            tags[counts] = (4, [put or 0] * len(tags[counts][1]))
+            if put is None:
+                del tags[counts]
+            return super()._directory(tags, at)
+
+    image = shown(Sloppy(RGB, photometric=2, **layout).made())
+    assert isinstance(image, Image.Image)
+    assert [image.getpixel(at) for at in ((0, 0), (63, 0), (0, 47), (63, 47))] == [
+        (0, 0, 0),
+        (255, 0, 0),
+        (0, 255, 0),
+        (255, 255, 0),
+    ]
+
+
+def test_a_tiff_in_planes_is_read_from_disk_too() -> None:
+    """Large objects do not lie in memory."""
+    image = shown(Tiff(RGB, bits=16, photometric=2, planar=2, order=">").made() + bytes(9 << 20))
+    assert isinstance(image, Image.Image)
+    assert image.getpixel((63, 47)) == (255, 255, 0)
