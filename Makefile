@@ -29,7 +29,7 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Where they cannot be compiled, Python counts and Pillow decodes: slower, and the tests of the libraries fail.
+# Where it cannot be compiled, Python counts: slower, and the tests of the library fail.
 $(VENV)/compiled: $(wildcard batch_jobs/workloads/*.c) batch_jobs/workloads/c_source.py $(VENV)/installed
 	$(BIN)/python -m batch_jobs.workloads.compiling > $@ || { rm $@; exit 1; }
 
@@ -47,11 +47,10 @@ test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## 
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
 
 FUZZ_ROUNDS ?= 100000
-test-memory:  ## the C sources on random input, under the sanitizers of the compiler cc (gcc or clang)
+test-memory:  ## the C source on random input, under the sanitizers of the compiler cc (gcc or clang)
 	mkdir -p build
-	set -e; for source in word_table jpeg_eighth; do \
-	  $(CC) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -o build/$${source}_fuzz tests/memory/$${source}_fuzz.c; \
-	  build/$${source}_fuzz $(FUZZ_ROUNDS) $$RANDOM; done
+	$(CC) -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -o build/word_table_fuzz tests/memory/word_table_fuzz.c
+	build/word_table_fuzz $(FUZZ_ROUNDS) $$RANDOM
 
 test-stepfunctions-local: install  ## the state machine's cases on AWS Step Functions Local (needs Docker)
 	docker compose up --detach stepfunctions

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from millrace.s3 import S3
@@ -94,17 +95,36 @@ class Aws:
             max_pool_connections=CONNECTIONS,
             user_agent_extra="millrace",
         )
-        if self.endpoint_url is not None:
-            # A path-style bucket needs no DNS; loopback must not be asked of a proxy.
-            config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
-        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+        if self.endpoint_url is None:
+            return self._session.client(service, config=config)
+        # A path-style bucket needs no DNS; loopback must not be asked of a proxy, nor proven by a certificate.
+        config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
+        return _session_of_nobody().create_client(
+            service, self.region, endpoint_url=self.endpoint_url, verify=True, config=config, **LOCAL_CREDENTIALS
+        )
 
     @cached_property
     def _session(self) -> Any:
         import boto3  # noqa: PLC0415 - `millrace --help` must not wait for it
 
-        if self.endpoint_url is None:
-            return boto3.Session(region_name=self.region, profile_name=self.profile)
-        return boto3.Session(
-            LOCAL_CREDENTIALS["aws_access_key_id"], LOCAL_CREDENTIALS["aws_secret_access_key"], region_name=self.region
-        )
+        return boto3.Session(region_name=self.region, profile_name=self.profile)
+
+
+@cache
+def _session_of_nobody() -> Any:
+    """A botocore session that takes nothing from the user: no variables, no profile, no file, no models of their own.
+
+    Each setting is botocore's default, so that an unreadable ~/.aws/config, or one that asks for accelerated buckets
+    or other endpoints, changes nothing on the embedded AWS.
+    """
+    import botocore.configprovider as settings  # noqa: PLC0415 - `millrace --help` must not wait for it
+    import botocore.session  # noqa: PLC0415 - as above
+    from botocore.loaders import Loader  # noqa: PLC0415 - as above
+
+    defaults = {name: default for name, (_, _, default, _) in settings.BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
+    defaults |= {"config_file": os.devnull, "credentials_file": os.devnull}
+    constants = {name: settings.ConstantProvider(default) for name, default in defaults.items()}
+    session = botocore.session.Session()
+    session.register_component("config_store", settings.ConfigValueStore(constants))
+    session.register_component("data_loader", Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False))
+    return session

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
+from os import fsencode
 from pathlib import Path
 
 from console.errors import NotACheckoutError
@@ -55,6 +57,10 @@ class Checkout:
     def deployed(self) -> Path:
         """What is deployed on the embedded AWS of this state folder."""
         return self.state / "deployed.json"
+
+    def written(self, directory: Path) -> Path:
+        """The record of what local runs wrote into a folder."""
+        return self.state / "written" / f"{sha256(fsencode(directory)).hexdigest()[:16]}.jsonl"
 
     @property
     def sam_log(self) -> Path:

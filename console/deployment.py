@@ -119,7 +119,8 @@ def _build(checkout: Checkout, sam: str, say: Callable[[str], None]) -> None:
 
 def _environment(endpoint_url: str | None) -> dict[str, str]:
     """The environment of sam: nothing of the user's own AWS, so that it can reach the embedded one only."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "BOTO_"))}
+    past_proxies = ",".join(filter(None, [kept.pop("no_proxy", None), kept.get("NO_PROXY"), "127.0.0.1,localhost"]))
     tools = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     local = {
         "PATH": tools,  # sam builds with the `python3.x` it finds first: this environment's
@@ -127,7 +128,8 @@ def _environment(endpoint_url: str | None) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_DEFAULT_REGION": LOCAL_REGION,
-        "NO_PROXY": ",".join(filter(None, [kept.get("NO_PROXY") or kept.get("no_proxy"), "127.0.0.1,localhost"])),
+        "NO_PROXY": past_proxies,
+        "no_proxy": past_proxies,
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at the stack; sam's own default is 5
         "PYTHONWARNINGS": "ignore",

@@ -26,6 +26,7 @@ from console.target import Target
 from console.terminal import Terminal, number_of, size, timed
 from console.uploads import upload
 from console.watching import watch
+from console.written import WrittenFiles
 from millrace.errors import TooManyFailuresError
 
 Again = Callable[..., str]
@@ -69,7 +70,9 @@ def run_locally(
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
     )
-    fetched = _fetch(aws, run, result, order=order, stack=stack, terminal=terminal) if result is not None else ""
+    fetched = ""
+    if result is not None:
+        fetched = _fetch(aws, run, result, order=order, stack=stack, checkout=checkout, terminal=terminal)
     if result is not None and as_json:
         terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     elif result is not None:
@@ -124,7 +127,16 @@ def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFai
     return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
 
 
-def _fetch(aws: Aws, run: Run, result: dict[str, Any], *, order: RunOrder, stack: Stack, terminal: Terminal) -> str:
+def _fetch(
+    aws: Aws,
+    run: Run,
+    result: dict[str, Any],
+    *,
+    order: RunOrder,
+    stack: Stack,
+    checkout: Checkout,
+    terminal: Terminal,
+) -> str:
     """Bring the results into the destination folder; what there is to say of it, empty for an S3 destination."""
     directory = order.destination.directory
     if directory is None:
@@ -139,11 +151,17 @@ def _fetch(aws: Aws, run: Run, result: dict[str, Any], *, order: RunOrder, stack
             destination=order.destination_uri(stack.result_bucket),
             directory=directory,
             moved=moved,
+            written=WrittenFiles(checkout.written(directory)),
+        )
+    if done.taken:
+        terminal.warn(
+            f"the run's own files are in {_as_given(directory / done.own)}: an item's output, or a file that no run "
+            f"wrote, has the name {' and '.join(done.taken)}"
         )
     if done.refused:
         keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
         terminal.warn(f"{number_of(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
-    also = "" if was_empty else "; the folder was not empty, files of the same name were overwritten"
+    also = "" if was_empty else "; the folder was not empty, files of earlier runs were replaced"
     return f"{_as_given(directory)} ({number_of(done.files, 'file')}, {size(done.total_bytes)}{also})"
 
 

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from console.aws import Aws, workers
-from console.downloads import Downloaded, download
+from console.downloads import Downloaded, download, folding
+from console.written import WrittenFiles
 from millrace.errors import ObjectNotFoundError
-from millrace.layout import RunFolder, S3Uri
+from millrace.layout import RESERVED_FOLDER, RunFolder, S3Uri
 
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""
 
 LAST = "_SUCCESS"
 """Written last in the run folder, and last in the folder of this machine."""
+
+
+@dataclass
+class Fetched(Downloaded):
+    """What `fetch` did.
+
+    Attributes:
+        own: Where the run's own files are, relative to the folder: "" for the folder itself.
+        taken: Those of their names that the folder itself has no room for.
+    """
+
+    own: str = ""
+    taken: tuple[str, ...] = ()
 
 
 def read_result(aws: Aws, folder: RunFolder) -> dict[str, Any] | None:
@@ -72,10 +87,13 @@ def fetch(
     destination: S3Uri,
     directory: Path,
     moved: Callable[[int, int], None],
-) -> Downloaded:
+    written: WrittenFiles,
+) -> Fetched:
     """Write a run's results and its items' outputs into a folder of this machine.
 
     What the items made is read from the commits, so that outputs of other runs to this destination are left alone.
+    The run's own files are at the top of the folder, or all of them in `_millrace/{run id}/`, as in S3, where an
+    item's output has one of their names, or a file that no run wrote.
 
     Args:
         aws: Where the run ran.
@@ -84,21 +102,39 @@ def fetch(
         destination: The run's destination.
         directory: The folder; it must be there.
         moved: Called with the number of files written and their whole number.
+        written: What runs wrote into the folder.
     """
-    # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
-    (directory / LAST).unlink(missing_ok=True)
     # After a retry some lie elsewhere: result.json says where.
     places = {name: folder.file(name) for name in RESULTS}
     places |= {name: S3Uri.parse(uri) for name, uri in result_files(result, folder).items()}
     results = [(name, uri) for name, uri in places.items() if _is_there(aws, uri)]
     retries = (result.get("retry") or {}).get("number", 0)
     made = dict.fromkeys(uri for number in range(retries + 1) for uri in outputs_of(aws, folder.of_retry(number)))
-    outputs = ((uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri))
-    done = download(aws, [*results, *outputs], directory, moved)
+    outputs = [(uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri)]
+    taken = _taken([*(name for name, _ in results), LAST], (key for key, _ in outputs), directory, written)
+    own = f"{RESERVED_FOLDER}{folder.run_id}/" if taken else ""
+    # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
+    for mark in {LAST, own + LAST}:
+        if written.is_ours(mark, directory / mark):
+            (directory / mark).unlink()
+    done = download(aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written)
     if _is_there(aws, folder.file(LAST)):
-        mark = download(aws, [(LAST, folder.file(LAST))], directory, lambda _done, _total: None)
-        done.files += mark.files
-    return done
+        marked = download(aws, [(own + LAST, folder.file(LAST))], directory, lambda _done, _total: None, written)
+        done.files += marked.files
+        done.total_bytes += marked.total_bytes
+        done.refused += marked.refused
+    return Fetched(done.files, done.total_bytes, done.refused, own, taken)
+
+
+def _taken(names: Iterable[str], outputs: Iterable[str], directory: Path, written: WrittenFiles) -> tuple[str, ...]:
+    """Which names at the top of the folder an item's output has, or a file or folder that no run wrote."""
+    fold = folding(directory)
+    tops = {fold(key.partition("/")[0]) for key in outputs}
+
+    def foreign(path: Path) -> bool:
+        return (path.is_symlink() or path.exists()) and not written.is_ours(path.name, path)
+
+    return tuple(name for name in names if fold(name) in tops or foreign(directory / name))
 
 
 def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:

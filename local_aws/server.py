@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import tempfile
@@ -43,6 +44,8 @@ from local_aws.timers import Timers
 from local_aws.transport import as_secure_transport
 
 HOST = "127.0.0.1"
+_USERS_OWN = re.compile(r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$", re.IGNORECASE)
+"""The variables that boto3, other AWS SDKs and HTTP clients read."""
 _KEEP_ALIVE_SECONDS = 75
 _LOG = logging.getLogger("local_aws")
 
@@ -80,10 +83,17 @@ def _holder(port: int) -> str:
 
 
 def set_environment(options: Options, directory: Path) -> None:
-    """Configure ministack, which reads its settings from the environment when it is imported."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]  # the operator's own profile and credentials have no place here
+    """Configure ministack, which reads its settings from the environment when it is imported.
+
+    Its Lambda functions inherit the environment: nothing of the user's own AWS configuration stays in it, and no proxy
+    or certificate, as all that is called is on this machine.
+    """
+    for name in [name for name in os.environ if _USERS_OWN.search(name)]:
+        del os.environ[name]
     os.environ.update({
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
         "GATEWAY_PORT": str(options.port),
         "BIND_HOST": HOST,
         "MINISTACK_HOST": "localhost",

@@ -2,7 +2,7 @@
 
 The compiler is that of the package `ziglang` (batch_jobs/requirements-compiler.txt): the same one wherever the jobs
 run. A library's name tells the source and the machine it was made for, so that a stale one is never loaded.
-`compiling` compiles all sources.
+`compiling` compiles it.
 """
 
 from __future__ import annotations

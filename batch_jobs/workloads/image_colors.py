@@ -9,6 +9,7 @@ from typing import cast
 
 from PIL import Image, ImageCms
 
+from batch_jobs.workloads.image_tiff import most_of
 from millrace.errors import ErrorCode, ItemError
 
 _DIRECT = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
@@ -29,7 +30,14 @@ def scalable(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L", "P", "RGB") and "transparency" in image.info:
         return image.convert("RGBA")
     if image.mode in _BROAD:
-        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+        scale = 255 / most_of(image)
+        whole = image.convert("I")
+        gray = whole.point(lambda value: value * scale).convert("L")
+        sample = image.info.get("transparency")
+        if sample is None:
+            return gray
+        shown = whole.point([0 if value == sample else 255 for value in range(1 << 16)], "L")
+        return Image.merge("LA", (gray, shown))
     if image.mode in ("I", "F"):
         low, high = cast("tuple[float, float]", image.getextrema())  # one band: two numbers
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from batch_jobs.workloads.image_colors import scalable
-from batch_jobs.workloads.image_eighth import eighth
+from batch_jobs.workloads.image_tiff import black_on_white
 
 Size = tuple[int, int]
 
@@ -88,19 +88,10 @@ def reduce_decoding(image: ImageFile, wanted: Size) -> None:
     image.draft(None, (int(wanted[0] * _GAP), int(wanted[1] * _GAP)))
 
 
-def decoded(image: ImageFile, size: Size, length: int) -> Image.Image:
-    """The pixels: L, LA, RGB, RGBA or CMYK.
-
-    Args:
-        image: As opened, perhaps with a reduced size.
-        size: The size in its header.
-        length: The object's bytes.
-    """
-    pixels = eighth(image, size, length)
-    if pixels is not None:
-        return pixels
+def decoded(image: ImageFile) -> Image.Image:
+    """The pixels of a picture as opened, perhaps with a reduced size: L, LA, RGB, RGBA or CMYK."""
     image.load()
-    return scalable(image)
+    return black_on_white(scalable(image), image)
 
 
 def scaled(picture: Image.Image, size: Size) -> Image.Image:

@@ -7,7 +7,6 @@ The run's is `contact-sheet.html`. Of a picture with several frames or pages, th
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,7 +18,6 @@ from PIL.ImageFile import ImageFile
 from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.contact_sheet import CELL, Cell, contact_sheet
 from batch_jobs.workloads.image_colors import to_srgb
-from batch_jobs.workloads.image_eighth import eighth_bytes, engine
 from batch_jobs.workloads.image_metadata import exif_of, metadata, orientation_of
 from batch_jobs.workloads.image_reading import damage_told, guard_pillow, opened
 from batch_jobs.workloads.image_scaling import (
@@ -38,8 +36,6 @@ from batch_jobs.workloads.image_totals import ImageTotals, Pictured
 from batch_jobs.workloads.pixel_budget import PixelBudget
 from millrace.errors import ErrorCode, ItemError
 from millrace.plan import Item
-
-log = logging.getLogger(__name__)
 
 _HELD_BYTES = 512 << 20
 """What the pictures being decoded take together: a job has 2 GiB."""
@@ -62,8 +58,8 @@ class Images:
     """Makes thumbnails, applies filters, reads metadata.
 
     Memory: 4 bytes for each pixel of a picture that is decoded in full, three times that with a filter, 6 bytes for a
-    progressive JPEG; a baseline JPEG is decoded at the least scale that will do, at an eighth with its bytes once more
-    and half a byte for each pixel. Beyond 512 MiB pictures wait for each other.
+    progressive JPEG; a baseline JPEG is decoded at the least scale that will do. Beyond 512 MiB pictures wait for each
+    other.
 
     Args:
         options: Those of `images` in `millrace.workload_options`.
@@ -83,8 +79,6 @@ class Images:
         self._keep_gps: bool = options["keep_gps"]
         self._cells: int = options["contact_sheet"]
         self._writer = Writer.of(options["format"], options["quality"])
-        fields = {"engine": "compiled" if engine() else "Pillow"}
-        log.info("working pictures", extra={"fields": fields})
         self._budget = PixelBudget(_HELD_BYTES)
         self._thumbnail = f".thumbnail{self._writer.suffix}"
         self._filtered = "" if self._filter == "none" else f".{self._filter}{self._writer.suffix}"
@@ -110,9 +104,9 @@ class Images:
             turn = orientation_of(exif)
             if not self._filter_needs_all():
                 reduce_decoding(image, fitted(size, lying(self._wanted(), turn)))
-            with self._budget.hold(self._decoding_bytes(image, size, item.size)):
+            with self._budget.hold(self._decoding_bytes(image, size)):
                 with damage_told():
-                    picture = decoded(image, size, item.size)
+                    picture = decoded(image)
                 if image.format == "PNG":
                     exif = exif_of(image)
                     turn = orientation_of(exif)
@@ -161,11 +155,11 @@ class Images:
         side = self._longest_side if self._filtered else 0
         return max(self._box[0], side), max(self._box[1], side)
 
-    def _decoding_bytes(self, image: ImageFile, size: Size, length: int) -> int:
+    def _decoding_bytes(self, image: ImageFile, size: Size) -> int:
         # A progressive JPEG's coefficients are all held, two bytes each, whatever the scale (libjpeg.txt, memory).
         coefficients = size[0] * size[1] * 6 if image.info.get("progressive") else 0
         pixels = image.size[0] * image.size[1] * (12 if self._filtered else 4)
-        return coefficients + pixels + eighth_bytes(image, size, length)
+        return coefficients + pixels
 
     def _write_filtered(self, source: _Source, outputs: Outputs) -> None:
         side = self._longest_side

@@ -1,5 +1,6 @@
 """Files into a bucket and back, on an S3 in memory."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from console.downloads import download
-from console.results import failure_examples, fetch, read_result
+from console.results import Fetched, failure_examples, fetch, read_result
 from console.uploads import etag_of, upload
+from console.written import WrittenFiles
 from millrace.layout import RunFolder, S3Uri
 from millrace.multipart import PART_BYTES
 from millrace.s3 import S3
@@ -102,26 +104,28 @@ def test_nothing_is_written_outside(aws: Any, client: InMemoryS3Client, tmp_path
     keys = ["good", "../up", "/abs", "link/x", "taken/x", "a", "a/b", "filelink", "taken"]
     for key in keys:
         client.store("bucket", f"p/{key}", key.encode())
-    done = download(aws, [(key, S3Uri("bucket", f"p/{key}")) for key in keys], out, nothing)
+    done = download(aws, [(key, S3Uri("bucket", f"p/{key}")) for key in keys], out, nothing, WrittenFiles(None))
     assert {uri.key.removeprefix("p/"): reason for uri, reason in done.refused} == {
         "../up": "the key has a segment that means another folder",
         "/abs": "a segment of the key is empty",
         "link/x": "a symbolic link is in the way",
         "taken/x": "a file is in the way of its folder",
         "a": "a folder of that name is in the way",
+        "filelink": "a symbolic link is in the way",
+        "taken": "a file that no run wrote, or that was changed since, is in the way",
     }
     assert list(outside.iterdir()) == []
-    assert not (out / "filelink").is_symlink()
+    assert (out / "filelink").is_symlink()
     written = {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*") if path.is_file()}
-    assert written == {"good": "good", "a/b": "a/b", "filelink": "filelink", "taken": "taken"}
-    assert done.files == 4
+    assert written == {"good": "good", "a/b": "a/b", "taken": "a file"}
+    assert done.files == 2
 
 
 def test_a_file_is_whole_or_not_there(aws: Any, tmp_path: Path) -> None:
     """Where the download breaks, the earlier file stays as it was, and no part of the new one is left."""
     (tmp_path / "file").write_text("earlier")
     with pytest.raises(Exception, match="NoSuchKey"):
-        download(aws, [("file", S3Uri("bucket", "missing"))], tmp_path, nothing)
+        download(aws, [("file", S3Uri("bucket", "missing"))], tmp_path, nothing, WrittenFiles(None))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "earlier"
 
@@ -147,17 +151,127 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
     client.store("bucket", "to/k.words.txt", b"k")
     client.store("bucket", "to/bad.words.txt", b"b")
     client.store("bucket", "to/others.words.txt", b"o")
-    (tmp_path / "_SUCCESS").touch()
     result = read_result(aws, folder)
     assert result is not None
-    done = fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
+    given: Any = {"destination": destination, "directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
+    done = fetch(aws, folder, result, **given)
     names = {"result.json", "words.csv", "report.csv", "k.words.txt", "bad.words.txt"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert (tmp_path / "words.csv").read_bytes() == b"word,count\n"
     client.store("bucket", folder.file("_SUCCESS").key, b"")
-    fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
+    fetch(aws, folder, result, **given)
     assert (tmp_path / "_SUCCESS").exists()
     assert done.refused == []
+    client.remove("bucket", folder.file("_SUCCESS").key)
+    fetch(aws, folder, result, **given)
+    assert not (tmp_path / "_SUCCESS").exists()  # an earlier run's mark does not stand beside this one's files
+
+
+class CopyRun:
+    """A run of `copy` in S3, and the folder that it is fetched into."""
+
+    def __init__(self, aws: Any, client: InMemoryS3Client, record: Path, directory: Path) -> None:
+        self._aws, self._client, self._record, self.directory = aws, client, record, directory
+        directory.mkdir(exist_ok=True)
+
+    def fetch(self, run_id: str, **outputs: str) -> Fetched:
+        """What a run with these outputs brings; `record` is read anew, as a later command does."""
+        destination = S3Uri("bucket", "to/")
+        folder = RunFolder.of(destination, run_id)
+        uris = [f"s3://bucket/to/{key}" for key in outputs]
+        own = {
+            "result.json": "{}",
+            "report.csv": f"of {run_id}",
+            "_SUCCESS": f"sha256:{run_id}",
+            "plan.json": '{"shards": 1}',
+            "shards/00000.json": json.dumps({"outcomes": [{"key": "k", "outputs": uris}]}),
+        }
+        for name, body in own.items():
+            self._client.store("bucket", folder.file(name).key, body.encode())
+        for key, body in outputs.items():
+            self._client.store("bucket", f"to/{key}", body.encode())
+        written = WrittenFiles(self._record)
+        return fetch(
+            self._aws, folder, {}, destination=destination, directory=self.directory, moved=nothing, written=written
+        )
+
+    def files(self) -> dict[str, str]:
+        """The files of the folder."""
+        found = (path for path in self.directory.rglob("*") if path.is_file())
+        return {path.relative_to(self.directory).as_posix(): path.read_text() for path in found}
+
+
+@pytest.fixture
+def copies(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> CopyRun:
+    """A folder that is empty yet."""
+    return CopyRun(aws, client, tmp_path / "record.jsonl", tmp_path / "folder")
+
+
+def own_files(run_id: str, below: str = "") -> dict[str, str]:
+    """A run's own files, as they are told."""
+    return {f"{below}result.json": "{}", f"{below}report.csv": f"of {run_id}", f"{below}_SUCCESS": f"sha256:{run_id}"}
+
+
+@pytest.mark.parametrize("key", ["_SUCCESS", "report.csv", "result.json", "report.csv/inner.txt"])
+def test_an_output_with_a_name_of_the_runs_own_files_stays_what_it_is(copies: CopyRun, key: str) -> None:
+    """The run's own files, all of them, are in `_millrace/` and the run's id, as in S3; the counts are true."""
+    done = copies.fetch("one", **{key: "the source's", "sub/a.txt": "x"})
+    assert copies.files() == {key: "the source's", "sub/a.txt": "x", **own_files("one", "_millrace/one/")}
+    assert (done.files, done.refused, done.own) == (5, [], "_millrace/one/")
+    assert done.total_bytes == sum(map(len, copies.files().values()))
+    assert done.taken == (key.partition("/")[0],)
+
+
+def test_what_no_run_wrote_is_never_overwritten(copies: CopyRun) -> None:
+    """A user's files stay, whatever their names; a run's own files and outputs that are in the way are told."""
+    mine = {"report.csv": "mine", "_SUCCESS": "", "sub/a.txt": "mine", "same.txt": "x"}
+    for key, text in mine.items():
+        (copies.directory / key).parent.mkdir(exist_ok=True)
+        (copies.directory / key).write_text(text)
+    done = copies.fetch("one", **{"sub/a.txt": "x", "same.txt": "x", "new.txt": "x"})
+    assert copies.files() == {**mine, "new.txt": "x", **own_files("one", "_millrace/one/")}
+    assert [uri.key for uri, _ in done.refused] == ["to/sub/a.txt"]
+    assert done.files == 5
+    assert done.taken == ("report.csv", "_SUCCESS")
+
+
+def test_a_later_run_replaces_what_an_earlier_one_wrote(copies: CopyRun) -> None:
+    """Not what was changed since."""
+    copies.fetch("one", **{"a.txt": "1", "b.txt": "1"})
+    (copies.directory / "b.txt").write_text("edited")
+    done = copies.fetch("two", **{"a.txt": "2", "b.txt": "2"})
+    assert copies.files() == {"a.txt": "2", "b.txt": "edited", **own_files("two")}
+    assert [uri.key for uri, _ in done.refused] == ["to/b.txt"]
+    assert (done.files, done.own) == (4, "")
+
+
+def test_nothing_goes_into_a_repository_that_was_there(copies: CopyRun) -> None:
+    """Neither over a file of it nor beside them: a hook would run. One that runs made is theirs."""
+    (copies.directory / ".git").mkdir()
+    (copies.directory / ".git/config").write_text("mine")
+    outputs = {".git/config": "x", ".git/hooks/pre-commit": "x", "sub/.git/config": "x"}
+    done = copies.fetch("one", **outputs)
+    assert copies.files() == {".git/config": "mine", "sub/.git/config": "x", **own_files("one")}
+    assert [uri.key for uri, _ in done.refused] == ["to/.git/config", "to/.git/hooks/pre-commit"]
+    again = copies.fetch("two", **{"sub/.git/config": "y", "sub/.git/HEAD": "y"})
+    assert (again.refused, copies.files()["sub/.git/HEAD"]) == ([], "y")
+
+
+def test_a_record_that_was_cut_off_is_read_as_far_as_it_goes(copies: CopyRun, tmp_path: Path) -> None:
+    """The command was killed while it wrote a line: what is not recorded is the user's."""
+    copies.fetch("one", **{"a.txt": "1"})
+    record = tmp_path / "record.jsonl"
+    record.write_bytes(record.read_bytes()[:-20])
+    assert copies.fetch("two", **{"a.txt": "2"}).files == 4
+    assert copies.fetch("three", **{"a.txt": "3"}).refused == []
+
+
+def test_a_pipe_in_the_way_is_not_read(copies: CopyRun) -> None:
+    """It would never end."""
+    os.mkfifo(copies.directory / "a.txt")
+    os.mkfifo(copies.directory / "report.csv")
+    done = copies.fetch("one", **{"a.txt": "1"})
+    assert ([uri.key for uri, _ in done.refused], done.own) == (["to/a.txt"], "_millrace/one/")
 
 
 def test_one_example_of_each_error(aws: Any, client: InMemoryS3Client) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 import struct
 import sys
@@ -14,11 +13,10 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.workloads import load_workload
-from batch_jobs.workloads.image_eighth import engine
 from batch_jobs.workloads.image_reading import opened
 from batch_jobs.workloads.image_scaling import reduce_decoding
 from batch_jobs.workloads.image_totals import Pictured
@@ -283,27 +281,103 @@ def test_a_jpeg_is_decoded_at_a_reduced_scale() -> None:
         assert image.size == (400, 300)
 
 
-@pytest.mark.parametrize("megabytes", [0, 9])
-def test_a_plain_jpeg_is_decoded_without_pillow_to_the_same_outputs(
-    megabytes: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Also one that lies on disk; the job's log says what decodes."""
+@pytest.mark.parametrize("quality", [30, 92])
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "gray", "no chroma subsampling"])
+def test_a_thumbnail_equals_an_independent_pipeline(kind: str, quality: int) -> None:
+    """A JPEG of 12 megapixels, decoded at an eighth, looks as if Pillow had decoded it all and used its best filter."""
+    soft = Image.effect_noise((40, 30), 80).resize((4000, 3000), Image.Resampling.BICUBIC)
+    bands = [soft, soft.transpose(Image.Transpose.ROTATE_180), soft.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+    image = soft if kind == "gray" else Image.merge("RGB", bands)
+    given = {"progressive": {"progressive": True}, "no chroma subsampling": {"subsampling": 0}}.get(kind, {})
+    raw = saved(image, "JPEG", quality=quality, **given)
+    thumbnail = read(worked(raw, format="png")[0][".thumbnail.png"])
+    whole = read(raw).resize((200, 150), Image.Resampling.LANCZOS)
+    difference = ImageStat.Stat(ImageChops.difference(thumbnail, whole))
+    assert thumbnail.size == whole.size
+    assert max(difference.rms) < 3
+
+
+def png(bits: int, color: int, rows: list[bytes], width: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG made byte by byte, with further chunks before its pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), bits, color, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunk(*each) for each in chunks) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_gray_is_that_gray_alone(bits: int) -> None:
+    """PNG tells it as a sample before scaling (PNG, 11.3.2.1): every other gray is opaque."""
+    steps = 1 << min(bits, 4)
+    most = (1 << bits) - 1
+    grays = [round(step * most / (steps - 1)) for step in range(steps)]
+    samples = [gray for gray in grays for _ in range(8)]
+    packed = "".join(f"{sample:0{bits}b}" for sample in samples)
+    row = int(packed, 2).to_bytes(len(packed) // 8, "big")
+    for place, transparent in enumerate(grays):
+        raw = png(bits, 0, [row] * 8, len(samples), (b"tRNS", struct.pack(">H", transparent)))
+        thumbnail = read(worked(raw, format="png")[0][".thumbnail.png"]).convert("RGBA")
+        for step in range(steps):
+            pixel = thumbnail.getpixel((step * 8 + 4, 4))
+            assert pixel[3] == (0 if step == place else 255)  # type: ignore[index]
+            assert step == place or abs(pixel[0] - 255 * step / (steps - 1)) < 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_transparent_colour_is_that_colour(bits: int) -> None:
+    """Of 16 bits, Pillow keeps the high byte of each."""
+    red, blue = ((1 << bits) - 1, 0, 0), (0, 0, (1 << bits) - 1)
+    kind = "B" if bits == 8 else "H"
+    row = struct.pack(f">96{kind}", *(red * 16 + blue * 16))
+    raw = png(bits, 2, [row] * 8, 32, (b"tRNS", struct.pack(">3H", *blue)))
+    thumbnail = read(worked(raw, format="png")[0][".thumbnail.png"])
+    assert [thumbnail.getpixel((x, 4))[3] for x in (4, 28)] == [255, 0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "tEXt", "iCCP", "many"])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_long_texts_of_a_png_do_not_make_it_damaged(kind: str, on_disk: bool) -> None:  # noqa: FBT001 - a case
+    """Histories and drawings of many megabytes, profiles beyond all measure: they are passed over."""
+    text = b"some text " * 2_000_000
+    packed = zlib.compress(text, 1)
+    long = {
+        "zTXt": [(b"zTXt", b"mxfile\0\0" + packed)],
+        "iTXt": [(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed)],
+        "tEXt": [(b"tEXt", b"Comment\0" + text)],
+        "iCCP": [(b"iCCP", b"profile\0\0" + packed)],
+        "many": [(b"zTXt", b"a\0\0" + zlib.compress(text[:3_000_000], 1))] * 30,
+    }[kind]
     exif = Image.Exif()
     exif[274] = 6
-    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
-    raw = saved(halves(size=(3600, 2700)), "JPEG", exif=exif, quality=95)
-    raw = raw[:2] + comment * (megabytes * 16) + raw[2:]
-    with caplog.at_level(logging.INFO):
-        with monkeypatch.context() as patch:
-            patch.setattr("batch_jobs.workloads.image_eighth.jpeg_library", lambda: None)
-            by_pillow = worked(raw, filter="sepia", filter_longest_side=150)
-        monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
-        assert worked(raw, filter="sepia", filter_longest_side=150) == by_pillow
-    assert [record.fields["engine"] for record in caplog.records] == ["Pillow", "compiled"]
+    chunks = [*long, (b"eXIf", exif.tobytes()[6:])]
+    if on_disk:
+        chunks.append((b"prVt", bytes(9 << 20)))
+    raw = png(8, 2, [bytes((255, 0, 0) * 32)] * 16, 32, *chunks)
+    made, _ = worked(raw)
+    assert read(made[".thumbnail.jpg"]).size == (16, 32)
+    assert near(read(made[".thumbnail.jpg"]).getpixel((8, 8)), RED)
 
 
-def test_another_libjpeg_decodes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only libjpeg-turbo's pixels are known to be the same."""
-    assert engine() is not None
-    monkeypatch.setattr("PIL.features.check_feature", lambda _name: False)
-    assert engine() is None
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"RIFF\x44\x03\0\0WAVEfmt \x10\0\0\0" + bytes(800),
+        b"RIFF\x64\0\0\0AVI LIST" + bytes(92),
+        b"GIF8 is not how a GIF begins",
+        b"II*",
+    ],
+)
+def test_what_only_begins_like_a_picture_is_none(raw: bytes) -> None:
+    """A WAV and an AVI share their first bytes with WebP."""
+    assert failure(raw).code is ErrorCode.NOT_AN_IMAGE
+
+
+def test_a_jpeg_of_12_bits_is_not_damaged() -> None:
+    """It is sound; the row says that it is not read, and why."""
+    raw = saved(halves("L"), "JPEG")
+    at = raw.index(b"\xff\xc0")
+    error = failure(raw[: at + 4] + b"\x0c" + raw[at + 5 :])
+    assert (error.code, "12" in error.message) == (ErrorCode.NOT_SUPPORTED, True)

@@ -65,14 +65,12 @@ def test_a_count_that_the_table_loses_is_an_error() -> None:
         counter.count([])
 
 
-@pytest.mark.parametrize("fuzz", ["word_table_fuzz.c", "jpeg_eighth_fuzz.c"])
-def test_random_input_stays_within_bounds(fuzz: str, tmp_path: Path) -> None:
+def test_random_input_stays_within_bounds(tmp_path: Path) -> None:
     """A short form of `make test-memory`: under the sanitizers where there is a cc, else under zig's own."""
     found = shutil.which("cc")
     compiler = [found, "-fsanitize=address,undefined"] if found else [sys.executable, "-m", "ziglang", "cc", "-O0"]
     program = tmp_path / "fuzz"
-    subprocess.run(
-        [*compiler, "-g", "-fno-sanitize-recover=all", "-o", program, MEMORY / fuzz], check=True, timeout=120
-    )
+    source = MEMORY / "word_table_fuzz.c"
+    subprocess.run([*compiler, "-g", "-fno-sanitize-recover=all", "-o", program, source], check=True, timeout=120)
     ran = subprocess.run([program, "2000"], check=False, capture_output=True, timeout=120)
     assert (ran.returncode, ran.stdout) == (0, b"2000 rounds\n"), ran.stderr.decode()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import re
 import shutil
@@ -399,3 +400,61 @@ def test_status_and_down(tmp_path: Path) -> None:
     assert "not deployed" in local("status").stdout
     assert "Everything in it is gone" in local("down").stderr
     assert "is not up" in local("down").stderr
+
+
+def test_a_copy_and_the_runs_own_files_stay_apart(millrace: Millrace, tmp_path: Path) -> None:
+    """Every Spark output has a `_SUCCESS`: it arrives as it is, and so does the user's own file that was there."""
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    wanted = {"report.csv": "my own\n", "result.json": '{"mine":1}\n', "_SUCCESS": "", "sub/a.txt": "x"}
+    for name, text in wanted.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+    (destination / ".git").mkdir(parents=True)
+    (destination / ".git/config").write_text("mine")
+    (destination / "sub").mkdir()
+    (destination / "sub/a.txt").write_text("mine")
+    ended = millrace("run", "--source", str(source), "--destination", str(destination), "--workload", "copy")
+    assert ended.returncode == 0, ended.stderr
+    kept = {".git/config": "mine", "sub/a.txt": "mine"}
+    for name, text in (wanted | kept).items():
+        assert (destination / name).read_text() == text
+    (run,) = (destination / "_millrace").iterdir()
+    assert json.loads((run / "result.json").read_text())["counts"]["succeeded"] == 4
+    assert (run / "_SUCCESS").read_text().startswith("sha256:")
+    assert "_millrace/" in ended.stderr
+    assert "sub/a.txt (a file that no run wrote" in ended.stderr
+    there = [
+        path for path in destination.rglob("*") if path.is_file() and str(path.relative_to(destination)) not in kept
+    ]
+    assert f"({len(there)} files" in ended.stdout
+
+
+def test_whatever_the_users_aws_is_a_local_run_succeeds(tmp_path: Path) -> None:
+    """From the start of the embedded AWS to the last notification: a useless profile, file, proxy and endpoint."""
+    home, source, state = tmp_path / "home", tmp_path / "source", tmp_path / "state"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws/config").write_text("[default\nnot a configuration")
+    source.mkdir()
+    (source / "a.txt").write_text("one two two")
+    hostile = {
+        "HOME": str(home),
+        "AWS_PROFILE": "no-such-profile",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+        "AWS_CA_BUNDLE": "/no/such/file",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+
+    def local(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "console", "local", *words, "--state-dir", str(state)]
+        return subprocess.run(
+            command, cwd=ROOT, env=os.environ | hostile, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    try:
+        ended = local("run", "--source", str(source), "--destination", str(tmp_path / "out"), "--port", "0")
+        assert ended.returncode == 0, ended.stderr
+        assert words_csv((tmp_path / "out/words.csv").read_text()) == {"one": 1, "two": 2}
+    finally:
+        assert local("down").returncode == 0

@@ -1,0 +1,64 @@
+"""Which files of a folder earlier runs wrote: those alone may be overwritten."""
+
+from __future__ import annotations
+
+import json
+from hashlib import file_digest
+from pathlib import Path
+from threading import Lock
+
+
+class WrittenFiles:
+    """Remembers what runs wrote into a folder, by key and content.
+
+    A file that was changed since is the user's.
+
+    Args:
+        record: Where it is kept, JSON Lines, apart from the folder; None: only until this is gone.
+    """
+
+    def __init__(self, record: Path | None) -> None:
+        self._record = record
+        self._known: dict[str, set[str]] = {}
+        self._lock = Lock()
+        for line in record.read_bytes().splitlines() if record and record.exists() else []:
+            try:
+                key, digest = json.loads(line)
+            except (ValueError, TypeError):
+                continue  # empty, or the command was killed as it wrote this line; the file it was for is not there
+            self._known.setdefault(key, set()).add(digest)
+
+    def is_ours(self, key: str, path: Path) -> bool:
+        """Whether a run wrote this file, and nobody changed it since.
+
+        Args:
+            key: The file's key, relative to the folder.
+            path: Where it lies.
+        """
+        return not path.is_symlink() and path.is_file() and self.wrote(key, digest_of(path))
+
+    def wrote(self, key: str, digest: str) -> bool:
+        """Whether a run wrote this content under this key."""
+        return digest in self._known.get(key, ())
+
+    def has_below(self, prefix: str) -> bool:
+        """Whether a run wrote any file whose key begins like this."""
+        return any(key.startswith(prefix) for key in self._known)
+
+    def add(self, key: str, digest: str) -> None:
+        """Remember a file, before it gets its name."""
+        with self._lock:
+            known = self._known.setdefault(key, set())
+            if digest in known:
+                return
+            known.add(digest)
+            if self._record is not None:
+                self._record.parent.mkdir(parents=True, exist_ok=True)
+                with self._record.open("ab") as file:
+                    file.write(b"\n" + json.dumps([key, digest]).encode())  # behind a line that was cut off, too
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
