@@ -37,7 +37,7 @@ def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -
 
 @pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
 def test_the_log_level_reaches_lambda(level: str) -> None:
-    """Lambda drops lines below its own level, INFO by default, whatever the function logs; it has one word of its own."""
+    """Lambda drops lines below its own level, INFO by default, whatever is logged; it has one word of its own."""
     functions = made({"LogLevel": level}, {"AWS::Lambda::Function"})
     for function in functions.values():
         asked = function["Properties"]["LoggingConfig"]["ApplicationLogLevel"]
@@ -71,7 +71,7 @@ def allowed(statements: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("manifest", ["", "reports/inventory/"])
 def test_a_private_network_reaches_the_stacks_buckets_alone(manifest: str) -> None:
-    """Not even with keys of another account can a job carry data to another bucket: the endpoint lets nothing else by."""
+    """Not even with keys of another account can a job carry data to another bucket."""
     values = {"Network": "PRIVATE", "ManifestLocation": manifest, **OWN_BUCKETS}
     assert allowed(endpoint("S3Endpoint", values)) == {
         "s3:*": [
