@@ -126,7 +126,8 @@ PARAMETERS ?=
 OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
 IMAGE ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
-	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(OVERRIDES))
+	runtime=$$($(BIN)/python -m console.deployed_runtime $(STACK)) || exit; \
+	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
