@@ -29,7 +29,7 @@ def check(sources: Sources) -> Iterator[Fault]:
             yield Fault(where, "has no SkipDeregisterOnUpdate: an update would fail the runs in flight, and redrives")
         yield from _container_faults(properties.get("ContainerProperties", {}), parameters, where)
         if "FARGATE" in properties.get("PlatformCapabilities", []):
-            yield from _fargate_faults(properties.get("ContainerProperties", {}), parameters, where)
+            yield from _fargate_faults(properties.get("ContainerProperties", {}), sources.template, where)
     for name, properties in sources.of_type("AWS::Batch::JobQueue").items():
         if "SchedulingPolicyArn" not in properties:
             yield Fault(f"{TEMPLATE}: {name}", "has no SchedulingPolicyArn, and a queue can never get one later")
@@ -78,11 +78,23 @@ def _number_faults(value: Any, least: int, most: int | None, parameters: dict[st
             yield Fault(where, f"can be {number}, and Batch takes {bounds}")
 
 
-def _fargate_faults(container: dict[str, Any], parameters: dict[str, Any], where: str) -> Iterator[Fault]:
+def _fargate_faults(container: dict[str, Any], template: dict[str, Any], where: str) -> Iterator[Fault]:
     if "ExecutionRoleArn" not in container:
         yield Fault(where, "has no ExecutionRoleArn: a Fargate job cannot pull its image without one")
-    sizes = {need["Type"]: default(need["Value"], parameters) for need in container.get("ResourceRequirements", [])}
-    choices = memory_choices(str(sizes.get("VCPU")))
-    if int(sizes.get("MEMORY", 0)) not in choices:
-        pairs = f"{min(choices)} to {max(choices)} MiB in Fargate's steps" if choices else "nothing: no such size"
-        yield Fault(where, f"{sizes.get('VCPU')} vCPU with {sizes.get('MEMORY')} MiB: Fargate takes {pairs}")
+    needs = {need["Type"]: need["Value"] for need in container.get("ResourceRequirements", [])}
+    for vcpus, memory in _sizes(needs.get("VCPU"), needs.get("MEMORY", 0), template):
+        choices = memory_choices(vcpus)
+        if memory not in choices:
+            pairs = f"{min(choices)} to {max(choices)} MiB in Fargate's steps" if choices else "nothing: no such size"
+            yield Fault(where, f"{vcpus} vCPU with {memory} MiB: Fargate takes {pairs}")
+
+
+def _sizes(vcpus: Any, memory: Any, template: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """The vCPUs and MiB that a job can have: those of every row of a mapping, or the constants."""
+    match vcpus, memory:
+        case {"Fn::FindInMap": [mapping, _, of_vcpus]}, {"Fn::FindInMap": [_, _, of_memory]}:
+            for row in template["Mappings"][mapping].values():
+                yield row[of_vcpus], int(row[of_memory])
+        case _:
+            parameters = template.get("Parameters", {})
+            yield str(default(vcpus, parameters)), int(default(memory, parameters))

@@ -112,13 +112,13 @@ PLANTS = [
         "PlanJobDefinition: has no ExecutionRoleArn",
     ),
     Plant(
-        "The default size must be one that Fargate has.",
-        lambda c: c.template["Parameters"]["JobMemory"].update(Default=1024),
+        "Every size must be one that Fargate has.",
+        lambda c: c.template["Mappings"]["JobSizes"]["1x2"].update(MiB="1024"),
         "1 vCPU with 1024 MiB: Fargate takes 2048 to 8192 MiB",
     ),
     Plant(
         "The number of vCPUs must be one that Fargate has.",
-        lambda c: c.template["Parameters"]["JobVcpus"].update(Default="3"),
+        lambda c: c.template["Mappings"]["JobSizes"]["1x2"].update(Vcpus="3"),
         "3 vCPU with 2048 MiB: Fargate takes nothing",
     ),
     Plant(

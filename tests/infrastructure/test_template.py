@@ -8,7 +8,9 @@ import pytest
 
 from checks.conditions import Resolver, references
 from checks.deploy_failures import COMBINATIONS
+from checks.fargate import MEMORY_MIB
 from checks.policies import _Plain
+from console.stack import job_size
 from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded
@@ -117,3 +119,26 @@ def test_made_buckets_keep_what_is_overwritten(days: str, status: str, rules: in
             assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "VersionDays"}}
             assert rule["ExpiredObjectDeleteMarker"] is True
     assert len(buckets) == 2
+
+
+def test_every_size_is_what_it_says() -> None:
+    """The mapping has a row for each size that may be chosen, and the console reads the name as the mapping has it."""
+    rows = TEMPLATE["Mappings"]["JobSizes"]
+    assert list(rows) == TEMPLATE["Parameters"]["JobSize"]["AllowedValues"]
+    for name, row in rows.items():
+        assert job_size({"JobSize": name}) == (float(row["Vcpus"]), int(row["MiB"]))
+    assert job_size({}) == job_size({"JobSize": TEMPLATE["Parameters"]["JobSize"]["Default"]})
+    assert {row["Vcpus"] for row in rows.values()} == set(MEMORY_MIB)
+
+
+@pytest.mark.parametrize("name", sorted(REAL.template["Mappings"]["JobSizes"]))
+def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
+    """Each size with more than one vCPU has its rule, so that no job waits for room that there can never be."""
+    vcpus = float(TEMPLATE["Mappings"]["JobSizes"][name]["Vcpus"])
+    rules = [
+        rule
+        for rule in TEMPLATE["Rules"].values()
+        if name in rule["RuleCondition"].get("Fn::Contains", [[]])[0] and "MaxvCpus" in str(rule["Assertions"])
+    ]
+    refused = [each for rule in rules for each in rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Contains"][0]]
+    assert refused == [str(number) for number in range(1, int(vcpus))]
