@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_AWS := $(VENV)/local_aws
 SECURITY := $(VENV)/security
+DEPLOY := $(VENV)/deploy
 IMAGE_TOOLS := $(VENV)/image
 REQUIREMENTS := requirements-dev.txt
 # What only npm has, linters of the state machine and axe-core; pinned by package-lock.json.
@@ -82,7 +83,13 @@ $(SECURITY)/installed: checks/security-requirements.txt | $(VENV)/bin/python
 	$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/security-requirements.txt
 	touch $@
 
-check: install $(NPM_PACKAGES) $(SECURITY)/installed  ## linters, types, template, state machine (needs Node.js)
+# cdk-preflight asks for the whole of aws-cdk-lib; only its rules are read.
+$(DEPLOY)/installed: checks/deploy-requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/deploy-requirements.txt
+	touch $@
+
+check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -118,7 +125,8 @@ PARAMETERS ?=
 OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
 IMAGE ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
-	$(BIN)/sam build $(if $(PARAMETERS),--parameter-overrides $(OVERRIDES))
+	runtime=$$($(BIN)/python -m console.deployed_runtime $(STACK)) || exit; \
+	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
@@ -163,6 +171,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 	$(BIN)/$(LOCK) checks/security-requirements.in -o checks/security-requirements.txt
+	$(BIN)/$(LOCK) --no-deps checks/deploy-requirements.in -o checks/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
 
 clean:  ## remove what make made

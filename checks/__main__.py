@@ -12,6 +12,7 @@ from pathlib import Path
 
 from checks import (
     cloudformation,
+    deploy_failures,
     environment,
     job_definitions,
     names,
@@ -29,6 +30,7 @@ from checks.sources import Sources
 
 CHECKS: dict[str, Callable[[Sources], Iterable[Fault]]] = {
     "cloudformation": cloudformation.check,
+    "deploy_failures": deploy_failures.check,
     "environment": environment.check,
     "job_definitions": job_definitions.check,
     "names": names.check,

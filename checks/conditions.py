@@ -67,6 +67,23 @@ class Resolver:
                 raise SourceError(f"template.yaml: Fn::Equals takes parameters and constants here, not {value}")
 
 
+def deployed(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The template as CloudFormation takes it under these answers: conditions decided, what is not made left out."""
+    resolver = Resolver(template, values)
+    made: dict[str, Any] = {"Mappings": template["Mappings"]} if "Mappings" in template else {}
+    for section in ("Resources", "Outputs"):
+        made[section] = {
+            name: resolver.resolve({key: value for key, value in each.items() if key != "Condition"})
+            for name, each in template[section].items()
+            if "Condition" not in each or resolver.holds(each["Condition"])
+        }
+    parameters = {
+        name: {**each, "Default": values[name]} if name in values else each
+        for name, each in template["Parameters"].items()
+    }
+    return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, **made}
+
+
 def dangling_references(template: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Fault]:
     """References to a resource that is not there under these parameters: the deployment would fail on them.
 

@@ -11,9 +11,10 @@ from checks.conditions import Resolver
 SETTINGS: tuple[dict[str, str], ...] = (
     {},
     {
-        "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,a*", "ScheduleExpression": "rate(1 day)",
-        "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a", "SourceBucketName": "my-source",
-        "ResultBucketName": "my-results", "Compute": "EC2", "UploadWorkload": "images", "ManifestLocation": "lists/",
+        "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,import-*", "Compute": "EC2",
+        "ScheduleExpression": "rate(1 day)", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a",
+        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "UploadWorkload": "images",
+        "ManifestLocation": "lists/",
     },
 )  # fmt: skip
 """Parameters under which between them every statement is there."""

@@ -18,14 +18,14 @@ ENVIRONMENT = Path(__file__).parents[1] / ".venv/security"
 SCRIPT = Path(__file__).with_name("parliament_findings.py")
 SUPPRESSED = {
     "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
-    "CKV_AWS_21": "a source is versioned by its owner's choice; a result is written anew by running again",
+    "CKV_AWS_21": "VersionDays decides, and its default turns versioning on: checkov does not read the condition",
     "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
     "CKV_AWS_28": "the table remembers for 15 days what was told; a lost one tells a run's end twice at worst",
     "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",
     "CKV_AWS_116": "Step Functions calls the functions and sees their failure; the next measurement makes up for one",
     "CKV_AWS_117": "the functions call S3 and Batch only; in a VPC they would need endpoints, and gain nothing",
     "CKV_AWS_119": "the table holds ids only; DynamoDB encrypts it with a key of its own",
-    "CKV_AWS_158": "CloudWatch Logs encrypts by itself; a key of one's own needs a policy for its service",
+    "CKV_AWS_158": "the logs take KmsKeyArn where it is given, and CloudWatch Logs encrypts by itself where it is not",
     "CKV_AWS_173": "queue ARNs and a log level are no secrets",
 }
 """Checkov's findings that are meant to be so, each with the reason."""
@@ -55,7 +55,9 @@ def _checkov(sources: Sources, tools: Path) -> Iterator[Fault]:
         template = Path(folder) / "expanded.json"
         template.write_text(json.dumps(_without_definitions(sources.expanded)), encoding="utf-8")
         options = ["--framework", "cloudformation", "--compact", "--quiet", "--skip-download", "--output", "json"]
-        done = _run([str(tools / "python"), "-m", "checkov.main", "--file", str(template), *options], accepted=(0, 1))
+        done = run_tool(
+            [str(tools / "python"), "-m", "checkov.main", "--file", str(template), *options], accepted=(0, 1)
+        )
     answer = json.loads(done)
     found = [finding for part in _list(answer) for finding in part.get("results", {}).get("failed_checks", [])]
     for finding in found:
@@ -77,13 +79,18 @@ def _without_definitions(template: dict[str, Any]) -> dict[str, Any]:
 
 def _parliament(sources: Sources, tools: Path) -> Iterator[Fault]:
     documents = dict(policy_documents(sources.expanded))
-    done = _run([str(tools / "python"), str(SCRIPT)], accepted=(0,), text=json.dumps(documents))
+    done = run_tool([str(tools / "python"), str(SCRIPT)], accepted=(0,), text=json.dumps(documents))
     for finding in json.loads(done):
         if not any(finding["issue"] == issue and part in finding["detail"] for issue, part in IGNORED_ISSUES):
             yield Fault(f"{TEMPLATE}: {finding['policy']}", f"parliament: {finding['issue']} {finding['detail']}")
 
 
-def _run(command: list[str], *, accepted: tuple[int, ...], text: str = "") -> str:
+def run_tool(command: list[str], *, accepted: tuple[int, ...], text: str = "") -> str:
+    """What a tool of an environment of its own prints.
+
+    Raises:
+        ToolError: It ended with another code, or printed nothing.
+    """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(  # noqa: S603 - our own environment
         command, input=text, capture_output=True, text=True, check=False, timeout=180, env=environment

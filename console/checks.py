@@ -94,7 +94,7 @@ def _stack(target: Target) -> Check:
     try:
         stack = target.stack
     except StackNotFoundError as error:
-        todo = "millrace local deploy" if target.is_local else "sam build && sam deploy"
+        todo = "millrace local deploy" if target.is_local else f"make deploy STACK={target.stack_name}"
         return Check("stack", "fail", f"{target.stack_name}: {error.message}", todo)
     return Check("stack", "ok", f"{stack.name} is {stack.status}")
 
@@ -104,7 +104,9 @@ def _drift(target: Target) -> Check:
     if not differing:
         return Check("drift", "ok", "the state machine and the functions are those of this checkout")
     todo = (
-        "millrace local deploy" if target.is_local else "sam build && sam deploy, if this checkout is what should run"
+        "millrace local deploy"
+        if target.is_local
+        else f"make deploy STACK={target.stack_name}, if this checkout is what should run"
     )
     more = f" and {len(differing) - NAMED_FILES} more" if len(differing) > NAMED_FILES else ""
     return Check("drift", "warn", f"not as in this checkout: {', '.join(differing[:NAMED_FILES])}{more}", todo)

@@ -11,6 +11,7 @@ import click
 from console.errors import StackNotFoundError
 from console.request_options import request_fields, request_options
 from console.source_size import SourceSize, measure
+from console.stack import job_size
 from console.target import Target
 from console.terminal import Terminal, number_of, seconds, size
 from console.verbs import json_option, target_options
@@ -85,9 +86,10 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         terminal.note(f"{error.message}; the template's defaults are taken")
         return Jobs(compute="FARGATE_SPOT")
     usual = Jobs()
+    vcpus, memory_mib = job_size(given)
     return Jobs(
-        vcpus=float(given.get("JobVcpus", usual.vcpus)),
-        memory_mib=int(given.get("JobMemory", usual.memory_mib)),
+        vcpus=vcpus,
+        memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
         architecture=given.get("CpuArchitecture", usual.architecture),
         public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",

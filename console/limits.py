@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.check import Check
+from console.stack import job_size
 from console.target import Target
 from console.terminal import number_of, seconds
 
@@ -37,7 +38,7 @@ def vcpu_quota(target: Target, shards: int | None) -> Check:
     if target.is_local:
         return Check("vCPU quota", "ok", "the embedded AWS has none")
     given = target.stack.parameters
-    wanted, each = float(given.get("MaxvCpus") or 16), float(given.get("JobVcpus") or 1)
+    wanted, each = float(given.get("MaxvCpus") or 16), job_size(given)[0]
     service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
     value = _quota(target, service, code)
     if value < each:
@@ -64,7 +65,7 @@ def quota_behind(target: Target) -> Check:
     if target.is_local or behind is None:
         return Check(name, "ok", "the embedded AWS has no quota" if target.is_local else "no Spot is used")
     service, code, what = behind
-    value, each = _quota(target, service, code), float(given.get("JobVcpus") or 1)
+    value, each = _quota(target, service, code), job_size(given)[0]
     if value < each:
         todo = f"ask for more in Service Quotas: {service}, {code}"
         return Check(name, "warn", f"{value:g} {what}, one job needs {each:g}: no urgent run can start", todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from console.aws import Aws
@@ -92,3 +93,9 @@ class Stack:
                 target=self.name,
             )
         return self.outputs[name]
+
+
+def job_size(parameters: Mapping[str, str]) -> tuple[float, int]:
+    """The vCPUs and MiB of one job under a stack's parameters: `JobSize` is vCPUs, an x, and GiB."""
+    vcpus, _, gib = parameters.get("JobSize", "1x2").partition("x")
+    return float(vcpus), int(float(gib) * 1024)

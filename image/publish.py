@@ -14,6 +14,7 @@ from millrace import __version__
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ecr import ECRClient
 
 TEMPLATE = ROOT / "image" / "repository.yaml"
 
@@ -33,19 +34,42 @@ def publish(given: str, stack: str) -> str:
     """
     image = answer(["docker", "image", "inspect", "--format", "{{.Id}}", given])
     repository = bring_up(boto3.client("cloudformation"), stack)
+    # The tags are immutable, so that a tag must never stand for two images: this one is made of the image's own id.
+    # A second push of it would be refused, so it is asked for first.
+    tag = f"{__version__}-{image.removeprefix('sha256:')[:12]}"
+    ecr = boto3.client("ecr")
+    if digest := pushed_digest(ecr, repository, tag):
+        return f"{repository}@{digest}"
     registry = repository.partition("/")[0]
-    token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(token).decode().partition(":")
     answer(["docker", "login", "--username", user, "--password-stdin", registry], password)
-    # The tags are immutable, so that a tag must never stand for two images: this one is made of the image's own id.
-    name = f"{repository}:{__version__}-{image.removeprefix('sha256:')[:12]}"
+    name = f"{repository}:{tag}"
     answer(["docker", "tag", image, name])
-    show(["docker", "push", name])
+    try:
+        show(["docker", "push", name])
+    except ImageError:
+        # Somebody else may have pushed it between the question and the push.
+        if digest := pushed_digest(ecr, repository, tag):
+            return f"{repository}@{digest}"
+        raise
     found = answer(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", name])
     pinned = [reference for reference in found.split() if reference.startswith(f"{repository}@sha256:")]
     if not pinned:
         raise ImageError(f"{name} was pushed, and the engine knows no digest of it in {repository}")
     return pinned[0]
+
+
+def pushed_digest(ecr: ECRClient, repository: str, tag: str) -> str | None:
+    """The digest of the image that a repository has under a tag; None where it has none."""
+    registry, _, name = repository.partition("/")
+    try:
+        found = ecr.describe_images(
+            registryId=registry.partition(".")[0], repositoryName=name, imageIds=[{"imageTag": tag}]
+        )
+    except ecr.exceptions.ImageNotFoundException:
+        return None
+    return found["imageDetails"][0]["imageDigest"]
 
 
 def bring_up(cloudformation: CloudFormationClient, stack: str) -> str:

@@ -21,7 +21,7 @@ EXPECTED_VERSION = "1.5.33"
 PRIVATE_NAMES = {
     "ministack.app": ("app", "AUTH", "_get_module", "_enforce_data_plane"),
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region", "error_response_json"),
-    "ministack.core.iam_actions": ("extract_resource_arn",),
+    "ministack.core.iam_actions": ("extract_resource_arn", "s3_service_context"),
     "ministack.core.iam_evaluator": ("EvalContext", "_gather_role_policies", "_service_principal_matches", "evaluate"),
     "ministack.core.lambda_runtime": ("Worker", "_PYTHON_WORKER_SCRIPT"),
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
@@ -99,7 +99,7 @@ class Ministack:
         self._sts: Any = importlib.import_module("ministack.services.sts")
         self._iam: Any = importlib.import_module("ministack.services.iam")
         self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
-        self._actions: Any = importlib.import_module("ministack.core.iam_actions")
+        self.actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._batch: Any = importlib.import_module("ministack.services.batch")
         self.provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         self.storage: Any = importlib.import_module("ministack.services.s3")
@@ -152,7 +152,7 @@ class Ministack:
 
         By itself ministack takes a Batch request to be about `*`, and one on a log stream about its group.
         """
-        ministacks = self._actions.extract_resource_arn
+        ministacks = self.actions.extract_resource_arn
 
         def extract_resource_arn(  # noqa: PLR0917 - called by position
             service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
@@ -166,7 +166,7 @@ class Ministack:
             arn: str = ministacks(service, method, path, headers, body, query, region, account)
             return arn
 
-        self._actions.extract_resource_arn = extract_resource_arn
+        self.actions.extract_resource_arn = extract_resource_arn
 
     def add_cloudformation_type(self, name: str, handlers: dict[str, Any], replacing: tuple[str, ...]) -> None:
         """Let CloudFormation create, update and delete a resource type; a change of `replacing` makes a new one."""

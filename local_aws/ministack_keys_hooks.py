@@ -45,6 +45,19 @@ def keep_encryption(ministack: Ministack) -> None:
     handlers |= {"create": create_topic, "update": update_topic}
 
 
+def tell_the_key(ministack: Ministack) -> None:
+    """Let conditions of policies see the key that a write names, as they see the kind of its encryption."""
+    name = "x-amz-server-side-encryption-aws-kms-key-id"
+    context = ministack.actions.s3_service_context
+
+    def with_key(action: str, query: Any, path: str = "", headers: dict[str, str] | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = context(action, query, path, headers)
+        key = (headers or {}).get(name)
+        return {**found, f"s3:{name}": key} if key and action == "s3:PutObject" else found
+
+    ministack.actions.s3_service_context = with_key
+
+
 def _as_xml(encryption: dict[str, Any]) -> bytes:
     """The body of PutBucketEncryption that a template's BucketEncryption stands for."""
     rules = []

@@ -31,7 +31,7 @@ from local_aws.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.logs import LogService
 from local_aws.ministack_hooks import Ministack
 from local_aws.ministack_iam_hooks import enforce_roles
-from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption
+from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack_lambda_hooks import name_lambda_errors
 from local_aws.ministack_states_hooks import StatesEngine
 from local_aws.ministack_targets_hooks import deliver_to_functions
@@ -182,6 +182,7 @@ def build(options: Options, directory: Path) -> Server:
     deliver_to_functions(ministack)
     bury_untaken_messages(ministack)
     keep_encryption(ministack)
+    tell_the_key(ministack)
     engine = StatesEngine(ministack)
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))

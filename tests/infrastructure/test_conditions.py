@@ -51,7 +51,7 @@ SETTINGS: list[dict[str, str]] = [
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
         "UploadWorkload": "word-count", "UploadQueue": "urgent",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
-        "RunFolderDays": "30", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
+        "RunFolderDays": "30", "VersionDays": "0", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
     {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checks import job_definitions
+from millrace import errors
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [
@@ -29,35 +30,31 @@ PLANTS = [
         "MigrateJobDefinition/RetryStrategy/Attempts: is not set",
     ),
     Plant(
-        "Batch takes five rules.",
-        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"].insert(
-            0, {"OnReason": "a", "Action": "EXIT"}
+        "A rule by words misses what has other words elsewhere, and one bad start fails an array of thousands.",
+        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"].append(
+            {"OnReason": "*", "Action": "EXIT"}
         ),
-        "has 6 rules",
+        "MigrateJobDefinition/RetryStrategy/EvaluateOnExit: must be",
     ),
     Plant(
-        "What matches no rule is retried.",
-        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"].pop(),
-        "its last rule must be",
+        "Bad input stays bad: three attempts cost three times as much.",
+        lambda c: c.resource("PlanJobDefinition")["RetryStrategy"]["EvaluateOnExit"].pop(0),
+        "PlanJobDefinition/RetryStrategy/EvaluateOnExit: must be",
     ),
     Plant(
-        "Batch takes a star at the end only.",
-        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][0].update(
-            OnStatusReason="*EC2*"
-        ),
-        "OnStatusReason '*EC2*' is no pattern",
+        "The digits 2* are 255 too, which is no answer of ours.",
+        lambda c: c.resource("MergeJobDefinition")["RetryStrategy"]["EvaluateOnExit"][0].update(OnExitCode="2*"),
+        "MergeJobDefinition/RetryStrategy/EvaluateOnExit: must be",
     ),
     Plant(
-        "A bracket in a pattern is refused.",
-        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][0].update(
-            OnStatusReason="Host EC2 (instance*"
-        ),
-        "is no pattern",
+        "On EC2 a job without a Region fails at its first request.",
+        lambda c: c.container("MigrateJobDefinition")["Environment"].pop(0),
+        "MigrateJobDefinition: sets no AWS_REGION",
     ),
     Plant(
-        "An exit code is a number.",
-        lambda c: c.resource("MigrateJobDefinition")["RetryStrategy"]["EvaluateOnExit"][3].update(OnExitCode="!0"),
-        "OnExitCode '!0' is no pattern",
+        "Fargate's volumes have no host.",
+        lambda c: c.container("MergeJobDefinition")["Volumes"][0].update(Host={}),
+        "MergeJobDefinition: its volume scratch has a Host on Fargate too",
     ),
     Plant(
         "A job without a time limit can run for ever.",
@@ -115,13 +112,13 @@ PLANTS = [
         "PlanJobDefinition: has no ExecutionRoleArn",
     ),
     Plant(
-        "The default size must be one that Fargate has.",
-        lambda c: c.template["Parameters"]["JobMemory"].update(Default=1024),
+        "Every size must be one that Fargate has.",
+        lambda c: c.template["Mappings"]["JobSizes"]["1x2"].update(MiB="1024"),
         "1 vCPU with 1024 MiB: Fargate takes 2048 to 8192 MiB",
     ),
     Plant(
         "The number of vCPUs must be one that Fargate has.",
-        lambda c: c.template["Parameters"]["JobVcpus"].update(Default="3"),
+        lambda c: c.template["Mappings"]["JobSizes"]["1x2"].update(Vcpus="3"),
         "3 vCPU with 2048 MiB: Fargate takes nothing",
     ),
     Plant(
@@ -149,3 +146,9 @@ def test_sees(plant: Plant, checkout: Checkout) -> None:
     """The rules for job definitions and queues name the planted fault."""
     plant.edit(checkout)
     assert plant.message in "\n".join(map(str, job_definitions.check(checkout.sources())))
+
+
+def test_the_final_exit_codes_are_those_of_the_errors() -> None:
+    """The rules name every exit code of ours that a new attempt cannot change, and no other."""
+    codes = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
+    assert {rule["OnExitCode"] for rule in job_definitions.FINAL_RULES} == {str(code) for code in codes - {1}}

@@ -86,15 +86,22 @@ def test_the_topic_has_a_key_that_cloudwatch_may_use() -> None:
     assert alarms_may["Condition"] == published["PolicyDocument"]["Statement"][0]["Condition"]
 
 
-def test_the_docs_have_the_statement_that_a_key_of_ones_own_needs() -> None:
-    """docs/security.md shows the statement that TopicKey has, with a place for the account and the Region."""
+def test_the_docs_have_the_statements_that_a_key_of_ones_own_needs() -> None:
+    """docs/security.md shows the statement that TopicKey has, with a place for the account and the Region, and one that
+    lets CloudWatch Logs of that Region use the key for the account's log groups.
+    """
     page = (REAL.root / "docs" / "security.md").read_text("utf-8")
     (shown,) = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if "kms" in block)
     statement = json.loads(json.dumps(of_type("AWS::KMS::Key")["TopicKey"]["KeyPolicy"]["Statement"][1]))
     condition = statement["Condition"]
     condition["StringEquals"]["aws:SourceAccount"] = "123456789012"
     condition["ArnLike"]["aws:SourceArn"] = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:*"
-    assert shown == statement
+    alarms, logs = shown
+    assert alarms == statement
+    assert logs["Principal"] == {"Service": "logs.eu-west-1.amazonaws.com"}
+    context = logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+    assert context == "arn:aws:logs:eu-west-1:123456789012:log-group:*"
+    assert {"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey*"} <= set(logs["Action"])
 
 
 def test_the_docs_name_every_role_and_every_wildcard() -> None:

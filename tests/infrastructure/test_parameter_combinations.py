@@ -12,7 +12,7 @@ from cfnlint.api import lint
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from checks.conditions import Resolver
+from checks.conditions import Resolver, deployed
 from checks.expansion import REGION
 from tests.infrastructure.checkout import REAL, Checkout
 from tests.infrastructure.test_conditions import SETTINGS
@@ -27,7 +27,7 @@ ANSWERS: dict[str, list[str]] = {
     "TableNames": ["", "words,import-*"],
     "KmsKeyArn": ["", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"],
     "BucketOwner": ["", "123456789012"],
-    "RunFolderDays": ["0", "30"],
+    "RunFolderDays": ["0", "30"], "VersionDays": ["30", "0"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],
     "UploadWorkload": ["", "word-count"], "UploadQueue": ["", "urgent"],
     "Compute": ["FARGATE_SPOT", "FARGATE", "EC2"],
@@ -58,23 +58,6 @@ def with_what_follows(values: dict[str, str]) -> dict[str, str]:
     if made.get("Compute") != "EC2":
         made["MigrateGpus"] = "0"
     return made
-
-
-def deployed(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """The template as CloudFormation takes it under these answers: conditions decided, what is not made left out."""
-    resolver = Resolver(template, values)
-    made: dict[str, Any] = {}
-    for section in ("Resources", "Outputs"):
-        made[section] = {
-            name: resolver.resolve({key: value for key, value in each.items() if key != "Condition"})
-            for name, each in template[section].items()
-            if "Condition" not in each or resolver.holds(each["Condition"])
-        }
-    parameters = {
-        name: {**each, "Default": values[name]} if name in values else each
-        for name, each in template["Parameters"].items()
-    }
-    return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, **made}
 
 
 def faults(template: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:

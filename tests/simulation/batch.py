@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 from millrace.settings import JobSettings
 from tests.simulation.jobs import run_job
 from tests.simulation.keys import run_of_uri
 from tests.simulation.process import Process
+from tests.simulation.promises import Promise
 from tests.simulation.retry_rules import rules_of_the_template
 from tests.simulation.world import World
 
-LOST = "Host EC2 (instance i-0123456789abcdef0) terminated."
-"""Batch's statusReason for a lost host: Batch user guide, best practices."""
+LOST = (
+    "Host EC2 (instance i-0123456789abcdef0) terminated.",
+    "Your Spot Task was interrupted.",
+    "Words that nobody has seen yet",
+)
+"""Batch's statusReason for a lost host: on EC2, on Fargate, and what it may say next year."""
+NOT_STARTED = (
+    "Task failed to start",
+    "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
+    "ResourceInitializationError: unable to pull secrets or registry auth",
+    "Timeout waiting for network interface provisioning to complete.",
+)
+"""Its statusReason for a container that never ran: EC2 has the first, Fargate the others."""
 
 
 @dataclass
@@ -106,7 +119,10 @@ class Batch:
         run_id = run_of_uri(job.command[2])  # the command names run.json or plan.json
         process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], run_id)
         process.shard = child.index if process.runs == "migrate" else None
-        process.on_lost = lambda lost: self._ended(job, child, lost, None, LOST)
+        # A chance of its own, so that what a seed does elsewhere does not depend on it.
+        chance = random.Random(f"{world.seed} {job.job_id}:{child.index}#{attempt}")
+        words = chance.choice(LOST)
+        process.on_lost = lambda lost: self._ended(job, child, lost, None, words)
         settings = JobSettings(
             array_index=child.index,
             array_size=job.size,
@@ -123,6 +139,11 @@ class Batch:
             if job.terminated:
                 process.dead = True
                 child.status = "FAILED"
+                return
+            if world.faults.on and chance.random() < 0.02:
+                process.dead = True
+                world.faults.note("container not started")
+                self._ended(job, child, process, None, chance.choice(NOT_STARTED))
                 return
             if settings.attempt_seconds is not None:
                 process.time_limit = world.scheduler.now + settings.attempt_seconds
@@ -144,6 +165,9 @@ class Batch:
             child.status = "SUCCEEDED"
         elif job.terminated or timed_out or child.attempts >= rules.attempts or not rules.retried(exit_code, reason):
             child.status = "FAILED"
+            final = exit_code in {2, 3} or job.terminated or timed_out or child.attempts >= rules.attempts
+            details = f"{process.name} ended with {exit_code}, {reason!r}, after {child.attempts} attempts"
+            self._world.promises.check(Promise.ALL_ATTEMPTS, final, details)
         else:
             self._world.faults.note("attempt retried by Batch")
             self._start(job, child)

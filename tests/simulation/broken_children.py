@@ -8,11 +8,13 @@ import pytest
 
 import batch_jobs.committing
 import batch_jobs.migrate
+import tests.simulation.batch
 from batch_jobs.progress import ProgressFiles
 from millrace.commit import Commit
 from millrace.layout import RunFolder, S3Uri
 from millrace.object_reader import ObjectReader
 from millrace.s3 import S3, ObjectHead
+from tests.simulation.retry_rules import RetryRules, rules_of_the_template
 
 
 def items_read_without_if_match(patch: pytest.MonkeyPatch) -> None:
@@ -98,3 +100,14 @@ def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
     """A redrive does everything anew."""
     patch.setattr(batch_jobs.migrate, "read_commit", lambda *_given: None)
+
+
+def only_known_words_are_retried(patch: pytest.MonkeyPatch) -> None:
+    """The retry rules name the words of EC2 alone, and end everything else."""
+    rules = (
+        {"OnStatusReason": "Host EC2*", "Action": "RETRY"},
+        {"OnExitCode": "1*", "Action": "RETRY"},
+        {"OnReason": "*", "Action": "EXIT"},
+    )
+    known = {verb: RetryRules(real.attempts, rules) for verb, real in rules_of_the_template().items()}
+    patch.setattr(tests.simulation.batch, "rules_of_the_template", lambda: known)

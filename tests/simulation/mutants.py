@@ -12,6 +12,7 @@ from tests.simulation.broken_children import (
     committed_shards_are_worked_again,
     failed_outputs_are_left,
     items_read_without_if_match,
+    only_known_words_are_retried,
     outputs_of_other_runs_are_deleted,
     progress_of_another_plan_is_used,
     the_loser_trusts_its_own_rows,
@@ -75,4 +76,5 @@ MUTANTS = (
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
+    Mutant(only_known_words_are_retried, ("ALL_ATTEMPTS",)),
 )

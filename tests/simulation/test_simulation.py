@@ -34,7 +34,12 @@ KINDS = (
         "function timed out after success",
         "source denied as a whole",
     ),
-    *("attempt retried by Batch", "attempt timed out", "progress of a deleted run left behind"),
+    *(
+        "attempt retried by Batch",
+        "container not started",
+        "attempt timed out",
+        "progress of a deleted run left behind",
+    ),
 )
 
 

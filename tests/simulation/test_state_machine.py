@@ -49,6 +49,9 @@ def test_what_is_not_known_is_refused(change: Callable[[dict[str, Any]], object]
         (3, "Essential container in task exited", False),
         (None, "Host EC2 (instance i-0a) terminated.", True),
         (None, "Your Spot Task was interrupted.", True),
+        (None, "CannotPullContainerError: pull image manifest has been retried 5 time(s)", True),
+        (None, "Timeout waiting for network interface provisioning to complete.", True),
+        (42, "Essential container in task exited", True),
     ],
 )
 def test_batch_retries_as_the_template_says(exit_code: int | None, reason: str, retried: bool) -> None:  # noqa: FBT001

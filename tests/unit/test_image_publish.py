@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,27 +60,78 @@ def stacks(status: str = "CREATE_COMPLETE") -> dict[str, Any]:
     return {"Stacks": [{**stack, "Outputs": [{"OutputKey": "RepositoryUri", "OutputValue": REPOSITORY}]}]}
 
 
-def test_it_is_pushed_and_named_by_its_digest(docker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def ecr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """ECR, of which every answer is given before; the repository's stack is there."""
+    client = boto3.client("ecr", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+    monkeypatch.setattr(publishing, "bring_up", lambda _client, _stack: REPOSITORY)
+    monkeypatch.setattr("image.publish.boto3.client", lambda name: client if name == "ecr" else None)
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+ASKED = {
+    "registryId": "123456789012",
+    "repositoryName": "millrace-images-imagerepository-1x",
+    "imageIds": [{"imageTag": TAG.rpartition(":")[2]}],
+}
+
+
+def is_missing(ecr: Stubber) -> None:
+    """The next question for the tag is answered with no."""
+    ecr.add_client_error("describe_images", "ImageNotFoundException", expected_params=ASKED)
+
+
+def is_there(ecr: Stubber) -> None:
+    """The next question for the tag is answered with its digest."""
+    ecr.add_response("describe_images", {"imageDetails": [{"imageDigest": PUSHED.partition("@")[2]}]}, ASKED)
+
+
+def lets_in(ecr: Stubber) -> None:
+    """A password for twelve hours."""
+    token = base64.b64encode(b"AWS:secret").decode()
+    ecr.add_response("get_authorization_token", {"authorizationData": [{"authorizationToken": token}]})
+
+
+def test_it_is_pushed_and_named_by_its_digest(docker: Path, ecr: Stubber) -> None:
     """The tag is made of the image's own id, as tags are immutable; the digest is the one that the registry gave, and
     the password goes through standard input.
     """
-    token = base64.b64encode(b"AWS:secret").decode()
-
-    class Ecr:
-        """ECR, as far as it is asked."""
-
-        def get_authorization_token(self) -> dict[str, Any]:
-            """A password for twelve hours."""
-            return {"authorizationData": [{"authorizationToken": token}]}
-
-    monkeypatch.setattr(publishing, "bring_up", lambda _client, _stack: REPOSITORY)
-    monkeypatch.setattr("image.publish.boto3.client", lambda name: Ecr() if name == "ecr" else None)
+    is_missing(ecr)
+    lets_in(ecr)
     assert publish("millrace", "images") == PUSHED
     calls = (docker / "calls").read_text().splitlines()
     assert f"login --username AWS --password-stdin {REPOSITORY.partition('/')[0]}" in calls
     assert calls.index(f"tag {IMAGE} {TAG}") < calls.index(f"push {TAG}")
     assert (docker / "password").read_text() == "secret"
     assert "secret" not in "\n".join(calls)
+
+
+def test_an_image_that_is_there_is_not_pushed_again(docker: Path, ecr: Stubber) -> None:
+    """The repository refuses a second push of a tag; the digest that it has is the image's."""
+    is_there(ecr)
+    assert publish("millrace", "images") == PUSHED
+    assert "push" not in (docker / "calls").read_text()
+
+
+def test_an_image_that_somebody_else_pushed_meanwhile_is_taken(docker: Path, ecr: Stubber) -> None:
+    """Two deployments at once push the same image: the later push is refused, and both get the same digest."""
+    (docker / "docker").write_text((docker / "docker").read_text() + 'if "push" in sys.argv:\n    sys.exit(1)\n')
+    is_missing(ecr)
+    lets_in(ecr)
+    is_there(ecr)
+    assert publish("millrace", "images") == PUSHED
+
+
+def test_a_push_that_failed_is_an_error(docker: Path, ecr: Stubber) -> None:
+    """Where the tag is not there afterwards, the push did not do it."""
+    (docker / "docker").write_text((docker / "docker").read_text() + 'if "push" in sys.argv:\n    sys.exit(1)\n')
+    is_missing(ecr)
+    lets_in(ecr)
+    is_missing(ecr)
+    with pytest.raises(ImageError, match="docker push"):
+        publish("millrace", "images")
 
 
 def test_the_template_takes_what_a_push_gives_and_no_tag() -> None:

@@ -34,12 +34,13 @@ class Permission:
         return f"{self.role}-{self.sid}-{self.action.replace(':', '.')}-{self.resource}"
 
 
-def permissions(template: dict[str, Any], values: dict[str, str]) -> Iterator[Permission]:
-    """Every permission of every role's inline policies.
+def permissions(template: dict[str, Any], values: dict[str, str], effect: str = "Allow") -> Iterator[Permission]:
+    """Every permission of every role's inline policies, or everything that they deny.
 
     Args:
         template: The expanded template.
         values: Its parameters' values; the others keep their defaults.
+        effect: "Allow" or "Deny".
     """
     resolver = Resolver(template, values)
     for role, resource in template["Resources"].items():
@@ -48,6 +49,8 @@ def permissions(template: dict[str, Any], values: dict[str, str]) -> Iterator[Pe
             policies = resolver.resolve(resource["Properties"]).get("Policies", [])
             for number, policy in enumerate(policies):
                 for index, statement in enumerate(_list(policy["PolicyDocument"]["Statement"])):
+                    if statement["Effect"] != effect:
+                        continue
                     for action in _list(statement["Action"]):
                         for which in range(len(_list(statement["Resource"]))):
                             yield Permission(role, number, index, statement.get("Sid", str(index)), action, which)
@@ -66,6 +69,11 @@ def without(document: dict[str, Any], gone: Permission) -> dict[str, Any]:
     for number, kept in enumerate(changed["Statement"]):
         kept["Sid"] = f"Kept{number}"
     return changed
+
+
+def without_denials(document: dict[str, Any]) -> dict[str, Any]:
+    """A policy document without its denials."""
+    return {**document, "Statement": [each for each in document["Statement"] if each["Effect"] == "Allow"]}
 
 
 def _list(value: Any) -> list[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +17,7 @@ from console.executions import new_name
 from console.explanation import log_tail
 from console.stack import Stack
 from millrace.layout import RunFolder, S3Uri
-from tests.workflow.permissions import Permission, without
+from tests.workflow.permissions import Permission, without, without_denials
 from tests.workflow.runs import Run, Runs, until
 
 TABLES = [f"permitted-{number}" for number in range(5)]
@@ -40,6 +42,25 @@ class Breaks(io.BytesIO):
         return super().read(*given)
 connect().put(S3Uri.parse(sys.argv[1]), Breaks(bytes(9 << 20)))
 """
+
+
+ATTEMPTS = """
+import base64, json, sys, zlib
+import boto3
+from botocore.exceptions import ClientError
+client = boto3.client("s3")
+done = []
+for verb, bucket, key, more in json.loads(zlib.decompress(base64.b64decode(sys.argv[1]))):
+    try:
+        getattr(client, verb)(Bucket=bucket, Key=key, **more)
+        done.append(True)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        done.append(False)
+print(json.dumps(done))
+"""
+"""Tries requests on S3, and says which were allowed."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +94,21 @@ class Strict:
         )
         return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
-    @contextmanager
-    def taken_away(self, permission: Permission) -> Iterator[None]:
+    def taken_away(self, permission: Permission) -> AbstractContextManager[None]:
         """The role's policy without one permission, for the length of the block."""
-        iam, role = self.aws.client("iam"), self.physical(permission.role)
-        name = iam.list_role_policies(RoleName=role)["PolicyNames"][permission.policy]
+        return self._changed(permission.role, permission.policy, lambda document: without(document, permission))
+
+    def undenied(self, role: str) -> AbstractContextManager[None]:
+        """The role's policy without its denials, for the length of the block."""
+        return self._changed(role, 0, without_denials)
+
+    @contextmanager
+    def _changed(self, role_id: str, policy: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+        iam, role = self.aws.client("iam"), self.physical(role_id)
+        name = iam.list_role_policies(RoleName=role)["PolicyNames"][policy]
         document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         document = json.loads(document) if isinstance(document, str) else document
-        cut = without(document, permission)
+        cut = change(document)
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(cut))
         try:
             yield
@@ -101,6 +129,15 @@ class Strict:
 
     def job(self, definition: str, *command: str) -> tuple[Any, ...]:
         """Run a job once: its exit code, why it did not start, the error that it ended with, whether it logged."""
+        submitted = self.submit(definition, *command)
+        ended: Any = until(f"the end of {submitted}", lambda: self.job_end(submitted))
+        container = ended["container"]
+        lines = log_tail(self.aws, ended) if "exitCode" in container else []
+        error = json.loads(lines[-1]).get("error") if lines and lines[-1].startswith("{") else None
+        return container.get("exitCode"), container.get("reason"), error, bool(lines)
+
+    def submit(self, definition: str, *command: str) -> str:
+        """Submit a job with one attempt; returns its id."""
         submitted = self.aws.batch.submit_job(
             jobName="permission",
             jobQueue=self.stack.job_queue_arn,
@@ -108,12 +145,8 @@ class Strict:
             shareIdentifier="default",
             containerOverrides={"command": list(command)},
             retryStrategy={"attempts": 1},
-        )["jobId"]
-        ended: Any = until(f"the end of {submitted}", lambda: self.job_end(submitted))
-        container = ended["container"]
-        lines = log_tail(self.aws, ended) if "exitCode" in container else []
-        error = json.loads(lines[-1]).get("error") if lines and lines[-1].startswith("{") else None
-        return container.get("exitCode"), container.get("reason"), error, bool(lines)
+        )
+        return str(submitted["jobId"])
 
     def job_end(self, job_id: str) -> Any:
         """The job, once it has ended; else None."""
@@ -156,6 +189,17 @@ class Strict:
             containerProperties={**found["containerProperties"], "image": "command", "command": ["true"]},
         )
         return str(probe["jobDefinitionArn"])
+
+    def allowed(self, definition: str, requests: list[tuple[str, str, dict[str, Any]]]) -> list[bool]:
+        """Which requests on the result bucket a job may make under its role: verb, key, other parameters."""
+        given = json.dumps([(verb, self.stack.result_bucket, key, more) for verb, key, more in requests])
+        short = base64.b64encode(zlib.compress(given.encode())).decode()  # ECS takes 8,192 bytes
+        job_id = self.submit(self.probe(definition), PYTHON, "-c", ATTEMPTS, short)
+        ended: Any = until(f"the end of {job_id}", lambda: self.job_end(job_id))
+        lines = log_tail(self.aws, ended)
+        assert ended["container"].get("exitCode") == 0, (ended["statusReason"], lines)
+        found: list[bool] = json.loads(lines[-1])
+        return found
 
     @cached_property
     def unworked(self) -> RunFolder:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from batch_jobs.splitting import LEAST_RANGE_BYTES
+from checks.conditions import Resolver
 from checks.sources import Sources
 from console.checkout import ROOT
 from console.executions import new_name
@@ -34,6 +37,7 @@ UNNOTICED: dict[tuple[str, str], str] = {
 }  # fmt: skip
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
 PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
+DENIALS = list(permissions(TEMPLATE, PARAMETERS, "Deny"))
 NOTICES: dict[str, Notices] = {}
 """The failed run that is told of, once it is there."""
 
@@ -118,9 +122,7 @@ def migrate_copy(strict: Strict) -> Any:
 def manifest_copy(strict: Strict) -> Any:
     """The same of the version that a manifest names, which lies in the source."""
     bucket = strict.stack.source_bucket
-    strict.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     source, destination, version_id = tagged(strict)
-    strict.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     place = S3Uri.parse(source)
     row = f"{bucket},{place.key}a,{version_id}\n"
     strict.s3.put_object(Bucket=place.bucket, Key=f"{place.key}list.csv", Body=row.encode())
@@ -132,8 +134,7 @@ def tagged(strict: Strict) -> tuple[str, str, str]:
     name = new_name()
     where = {"Bucket": strict.stack.source_bucket, "Key": f"{name}/a"}
     made = strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
-    version_id = made.get("VersionId", "null")
-    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", version_id
+    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", made["VersionId"]
 
 
 def manifest_run(strict: Strict) -> Any:
@@ -143,7 +144,8 @@ def manifest_run(strict: Strict) -> Any:
         strict.s3.create_bucket(Bucket=bucket)
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
     strict.runs.put(source, {"a b": b"one two", "not named": b"three"})
-    row = f"{strict.stack.source_bucket},{name}/a%20b,null\n"
+    version_id = strict.s3.head_object(Bucket=strict.stack.source_bucket, Key=f"{name}/a b")["VersionId"]
+    row = f"{strict.stack.source_bucket},{name}/a%20b,{version_id}\n"
     strict.s3.put_object(Bucket=bucket, Key=f"{folder}{name}.csv", Body=row.encode())
     run = strict.runs.start(source, destination, manifest=f"s3://{bucket}/{folder}{name}.csv")
     status, error, _ = strict.end(run)
@@ -390,6 +392,114 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
 
 
+WRITERS = {
+    "PlanJobDefinition": ["plan.json", "plan/0123456789abcdef/00000.jsonl", "retries/001/plan.json"],
+    "MigrateJobDefinition": [
+        "shards/00000.json", "partials/00000.0123456789abcdef.csv", "progress/00000/0123456789abcdef", "claims/00000",
+        "retries/001/shards/00000.json", "retries/001/partials/00000.0123456789abcdef.csv",
+    ],
+    "MergeJobDefinition": [
+        "parts/00000.json", "parts/00000.0123456789abcdef.csv", "result.json", "report.csv", "report.html",
+        "failures.jsonl", "_SUCCESS", "_INCOMPLETE", "retries/001/result.json", "retries/001/_SUCCESS",
+        "retries/001/parts/00000.json", "words.csv", "files.csv", "rejected_rows.csv", "collisions.csv",
+        "contact-sheet.html",
+    ],
+    "nobody": ["run.json", "retries/001/run.json", "cost.json"],
+}  # fmt: skip
+"""The files of a run folder by who may write them among the jobs: run.json and cost.json are those of functions."""
+OWN_NAMES = [name for names in WRITERS.values() for name in names]
+JOBS = {definition: f"{definition.removesuffix('Definition')}Role" for definition in WRITERS if definition != "nobody"}
+
+
+def in_folders(names: list[str]) -> list[str]:
+    """Keys of these names in a fresh run's folder, one below a folder and one at the top of the bucket."""
+    run = new_name()
+    return [f"{place}_millrace/{run}/{name}" for place in (f"{run}/", "") for name in names]
+
+
+@pytest.mark.parametrize("definition", JOBS)
+def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str) -> None:
+    """A forged plan, commit, result or mark of success is refused to every job that does not write such files."""
+    requests = [("put_object", key, {"Body": "forged"}) for key in in_folders(OWN_NAMES)]
+    allowed = strict.allowed(definition, requests)
+    written = [name for name, done in zip(OWN_NAMES * 2, allowed, strict=True) if done]
+    assert sorted(written) == sorted(WRITERS[definition] * 2)
+
+
+def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
+    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes."""
+    names = ("a.txt", "plan/b", "run.json", "result.json", "x_millrace/r/plan.json")
+    outputs = [f"{new_name()}/{name}" for name in names]
+    progress = in_folders(["progress/00000/0123456789abcdef"])
+    evidence = in_folders([name for name in OWN_NAMES if "progress" not in name and "claims" not in name])
+    for definition in JOBS:
+        mine = definition == "MigrateJobDefinition"
+        written = strict.allowed(definition, [("put_object", key, {"Body": "x"}) for key in outputs[:-1]])
+        assert written == [mine] * 4
+        deleted = strict.allowed(definition, [("delete_object", key, {}) for key in (*outputs, *progress, *evidence)])
+        assert deleted == [mine] * (len(outputs) + len(progress)) + [False] * len(evidence)
+    assert strict.allowed("MigrateJobDefinition", [("put_object", outputs[-1], {"Body": "x"})]) == [True]
+
+
+@pytest.mark.parametrize("definition", ["MigrateJobDefinition", "MergeJobDefinition"])
+def test_the_denials_are_what_refuses(strict: Strict, definition: str) -> None:
+    """Without them the same role writes all of it: the test above sees the denials, and nothing else."""
+    requests = [("put_object", key, {"Body": "forged"}) for key in in_folders(OWN_NAMES)]
+    with strict.undenied(JOBS[definition]):
+        assert all(strict.allowed(definition, requests))
+
+
+@pytest.mark.parametrize("denial", DENIALS, ids=str)
+def test_no_denial_is_too_many(denial: Permission) -> None:
+    """Each denied name is one that a run folder has, and that no other pattern of the statement covers."""
+    role = Resolver(TEMPLATE, PARAMETERS).resolve(TEMPLATE["Resources"][denial.role]["Properties"])
+    patterns = {
+        found: role["Policies"][found.policy]["PolicyDocument"]["Statement"][found.statement]["Resource"]
+        for found in DENIALS
+        if (found.role, found.sid, found.action) == (denial.role, denial.sid, denial.action)
+    }
+    if denial.sid == "EncryptWithTheKey":
+        return
+    texts = {found: resources[found.resource]["Fn::Sub"] for found, resources in patterns.items()}
+    keys = [f"arn:${{AWS::Partition}}:s3:::b/_millrace/r/{name}" for name in OWN_NAMES]
+    keys.append("arn:${AWS::Partition}:s3:::b/_millrace/latest.json")
+    mine = {key for key in keys if fnmatchcase(key, texts[denial])}
+    others = {key for key in keys for found, text in texts.items() if found != denial and fnmatchcase(key, text)}
+    assert mine - others
+
+
+def test_results_of_the_built_in_workloads_are_named() -> None:
+    """Every file that a built-in workload merges into the run folder is one that migrate may not write."""
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "batch_jobs/workloads").glob("*.py"))
+    merged = set(re.findall(r'results\.open\(\s*"([^"]+)"', text))
+    assert merged
+    assert merged <= set(WRITERS["MergeJobDefinition"])
+
+
+def test_with_a_key_nothing_is_written_with_another(strict: Strict) -> None:
+    """Neither S3's own encryption nor AWS's own key: the bucket's key, by default or by name."""
+    ways = [
+        {},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": PARAMETERS["KmsKeyArn"]},
+        {"ServerSideEncryption": "AES256"},
+        {"ServerSideEncryption": "aws:kms"},
+    ]
+    requests = [("put_object", f"{new_name()}/a", {"Body": "x", **way}) for way in ways]
+    assert strict.allowed("MigrateJobDefinition", requests) == [True, True, False, False]
+
+
+def test_functions_write_their_own_file_alone() -> None:
+    """Prepare Run writes run.json, notify writes cost.json; the others write nothing into a run folder."""
+    written: dict[str, list[str]] = {}
+    resolver = Resolver(TEMPLATE, PARAMETERS)
+    for found in permissions(TEMPLATE, PARAMETERS):
+        if found.role.endswith("FunctionRole") and found.action == "s3:PutObject":
+            properties = resolver.resolve(TEMPLATE["Resources"][found.role]["Properties"])
+            statement = properties["Policies"][found.policy]["PolicyDocument"]["Statement"][found.statement]
+            written.setdefault(found.role, []).append(statement["Resource"]["Fn::Sub"][0].rpartition("/")[2])
+    assert written == {"PrepareRunFunctionRole": ["run.json"], "NotifyFunctionRole": ["cost.json"]}
+
+
 def test_what_goes_unnoticed_is_there() -> None:
     """Nothing is excused that the template does not grant any more."""
     granted = {(found.role, found.action) for found in permissions(TEMPLATE, PARAMETERS)}
@@ -414,7 +524,8 @@ def test_no_statement_is_left_out() -> None:
     for role, resource in TEMPLATE["Resources"].items():
         if resource["Type"] == "AWS::IAM::Role":
             there = [sid for sid in statements(resource["Properties"].get("Policies", [])) if sid]
-            tried = {found.sid for found in permissions(TEMPLATE, PARAMETERS) if found.role == role}
+            everything = (*permissions(TEMPLATE, PARAMETERS), *DENIALS)
+            tried = {found.sid for found in everything if found.role == role}
             assert len(there) == len(set(there)), role
             assert set(there) <= tried, role
 

@@ -57,11 +57,11 @@ def ended(runs: Runs, job_id: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("exit_code", "attempts"),
-    [(0, 1), (1, ATTEMPTS), (137, ATTEMPTS), (143, ATTEMPTS), (2, 1), (3, 1), (42, 1)],
-    ids=["done", "broke", "killed", "told to stop", "bad input", "too many failures", "anything else"],
+    [(0, 1), (1, ATTEMPTS), (137, ATTEMPTS), (143, ATTEMPTS), (2, 1), (3, 1), (42, ATTEMPTS), (255, ATTEMPTS)],
+    ids=["done", "broke", "killed", "told to stop", "bad input", "too many failures", "anything else", "begins with 2"],
 )
 def test_an_exit_code_decides(runs: Runs, probe: str, exit_code: int, attempts: int) -> None:
-    """What broke or was killed is tried again; bad input, too many failures and what nobody knows are not."""
+    """Bad input and too many failures are final; what broke, was killed or ended in a way that nobody knows is not."""
     job = ended(runs, submit(runs, probe, new_name(), "sh", "-c", f"exit {exit_code}"))
     assert len(job["attempts"]) == attempts
 
@@ -72,11 +72,15 @@ def test_an_exit_code_decides(runs: Runs, probe: str, exit_code: int, attempts: 
         ("Task failed to start", "CannotPullContainerError: pull image manifest has been retried 5 time(s)"),
         ("Task failed to start", "ResourceInitializationError: unable to pull secrets or registry auth"),
         ("Task failed to start", "DockerTimeoutError: Could not transition to started; timed out"),
+        ("CannotPullContainerError: failed to resolve ref: unexpected status 503", ""),
+        ("ResourceInitializationError: failed to configure network", ""),
+        ("Timeout waiting for network interface provisioning to complete.", ""),
+        ("Words that nobody has seen yet", ""),
     ],
-    ids=["image pull", "initialisation", "Docker"],
+    ids=["image pull", "initialisation", "Docker", "Fargate pull", "Fargate network", "Fargate time-out", "new words"],
 )
 def test_a_start_that_failed_is_tried_again(runs: Runs, probe: str, status_reason: str, reason: str) -> None:
-    """A start that fails has no exit code: the reason's words decide, and the next start succeeds."""
+    """A start that fails is tried again whatever it says: EC2 and Fargate put it in different words."""
     name = new_name()
     runs.fail_start(name, status_reason, reason)
     job = ended(runs, submit(runs, probe, name, "true"))
@@ -88,7 +92,7 @@ def test_a_start_that_failed_is_tried_again(runs: Runs, probe: str, status_reaso
     [
         ("Host EC2 (instance i-0abc1234) terminated.", 2),
         ("Your Spot Task was interrupted.", 2),
-        ("Essential container in task exited", 1),
+        ("Words that nobody has seen yet", 2),
     ],
     ids=["EC2 Spot", "Fargate Spot", "anything else"],
 )

@@ -150,11 +150,10 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"JobVcpus": "1", "JobMemory": "1024"}, "On Fargate 1 vCPU goes with 2048 to 8192 MiB"),
-        ({"JobVcpus": "4", "JobMemory": "31744"}, "On Fargate 4 vCPU goes with 8192 to 30720 MiB"),
-        ({"Compute": "EC2", "JobVcpus": "0.5"}, "On EC2 JobVcpus is a whole number"),
-        ({"JobVcpus": "32", "JobMemory": "61440"}, "MaxvCpus is less than JobVcpus, 32"),
-        ({"JobVcpus": "2", "JobMemory": "4096", "MaxvCpus": "1"}, "MaxvCpus is less than JobVcpus, 2"),
+        ({"JobSize": "1x1"}, "JobSize"),
+        ({"Compute": "EC2", "JobSize": "0.5x2"}, "On EC2 JobSize has a whole number of vCPUs"),
+        ({"JobSize": "32x60"}, "MaxvCpus is less than a job's 32 vCPUs"),
+        ({"JobSize": "2x4", "MaxvCpus": "1"}, "MaxvCpus is less than a job's 2 vCPUs"),
         ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
         ({"MigrateGpus": "1", "Compute": "EC2"}, "MigrateGpus needs InstanceTypes"),
         ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),

@@ -1,0 +1,144 @@
+"""What the template promises that no linter knows: order of deletion, ways out, keys, log levels, versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checks.conditions import Resolver, references
+from checks.deploy_failures import COMBINATIONS
+from checks.fargate import MEMORY_MIB
+from checks.policies import _Plain
+from console.stack import job_size
+from tests.infrastructure.checkout import REAL
+
+TEMPLATE = REAL.expanded
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+WAYS_OUT = {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint"}
+OWN_BUCKETS = {"SourceBucketName": "my-source", "ResultBucketName": "my-results"}
+
+
+def made(values: dict[str, str], kinds: set[str]) -> dict[str, Any]:
+    """The resources of these types that there are under these parameters, conditions decided."""
+    resolver = Resolver(TEMPLATE, values)
+    return {
+        name: resolver.resolve(resource)
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] in kinds and ("Condition" not in resource or resolver.holds(resource["Condition"]))
+    }
+
+
+@pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS)
+def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -> None:
+    """Every compute environment refers to every route and endpoint, so that CloudFormation deletes it before them."""
+    ways = set(made(values, WAYS_OUT))
+    for name, environment in made(values, {"AWS::Batch::ComputeEnvironment"}).items():
+        assert ways <= set(references(environment)), name
+
+
+@pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
+def test_the_log_level_reaches_lambda(level: str) -> None:
+    """Lambda drops lines below its own level, INFO by default, whatever is logged; it has one word of its own."""
+    functions = made({"LogLevel": level}, {"AWS::Lambda::Function"})
+    for function in functions.values():
+        asked = function["Properties"]["LoggingConfig"]["ApplicationLogLevel"]
+        assert asked == {"Fn::FindInMap": ["LambdaLogLevels", {"Ref": "LogLevel"}, "Name"]}
+    word = TEMPLATE["Mappings"]["LambdaLogLevels"][level]["Name"]
+    assert word == {"WARNING": "WARN"}.get(level, level)
+    assert len(functions) == 5
+
+
+@pytest.mark.parametrize("compute", ["FARGATE", "EC2"])
+def test_a_volume_has_a_host_on_ec2_alone(compute: str) -> None:
+    """Fargate's volumes have no host."""
+    for definition in made({"Compute": compute}, {"AWS::Batch::JobDefinition"}).values():
+        (volume,) = definition["Properties"]["ContainerProperties"]["Volumes"]
+        assert volume == ({"Name": "scratch", "Host": {}} if compute == "EC2" else {"Name": "scratch"})
+
+
+def endpoint(name: str, values: dict[str, str]) -> list[dict[str, Any]]:
+    """The statements of an endpoint's policy as plain JSON."""
+    properties = made(values, {"AWS::EC2::VPCEndpoint"})[name]["Properties"]
+    statements: list[dict[str, Any]] = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(
+        properties.get("PolicyDocument", {"Statement": []})
+    )["Statement"]
+    return statements
+
+
+def allowed(statements: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The resources that a policy lets through, by action."""
+    return {each["Action"]: each["Resource"] for each in statements if each["Effect"] == "Allow"}
+
+
+@pytest.mark.parametrize("manifest", ["", "reports/inventory/"])
+def test_a_private_network_reaches_the_stacks_buckets_alone(manifest: str) -> None:
+    """Not even with keys of another account can a job carry data to another bucket."""
+    values = {"Network": "PRIVATE", "ManifestLocation": manifest, **OWN_BUCKETS}
+    assert allowed(endpoint("S3Endpoint", values)) == {
+        "s3:*": [
+            *("arn:aws:s3:::my-source", "arn:aws:s3:::my-source/*"),
+            *("arn:aws:s3:::my-results", "arn:aws:s3:::my-results/*"),
+            *(["arn:aws:s3:::reports/inventory/*"] if manifest else []),
+        ],
+        "s3:GetObject": "arn:aws:s3:::prod-us-east-1-starport-layer-bucket/*",
+    }
+
+
+@pytest.mark.parametrize(("tables", "names"), [("", []), ("words,import-*", ["words", "import-*", "-", "-", "-"])])
+def test_a_private_network_reaches_the_named_tables_alone(tables: str, names: list[str]) -> None:
+    """Without a table nothing is let by."""
+    statements = endpoint("DynamoDbEndpoint", {"Network": "PRIVATE", "TableNames": tables})
+    arns = [f"arn:aws:dynamodb:us-east-1:123456789012:table/{name}" for name in names]
+    assert allowed(statements) == ({"dynamodb:*": arns} if names else {})
+
+
+def test_a_public_network_has_no_such_bounds() -> None:
+    """There the endpoints only save the way, and a workload of one's own may read elsewhere."""
+    assert endpoint("S3Endpoint", {}) == endpoint("DynamoDbEndpoint", {}) == []
+
+
+def test_every_log_group_takes_the_key() -> None:
+    """With a key of one's own the logs are encrypted with it too."""
+    with_key, without = (made(values, {"AWS::Logs::LogGroup"}) for values in ({"KmsKeyArn": KEY}, {}))
+    assert {group["Properties"].get("KmsKeyId", {}).get("Ref") for group in with_key.values()} == {"KmsKeyArn"}
+    assert [group for group in without.values() if "KmsKeyId" in group["Properties"]] == []
+    assert len(with_key) == 3
+
+
+@pytest.mark.parametrize(("days", "status", "rules"), [("30", "Enabled", 1), ("0", "Suspended", 0)])
+def test_made_buckets_keep_what_is_overwritten(days: str, status: str, rules: int) -> None:
+    """Versions are kept for VersionDays, and then deleted with the markers that they leave; 0 keeps none."""
+    buckets = made({"VersionDays": days}, {"AWS::S3::Bucket"})
+    for bucket in buckets.values():
+        properties = bucket["Properties"]
+        assert properties["VersioningConfiguration"] == {"Status": status}
+        found = [each for each in properties["LifecycleConfiguration"]["Rules"] if each["Id"] == "old-versions"]
+        assert len(found) == rules
+        for rule in found:
+            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "VersionDays"}}
+            assert rule["ExpiredObjectDeleteMarker"] is True
+    assert len(buckets) == 2
+
+
+def test_every_size_is_what_it_says() -> None:
+    """The mapping has a row for each size that may be chosen, and the console reads the name as the mapping has it."""
+    rows = TEMPLATE["Mappings"]["JobSizes"]
+    assert list(rows) == TEMPLATE["Parameters"]["JobSize"]["AllowedValues"]
+    for name, row in rows.items():
+        assert job_size({"JobSize": name}) == (float(row["Vcpus"]), int(row["MiB"]))
+    assert job_size({}) == job_size({"JobSize": TEMPLATE["Parameters"]["JobSize"]["Default"]})
+    assert {row["Vcpus"] for row in rows.values()} == set(MEMORY_MIB)
+
+
+@pytest.mark.parametrize("name", sorted(REAL.template["Mappings"]["JobSizes"]))
+def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
+    """Each size with more than one vCPU has its rule, so that no job waits for room that there can never be."""
+    vcpus = float(TEMPLATE["Mappings"]["JobSizes"][name]["Vcpus"])
+    rules = [
+        rule
+        for rule in TEMPLATE["Rules"].values()
+        if name in rule["RuleCondition"].get("Fn::Contains", [[]])[0] and "MaxvCpus" in str(rule["Assertions"])
+    ]
+    refused = [each for rule in rules for each in rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Contains"][0]]
+    assert refused == [str(number) for number in range(1, int(vcpus))]
