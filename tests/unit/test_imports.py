@@ -154,7 +154,7 @@ def test_leaves_other_uses_of_os_alone() -> None:
 
 
 def test_no_job_and_no_lambda_reaches_for_private_names() -> None:
-    """ruff refuses `client._endpoint` and its kin (SLF001), and no file that is deployed asks to be let off."""
+    """Ruff refuses `client._endpoint` and its kin (SLF001), and no file that is deployed asks to be let off."""
     folders = ("batch_jobs", "functions", "layer")
     files = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
     assert len(files) > 50
