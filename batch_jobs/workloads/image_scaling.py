@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from batch_jobs.workloads.image_colors import scalable
-from batch_jobs.workloads.image_tiff import black_on_white
+from batch_jobs.workloads.image_tiff import black_on_white, load
 
 Size = tuple[int, int]
 
@@ -90,7 +90,7 @@ def reduce_decoding(image: ImageFile, wanted: Size) -> None:
 
 def decoded(image: ImageFile) -> Image.Image:
     """The pixels of a picture as opened, perhaps with a reduced size: L, LA, RGB, RGBA or CMYK."""
-    image.load()
+    load(image)
     return black_on_white(scalable(image), image)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
+from io import BytesIO
 from threading import Lock
 from typing import IO
 
@@ -24,6 +26,9 @@ _NATIVE = {
 }
 """libtiff gives numbers in the machine's byte order; Pillow expects the file's for these."""
 
+
+_OPTIONAL = frozenset({"jpeg", "webp", "zstd", "lzma"})
+"""Compressions that libtiff may be built without."""
 
 _LOCK = Lock()
 """Held while READ_LIBTIFF, which is the whole process's, may be on."""
@@ -70,8 +75,6 @@ def set_right(image: ImageFile) -> None:
         return
     tags = image.tag_v2
     bits, sort = tags.get(_BITS, (1,))[0], tags.get(_SAMPLE_FORMAT, (1,))[0]
-    if sort == 2 and bits == 8:
-        raise _not_supported("signed samples of 8 bits")
     if sort == 1 and bits == 32:
         raise _not_supported("unsigned samples of 32 bits")
     if tags.get(_PHOTOMETRIC) == _LAB and tags.get(_PLANAR) == 2:
@@ -84,6 +87,31 @@ def set_right(image: ImageFile) -> None:
     colors = tags.get(_COLOR_MAP)
     if image.mode in ("P", "PA") and colors and max(colors) < 256:  # libtiff's rule too: old scanners wrote 0 to 255
         image.palette = ImagePalette.raw("RGB;L", bytes(colors))
+
+
+def load(image: ImageFile) -> None:
+    """Decode a picture.
+
+    Raises:
+        ItemError: `NOT_SUPPORTED`: a TIFF in a compression that this libtiff was built without.
+    """
+    try:
+        image.load()
+    except OSError as error:
+        compression = image.info.get("compression")
+        if image.format == "TIFF" and error.errno is None and compression in _OPTIONAL and not _has(compression):
+            raise _not_supported(f"compression {compression}") from error
+        raise
+
+
+@cache
+def _has(compression: str) -> bool:
+    """Whether libtiff was built with a compression: it is not told, but what it writes it reads."""
+    try:
+        Image.new("RGB", (8, 8)).save(BytesIO(), "TIFF", compression=compression)
+    except OSError:
+        return False
+    return True
 
 
 def most_of(image: Image.Image) -> int:
