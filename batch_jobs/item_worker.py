@@ -134,7 +134,7 @@ class ItemWorker:
             StorageError: S3 cannot be asked.
         """
         try:
-            self.s3.open(S3Uri(self.source.bucket, item.key), version_id=item.version_id).close()
+            self.s3.open(S3Uri(self.source.bucket, item.key), etag=item.etag, version_id=item.version_id).close()
         except AccessDeniedError:
             return False
         except StorageError as error:

@@ -119,7 +119,9 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
 
 
 def _any_readable(folder: RunFolder, plan: Plan, shard: Shard, worker: ItemWorker, job: Job) -> bool:
-    """Whether anything of the source is readable: some items of this shard are tried, and the first of some others.
+    """Whether anything of the source is readable: some items of this shard are tried, then some other shards.
+
+    Of these, a commit tells of its items; where there is none, the first item is tried.
 
     One prefix may be denied as a whole, and be a shard: its items are rows, as long as the role may read others.
     """
@@ -127,6 +129,11 @@ def _any_readable(folder: RunFolder, plan: Plan, shard: Shard, worker: ItemWorke
         return True
     for index in _spread(range(plan.shards)):
         job.stop.check()
+        commit = read_commit(folder, index, plan, job.s3)
+        if commit is not None and commit.counts.succeeded:
+            return True
+        if commit is not None or index == shard.index:
+            continue
         uri = folder.shard_items(index, plan.digest)
         with job.s3.open(uri) as chunks:  # its beginning alone
             line = next(chunks, b"").partition(b"\n")[0]
