@@ -257,7 +257,7 @@ def test_denied_objects_before_readable_ones_are_rows(readable: int) -> None:
 
 @pytest.mark.parametrize("other_first", [False, True])
 def test_a_denied_shard_of_a_readable_source_is_rows(other_first: bool) -> None:  # noqa: FBT001
-    """A prefix that is denied as a whole, and is a shard, has its rows: others are readable, or their commits say so."""
+    """A prefix that is denied as a whole, and is a shard, has its rows: others are readable, or a commit says so."""
     run = planned({f"in/{number:03}": b"x" for number in range(60)}, request={"shard": {"max_items": 30}})
     run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(30)}
     if other_first:

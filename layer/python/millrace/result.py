@@ -79,6 +79,7 @@ def rank_of(text: bytes) -> tuple[int, bool]:
     """The rank of a result.json that is there; the lowest where it is not one."""
     try:
         found = json.loads(text)
-        return (found["retry"]["number"] if found.get("retry") else 0), found["status"] != "FAILED"
-    except (ValueError, KeyError, TypeError, AttributeError):
+        number = found["retry"]["number"] if found.get("retry") else 0
+        return (number, found["status"] != "FAILED") if type(number) is int else (-1, False)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return -1, False
