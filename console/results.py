@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 from console.aws import Aws, workers
 from console.downloads import Downloaded, download
-from millrace.errors import ObjectNotFoundError
+from millrace import run_files
+from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
+from millrace.run_report import write_report
 
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""
@@ -20,12 +25,31 @@ LAST = "_SUCCESS"
 
 
 def read_result(aws: Aws, folder: RunFolder) -> dict[str, Any] | None:
-    """result.json; None where the run did not come so far."""
-    text = _read(aws, folder.file("result.json"))
-    if text is None:
-        return None
-    result: dict[str, Any] = json.loads(text)
-    return result
+    """result.json; None where the run did not come so far.
+
+    Raises:
+        DamagedFileError: It is not a result, or not one of the run's plan.
+    """
+    return run_files.read_result(folder, aws.s3)
+
+
+def check_result(aws: Aws, folder: RunFolder, result: dict[str, Any]) -> None:
+    """See that a result is what the run's commits say, and its files what it says: all of them are read.
+
+    Raises:
+        DamagedFileError: It is not so.
+    """
+    with TemporaryFile() as report, TemporaryFile() as failures:
+        rows = write_report(folder, aws.s3, cast("BinaryIO", report), cast("BinaryIO", failures))
+        expected = {**asdict(rows.counts), "shards": rows.plan.shards}
+        told = result["counts"], result["failures"]
+        if told != (expected, dict(rows.codes)):
+            raise DamagedFileError(
+                f"it says {told}, and the commits say {expected, dict(rows.codes)}",
+                operation="read the result",
+                target=str(folder.file("result.json")),
+            )
+    run_files.check_files(folder, result, aws.s3, sys.maxsize)
 
 
 def failure_examples(aws: Aws, folder: RunFolder, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,13 @@ import pytest
 
 import batch_jobs.committing
 import batch_jobs.migrate
+from batch_jobs.failing_fast import FailingFast
 from batch_jobs.progress import ProgressFiles
 from millrace.commit import Commit
+from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
 from millrace.object_reader import ObjectReader
+from millrace.outcome import Outcome
 from millrace.s3 import S3, ObjectHead
 
 
@@ -98,3 +101,15 @@ def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
     """A redrive does everything anew."""
     patch.setattr(batch_jobs.migrate, "read_commit", lambda *_given: None)
+
+
+def objects_refused_for_good_count_as_a_broken_s3(patch: pytest.MonkeyPatch) -> None:
+    """Twenty objects in a row whose key is disabled end the job, as if S3 were down: every attempt of it."""
+    real = FailingFast.see
+
+    def see(self: FailingFast, outcome: Outcome, cause: StorageError | None) -> None:
+        if cause is not None and outcome.error_code == "READ_FAILED":
+            cause.transient = True
+        real(self, outcome, cause)
+
+    patch.setattr(FailingFast, "see", see)

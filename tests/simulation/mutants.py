@@ -12,15 +12,19 @@ from tests.simulation.broken_children import (
     committed_shards_are_worked_again,
     failed_outputs_are_left,
     items_read_without_if_match,
+    objects_refused_for_good_count_as_a_broken_s3,
     outputs_of_other_runs_are_deleted,
     progress_of_another_plan_is_used,
     the_loser_trusts_its_own_rows,
 )
 from tests.simulation.broken_writes import (
+    a_marked_run_is_believed,
+    a_result_that_is_there_is_believed,
     a_retry_sums_up_itself_alone,
     commit_before_the_outputs,
     commit_before_the_partial,
     commits_without_if_none_match,
+    files_that_are_there_are_believed,
     merge_from_a_listing,
     part_commits_without_if_none_match,
     partial_not_named_by_content,
@@ -75,4 +79,8 @@ MUTANTS = (
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
+    Mutant(a_result_that_is_there_is_believed, ("FORGED", "OUTPUT_OF_RUN", "NOT_COMPLETE", "READABLE")),
+    Mutant(a_marked_run_is_believed, ("FORGED", "SUCCESS_LAST", "NOT_COMPLETE", "READABLE")),
+    Mutant(files_that_are_there_are_believed, ("FORGED", "MERGED", "READABLE")),
+    Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",)),
 )

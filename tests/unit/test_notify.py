@@ -448,3 +448,18 @@ def test_what_no_rule_lets_through_is_refused(services: Services, event: dict[st
     with pytest.raises(DamagedFileError):
         services.tell(event)
     assert services.bus.put == []
+
+
+@pytest.mark.parametrize("counts", [{"succeeded": 999_999}, {"items": 5, "succeeded": 5, "failed": 0}, {"shards": 1}])
+def test_a_forged_result_is_not_told(services: Services, counts: dict[str, int]) -> None:
+    """Counts that do not go with the plan are nobody's news: the execution's own output is told instead."""
+    finished(services)
+    result = json.loads(services.s3.bodies("results")[FOLDER + "result.json"])
+    services.write("result.json", {**result, "counts": {**result["counts"], **counts}})
+    told = {
+        "counts": {"items": 1000, "succeeded": 984, "failed": 16, "bytes": 1, "shards": 10},
+        "status": "SUCCEEDED_WITH_FAILURES",
+    }
+    detail = services.told(run_event("SUCCEEDED", output=json.dumps(told)))
+
+    assert detail["counts"]["succeeded"] == 984

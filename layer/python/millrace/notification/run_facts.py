@@ -16,6 +16,7 @@ from millrace.errors import (
 from millrace.layout import RunFolder, S3Uri
 from millrace.notification.state_changes import RunEnded, json_object
 from millrace.retries import newest_folder
+from millrace.run_files import read_result
 from millrace.s3 import S3
 
 Answer = TypeVar("Answer")
@@ -78,7 +79,8 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
                if isinstance(plan.get(name), int)}  # fmt: skip
     if ended.status == "SUCCEEDED" or _merge_failed(ended):
         # An earlier end of the same run may have left a result: only these two ends wrote the one that is there.
-        result = _object(s3, folder.file("result.json")) or dict(ended.output)
+        # One that does not go with its plan is not told; the execution's output is Step Functions' own.
+        result = _known(lambda: read_result(folder, s3)) or dict(ended.output)
         committed = planned.get("shards")
     else:
         result, committed = {}, _committed(s3, folder) if planned else None
