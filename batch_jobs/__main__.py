@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
-from batch_jobs.job_log import log_to_stderr, set_level
+from batch_jobs.job_log import log_to_stderr, set_level, told
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest, checked_count, checked_percent
@@ -115,7 +115,7 @@ def _read_request(folder: RunFolder, text: bytes, code_version: str | None = Non
 
 def _failed(error: BaseException, exit_code: int) -> int:
     fields = {"error": type(error).__name__, "exit_code": exit_code}
-    log.error("%s", error, extra={"fields": fields})
+    log.error("%s", told(error), extra={"fields": fields})
     return exit_code
 
 

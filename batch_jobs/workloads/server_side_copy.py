@@ -101,7 +101,7 @@ class ServerSideCopy:
         except StorageError as error:
             if error.code in _WITHOUT_WORDS:
                 # HEAD has no body to say why: expired credentials, a key of the customer's own, an archive.
-                self.s3.open(uri, version_id=given.get("VersionId")).close()
+                self.s3.open(uri, etag=given.get("IfMatch"), version_id=given.get("VersionId")).close()
             raise
 
     def _copy(self, head: Head) -> None:

@@ -174,16 +174,17 @@ class Scenario:
         """Resume a complete run: nothing is read again, nothing changes, but for failed outputs that a crash left."""
         world, check = self._world, self._world.promises.check
         before = verdicts.kept(world, "run")
-        forged = world.chance.random() < 0.5
-        if forged:
+        repeated = Promise.REPEATED
+        if world.chance.random() < 0.5:
+            repeated = Promise.FORGED
             forgery.damage(world, "run")
         first = len(world.lines)
         execution = self._resume("run")
         world.scheduler.pause(ready=lambda: execution.ended and world.scheduler.quiet)
-        check(Promise.REPEATED, execution.status == "SUCCEEDED", f"{execution.status}: {execution.failure}")
+        check(repeated, execution.status == "SUCCEEDED", f"{execution.status}: {execution.failure}")
         after = verdicts.kept(world, "run")
         changed = [key for key in before | after if before.get(key) != after.get(key)]
-        check(Promise.FORGED if forged else Promise.REPEATED, not changed, f"changed: {changed}")
+        check(repeated, not changed, f"changed: {changed}")
         read = [line for line in world.lines[first:] if f"get_object {SOURCE}/" in line]
         check(Promise.REPEATED, not read, f"read again: {read}")
         verdicts.add_up(world)

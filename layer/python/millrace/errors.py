@@ -77,6 +77,10 @@ class ErrorCode(StrEnum):
     """The item's shard has no commit: the run ended before it was worked."""
 
 
+LONGEST_MESSAGE = 4000
+"""A message is cut here, in characters, whatever it quotes: a log event may have 256 KiB, a cause 32 KiB."""
+
+
 class MillraceError(Exception):
     """The root of Millrace's errors.
 
@@ -90,6 +94,8 @@ class MillraceError(Exception):
     """0 done, 1 something broke (try again), 2 wrong input (do not), 3 more failures than tolerated."""
 
     def __init__(self, message: str, *, operation: str = "", target: str = "") -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE - 1]}…"
         self.message = message
         self.operation = operation
         self.target = target

@@ -30,12 +30,14 @@ SEARCHED_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class FailureExample:
-    """One error code, how many items have it, and one of them; key and message are empty where none was found."""
+    """One error code, how many items have it, and one of them; the key is empty where none was found.
+
+    Its message stays in the run folder: it may quote the object, or what a command said of it.
+    """
 
     error_code: str
     count: int
     key: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +121,17 @@ def _committed(s3: S3, folder: RunFolder) -> int | None:
 
 def _examples(s3: S3, rows: S3Uri, failures: Mapping[str, int]) -> tuple[FailureExample, ...]:
     shown = sorted(failures.items(), key=lambda each: (-each[1], each[0]))[:SHOWN_ERRORS]
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
 
     def search() -> None:
         for row in _rows(s3, rows):
-            code = str(row.get("error_code"))
-            found.setdefault(code, (str(row.get("key", "")), str(row.get("message") or "")))
+            found.setdefault(str(row.get("error_code")), str(row.get("key", "")))
             if all(name in found for name, _ in shown):
                 return
 
     if shown:
         _known(search)
-    return tuple(FailureExample(code, count, *found.get(code, ())) for code, count in shown)
+    return tuple(FailureExample(code, count, found.get(code, "")) for code, count in shown)
 
 
 def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
