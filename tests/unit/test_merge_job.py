@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pytest
@@ -420,6 +421,15 @@ def test_an_accepted_run_stays_accepted_and_is_made_good() -> None:
         run.client.store(RESULT, run.folder.file(name).key, b"damaged")
         run.merge()
         assert run.run_files() == files
+
+
+def test_a_commit_that_lost_its_partial_is_refused() -> None:
+    """Two items succeeded, it says, and names nothing that holds their results: a digest made to fit does not help."""
+    run = migrated(objects(1))
+    commit = Commit.from_json(run.file("shards/00000.json") or b"", "c")
+    run.client.store(RESULT, run.folder.commit(0).key, replace(commit, partial=None).to_json())
+    with pytest.raises(DamagedFileError, match="partial do not fit"):
+        run.merge()
 
 
 def test_a_shard_without_success_has_no_partial() -> None:
