@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -108,6 +109,9 @@ def fetch(
         destination: The run's destination.
         directory: The folder; it must be there.
         moved: Called with the number of files written and their whole number.
+
+    Raises:
+        DamagedFileError: A file is not the one that the result names.
     """
     # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
     (directory / LAST).unlink(missing_ok=True)
@@ -119,10 +123,26 @@ def fetch(
     made = dict.fromkeys(uri for number in range(retries + 1) for uri in outputs_of(aws, folder.of_retry(number)))
     outputs = ((uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri))
     done = download(aws, [*results, *outputs], directory, moved)
+    _check_fetched(folder, result, directory)
     if _is_there(aws, folder.file(LAST)):
         mark = download(aws, [(LAST, folder.file(LAST))], directory, lambda _done, _total: None)
         done.files += mark.files
     return done
+
+
+def _check_fetched(folder: RunFolder, result: Mapping[str, Any], directory: Path) -> None:
+    for name, digest in result.get("digests", {}).items():
+        path = directory / name
+        if name not in result_files(result, folder) or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != f"sha256:{found}":
+            raise DamagedFileError(
+                f"it is not the {name} that result.json names; `millrace resume {folder.run_id}` merges the run again",
+                operation="fetch the results",
+                target=str(path),
+            )
 
 
 def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:

@@ -227,3 +227,16 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
     run.client.store(RESULT, run.folder.file("result.json").key, json.dumps(forged).encode())
     with pytest.raises(DamagedFileError, match="millrace resume run"):
         read_result(aws, run.folder)
+
+
+def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
+    """What lies in the folder afterwards is what result.json names; or the error says which file is not, and no mark."""
+    aws, run = complete()
+    destination = S3Uri(RESULT, "out/")
+    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
+    assert (tmp_path / "_SUCCESS").exists()
+    run.client.store(RESULT, run.folder.file("sizes.json").key, b"{}")
+    with pytest.raises(DamagedFileError, match=r"sizes\.json that result\.json names; `millrace resume run`"):
+        fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    assert not (tmp_path / "_SUCCESS").exists()

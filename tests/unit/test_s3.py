@@ -10,6 +10,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ResponseStreamingError,
 )
+from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -284,6 +285,15 @@ def test_every_code_of_the_table_concerns_whom_it_says(s3: S3, client: InMemoryS
         assert caught.value.of_item == (concern is Concern.ITEM)
         refused_write = verb == "put_object" and concern is Concern.ITEM
         assert isinstance(caught.value, errors.WriteRefusedError) == refused_write
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again(s3: S3, client: InMemoryS3Client) -> None:
+    """A listing that broke off is no XML: botocore's own error quotes the whole of it, ours does not."""
+    client.before = Failing(10**9, ResponseParserError("invalid XML received. Further retries may succeed: b'<Key>x'"))
+    with pytest.raises(errors.StorageError, match="list s3://bucket/: S3's answer cannot be read") as caught:
+        list(s3.list("bucket"))
+    assert caught.value.transient
+    assert client.requests["list_objects_v2"] == 12
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 from botocore.exceptions import ConnectionError as BrokenConnection
+from botocore.parsers import ResponseParserError
 
 from millrace.errors import (
     AccessDeniedError,
@@ -63,6 +64,7 @@ _TRANSIENT = Meaning(Concern.TRANSIENT, Concern.TRANSIENT)
 _BUSY = Meaning(Concern.TRANSIENT, Concern.TRANSIENT, ThrottledError)
 _ITEM = Meaning(Concern.ITEM, Concern.ITEM)
 _RUN = Meaning(Concern.RUN, Concern.RUN)
+_SHUT = Meaning(Concern.RUN, Concern.RUN, AccessDeniedError)
 _LOGIN = Meaning(Concern.RUN, Concern.RUN, CredentialsError)
 _BUCKET = Meaning(Concern.RUN, Concern.RUN, BucketNotFoundError)
 _MISSING = Meaning(Concern.ITEM, Concern.RUN, ObjectNotFoundError)
@@ -113,6 +115,9 @@ MEANINGS: Mapping[str, Meaning] = {
     # Every object alike.
     "NoSuchBucket": _BUCKET,
     **dict.fromkeys(
+        ("AllAccessDisabled", "AccountProblem", "UnauthorizedAccessError", "UnexpectedIPError", "InvalidPayer"), _SHUT
+    ),
+    **dict.fromkeys(
         (
             *("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidSessionException"),
             *("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSignature", "UnsupportedSignature"),
@@ -124,7 +129,6 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     **dict.fromkeys(
         (
-            *("AllAccessDisabled", "AccountProblem", "UnauthorizedAccessError", "UnexpectedIPError", "InvalidPayer"),
             *("InvalidBucketName", "InvalidBucketState", "InvalidBucketOwnerAWSAccountID", "InvalidRegion"),
             *("PermanentRedirect", "TemporaryRedirect", "Redirect", "IllegalLocationConstraintException"),
             *("IncorrectEndpoint", "EndpointNotFound", "InvalidHostHeader", "InvalidAddressingHeader"),
@@ -191,7 +195,8 @@ def storage_errors(operation: str, uri: S3Uri) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError, OSError, ValueError) as error:  # ValueError: what no header can hold
+    except (ClientError, BotoCoreError, ResponseParserError, OSError, ValueError) as error:
+        # ValueError: what no header can hold.
         raise storage_error(error, operation, uri) from error
 
 
@@ -202,6 +207,10 @@ def storage_error(error: Exception, operation: str, uri: S3Uri) -> StorageError:
         return _refused(error, operation, target)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return CredentialsError(str(error), operation=operation, target=target)
+    if isinstance(error, ResponseParserError):  # its text holds the answer's whole body
+        return StorageError(
+            "S3's answer cannot be read", operation=operation, target=target, code="BrokenAnswer", transient=True
+        )
     # ConnectionError and its kin: urllib3 and ssl let some of theirs through.
     reachable_later = (
         BrokenConnection
