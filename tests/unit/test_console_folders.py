@@ -230,7 +230,7 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
 
 
 def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
-    """What lies in the folder afterwards is what result.json names; or the error says which file is not, and no mark."""
+    """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
     destination = S3Uri(RESULT, "out/")
     fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
