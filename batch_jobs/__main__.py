@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
-from batch_jobs.job_log import log_to_stderr, set_level
+from batch_jobs.job_log import log_to_stderr, set_level, told
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
 from millrace.request import RunRequest, checked_count, checked_percent
@@ -31,10 +31,16 @@ def main(arguments: Sequence[str]) -> int:
     """
     log_to_stderr()
     try:
-        _run(parse_arguments(arguments))
+        given = parse_arguments(arguments)
     except MillraceError as error:
         return _failed(error, error.exit_code)
-    except Exception as error:
+    try:
+        _run(given)
+    except MillraceError as error:
+        return _failed(error, error.exit_code)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a native library's panic, a SystemExit of somebody's: the job has its last line
         log.exception("unexpected error")
         return _failed(error, 1)
     return 0
@@ -107,9 +113,9 @@ def _read_request(folder: RunFolder, text: bytes, code_version: str | None = Non
     return request
 
 
-def _failed(error: Exception, exit_code: int) -> int:
+def _failed(error: BaseException, exit_code: int) -> int:
     fields = {"error": type(error).__name__, "exit_code": exit_code}
-    log.error("%s", error, extra={"fields": fields})
+    log.error("%s", told(error), extra={"fields": fields})
     return exit_code
 
 

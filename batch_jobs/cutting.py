@@ -59,5 +59,5 @@ class Cutting:
                 return list(workload.record_starts(item, Body(reader, self._job.stop), places))
         except (ItemError, ObjectNotFoundError, ChangedError, AccessDeniedError, ArchivedError) as error:
             # In one piece, then; migrate meets the same, and reports it.
-            log.info("the object is not cut", extra={"fields": {"key": item.key, "reason": error.message}})
+            log.info("the object is not cut", extra={"fields": {"key": item.key, "reason": str(error.code)}})
             return ()

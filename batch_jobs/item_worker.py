@@ -18,9 +18,7 @@ from millrace.encoded_text import explained
 from millrace.errors import (
     AccessDeniedError,
     ArchivedError,
-    BucketNotFoundError,
     ChangedError,
-    CredentialsError,
     ErrorCode,
     ItemError,
     MillraceError,
@@ -28,6 +26,7 @@ from millrace.errors import (
     StoppedError,
     StorageError,
     TryAgainError,
+    WriteRefusedError,
 )
 from millrace.layout import S3Uri, output_fault, output_uri
 from millrace.object_reader import ObjectReader
@@ -51,6 +50,7 @@ _CODES: tuple[tuple[type[StorageError], ErrorCode], ...] = (
     (ChangedError, ErrorCode.SOURCE_CHANGED),
     (AccessDeniedError, ErrorCode.ACCESS_DENIED),
     (ArchivedError, ErrorCode.ARCHIVED),
+    (WriteRefusedError, ErrorCode.WRITE_FAILED),
     (StorageError, ErrorCode.READ_FAILED),
 )
 
@@ -100,7 +100,7 @@ class ItemWorker:
         """Work one item, given with its place in the shard.
 
         Raises:
-            StorageError: The source bucket is gone, the credentials do not work, or an output cannot be written:
+            StorageError: The source bucket is gone, the credentials do not work, or no output can be written there:
                 nothing that concerns this item alone.
         """
         position, item = numbered
@@ -122,9 +122,26 @@ class ItemWorker:
             return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
         except _ReadError as error:
             code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
-            outcome = Outcome.failed(item, code, error.cause.message, error.cause.http_status)
+            # Where a write was refused, the message names the verb and the object: the row's key is the source's.
+            message = str(error.cause) if code is ErrorCode.WRITE_FAILED else error.cause.message
+            outcome = Outcome.failed(item, code, message, error.cause.http_status)
             return Worked(position, outcome, cause=error.cause)
         return Worked(position, Outcome.succeeded(item, outputs), contribution)
+
+    def may_read(self, item: Item) -> bool:
+        """Whether S3 does not deny the item; it is not read.
+
+        Raises:
+            StorageError: S3 cannot be asked.
+        """
+        try:
+            self.s3.open(S3Uri(self.source.bucket, item.key), etag=item.etag, version_id=item.version_id).close()
+        except AccessDeniedError:
+            return False
+        except StorageError as error:
+            if error.transient or not error.of_item:
+                raise
+        return True
 
     def outputs_of(self, key: str) -> list[S3Uri]:
         """Where the outputs of an item lie, if it has any."""
@@ -150,10 +167,8 @@ class ItemWorker:
         try:
             if (whole := self._whole(uri, item)) is None:
                 reader = open_item(self.s3, uri, item)
-        except (BucketNotFoundError, CredentialsError):
-            raise
         except StorageError as error:
-            raise _ReadError(error) from error
+            raise _read_error(error) from error
         if whole is not None:
             return self._migrate_body(_of_size(item, len(whole)), [whole] if whole else [], files)
         if isinstance(reader, ObjectReader):
@@ -168,17 +183,17 @@ class ItemWorker:
         return self.s3.read_small(uri, item.size, etag=item.etag, version_id=item.version_id)
 
     def _migrate_body(self, item: Item, body: Body | list[bytes], files: HeldFiles) -> Any:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         contribution = None
         try:
             contribution = self.workload.migrate(item, body, files)
-        except Exception as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
             failure = error
         broken = body.error if isinstance(body, Body) else None
-        if isinstance(broken, StoppedError | BucketNotFoundError | CredentialsError):
+        if isinstance(broken, StoppedError):
             raise broken
         if broken is not None:
-            raise _ReadError(broken) from broken
+            raise _read_error(broken) from broken
         if failure is None:
             return contribution
         if isinstance(failure, ItemError | StorageError | StoppedError | TryAgainError):
@@ -194,21 +209,21 @@ class ItemWorker:
         try:
             source = S3Uri(self.source.bucket, item.key)
             contribution = workload.transfer(item, source, output, self.s3, self.stop.check)
-        except (BucketNotFoundError, CredentialsError):
-            raise
         except StorageError as error:
-            if error.target == str(output):
-                raise  # as where an output cannot be written: the item could be read
-            raise _ReadError(error) from error
+            if error.target == str(output) and not isinstance(error, WriteRefusedError):
+                raise  # as where no output can be written: the item could be read
+            raise _read_error(error) from error
         return contribution, [str(output)]
 
     def _upload(self, item: Item, files: HeldFiles) -> list[str]:
         outputs = []
         for held in files:
             uri = output_uri(self.source, self.destination, item.key, held.name)
-            self.s3.put(
-                uri, cast("BinaryIO", held.file), content_type=held.content_type, metadata={RUN_MARK: self.output_mark}
-            )
+            file, metadata = cast("BinaryIO", held.file), {RUN_MARK: self.output_mark}
+            try:
+                self.s3.put(uri, file, content_type=held.content_type, metadata=metadata)
+            except WriteRefusedError as error:
+                raise _ReadError(error) from error
             outputs.append(str(uri))
         return outputs
 
@@ -226,8 +241,13 @@ def _refuse_for_range(_name: str) -> str:
     return "a range of an object has no outputs of its own"
 
 
+def _read_error(error: StorageError) -> Exception:
+    """What to raise where an object could not be read: the error itself, unless it concerns this item alone."""
+    return _ReadError(error) if error.of_item or error.transient else error
+
+
 class _ReadError(Exception):
-    """The item's object could not be read."""
+    """The item's object could not be read, or S3 does not take its output."""
 
     def __init__(self, cause: StorageError) -> None:
         self.cause = cause

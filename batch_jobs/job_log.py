@@ -1,11 +1,19 @@
-"""Job logs: a JSON object a line, on stderr. Keys and other people's text appear inside JSON strings only."""
+"""Job logs: a JSON object a line, on stderr. Keys and other people's text appear inside JSON strings only.
+
+What an object holds is in no line: an exception that is not ours is told by its type and its place in the code, as its
+text may quote the object. At the level DEBUG, which an operator has to ask for, it is told with its text.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import traceback
 from datetime import UTC, datetime
+
+from millrace.errors import MillraceError
 
 
 class JsonLines(logging.Formatter):
@@ -19,9 +27,35 @@ class JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            full = logging.getLogger("batch_jobs").isEnabledFor(logging.DEBUG)
+            line["traceback"] = self.formatException(record.exc_info) if full else places(record.exc_info[1])
         return json.dumps(line, default=str)
+
+
+def places(error: BaseException) -> str:
+    """A traceback without the exceptions' texts: types, files, lines and names, the cause first."""
+    told: list[str] = []
+    seen: set[int] = set()
+    step: BaseException | None = error
+    while step is not None and id(step) not in seen:
+        seen.add(id(step))
+        told.append("".join(traceback.format_tb(step.__traceback__)) + type(step).__qualname__)
+        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
+    return "\n\n".join(reversed(told))
+
+
+def told(error: BaseException) -> str:
+    """An error in the words of a log: ours and the system's with their text, others by their type and place."""
+    if isinstance(error, MillraceError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{type(error).__name__}: {os.strerror(error.errno)}"
+    if isinstance(error, ImportError):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}; its text may quote an object: it is logged at the level DEBUG alone"
 
 
 def log_to_stderr() -> None:

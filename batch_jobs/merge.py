@@ -11,25 +11,29 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cache
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
 from batch_jobs.merge_parts import partials_to_merge
 from batch_jobs.merged_files import WrittenFile, write_file, write_merged_files
-from batch_jobs.publishing import publish
-from batch_jobs.report_file import write_page
-from millrace.errors import ObjectNotFoundError, RunIdentityError, TooManyFailuresError
+from batch_jobs.publishing import is_of_retry, publish
+from batch_jobs.report_file import NAME as PAGE
+from batch_jobs.report_file import page_of, write_failed_page, write_page
+from millrace.errors import ObjectNotFoundError, TooManyFailuresError
 from millrace.generations import Generation, RowReader, read_generations
 from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
 from millrace.report import ReportWriter
 from millrace.report_page.figures import RunFigures
-from millrace.result import Result
+from millrace.result import Result, rank_of
 from millrace.tolerance import Tolerance
 
 log = logging.getLogger(__name__)
+
+ALL_TOLERATED = Tolerance(100, 0)
 
 
 def merge(
@@ -38,7 +42,7 @@ def merge(
     tolerated_failure_percent: float | None = None,
     tolerated_failure_count: int | None = None,
 ) -> None:
-    """Merge a run, or a retry of its failed items, unless it is merged already.
+    """Merge a run, or a retry of its failed items. What an earlier merge left is compared, never believed.
 
     Args:
         folder: The run's folder, or the retry's.
@@ -53,15 +57,31 @@ def merge(
         TooManyFailuresError: More items failed than the run tolerates; the report is written all the same.
     """
     plan = job.read_plan(folder)
-    if _is_merged(folder, plan, job):
-        return
     tolerance = Tolerance(
         plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent,
         plan.tolerated_failure_count if tolerated_failure_count is None else tolerated_failure_count,
     )
-    generations = read_generations(folder, plan, job.s3)
-    result = _write_files(folder, generations, tolerance, job)
-    publish(folder.file("result.json"), result, job.s3)
+    published, marked = folder.file("result.json"), _read(folder.file("_SUCCESS"), job) == _mark_of(plan)
+    merged = _merged(folder, plan, tolerance, job)
+    result = merged.result
+    accepted = cache(lambda: _merged(folder, plan, ALL_TOLERATED, job))
+
+    def outranks(rank: tuple[int, bool], there: bytes) -> bool:
+        """Whether it is a later retry's result, or this one's, accepted by a merge that tolerated more."""
+        if rank[0] == plan.retry:
+            return accepted().result.to_json() == there
+        return rank[0] > plan.retry and is_of_retry(folder, rank[0], there, job.s3)
+
+    if result.status != "FAILED":
+        write_page(folder, merged.page, job.s3)
+    elif marked and outranks(rank_of(there := _read(published, job)), there):
+        if rank_of(there)[0] == plan.retry:
+            write_page(folder, accepted().page, job.s3)
+        log.info("the run is complete already", extra={"fields": {"run_id": plan.run_id}})
+        return
+    else:
+        write_failed_page(folder, merged.page, lambda: accepted().page, job.s3)
+    publish(published, result, job.s3, outranks)
     if result.status == "FAILED":
         codes = ", ".join(f"{code} {count}" for code, count in sorted(result.codes.items()))
         raise TooManyFailuresError(
@@ -71,31 +91,50 @@ def merge(
             target=str(folder.root),
         )
     if folder.retry:
-        publish(folder.base.file("result.json"), result, job.s3)
-        _mark(folder.base, generations[0].plan, job)
+        publish(folder.base.file("result.json"), result, job.s3, outranks)
+        _mark(folder.base, merged.first_plan, job)
     _mark(folder, plan, job)
     fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
     log.info("merged", extra={"fields": fields})
 
 
-def _is_merged(folder: RunFolder, plan: Plan, job: Job) -> bool:
-    uri = folder.file("_SUCCESS")
+def _read(uri: S3Uri, job: Job) -> bytes:
+    """What is there; nothing where there is none."""
     try:
-        mark = job.s3.read(uri)
+        return job.s3.read(uri)
     except ObjectNotFoundError:
-        return False
-    if mark.decode(errors="replace").strip() != plan.digest:
-        raise RunIdentityError("another plan's result is marked as complete here", operation="merge", target=str(uri))
-    log.info("the run is merged already", extra={"fields": {"run_id": plan.run_id}})
-    return True
+        return b""
 
 
 def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
-    job.s3.put_if_absent(folder.file("_SUCCESS"), f"{plan.digest}\n".encode(), content_type="text/plain")
+    uri, mark = folder.file("_SUCCESS"), _mark_of(plan)
+    if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and job.s3.read(uri) != mark:
+        log.warning("_SUCCESS did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
+        job.s3.put(uri, mark, content_type="text/plain")
 
 
-def _write_files(folder: RunFolder, generations: list[Generation], tolerance: Tolerance, job: Job) -> Result:
-    """Write all files of the result but result.json itself."""
+def _mark_of(plan: Plan) -> bytes:
+    return f"{plan.digest}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What a merge comes to.
+
+    Attributes:
+        result: What result.json is to say; its files are written.
+        page: What report.html is to be.
+        first_plan: The plan of the run itself, where this is a retry.
+    """
+
+    result: Result
+    page: bytes
+    first_plan: Plan
+
+
+def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _Merged:
+    """Add up, and write all files of the result but report.html and result.json."""
+    generations = read_generations(folder, plan, job.s3)
     first, last = generations[0], generations[-1]
     with TemporaryFile() as report_file, TemporaryFile() as failures_file:
         report, failures = cast("BinaryIO", report_file), cast("BinaryIO", failures_file)
@@ -124,7 +163,7 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         "succeeded": last.succeeded,
         "failed": last.rows - last.succeeded,
     }
-    merged = Result(
+    added_up = Result(
         plan=first.plan,
         status=success if tolerated else "FAILED",
         counts=rows.counts,
@@ -137,8 +176,9 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
         worked_by=_worked_by(generations),
         result=result,
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
+        page=str(folder.file(PAGE)),
     )
-    return replace(merged, page=str(write_page(folder, merged, figures, job)))
+    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan)
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

@@ -144,7 +144,7 @@ def partials_to_merge(generation: Generation, job: Job) -> Iterator[PartialFile]
         commit = _read_part(folder, part, plan, job.s3)
         if commit is None:
             yield from partials
-        elif commit.merged_digest != _merged_digest(partials):
+        elif commit.merged_digest != _merged_digest(partials) or (commit.partial is None) != (not partials):
             raise DamagedFileError(
                 "it is not the merge of its shards' partials", operation="merge", target=str(folder.part_commit(part))
             )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from os import SEEK_END
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
 from batch_jobs.outputs import HeldFiles, file_digest, temporary_file
 from batch_jobs.parallel import in_order
 from millrace.commit import PartialFile
-from millrace.errors import DamagedFileError
+from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
 
@@ -48,10 +50,25 @@ def write_merged_files(
 
 
 def write_file(folder: RunFolder, name: str, file: BinaryIO, content_type: str, job: Job) -> WrittenFile:
-    """Upload a file of a run's result."""
-    uri = folder.file(name)
-    job.s3.put(uri, file, content_type=content_type)
-    return WrittenFile(name, str(uri), f"sha256:{file_digest(file)}")
+    """Upload a file of a run's result, unless just these bytes are there."""
+    uri, digest = folder.file(name), file_digest(file)
+    if not _is_there(uri, file.seek(0, SEEK_END), digest, job):
+        job.s3.put(uri, file, content_type=content_type)
+    return WrittenFile(name, str(uri), f"sha256:{digest}")
+
+
+def _is_there(uri: S3Uri, size: int, digest: str, job: Job) -> bool:
+    found = hashlib.sha256()
+    try:
+        if job.s3.head(uri).size != size:
+            return False
+        with job.s3.open(uri) as chunks:
+            for chunk in chunks:
+                job.stop.check()
+                found.update(chunk)
+    except (ObjectNotFoundError, ChangedError):  # another copy of merge may be writing it
+        return False
+    return found.hexdigest() == digest
 
 
 def open_partials(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:

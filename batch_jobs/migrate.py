@@ -8,8 +8,11 @@ the other one's work has no effect.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from batch_jobs.committing import remove_failed_outputs, write_commit, write_partial
 from batch_jobs.failing_fast import FailingFast
@@ -29,6 +32,11 @@ from millrace.run_files import read_commit
 
 log = logging.getLogger(__name__)
 
+Thing = TypeVar("Thing")
+
+TRIED = 20
+"""So many items, and shards, are looked at to see whether anything of a source is readable."""
+
 SAVE_SECONDS = 60.0
 """How often progress is saved: what a crash without a signal costs at most, or one item."""
 
@@ -46,7 +54,7 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
 
     Raises:
         InvalidRunRequest: The plan has no such shard, or the array has another size than the plan.
-        AccessDeniedError: The first items were all denied, or an output may not be written.
+        AccessDeniedError: Nothing of the source is readable, or an output may not be written.
         StorageError: S3 failed for many items in a row, or for a file of the run folder.
         StoppedError: The job had to stop; its progress is saved.
         TryAgainError: All items were worked but those that the workload postponed; the progress is saved.
@@ -65,7 +73,8 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         lines = job.s3.read(uri)
         shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
         saved = ProgressFiles(folder, plan, index, job)
-        progress = _work(shard, saved, worker, in_flight, job, retry=plan.retry > 0)
+        asked = partial(_any_readable, folder, plan, shard, worker, job)
+        progress = _work(shard, saved, worker, in_flight, job, any_readable=asked, retry=plan.retry > 0)
         outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
         mine = Commit(
             shard=index,
@@ -109,8 +118,44 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     )
 
 
+def _any_readable(folder: RunFolder, plan: Plan, shard: Shard, worker: ItemWorker, job: Job) -> bool:
+    """Whether anything of the source is readable: some items of this shard are tried, then some other shards.
+
+    Of these, a commit tells of its items; where there is none, the first item is tried.
+
+    One prefix may be denied as a whole, and be a shard: its items are rows, as long as the role may read others.
+    """
+    if any(worker.may_read(item) for item in _spread(shard.items)):
+        return True
+    for index in _spread(range(plan.shards)):
+        job.stop.check()
+        commit = read_commit(folder, index, plan, job.s3)
+        if commit is not None and commit.counts.succeeded:
+            return True
+        if commit is not None or index == shard.index:
+            continue
+        uri = folder.shard_items(index, plan.digest)
+        with job.s3.open(uri) as chunks:  # its beginning alone
+            line = next(chunks, b"").partition(b"\n")[0]
+        if any(worker.may_read(item) for item in Shard.from_lines(index, [line], str(uri)).items):
+            return True
+    return False
+
+
+def _spread(things: Sequence[Thing]) -> Sequence[Thing]:
+    """Some of them, from the first to the last."""
+    return things if len(things) <= TRIED else [things[at * (len(things) - 1) // (TRIED - 1)] for at in range(TRIED)]
+
+
 def _work(
-    shard: Shard, saved: ProgressFiles, worker: ItemWorker, in_flight: InFlight, job: Job, *, retry: bool
+    shard: Shard,
+    saved: ProgressFiles,
+    worker: ItemWorker,
+    in_flight: InFlight,
+    job: Job,
+    *,
+    any_readable: Callable[[], bool],
+    retry: bool,
 ) -> Progress:
     """Work what is not done yet.
 
@@ -122,7 +167,7 @@ def _work(
     left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
     fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
     log.info("working the shard", extra={"fields": fields})
-    watch = FailingFast(progress.outcomes.values(), readable=retry)
+    watch = FailingFast(progress.outcomes.values(), readable=retry, any_readable=any_readable)
     postponed: TryAgainError | None = None
     saved_at = job.clock()
     working = until_stopped(

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from batch_jobs.obstore_body import FAILURES, ObstoreBody
 from batch_jobs.obstore_errors import botocore_error
+from millrace.header_values import content_type_fault, metadata_fault
 
 _NOT_CARRIED = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f-\x9f]")
 """An empty, `.` or `..` segment, a slash at either end, a control character: object_store, `Path::parse`."""
@@ -102,6 +103,9 @@ class ObstoreClient:
         body, metadata = given.get("Body", b""), given.get("Metadata", {})
         carried = _PUT.issuperset(given) and isinstance(body, bytes) and carries(Key)
         carried = carried and all(name.lower() not in _OWN_ATTRIBUTES for name in metadata)
+        # obstore panics at what no header can hold; botocore says what is wrong.
+        carried = carried and content_type_fault(given.get("ContentType", "x")) is None
+        carried = carried and metadata_fault(metadata) is None
         store = self._stores.store(Bucket) if carried else None
         if store is None:
             return cast("dict[str, Any]", self._client.put_object(Bucket=Bucket, Key=Key, **given))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
+from millrace.header_values import content_type_fault
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -72,9 +74,10 @@ class HeldFiles:
         """A new file to write.
 
         Raises:
-            ValueError: The workload may not write a file of that name, or did already.
+            ValueError: The workload may not write a file of that name, or did already, or not with that content type.
         """
         reason = "it is open already" if name in self._files else self._refuse(name)
+        reason = reason or content_type_fault(content_type)
         if reason:
             raise ValueError(f"the workload cannot write {name!r}: {reason}")
         held = self._files[name] = Held(name, content_type, HeldFile())

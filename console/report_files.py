@@ -12,6 +12,7 @@ from console.explanation import explain
 from console.results import read_result
 from console.run_costs import cost_until_now
 from console.run_lookup import FoundRun
+from millrace.errors import DamagedFileError
 from millrace.report_page.page import report_page
 from millrace.run_page import read_for_page, unmerged
 from millrace.run_report import RunReport, write_report
@@ -65,13 +66,17 @@ def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str]
         beside: The files that lie beside the page.
         queues: As for `write_files`.
     """
-    document = read_result(aws, written.folder)
+    try:
+        document = read_result(aws, written.folder)
+        damage = ""
+    except DamagedFileError as error:
+        document, damage = None, str(error)
     if document is None:
         execution = cast("DescribeExecutionOutputTypeDef", found.execution)
         # Found by its folder, a run may have no execution any more.
         status = execution["status"] if execution else ""
         failed = status not in ("", "RUNNING", "SUCCEEDED")
-        document = unmerged(written, status, str(explain(aws, execution)) if failed else "")
+        document = unmerged(written, status, str(explain(aws, execution)) if failed else damage)
     read = read_for_page(aws.s3, document["files"])
     cost = cost_until_now(aws, queues, found.folder, found.execution.get("stopDate")) if queues else None
     return report_page(written.plan, document, written.figures, read, beside=beside, cost=cost)

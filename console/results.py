@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 from console.aws import Aws, workers
 from console.downloads import Downloaded, download, folding
 from console.written import WrittenFiles
-from millrace.errors import ObjectNotFoundError
+from millrace import run_files
+from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RESERVED_FOLDER, RunFolder, S3Uri
+from millrace.run_report import write_report
 
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""
@@ -35,12 +40,31 @@ class Fetched(Downloaded):
 
 
 def read_result(aws: Aws, folder: RunFolder) -> dict[str, Any] | None:
-    """result.json; None where the run did not come so far."""
-    text = _read(aws, folder.file("result.json"))
-    if text is None:
-        return None
-    result: dict[str, Any] = json.loads(text)
-    return result
+    """result.json; None where the run did not come so far.
+
+    Raises:
+        DamagedFileError: It is not a result, or not one of the run's plan.
+    """
+    return run_files.read_result(folder, aws.s3)
+
+
+def check_result(aws: Aws, folder: RunFolder, result: dict[str, Any]) -> None:
+    """See that a result is what the run's commits say, and its files what it says: all of them are read.
+
+    Raises:
+        DamagedFileError: It is not so.
+    """
+    with TemporaryFile() as report, TemporaryFile() as failures:
+        rows = write_report(folder, aws.s3, cast("BinaryIO", report), cast("BinaryIO", failures))
+        expected = {**asdict(rows.counts), "shards": rows.plan.shards}
+        told = result["counts"], result["failures"]
+        if told != (expected, dict(rows.codes)):
+            raise DamagedFileError(
+                f"it says {told}, and the commits say {expected, dict(rows.codes)}",
+                operation="read the result",
+                target=str(folder.file("result.json")),
+            )
+    run_files.check_files(folder, result, aws.s3, sys.maxsize)
 
 
 def failure_examples(aws: Aws, folder: RunFolder, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -103,6 +127,9 @@ def fetch(
         directory: The folder; it must be there.
         moved: Called with the number of files written and their whole number.
         written: What runs wrote into the folder.
+
+    Raises:
+        DamagedFileError: A file is not the one that the result names.
     """
     # After a retry some lie elsewhere: result.json says where.
     places = {name: folder.file(name) for name in RESULTS}
@@ -118,6 +145,7 @@ def fetch(
         if written.is_ours(mark, directory / mark):
             (directory / mark).unlink()
     done = download(aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written)
+    _check_fetched(folder, result, directory / own)
     if _is_there(aws, folder.file(LAST)):
         marked = download(aws, [(own + LAST, folder.file(LAST))], directory, lambda _done, _total: None, written)
         done.files += marked.files
@@ -135,6 +163,21 @@ def _taken(names: Iterable[str], outputs: Iterable[str], directory: Path, writte
         return (path.is_symlink() or path.exists()) and not written.is_ours(path.name, path)
 
     return tuple(name for name in names if fold(name) in tops or foreign(directory / name))
+
+
+def _check_fetched(folder: RunFolder, result: Mapping[str, Any], directory: Path) -> None:
+    for name, digest in result.get("digests", {}).items():
+        path = directory / name
+        if name not in result_files(result, folder) or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != f"sha256:{found}":
+            raise DamagedFileError(
+                f"it is not the {name} that result.json names; `millrace resume {folder.run_id}` merges the run again",
+                operation="fetch the results",
+                target=str(path),
+            )
 
 
 def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:

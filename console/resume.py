@@ -10,14 +10,14 @@ import click
 from console.errors import RunNotFoundError, RunStateError
 from console.executions import start
 from console.explanation import explain
-from console.results import read_result
+from console.results import check_result, read_result
 from console.run_lookup import FoundRun, find_run, read_request, running_executions
 from console.status import with_execution
 from console.target import Target
 from console.terminal import Terminal, number_of
 from console.to_the_end import follow
 from console.verbs import json_option, run_argument, target_options
-from millrace.errors import ObjectNotFoundError, TooManyFailuresError
+from millrace.errors import DamagedFileError, ObjectNotFoundError, TooManyFailuresError
 from millrace.request import RunRequest
 
 MAX_NAME = 80
@@ -85,8 +85,14 @@ def resume(
 
 def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: dict[str, Any]) -> bool:
     """Whether there is nothing to do; an error where only another request would change the outcome."""
-    result = read_result(target.aws, found.run.folder)
-    if result is None or changes:
+    try:
+        result = read_result(target.aws, found.run.folder)
+        if result is None or changes:
+            return False
+        if result["status"] != "FAILED":
+            check_result(target.aws, found.run.folder, result)
+    except DamagedFileError as error:
+        terminal.note(f"The result is not the run's, and is made again: {error}")
         return False
     status = found.execution.get("status", "SUCCEEDED" if result["status"] != "FAILED" else "FAILED")
     if status == "FAILED" and found.execution and _failed_too_often(target, found):

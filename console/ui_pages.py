@@ -26,6 +26,7 @@ from console.target import Target
 from console.terminal import seconds
 from console.ui_guard import REPORT_POLICY, guard
 from console.ui_looks import Looks
+from millrace.errors import DamagedFileError
 from millrace.layout import S3Uri
 from millrace.object_reader import ObjectReader
 from millrace.run_report import write_report
@@ -130,7 +131,10 @@ class UiPages:
         """The files of a merged run, by name; none while there may come others."""
         if found.folder is None or status == "RUNNING":
             return {}
-        result = read_result(self._aws, found.folder)
+        try:
+            result = read_result(self._aws, found.folder)
+        except DamagedFileError:
+            return {}  # they are not known to be the run's
         return {} if result is None else result_files(result, found.folder)
 
 

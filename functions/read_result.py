@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.errors import DamagedFileError
+from millrace import run_files
+from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.s3 import S3, connect
 
@@ -20,6 +20,9 @@ s3 = connect()
 
 PARTS = ("run_id", "status", "counts", "failures", "retry", "files", "report", "failure_rows")
 """What the execution's output takes over from result.json."""
+
+CHECKED_BYTES = 64 * 2**20
+"""The largest file whose digest is compared: a second or two of reading. Merge has just compared all of them."""
 
 
 @logger.inject_lambda_context
@@ -49,12 +52,16 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
         256 KiB.
 
     Raises:
-        DamagedFileError: The file is not a result.
+        DamagedFileError: The file is not a result, not that of the plan, or does not go with its files.
         StorageError: It cannot be read.
     """
-    uri = RunFolder.of_plan(S3Uri.parse(event["plan"], "plan")).file("result.json")
+    folder = RunFolder.of_plan(S3Uri.parse(event["plan"], "plan"))
+    uri = folder.file("result.json")
+    found = run_files.read_result(folder, s3)
+    if found is None:
+        raise ObjectNotFoundError("there is no result", operation="read the result", target=str(uri))
+    run_files.check_files(folder, found, s3, CHECKED_BYTES)
     try:
-        found = json.loads(s3.read(uri))
         output = {name: found[name] for name in PARTS}
         output["reused"] = _reused(found, event["migrate_job"])
     except (ValueError, KeyError, TypeError) as error:

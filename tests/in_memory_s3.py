@@ -61,6 +61,7 @@ class InMemoryS3Client:
     Attributes:
         requests: How often each verb was called.
         denied: (bucket, key) pairs that may not be read or written.
+        without_key: (bucket, key) pairs whose KMS key is disabled: they cannot be read.
         before: Called before each verb takes effect.
         after: Called after each verb took effect; what it returns, if anything, is the answer.
     """
@@ -74,6 +75,7 @@ class InMemoryS3Client:
     ) -> None:
         self.requests: Counter[str] = Counter()
         self.denied: set[tuple[str, str]] = set()
+        self.without_key: set[tuple[str, str]] = set()
         self.before: Callable[[str, str, str], None] = lambda _verb, _bucket, _key: None
         self.after: Callable[[str, str, str, dict[str, Any]], dict[str, Any] | None] = lambda *_call: None
         self._buckets = {name: Bucket(versioned=name in versioned) for name in (*buckets, *versioned)}
@@ -310,6 +312,8 @@ class InMemoryS3Client:
             raise error(code, 404, operation, "The specified key does not exist.")
         if given.get("IfMatch") not in {None, found.etag}:
             raise error("PreconditionFailed", 412, operation, "At least one of the pre-conditions did not hold")
+        if (bucket, key) in self.without_key:
+            raise error("KMS.DisabledException", 400, operation, "The key is disabled")
         return found
 
     def _copied(self, operation: str, given: dict[str, Any]) -> bytes:

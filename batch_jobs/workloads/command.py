@@ -7,6 +7,7 @@ The item's bytes lie in a file, `{input}`; what the program writes to `{output}`
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ from batch_jobs.workloads.totals import Totals
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, TryAgainError, WorkloadUnavailableError
 from millrace.plan import Item
 from millrace.settings import command_environment
+
+log = logging.getLogger(__name__)
 
 
 class Command:
@@ -152,11 +155,16 @@ class Command:
         code, told = shell_code(ended.returncode), ending(ended.returncode) + tail
         if code in self._codes.success:
             return
-        if code in self._codes.retry:
-            raise TryAgainError(told)
-        if code in self._codes.bad_item:
+        if code in self._codes.bad_item and code not in self._codes.retry:
             raise ItemError(ErrorCode.COMMAND_FAILED, told)
-        raise self._unavailable(f"{told}; no option says what exit code {code} means")
+        # What becomes a job's error goes to logs and notifications, and what a command says may quote its object.
+        log.debug("the command's last words", extra={"fields": {"stderr": ended.stderr}})
+        if code in self._codes.retry:
+            raise TryAgainError(f"{ending(ended.returncode)}; its stderr is logged at the level DEBUG")
+        raise self._unavailable(
+            f"{ending(ended.returncode)}; no option says what exit code {code} means; "
+            "its stderr is logged at the level DEBUG"
+        )
 
     def _hand_over(self, results: list[Path], ended: Ended, outputs: Outputs) -> None:
         """Copy what the command wrote; a link would lead out of the directory, so it does not count."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from batch_jobs.workloads.isolation import start_apart
+
 _TAIL_BYTES = 2_000
 """How much of the end of stderr is kept."""
 
@@ -62,14 +64,17 @@ def run(
         OSError: The program cannot be started.
     """
     started = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - the argument list is the user's, and no shell reads it
-        arguments,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+    process = start_apart(
+        lambda: subprocess.Popen(  # noqa: S603 - the argument list is the user's, and no shell reads it
+            arguments,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            close_fds=True,
+        )
     )
     tail = _Tail(process)
     try:

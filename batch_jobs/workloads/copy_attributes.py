@@ -38,11 +38,6 @@ class CopyAttributes:
         self._kms_key: str = options["kms_key"]
         if self._kms_key and not self._encryption.startswith("aws:kms"):
             raise InvalidRunRequest("options.kms_key", self._kms_key, "given with encryption aws:kms or aws:kms:dsse")
-        for name, text in self._metadata.items():
-            if not (name + text).isascii():
-                raise InvalidRunRequest(f"options.metadata.{name}", text, "ASCII, as HTTP headers are")
-        if len(self._tags) > 10:
-            raise InvalidRunRequest("options.tags", f"{len(self._tags)} tags", "at most 10 (S3 user guide, tagging)")
 
     @property
     def copies_tags(self) -> bool:

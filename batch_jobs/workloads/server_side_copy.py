@@ -24,6 +24,9 @@ COPY_BYTES = 5 * 2**30
 PART_BYTES = 2**30
 """A part of such a copy, or more where there would be over 10,000; a part may have 5 GiB."""
 
+_WITHOUT_WORDS = frozenset({"400", "403"})
+"""What botocore takes for the code where an answer has no body."""
+
 
 @dataclass(frozen=True)
 class ServerSideCopy:
@@ -91,9 +94,15 @@ class ServerSideCopy:
 
     def _head(self, uri: S3Uri, **given: Any) -> Head:
         client = self.s3.client
-        return self._call(
-            "head", uri, lambda: client.head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **given)
-        )
+        try:
+            return self._call(
+                "head", uri, lambda: client.head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **given)
+            )
+        except StorageError as error:
+            if error.code in _WITHOUT_WORDS:
+                # HEAD has no body to say why: expired credentials, a key of the customer's own, an archive.
+                self.s3.open(uri, etag=given.get("IfMatch"), version_id=given.get("VersionId")).close()
+            raise
 
     def _copy(self, head: Head) -> None:
         given = self.attributes.of_copy(self.item, head)

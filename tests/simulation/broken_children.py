@@ -9,10 +9,13 @@ import pytest
 import batch_jobs.committing
 import batch_jobs.migrate
 import tests.simulation.batch
+from batch_jobs.failing_fast import FailingFast
 from batch_jobs.progress import ProgressFiles
 from millrace.commit import Commit
+from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
 from millrace.object_reader import ObjectReader
+from millrace.outcome import Outcome
 from millrace.s3 import S3, ObjectHead
 from tests.simulation.retry_rules import RetryRules, rules_of_the_template
 
@@ -111,3 +114,15 @@ def only_known_words_are_retried(patch: pytest.MonkeyPatch) -> None:
     )
     known = {verb: RetryRules(real.attempts, rules) for verb, real in rules_of_the_template().items()}
     patch.setattr(tests.simulation.batch, "rules_of_the_template", lambda: known)
+
+
+def objects_refused_for_good_count_as_a_broken_s3(patch: pytest.MonkeyPatch) -> None:
+    """Twenty objects in a row whose key is disabled end the job, as if S3 were down: every attempt of it."""
+    real = FailingFast.see
+
+    def see(self: FailingFast, outcome: Outcome, cause: StorageError | None) -> None:
+        if cause is not None and outcome.error_code == "READ_FAILED":
+            cause.transient = True
+        real(self, outcome, cause)
+
+    patch.setattr(FailingFast, "see", see)

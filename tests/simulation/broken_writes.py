@@ -14,10 +14,12 @@ import batch_jobs.merge
 import batch_jobs.merged_files
 import batch_jobs.migrate
 import batch_jobs.plan
+import tests.simulation.jobs
 from millrace.commit import Commit, PartialFile
+from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
-from millrace.result import Result
+from millrace.result import Result, rank_of
 from millrace.s3 import S3
 
 
@@ -148,7 +150,7 @@ def success_before_the_result(patch: pytest.MonkeyPatch) -> None:
 def results_written_over_each_other(patch: pytest.MonkeyPatch) -> None:
     """A merge that was taken for dead writes its result.json over a later and better one."""
 
-    def publish(uri: S3Uri, result: Result, s3: S3) -> None:
+    def publish(uri: S3Uri, result: Result, s3: S3, _outranks: Any = None) -> None:
         s3.put(uri, result.to_json())
 
     patch.setattr(batch_jobs.merge, "publish", publish)
@@ -163,3 +165,41 @@ def a_retry_sums_up_itself_alone(patch: pytest.MonkeyPatch) -> None:
         return real(folder, plan, own, job)
 
     patch.setattr(batch_jobs.merge, "write_merged_files", write_merged_files)
+
+
+def a_result_that_is_there_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """A result.json of the same rank, or that says it has a higher one, is left as it is."""
+
+    def publish(uri: S3Uri, result: Result, s3: S3, _outranks: Any = None) -> None:
+        if s3.put_if_absent(uri, result.to_json()):
+            return
+        if rank_of(s3.read(uri)) < result.rank:
+            s3.put(uri, result.to_json())
+
+    patch.setattr(batch_jobs.merge, "publish", publish)
+
+
+def a_marked_run_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """Where _SUCCESS is there, nothing is merged again."""
+    real = batch_jobs.merge.merge
+
+    def merge(folder: RunFolder, job: Any, *given: Any) -> None:
+        try:
+            job.s3.read(folder.file("_SUCCESS"))
+        except ObjectNotFoundError:
+            real(folder, job, *given)
+
+    patch.setattr(tests.simulation.jobs, "merge", merge)
+
+
+def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """A file of the result is not written where there is one of its name."""
+
+    def is_there(uri: S3Uri, _size: int, _digest: str, job: Any) -> bool:
+        try:
+            job.s3.head(uri)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    patch.setattr(batch_jobs.merged_files, "_is_there", is_there)

@@ -27,6 +27,7 @@ class Promise(StrEnum):
     DELETES_OWN = "2: only outputs of failed items of the same run are deleted"
     SUCCESS_LAST = "3: _SUCCESS comes last, once, and only to a complete run"
     FINAL = "3: nothing in a complete run's result changes any more"
+    FORGED = "3: what is forged or damaged in a result is not believed: running again makes it good"
     OTHER_RUNS = "3: no run touches another run's folder"
     NO_LISTING = "3: merge lists nothing, and reads what plan and commits name"
     NOT_COMPLETE = "3: a run that failed is not marked complete, and its failure is within the rules"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from millrace.errors import TooManyFailuresError
-from tests.simulation import undisturbed, verdicts
+from tests.simulation import forgery, undisturbed, verdicts
 from tests.simulation.batch import Batch
 from tests.simulation.execution import Execution
 from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, SOURCE_PREFIX, run_key
@@ -53,8 +53,7 @@ class Scenario:
         if chance.random() < 0.15:
             undisturbed.leave_relics(world, self._request())
         if many:
-            world.source.deny_all(world.scheduler.steps)
-            world.faults.note("source denied as a whole")
+            self._take_all_away()
         world.faults.on = True
         complete = self._see_through("run", give_up=chance.random() < 0.1)
         if complete:
@@ -68,6 +67,16 @@ class Scenario:
         verdicts.add_up(world)
         if complete:
             self._repeat()
+
+    def _take_all_away(self) -> None:
+        """Deny the source as a whole, or disable the key of each of its objects: the run fails, or has its rows."""
+        world = self._world
+        if world.chance.random() < 0.5:
+            world.source.deny_all(world.scheduler.steps)
+            world.faults.note("source denied as a whole")
+        else:
+            world.source.disable_keys(world.scheduler.steps)
+            world.faults.note("keys of all objects disabled")
 
     def _retry_failed(self) -> bool:
         """Migrate the failed items again; some of their objects are better by now, and some worse."""
@@ -112,6 +121,10 @@ class Scenario:
             codes = execution.failure.exit_codes if execution.failure else set()
             if codes == {TOO_MANY}:
                 verdicts.check_failed(world, execution, self._percent)
+                if chance.random() < 0.3:
+                    forgery.declare_success(world, execution.folder)
+                    execution = self._resume(run_id)
+                    continue
                 if chance.random() < 0.5:
                     world.faults.on = on
                     return False
@@ -161,13 +174,17 @@ class Scenario:
         """Resume a complete run: nothing is read again, nothing changes, but for failed outputs that a crash left."""
         world, check = self._world, self._world.promises.check
         before = verdicts.kept(world, "run")
+        repeated = Promise.REPEATED
+        if world.chance.random() < 0.5:
+            repeated = Promise.FORGED
+            forgery.damage(world, "run")
         first = len(world.lines)
         execution = self._resume("run")
         world.scheduler.pause(ready=lambda: execution.ended and world.scheduler.quiet)
-        check(Promise.REPEATED, execution.status == "SUCCEEDED", f"{execution.status}: {execution.failure}")
+        check(repeated, execution.status == "SUCCEEDED", f"{execution.status}: {execution.failure}")
         after = verdicts.kept(world, "run")
         changed = [key for key in before | after if before.get(key) != after.get(key)]
-        check(Promise.REPEATED, not changed, f"changed: {changed}")
+        check(repeated, not changed, f"changed: {changed}")
         read = [line for line in world.lines[first:] if f"get_object {SOURCE}/" in line]
         check(Promise.REPEATED, not read, f"read again: {read}")
         verdicts.add_up(world)

@@ -12,7 +12,10 @@ from tests.simulation.keys import SOURCE, SOURCE_PREFIX
 from tests.simulation.workloads import ModelledWorkload
 
 NAMES = ("a", "b c", "d/e", "d//f", "=g", "h.txt", "é", "e\u0301", "i\nj", "k%20l", "m+n", "o", "p", "q", "r")
-HAPPENINGS = ("changed", "deleted", "denied", "allowed", "archived", "restored", "added", "written anew")
+HAPPENINGS = (
+    *("changed", "deleted", "denied", "allowed", "archived", "restored", "added", "written anew"),
+    "without its KMS key",
+)
 ARCHIVE = "GLACIER"
 
 
@@ -24,6 +27,12 @@ class State:
     etag: str | None
     denied: bool
     storage_class: str
+    without_key: bool = False
+
+    @property
+    def readable(self) -> bool:
+        """Whether it can be read, where it is there."""
+        return not self.denied and not self.without_key and self.storage_class != ARCHIVE
 
 
 class SourceObjects:
@@ -78,6 +87,8 @@ class SourceObjects:
         if kind in {"denied", "allowed"}:
             change = self._s3.denied.add if kind == "denied" else self._s3.denied.discard
             change((SOURCE, key))
+        elif kind == "without its KMS key":
+            self._s3.without_key.add((SOURCE, key))
         elif kind == "added" or stored is None:
             kind = "added"
             self.put(step, name + "+" if stored is not None else name, "STANDARD")
@@ -96,6 +107,12 @@ class SourceObjects:
             self._s3.denied.add((SOURCE, key))
             self._note(step, key)
 
+    def disable_keys(self, step: int) -> None:
+        """Disable the KMS keys of all objects, for good."""
+        for key in self.every_key():
+            self._s3.without_key.add((SOURCE, key))
+            self._note(step, key)
+
     def allow_all(self, step: int) -> None:
         """Give every right back."""
         for key in self.every_key():
@@ -111,7 +128,8 @@ class SourceObjects:
     def _note(self, step: int, key: str) -> None:
         stored = self._s3.stored(SOURCE, key)
         denied = (SOURCE, key) in self._s3.denied
-        state = State(step, stored.etag if stored else None, denied, stored.storage_class if stored else "")
+        storage_class, without_key = stored.storage_class if stored else "", (SOURCE, key) in self._s3.without_key
+        state = State(step, stored.etag if stored else None, denied, storage_class, without_key)
         self._history.setdefault(key, []).append(state)
 
 

@@ -38,7 +38,7 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     s3 = InMemoryS3Client(SOURCE, RESULT)
     for item in record.items.values():
         states = world.source.states(item.key, record.listed[0], record.complete_at or 0)
-        if len({(state.etag, state.denied, state.storage_class) for state in states}) != 1:
+        if len({(state.etag, state.denied, state.storage_class, state.without_key) for state in states}) != 1:
             return
         s3.store(SOURCE, item.key, world.source.bodies[item.etag], states[0].storage_class)
         if states[0].denied:

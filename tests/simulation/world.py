@@ -45,6 +45,7 @@ class World:
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
+        forged: The keys of what somebody damaged or forged, until a merge has written it anew.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class World:
         self.processes: list[Process] = []
         self.faulty_reads: set[tuple[str, str | None]] = set()
         self.released: set[str] = set()
+        self.forged: set[str] = set()
         self.attempt_seconds: int | None = self.chance.choice((None, None, 300, 3600))
         self.lines: list[str] = []
         self._digest = hashlib.sha256()

@@ -119,7 +119,7 @@ def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
     code = row.get("error_code")
     usable = not world.workload.suffixes or not item.key.startswith(f"{SOURCE_PREFIX}_millrace/")
     fault = world.workload.fault(body)
-    readable = any(state.etag == item.etag and not state.denied and state.storage_class != ARCHIVE for state in states)
+    readable = any(state.etag == item.etag and state.readable for state in states)
     if row["status"] == "SUCCEEDED":
         check(Promise.ROW_HAS_CAUSE, readable and fault is None and usable, f"{row}: {states}")
         for uri in row["outputs"]:
@@ -128,7 +128,7 @@ def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
         return
     causes: dict[str | None, bool] = {
         "KEY_NOT_USABLE": not usable,
-        "READ_FAILED": (run_id, item.key) in world.faulty_reads,
+        "READ_FAILED": (run_id, item.key) in world.faulty_reads or any(state.without_key for state in states),
         fault: readable and usable,
         **{name: any(cause(state, item.etag) for state in states) for name, cause in _CAUSES.items()},
     }

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from console.downloads import download
-from console.results import Fetched, failure_examples, fetch, read_result
+from console.results import Fetched, check_result, failure_examples, fetch, read_result
 from console.uploads import etag_of, upload
 from console.written import WrittenFiles
+from millrace.errors import DamagedFileError
 from millrace.layout import RunFolder, S3Uri
 from millrace.multipart import PART_BYTES
 from millrace.s3 import S3
 from tests.in_memory_s3 import InMemoryS3Client
+from tests.run_in_memory import RESULT, RunInMemory, fast
 
 FOLDER = S3Uri("bucket", "below/")
 
@@ -136,7 +138,8 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
     folder = RunFolder.of(destination, "run")
     store = {
         "result.json": b'{"files": {"words.csv": "s3://bucket/to/_millrace/run/retries/001/words.csv"}, '
-        b'"retry": {"number": 1}}',
+        b'"retry": {"number": 1}, "status": "SUCCEEDED", "failures": {}, '
+        b'"counts": {"items": 2, "succeeded": 2, "failed": 0, "bytes": 1, "shards": 2}}',
         "words.csv": b"before the retry",
         "retries/001/words.csv": b"word,count\n",
         "retries/001/plan.json": b'{"shards": 1}',
@@ -289,3 +292,64 @@ def test_a_run_without_a_result_has_none(aws: Any) -> None:
     started = time.monotonic()
     assert read_result(aws, RunFolder.of(S3Uri("bucket", "to/"), "run")) is None
     assert time.monotonic() - started < 5
+
+
+def complete() -> tuple[Any, RunInMemory]:
+    """A run of two items, one of them bad, that is complete; and the AWS that it is in."""
+    run = RunInMemory({"in/a": b"1", "in/b": b"bad"}, {"tolerated_failure_percent": 50, "shard": {"max_items": 1}})
+    run.all()
+    return SimpleNamespace(s3=S3(run.client, fast())), run
+
+
+def test_a_complete_run_is_what_its_commits_say() -> None:
+    """Nothing is to do: every commit and every file was read."""
+    aws, run = complete()
+    result = read_result(aws, run.folder)
+    assert result is not None
+    check_result(aws, run.folder, result)
+
+
+@pytest.mark.parametrize("name", ["sizes.json", "report.csv", "failures.jsonl"])
+def test_a_complete_run_of_which_a_file_is_damaged_is_not_complete(name: str) -> None:
+    """`resume` goes on with it: merge makes the file anew."""
+    aws, run = complete()
+    run.client.store(RESULT, run.folder.file(name).key, (run.file(name) or b"")[:-1])
+    with pytest.raises(DamagedFileError, match=f"{name}.*is not the file"):
+        check_result(aws, run.folder, run.result())
+
+
+def test_a_result_that_says_other_than_the_commits_is_not_believed() -> None:
+    """Two of two succeeded, it says, and goes with itself and the plan: the commits say one."""
+    aws, run = complete()
+    result = run.result()
+    forged = {**result, "status": "SUCCEEDED", "failures": {}}
+    forged["counts"] = {**result["counts"], "succeeded": 2, "failed": 0}
+    run.client.store(RESULT, run.folder.file("result.json").key, json.dumps(forged).encode())
+    read = read_result(aws, run.folder)
+    assert read is not None
+    with pytest.raises(DamagedFileError, match="the commits say"):
+        check_result(aws, run.folder, read)
+
+
+@pytest.mark.parametrize("items", [999, 1])
+def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
+    """status, report and the page of the run would show it: they say what is wrong, and what helps."""
+    aws, run = complete()
+    result = run.result()
+    forged = {**result, "counts": {**result["counts"], "items": items, "succeeded": items - 1}}
+    run.client.store(RESULT, run.folder.file("result.json").key, json.dumps(forged).encode())
+    with pytest.raises(DamagedFileError, match="millrace resume run"):
+        read_result(aws, run.folder)
+
+
+def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
+    """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
+    aws, run = complete()
+    destination = S3Uri(RESULT, "out/")
+    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
+    assert (tmp_path / "_SUCCESS").exists()
+    run.client.store(RESULT, run.folder.file("sizes.json").key, b"{}")
+    with pytest.raises(DamagedFileError, match=r"sizes\.json that result\.json names; `millrace resume run`"):
+        fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    assert not (tmp_path / "_SUCCESS").exists()

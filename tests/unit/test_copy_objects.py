@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from batch_jobs.workloads.copy_keys import KeyRewriting
 from batch_jobs.workloads.copy_objects import CopyObjects
 from batch_jobs.workloads.copy_partial import Copied, CopyPartial
 from batch_jobs.workloads.copy_verification import verified_by
-from millrace.errors import DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
+from millrace.errors import CredentialsError, DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
 from millrace.known_workloads import checked_options
 from millrace.plan import Item
 from millrace.request import RunRequest
@@ -250,7 +251,7 @@ IA = Item("k", 1, "e", storage_class="STANDARD_IA")
     [
         ({}, {"StorageClass": "STANDARD_IA", "MetadataDirective": "COPY", "TaggingDirective": "COPY"}),
         ({"keep_tags": False}, {"TaggingDirective": "REPLACE", "Tagging": ""}),
-        ({"tags": {"a b": "c&d"}}, {"TaggingDirective": "REPLACE", "Tagging": "a+b=c%26d"}),
+        ({"tags": {"a b": "c=d"}}, {"TaggingDirective": "REPLACE", "Tagging": "a+b=c%3Dd"}),
         (
             {"content_type": "x/y"},
             {
@@ -280,7 +281,9 @@ def test_attributes_are_kept_or_set(given: dict[str, Any], expected: dict[str, A
     ("given", "field"),
     [
         ({"kms_key": "arn"}, "options.kms_key"),
-        ({"metadata": {"a": "é"}}, "options.metadata.a"),
+        ({"metadata": {"a": "é"}}, "options.metadata"),
+        ({"content_type": "text/plain\n"}, "options.content_type"),
+        ({"kms_key": "arn:\r\n", "encryption": "aws:kms"}, "options.kms_key"),
         ({"tags": {str(number): "" for number in range(11)}}, "options.tags"),
         ({"key_pattern": "a"}, "options.key_template"),
         ({"key_template": "a"}, "options.key_template"),
@@ -452,3 +455,59 @@ def test_what_differs_is_told(copy: dict[str, Any]) -> None:
     """With both values."""
     with pytest.raises(ItemError, match="the copy's"):
         verified_by({**PLAIN, "ChecksumSHA1": "x"} if "ChecksumSHA1" in copy else PLAIN, {**PLAIN, **copy})
+
+
+@pytest.mark.parametrize(
+    ("refusal", "row"),
+    [
+        (error("InvalidRequest", 400, message="The object was stored using a form of SSE"), "READ_FAILED"),
+        (error("KMS.DisabledException", 400), "READ_FAILED"),
+        (error("InvalidObjectState", 403), "ARCHIVED"),
+        (error("AccessDenied", 403), "ACCESS_DENIED"),
+        (error("ExpiredToken", 400), None),
+        (error("InvalidAccessKeyId", 403), None),
+    ],
+)
+def test_a_head_without_words_is_asked_for_them(refusal: ClientError, row: str | None) -> None:
+    """HEAD has no body: S3's 400 is an expired token as well as an object's own key. A GET says which it is."""
+    run = run_of({"in/a": b"1", "in/b": b"2"})
+    run.plan()
+
+    def refuse(verb: str, bucket: str, key: str) -> None:
+        if (bucket, key) == (SOURCE, "in/a"):
+            status = refusal.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise refusal if verb == "get_object" else error(str(status), status)
+
+    run.client.before = refuse
+    if row is None:
+        with pytest.raises(CredentialsError):
+            run.migrate()
+        return
+    first, second = run.migrate().outcomes
+    assert (first.error_code, second.status) == (row, "SUCCEEDED")
+    assert refusal.response["Error"]["Code"] in (first.message or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "row"),
+    [
+        ("InvalidTag", 400, "WRITE_FAILED"),
+        ("MetadataTooLarge", 400, "WRITE_FAILED"),
+        ("InvalidArgument", 400, "WRITE_FAILED"),
+        ("ObjectNotInActiveTierError", 403, "ARCHIVED"),
+        ("KMS.DisabledException", 400, "READ_FAILED"),
+    ],
+)
+def test_a_copy_that_s3_refuses_for_good_is_a_row(code: str, status: int, row: str) -> None:
+    """What S3 does not write is told as a write; an archived source as archived, a key of KMS as the object's."""
+    run = run_of({f"in/{number:02}": b"1" for number in range(30)})
+    run.plan()
+
+    def refuse(verb: str, _bucket: str, _key: str) -> None:
+        if verb == "copy_object":
+            raise error(code, status)
+
+    run.client.before = refuse
+    outcomes = run.migrate().outcomes
+    assert {outcome.error_code for outcome in outcomes} == {row}
+    assert all(code in (outcome.message or "") for outcome in outcomes)

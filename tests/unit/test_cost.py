@@ -231,7 +231,15 @@ def s3() -> InMemoryS3Client:
 
 def merged(s3: InMemoryS3Client, worked_by: str, items: int) -> None:
     """Write a result that says which job worked its four shards."""
-    document = {"worked_by": {worked_by: {"shards": 4, "items": items}}}
+    plan = plan_of(4, 2000, run_id="letters")
+    document = {
+        "run_id": plan.run_id,
+        "plan_digest": plan.digest,
+        "status": "SUCCEEDED",
+        "failures": {},
+        "counts": {"items": plan.items, "succeeded": plan.items, "failed": 0, "bytes": 1, "shards": plan.shards},
+        "worked_by": {worked_by: {"shards": 4, "items": items}},
+    }
     s3.store("results", FOLDER.file("result.json").key, json.dumps(document).encode())
 
 
@@ -240,11 +248,7 @@ JOBS = (job("a", "plan", 10), job("b", "migrate", 100), job("c", "merge", 10))
 
 def test_the_cost_of_a_run(s3: InMemoryS3Client) -> None:
     """Requests from what the result says was worked; the estimate beside it; complete, as every job is known."""
-    s3.store(
-        "results",
-        FOLDER.file("result.json").key,
-        json.dumps({"worked_by": {"b": {"shards": 4, "items": 2000}}}).encode(),
-    )
+    merged(s3, "b", 2000)
     cost = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3))  # type: ignore[arg-type]
     assert cost["usage"]["s3_get_requests"] == 2000 + 4 * 5 + 12
     assert cost["usage"]["s3_put_requests"] == round(2000 + 4 * 4 + 2.002 + 12)
@@ -264,11 +268,7 @@ def test_a_run_that_was_stopped_is_paid_for_what_it_did(s3: InMemoryS3Client) ->
 
 def test_what_is_not_known_is_said(s3: InMemoryS3Client) -> None:
     """A job that Batch has forgotten, or one that runs: not complete. Without a plan nothing is expected."""
-    s3.store(
-        "results",
-        FOLDER.file("result.json").key,
-        json.dumps({"worked_by": {"old": {"shards": 4, "items": 9}}}).encode(),
-    )
+    merged(s3, "old", 9)
     assert not run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3))["complete"]  # type: ignore[arg-type]
     none = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(InMemoryS3Client("results")))  # type: ignore[arg-type]
     assert (none["estimated_dollars"], none["usage"]["attempts"]) == (None, 3)

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pytest
@@ -78,13 +79,16 @@ def test_the_mark_comes_last() -> None:
 
 
 def test_a_repeated_merge_changes_nothing() -> None:
-    """A merge that is submitted twice finds the mark and writes nothing; after a crash it writes the same bytes."""
+    """A merge that is submitted twice finds what it would write, and writes nothing; after a crash the mark alone."""
     run = migrated(objects(3))
     run.merge()
     files = run.run_files()
-    run.client.requests.clear()
+    written: list[str] = []
+    run.client.after = lambda verb, _bucket, key, _answer: (
+        written.append(key.rpartition("/")[2]) if verb == "put_object" else None
+    )
     run.merge()
-    assert run.client.requests == {"get_object": 2}
+    assert written == []
     assert run.run_files() == files
 
     run.client.remove(RESULT, run.folder.file("_SUCCESS").key)
@@ -303,14 +307,129 @@ def test_an_altered_commit_is_refused() -> None:
         run.merge()
 
 
-def test_a_mark_of_another_plan_is_refused() -> None:
-    """A result that is marked as complete for another plan stays as it is."""
-    run = migrated(objects(1))
-    run.client.store(RESULT, run.folder.file("_SUCCESS").key, b"sha256:other\n")
-    with pytest.raises(RunIdentityError, match="another plan's result"):
+FORGERIES: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _body: b"",
+    "half": lambda body: body[: len(body) // 2],
+    "a byte more": lambda body: body + b" ",
+    "another byte": lambda body: body[:-2] + b"?" + body[-1:],
+    "another document": lambda _body: b'{"status": "SUCCEEDED", "retry": {"number": 999}}',
+}
+
+
+def edited(body: bytes, **given: Any) -> bytes:
+    """A result.json of which somebody changed something; as bytes that merge itself could have written."""
+    return json.dumps({**json.loads(body), **given}, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize(
+    "name", ["sizes.json", "failures.jsonl", "report.csv", "report.html", "result.json", "_SUCCESS"]
+)
+def test_a_damaged_file_of_a_complete_run_is_made_good(name: str, forgery: str) -> None:
+    """Whatever became of a file of the result, merging again gives the bytes that plan and commits give."""
+    run = migrated({**objects(3), "in/b": b"bad"}, tolerated_failure_percent=50)
+    run.merge()
+    files = run.run_files()
+    run.client.store(RESULT, run.folder.file(name).key, FORGERIES[forgery](run.file(name) or b""))
+    run.merge()
+
+    assert run.run_files() == files
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"counts": {"items": 12, "succeeded": 999, "failed": 0, "bytes": 1, "shards": 4}},
+        {"status": "FAILED"},
+        {"result": {"total": 1_000_000}},
+        {"retry": {"number": 1, "items": 1, "succeeded": 1, "failed": 0}},
+        {"retry": {"number": 999_999}},
+        {"retry": {"number": "1"}},
+        {"retry": {"number": -1}},
+        {"digests": {}},
+        {"files": {"sizes.json": "s3://elsewhere/sizes.json"}},
+        {"finished_at": "2027-01-01"},
+    ],
+)
+def test_a_forged_result_is_not_believed(given: dict[str, Any]) -> None:
+    """999 of 12 succeeded, another total, a retry that never was: merging again says what the commits say."""
+    run = migrated(objects(4))
+    run.merge()
+    files = run.run_files()
+    run.client.store(RESULT, run.folder.file("result.json").key, edited(run.file("result.json") or b"", **given))
+    run.merge()
+
+    assert run.run_files() == files
+
+
+def test_a_consistent_forgery_is_not_believed() -> None:
+    """A merged file and its digest in result.json, changed together: the partials say what the file is."""
+    run = migrated(objects(4))
+    run.merge()
+    files, forged = run.run_files(), b'{"in/000": 1000}'
+    digests = {**run.result()["digests"], "sizes.json": f"sha256:{hashlib.sha256(forged).hexdigest()}"}
+    run.client.store(RESULT, run.folder.file("sizes.json").key, forged)
+    run.client.store(
+        RESULT, run.folder.file("result.json").key, edited(run.file("result.json") or b"", digests=digests)
+    )
+    run.merge()
+
+    assert run.run_files() == files
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("names", [["_SUCCESS"], ["result.json"], ["_SUCCESS", "result.json"]])
+def test_a_failed_run_cannot_be_declared_a_success(names: list[str], merged: bool) -> None:  # noqa: FBT001
+    """_SUCCESS, or a result that says SUCCEEDED, put beside a run with too many failures: it fails all the same."""
+    run = migrated({**objects(3), "in/b": b"bad"})
+    if merged:
+        with pytest.raises(TooManyFailuresError):
+            run.merge()
+    genuine = run.run_files()
+    digest = json.loads(run.file("plan.json") or b"")["digest"]
+    said = edited(run.file("result.json") or b"{}", status="SUCCEEDED", files={}, retry=None)
+    for name, body in (("_SUCCESS", f"{digest}\n".encode()), ("result.json", said)):
+        if name in names:
+            run.client.store(RESULT, run.folder.file(name).key, body)
+    with pytest.raises(TooManyFailuresError):
         run.merge()
 
-    assert run.file("result.json") is None
+    assert run.result()["status"] == "FAILED"
+    assert not merged or run.file("result.json") is not None
+    if merged:
+        assert {**run.run_files(), **genuine} == run.run_files()
+
+
+def test_a_run_without_its_commits_is_not_complete_because_it_is_marked() -> None:
+    """_SUCCESS and result.json in the folder of a run that was never worked: merge still asks for the commits."""
+    whole = migrated(objects(3))
+    whole.merge()
+    run = RunInMemory(objects(3), dict(ONE_EACH))
+    run.plan()
+    for name in ("_SUCCESS", "result.json", "sizes.json", "report.csv"):
+        run.client.store(RESULT, run.folder.file(name).key, whole.file(name) or b"")
+    with pytest.raises(MissingCommitError):
+        run.merge()
+
+
+def test_an_accepted_run_stays_accepted_and_is_made_good() -> None:
+    """Accepted by a higher tolerance, then merged again with the plan's: complete, also where its page was damaged."""
+    run = migrated({**objects(3), "in/b": b"bad"})
+    run.merge(percent=25)
+    files = run.run_files()
+    for name in ("report.html", "report.csv", "sizes.json"):
+        run.client.store(RESULT, run.folder.file(name).key, b"damaged")
+        run.merge()
+        assert run.run_files() == files
+
+
+def test_a_commit_that_lost_its_partial_is_refused() -> None:
+    """Two items succeeded, it says, and names nothing that holds their results: a digest made to fit does not help."""
+    run = migrated(objects(1))
+    commit = Commit.from_json(run.file("shards/00000.json") or b"", "c")
+    run.client.store(RESULT, run.folder.commit(0).key, replace(commit, partial=None).to_json())
+    with pytest.raises(DamagedFileError, match="partial do not fit"):
+        run.merge()
 
 
 def test_a_shard_without_success_has_no_partial() -> None:

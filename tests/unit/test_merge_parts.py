@@ -143,11 +143,12 @@ def test_what_is_no_part_is_refused() -> None:
         ({"plan_digest": "sha256:other"}, RunIdentityError),
         ({"part": 3}, RunIdentityError),
         ({"merged_digest": "sha256:other"}, DamagedFileError),
+        ({"partial": None}, DamagedFileError),
         ({"odd": 1}, DamagedFileError),
     ],
 )
 def test_a_commit_that_does_not_belong_is_refused(change: dict[str, Any], error: type[Exception]) -> None:
-    """Another plan's, another part's, one of other partials, and one that is none."""
+    """Another plan's, another part's, one of other partials, one that lost its own, and one that is none."""
     run = word_run()
     run.merge_part(0)
     commit = json.loads(run.file("parts/00000.json") or b"{}")

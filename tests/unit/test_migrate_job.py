@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from batch_jobs.failing_fast import FIRST_DENIED, FailingFast
 from batch_jobs.stop import Stop
+from batch_jobs.workloads import Outputs
 from millrace.commit import Commit
 from millrace.errors import (
     AccessDeniedError,
@@ -25,8 +27,10 @@ from millrace.errors import (
     ThrottledError,
 )
 from millrace.layout import S3Uri, output_uri
+from millrace.outcome import Outcome
+from millrace.plan import Item
 from tests.in_memory_s3 import error, slow_down, truncated
-from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 
 class Crash(BaseException):
@@ -228,7 +232,7 @@ def test_an_earlier_runs_output_stays() -> None:
 
 
 def test_a_denied_source_fails_fast() -> None:
-    """When the first 20 items are all denied, the role is wrong: exit 2, no commit, and the rest is not asked for."""
+    """When the first 20 items are all denied, and 20 others: exit 2, no commit, and the rest is not asked for."""
     run = planned({f"in/{number:03}": b"x" for number in range(100)})
     run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(100)}
     run.client.requests.clear()
@@ -237,7 +241,178 @@ def test_a_denied_source_fails_fast() -> None:
 
     assert raised.value.exit_code == 2
     assert run.file("shards/00000.json") is None
-    assert run.client.requests["get_object"] == 3 + 20
+    plan_commit_and_items, commit_again = 3, 1
+    assert run.client.requests["get_object"] == plan_commit_and_items + 20 + 20 + commit_again
+
+
+@pytest.mark.parametrize("readable", [30, 99])
+def test_denied_objects_before_readable_ones_are_rows(readable: int) -> None:
+    """Thirty or ninety-nine denied objects come first, and one behind them is readable: the source is not denied."""
+    run = planned({f"in/{number:03}": b"x" for number in range(100)})
+    run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(100) if number < readable}
+    if readable == 30:
+        run.client.denied.discard((SOURCE, "in/099"))
+    assert run.migrate().counts.failed == readable
+
+
+@pytest.mark.parametrize("other_first", [False, True])
+def test_a_denied_shard_of_a_readable_source_is_rows(other_first: bool) -> None:  # noqa: FBT001
+    """A prefix that is denied as a whole, and is a shard, has its rows: others are readable, or a commit says so."""
+    run = planned({f"in/{number:03}": b"x" for number in range(60)}, request={"shard": {"max_items": 30}})
+    run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(30)}
+    if other_first:
+        run.migrate(1)
+        run.client.denied |= {(SOURCE, f"in/{number:03}") for number in range(60)}
+    assert run.migrate(0).counts.failed == 30
+    assert run.migrate(1).counts.succeeded == 30
+
+
+PERMANENT = [
+    ("KMS.DisabledException", 400, ErrorCode.READ_FAILED),
+    ("KMS.NotFoundException", 400, ErrorCode.READ_FAILED),
+    ("KMS.SomethingNew", 400, ErrorCode.READ_FAILED),
+    ("InvalidRequest", 400, ErrorCode.READ_FAILED),
+    ("InvalidArgument", 400, ErrorCode.READ_FAILED),
+    ("SomethingNew", 400, ErrorCode.READ_FAILED),
+    ("InvalidRange", 416, ErrorCode.READ_FAILED),
+    ("InvalidObjectState", 403, ErrorCode.ARCHIVED),
+    ("ObjectNotInActiveTierError", 403, ErrorCode.ARCHIVED),
+    ("NoSuchKey", 404, ErrorCode.NOT_FOUND),
+    ("PreconditionFailed", 412, ErrorCode.SOURCE_CHANGED),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "expected"), PERMANENT)
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_objects_refused_for_good_are_rows_however_many(
+    code: str, status: int, expected: ErrorCode, concurrency: int
+) -> None:
+    """Sixty objects that S3 refuses for good are sixty rows with S3's code, asked for once each; the run goes on."""
+    run = planned({f"in/{number:03}": b"x" for number in range(61)})
+    run.concurrency = concurrency
+    asked: list[str] = []
+
+    def refuse(verb: str, bucket: str, key: str) -> None:
+        if verb == "get_object" and bucket == SOURCE and key != "in/060":
+            asked.append(key)
+            raise error(code, status)
+
+    run.client.before = refuse
+    commit = run.migrate()
+    rows = {outcome.key: outcome for outcome in commit.outcomes}
+
+    assert commit.counts.failed == 60
+    assert len(asked) == 60
+    assert {rows[key].error_code for key in asked} == {expected}
+    assert all(code in (rows[key].message or "") and rows[key].http_status == status for key in asked)
+    assert rows["in/060"].status == "SUCCEEDED"
+
+
+def test_rows_of_a_broken_s3_do_not_make_the_source_readable() -> None:
+    """What an earlier attempt could not read, as S3 was down, does not count as read: a denied source still fails."""
+    before = [Outcome.failed(Item("in/a", 1, '"e"'), ErrorCode.READ_FAILED, "S3 was down")]
+    watch = FailingFast(before)
+    denied = AccessDeniedError("denied", operation="get", target="s3://source/in/b", of_item=True)
+    row = Outcome.failed(Item("in/b", 1, '"e"'), ErrorCode.ACCESS_DENIED, "denied")
+    for _ in range(FIRST_DENIED - 1):
+        watch.see(row, denied)
+    with pytest.raises(AccessDeniedError):
+        watch.see(row, denied)
+
+
+@pytest.mark.parametrize(
+    "code", ["AllAccessDisabled", "PermanentRedirect", "InvalidBucketState", "RequestTimeTooSkewed", "InvalidPayer"]
+)
+def test_what_concerns_every_object_ends_the_job(code: str) -> None:
+    """The account, the bucket, the clock: one answer is enough, and no item gets a row for it."""
+    run = planned({"in/a": b"1", "in/b": b"2"})
+    run.client.before = on("get_object", "in/a", lambda: (_ for _ in ()).throw(error(code, 400)))
+    with pytest.raises(StorageError, match=code):
+        run.migrate()
+
+    assert run.file("shards/00000.json") is None
+
+
+@pytest.mark.parametrize("code", ["InvalidTag", "MetadataTooLarge", "InvalidArgument", "InvalidRequest"])
+def test_a_refused_output_is_told_as_a_write(code: str) -> None:
+    """S3 does not take one item's output as it is: WRITE_FAILED, naming the output; the others are worked."""
+    run = planned({"in/a": b"1", "in/b": b"2"})
+    run.client.before = on("put_object", "out/a.size", lambda: (_ for _ in ()).throw(error(code, 400)), times=10**9)
+    commit = run.migrate()
+
+    assert codes(commit) == {"in/a": ErrorCode.WRITE_FAILED, "in/b": "SUCCEEDED"}
+    row = commit.outcomes[0]
+    assert row.http_status == 400
+    assert code in (row.message or "")
+    assert "s3://result/out/a.size" in (row.message or "")
+
+
+@pytest.mark.parametrize("code", ["KMS.DisabledException", "AccessDenied", "NoSuchBucket", "InvalidPart"])
+def test_a_destination_that_refuses_everything_ends_the_job(code: str) -> None:
+    """The destination's own key, its policy: no item's row, as no other output would fare better."""
+    run = planned({"in/a": b"1"})
+    status = {"AccessDenied": 403, "NoSuchBucket": 404}.get(code, 400)
+    run.client.before = on("put_object", "out/a.size", lambda: (_ for _ in ()).throw(error(code, status)), times=10**9)
+    with pytest.raises(StorageError, match=r"put s3://result/out/a\.size"):
+        run.migrate()
+
+
+@pytest.mark.parametrize("content_type", ["text/plain\r\nX-Evil: 1", "t\u00e9xt/plain", "", " text/plain", "x" * 2000])
+def test_a_content_type_that_no_header_can_hold_is_the_items_row(content_type: str) -> None:
+    """outputs.open refuses it, in words, before anything is sent."""
+
+    class Typed(Sizes):
+        """Sizes, with a content type of its own."""
+
+        def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> tuple[str, int]:
+            outputs.open(".size", content_type)
+            return item.key, len(b"".join(body))
+
+    run = RunInMemory({"in/a": b"1"}, load=lambda _name, options: Typed(options))
+    run.plan()
+    row = run.migrate().outcomes[0]
+
+    assert row.error_code is ErrorCode.WORKLOAD_FAILED
+    assert "a content type is printable ASCII" in (row.message or "")
+    assert run.outputs() == {}
+
+
+class PanicException(BaseException):
+    """What a Rust library raises when it panics: no Exception."""
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_native_librarys_panic_ends_the_job_and_commits_nothing(concurrency: int) -> None:
+    """It is no item's row: the process may be in any state; main makes a job error with its last line of it."""
+
+    class Panicking(Sizes):
+        """Sizes, whose library panics."""
+
+        def migrate(self, *_given: Any) -> tuple[str, int]:
+            raise PanicException("called `Result::unwrap()` on an `Err` value")
+
+    run = RunInMemory({"in/a": b"1", "in/b": b""}, {}, concurrency, lambda _name, options: Panicking(options))
+    run.plan()
+    with pytest.raises(PanicException):
+        run.migrate()
+
+    assert run.file("shards/00000.json") is None
+
+
+def test_a_workload_that_exits_fails_its_item_alone() -> None:
+    """sys.exit in a workload is that object's row, and never a job that ended well without its commit."""
+
+    class Leaving(Sizes):
+        """Sizes, that leaves."""
+
+        def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> tuple[str, int]:
+            if item.key == "in/a":
+                raise SystemExit(0)
+            return super().migrate(item, body, outputs)
+
+    run = RunInMemory({"in/a": b"1", "in/b": b"2"}, load=lambda _name, options: Leaving(options))
+    run.plan()
+    assert codes(run.migrate()) == {"in/a": ErrorCode.WORKLOAD_FAILED, "in/b": "SUCCEEDED"}
 
 
 def test_denied_rows_of_an_interrupted_attempt_do_not_make_the_source_readable() -> None:

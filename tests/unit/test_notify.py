@@ -129,11 +129,11 @@ def test_the_message_of_a_run(services: Services) -> None:
         "\n"
         "Most frequent errors:\n"
         "  NOT_FOUND, 9 items\n"
-        "    in/NOT_FOUND: it is NOT_FOUND\n"
+        "    in/NOT_FOUND\n"
         "  TOO_LARGE, 4 items\n"
-        "    in/TOO_LARGE: it is TOO_LARGE\n"
+        "    in/TOO_LARGE\n"
         "  NOT_TEXT, 2 items\n"
-        "    in/NOT_TEXT: it is NOT_TEXT\n"
+        "    in/NOT_TEXT\n"
         "\n"
         "To work the failed items again:\n"
         "  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n"
@@ -448,3 +448,35 @@ def test_what_no_rule_lets_through_is_refused(services: Services, event: dict[st
     with pytest.raises(DamagedFileError):
         services.tell(event)
     assert services.bus.put == []
+
+
+@pytest.mark.parametrize("counts", [{"succeeded": 999_999}, {"items": 5, "succeeded": 5, "failed": 0}, {"shards": 1}])
+def test_a_forged_result_is_not_told(services: Services, counts: dict[str, int]) -> None:
+    """Counts that do not go with the plan are nobody's news: the execution's own output is told instead."""
+    finished(services)
+    result = json.loads(services.s3.bodies("results")[FOLDER + "result.json"])
+    services.write("result.json", {**result, "counts": {**result["counts"], **counts}})
+    told = {
+        "counts": {"items": 1000, "succeeded": 984, "failed": 16, "bytes": 1, "shards": 10},
+        "status": "SUCCEEDED_WITH_FAILURES",
+    }
+    detail = services.told(run_event("SUCCEEDED", output=json.dumps(told)))
+
+    assert detail["counts"]["succeeded"] == 984
+
+
+def test_what_is_told_quotes_no_object(services: Services) -> None:
+    """A row's message may hold a command's stderr or a cell, and so may a library's log line: neither is told."""
+    finished(services, "FAILED", COMMAND_FAILED=16)
+    row = {"key": "in/a", "error_code": "COMMAND_FAILED", "message": "exit code 1: SECRET"}
+    services.write("failures.jsonl", json.dumps(row).encode() + b"\n")
+    container = {"logStreamName": "s", "exitCode": 137, "logConfiguration": {"options": {"awslogs-group": "g"}}}
+    services.batch.jobs["job-9"] = {"container": container, "statusReason": "Host EC2 terminated"}
+    services.logs.lines["s"] = ['{"level": "ERROR", "message": "bad cell SECRET"}', "SECRET"]
+    cause = json.dumps({"JobId": "job-9", "JobName": "run-1-merge", "StatusReason": "gone"})
+    text = services.text(run_event("FAILED", error="States.TaskFailed", cause=cause))
+    told = json.dumps([services.bus.put, services.topic.published])
+
+    assert "    in/a\n" in text
+    assert "COMMAND_FAILED, 16 items" in text
+    assert "SECRET" not in text + told

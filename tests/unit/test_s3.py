@@ -10,6 +10,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ResponseStreamingError,
 )
+from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from millrace.layout import S3Uri
 from millrace.multipart import PART_BYTES
 from millrace.object_reader import CHUNK_BYTES
 from millrace.s3 import S3
+from millrace.s3_errors import MEANINGS, Concern
 from tests.in_memory_s3 import InMemoryS3Client, error, slow_down, truncated
 from tests.run_in_memory import fast
 
@@ -265,6 +267,52 @@ def test_an_error_is_mapped_and_tried_again_where_that_helps(
 
     assert type(caught.value) is expected
     assert client.requests["get_object"] == calls
+
+
+@pytest.mark.parametrize("code", sorted(MEANINGS))
+def test_every_code_of_the_table_concerns_whom_it_says(s3: S3, client: InMemoryS3Client, code: str) -> None:
+    """Transient ones are tried again, the others are asked for once; a row or the job's end follows from the error."""
+    meaning = MEANINGS[code]
+    client.before = Failing(10**9, error(code, 400))
+    for verb, concern, call in (
+        ("get_object", meaning.read, lambda: s3.read(URI)),
+        ("put_object", meaning.write, lambda: s3.put(URI, b"x")),
+    ):
+        with pytest.raises(errors.StorageError) as caught:
+            call()
+        assert client.requests[verb] == (12 if concern is Concern.TRANSIENT else 1)
+        assert caught.value.transient == (concern is Concern.TRANSIENT)
+        assert caught.value.of_item == (concern is Concern.ITEM)
+        refused_write = verb == "put_object" and concern is Concern.ITEM
+        assert isinstance(caught.value, errors.WriteRefusedError) == refused_write
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again(s3: S3, client: InMemoryS3Client) -> None:
+    """A listing that broke off is no XML: botocore's own error quotes the whole of it, ours does not."""
+    client.before = Failing(10**9, ResponseParserError("invalid XML received. Further retries may succeed: b'<Key>x'"))
+    with pytest.raises(errors.StorageError, match="list s3://bucket/: S3's answer cannot be read") as caught:
+        list(s3.list("bucket"))
+    assert caught.value.transient
+    assert client.requests["list_objects_v2"] == 12
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+@pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied", "InvalidRequest", "Unheard", ""])
+def test_every_5xx_is_tried_again_whatever_it_is_called(
+    s3: S3, client: InMemoryS3Client, code: str, status: int
+) -> None:
+    """The status outranks the code: what S3 was not able to do may be done later."""
+    client.before = Failing(10**9, error(code, status))
+    with pytest.raises(errors.StorageError) as caught:
+        s3.read(URI)
+    assert (caught.value.transient, client.requests["get_object"]) == (True, 12)
+
+
+def test_what_no_header_can_hold_is_a_refused_write(s3: S3, client: InMemoryS3Client) -> None:
+    """botocore, and http.client below it, refuse it before sending: the error names verb and object."""
+    client.before = Failing(1, ValueError("Invalid header value b'a\\nb'"))
+    with pytest.raises(errors.WriteRefusedError, match="put s3://bucket/a key: Invalid header value"):
+        s3.put(URI, b"x")
 
 
 def test_a_storm_of_slow_down_is_weathered(s3: S3, client: InMemoryS3Client) -> None:

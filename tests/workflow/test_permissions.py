@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -67,13 +68,21 @@ def read_result(strict: Strict) -> Any:
     content = {
         "run_id": "r",
         "status": "SUCCEEDED",
-        "counts": {"succeeded": 0, "failed": 0},
         "failures": {},
+        "retry": None,
+        "worked_by": {},
         "files": {},
+        "counts": {"items": 0, "succeeded": 0, "failed": 0, "bytes": 0, "shards": 0},
+        "report": str(folder.file("report.csv")),
+        "failure_rows": str(folder.file("failures.jsonl")),
+        "digests": dict.fromkeys(("report.csv", "failures.jsonl"), f"sha256:{sha256(b'').hexdigest()}"),
     }
-    strict.s3.put_object(Bucket=folder.root.bucket, Key=folder.file("result.json").key, Body=json.dumps(content))
+    for name, body in (("result.json", json.dumps(content)), ("report.csv", ""), ("failures.jsonl", "")):
+        strict.s3.put_object(Bucket=folder.root.bucket, Key=folder.file(name).key, Body=body)
     missing = f"s3://{strict.stack.result_bucket}/_millrace/none/plan.json"
-    return [strict.invoke("ReadResultFunction", {"plan": uri}) for uri in (str(folder.plan), missing)]
+    return [
+        strict.invoke("ReadResultFunction", {"plan": uri, "migrate_job": ""}) for uri in (str(folder.plan), missing)
+    ]
 
 
 def plan(strict: Strict) -> Any:

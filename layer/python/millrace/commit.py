@@ -87,9 +87,12 @@ class Commit:
             raise DamagedFileError(
                 f"this is not a commit: {error!r}", operation="read the commit", target=name
             ) from error
-        if commit.content_digest != digest or Counts.of(commit.outcomes) != commit.counts:
+        counted = Counts.of(commit.outcomes)
+        # Its items' results are in the partial: without one, none of them succeeded.
+        whole = commit.partial is not None or counted.succeeded == 0
+        if commit.content_digest != digest or counted != commit.counts or not whole:
             raise DamagedFileError(
-                "the commit is not as it was written: its digest or its counts do not fit its outcomes",
+                "the commit is not as it was written: its digest, counts or partial do not fit its outcomes",
                 operation="read the commit",
                 target=name,
             )

@@ -70,7 +70,7 @@ def undecoded(text: str) -> str:
     return ""
 
 
-def explained(error: Exception) -> str:
+def explained(error: BaseException) -> str:
     """An error in a line; one of a decoder or an encoder with what the text is instead, as far as it says so."""
     text = f"{type(error).__name__}: {error}"
     why = ""

@@ -21,6 +21,7 @@
         ├── CredentialsError         400, 403 ExpiredToken and its kin: nothing can be read or written
         ├── ArchivedError            403 InvalidObjectState: Glacier, not restored
         ├── ChangedError             412 on If-Match
+        ├── WriteRefusedError        400 to a write: S3 does not take this object as it is (exit 2)
         └── ThrottledError           503 SlowDown and its kin, after every retry
 
 A class name is a contract: it is the `Error` of a failed Lambda state, and an `ErrorCode` names its row in the report.
@@ -67,11 +68,17 @@ class ErrorCode(StrEnum):
     KEY_NOT_USABLE = "KEY_NOT_USABLE"
     """The output's key would be longer than 1,024 bytes or lie in a run folder, or cannot be made of the item's."""
     READ_FAILED = "READ_FAILED"
-    """S3 failed for this object through every retry."""
+    """S3 refused to give this object for good, a disabled KMS key say, or failed for it through every retry."""
+    WRITE_FAILED = "WRITE_FAILED"
+    """S3 refused to take this item's output for good: metadata, a tag or a content type that it does not allow."""
     WORKLOAD_FAILED = "WORKLOAD_FAILED"
     """The workload raised an error that it does not declare: a fault of the workload on this object."""
     NOT_RUN = "NOT_RUN"
     """The item's shard has no commit: the run ended before it was worked."""
+
+
+LONGEST_MESSAGE = 4000
+"""A message is cut here, in characters, whatever it quotes: a log event may have 256 KiB, a cause 32 KiB."""
 
 
 class MillraceError(Exception):
@@ -87,6 +94,8 @@ class MillraceError(Exception):
     """0 done, 1 something broke (try again), 2 wrong input (do not), 3 more failures than tolerated."""
 
     def __init__(self, message: str, *, operation: str = "", target: str = "") -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE - 1]}…"
         self.message = message
         self.operation = operation
         self.target = target
@@ -204,6 +213,7 @@ class StorageError(MillraceError):
         code: S3's error code: "NoSuchKey".
         http_status: S3's HTTP status, 0 where no answer came.
         transient: Whether the same call may succeed later: S3 was busy or broken, or the connection was.
+        of_item: Whether S3 refused this one object, for good; another object may fare better.
     """
 
     def __init__(
@@ -215,10 +225,12 @@ class StorageError(MillraceError):
         code: str = "",
         http_status: int = 0,
         transient: bool = False,
+        of_item: bool = False,
     ) -> None:
         self.code = code
         self.http_status = http_status
         self.transient = transient
+        self.of_item = of_item
         super().__init__(f"{message} ({code})" if code else message, operation=operation, target=target)
 
 
@@ -248,6 +260,12 @@ class ArchivedError(StorageError):
 
 class ChangedError(StorageError):
     """The object is no longer the one that was asked for (412 on If-Match)."""
+
+
+class WriteRefusedError(StorageError):
+    """S3 refused to write this one object for good: its metadata, a tag, its content type."""
+
+    exit_code = 2
 
 
 class ThrottledError(StorageError):

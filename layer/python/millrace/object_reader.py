@@ -123,7 +123,10 @@ class ObjectReader:
             answer = self._client.get_object(**request)
         if ranged and "ContentRange" not in answer:
             raise StorageError(
-                "the whole object came where a range was asked for", operation="get", target=str(self._uri)
+                "the whole object came where a range was asked for",
+                operation="get",
+                target=str(self._uri),
+                of_item=True,
             )
         return answer
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from millrace.errors import MISSING, InvalidRunRequest
 
@@ -31,6 +32,7 @@ class Option:
         choices: For a string, or each string of an object, all that is allowed.
         pattern: For a string, or each string of an object, the regular expression that all of it matches.
         form: The pattern in words, for the error.
+        rule: Checks the value further: given the field's name and the value, it raises InvalidRunRequest.
         required: Whether the user must give it; its default then only tells its type.
         doc: One sentence for people.
     """
@@ -43,6 +45,7 @@ class Option:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     form: str = ""
+    rule: Callable[[str, Any], None] | None = None
     required: bool = False
 
     def check(self, value: object) -> object:
@@ -52,6 +55,12 @@ class Option:
             InvalidRunRequest: It has the wrong type or lies outside the bounds.
         """
         field = f"options.{self.name}"
+        checked = self._checked(field, value)
+        if self.rule is not None:
+            self.rule(field, checked)
+        return checked
+
+    def _checked(self, field: str, value: object) -> object:
         if isinstance(self.default, tuple):
             return self._checked_list(field, value)
         if isinstance(self.default, Mapping):

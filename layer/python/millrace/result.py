@@ -79,6 +79,44 @@ def rank_of(text: bytes) -> tuple[int, bool]:
     """The rank of a result.json that is there; the lowest where it is not one."""
     try:
         found = json.loads(text)
-        return (found["retry"]["number"] if found.get("retry") else 0), found["status"] != "FAILED"
-    except (ValueError, KeyError, TypeError, AttributeError):
+        number = found["retry"]["number"] if found.get("retry") else 0
+        return (number, found["status"] != "FAILED") if type(number) is int else (-1, False)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return -1, False
+
+
+def result_fault(found: Any, plan: Mapping[str, Any]) -> str | None:
+    """Why a result.json cannot be the result of a plan, or None.
+
+    Args:
+        found: What it says, as JSON.
+        plan: The run's first plan, as JSON; what it does not say is not compared.
+    """
+    try:
+        counts, failures = found["counts"], found["failures"]
+        given = [counts[name] for name in ("items", "succeeded", "failed")]
+        numbers = [*given, counts["bytes"], *failures.values()]
+        items, succeeded, failed = given
+        status = found["status"]
+    except (TypeError, KeyError, AttributeError) as error:
+        return f"it is not a result: {error!r}"
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        return f"it counts {counts} and {failures}"
+    compared = (
+        ("run", found.get("run_id"), plan.get("run_id")),
+        ("plan", found.get("plan_digest"), plan.get("digest")),
+        ("number of items", items, plan.get("items")),
+        ("number of shards", counts.get("shards"), plan.get("shards")),
+    )
+    faults = [
+        f"its {what} is {says}, and the plan's is {planned}"
+        for what, says, planned in compared
+        if planned is not None and says != planned
+    ]
+    if succeeded + failed != items:
+        faults.append(f"{succeeded} succeeded and {failed} failed are not {items} items")
+    if sum(failures.values()) != failed:
+        faults.append(f"its error codes count {sum(failures.values())} failed items, and it says {failed}")
+    if (status == "SUCCEEDED") != (not failed):
+        faults.append(f"it says {status}, and {failed} items failed")
+    return "; ".join(faults) or None

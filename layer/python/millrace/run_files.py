@@ -1,11 +1,16 @@
-"""Reading what a run wrote down: its plan, its commits."""
+"""Reading what a run wrote down: its plan, its commits, its result. None of it is believed because it is there."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from typing import Any
+
 from millrace.commit import Commit
-from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
-from millrace.layout import RunFolder
+from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
+from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
+from millrace.result import result_fault
 from millrace.s3 import S3
 
 
@@ -56,3 +61,75 @@ def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | N
             target=str(uri),
         )
     return commit
+
+
+def read_result(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
+    """What result.json of a run, or of a retry, says; None where there is none.
+
+    Raises:
+        DamagedFileError: It is not a result, or not one of the run's plan.
+    """
+    uri = folder.file("result.json")
+    try:
+        text = s3.read(uri)
+    except ObjectNotFoundError:
+        return None
+    try:
+        plan = json.loads(s3.read(folder.base.plan))
+    except (ObjectNotFoundError, ValueError):
+        plan = None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_the_result(folder, f"it is not JSON: {error}") from error
+    fault = result_fault(found, plan if isinstance(plan, dict) else {})
+    if fault is not None:
+        raise _not_the_result(folder, fault)
+    result: dict[str, Any] = found
+    return result
+
+
+def check_files(folder: RunFolder, result: dict[str, Any], s3: S3, most_bytes: int) -> None:
+    """See that the files of a result are what its digests say.
+
+    Args:
+        folder: The folder that the result lies in.
+        result: result.json.
+        s3: Where to read.
+        most_bytes: Larger files are only looked for.
+
+    Raises:
+        DamagedFileError: A file is missing, or another one.
+    """
+    try:
+        places = {
+            **result["files"],
+            "report.csv": result["report"],
+            "failures.jsonl": result["failure_rows"],
+        }
+        wanted = {name: (S3Uri.parse(uri), result["digests"][name]) for name, uri in places.items()}
+    except (TypeError, KeyError, AttributeError, InvalidRunRequest) as error:
+        raise _not_the_result(folder, f"it names its files wrongly: {error!r}") from error
+    for name, (uri, digest) in wanted.items():
+        try:
+            if s3.head(uri).size <= most_bytes and digest_of(uri, s3) != digest:
+                raise _not_the_result(folder, f"{name}, {uri}, is not the file that it names")
+        except ObjectNotFoundError:
+            raise _not_the_result(folder, f"{name}, {uri}, is not there") from None
+
+
+def digest_of(uri: S3Uri, s3: S3) -> str:
+    """`sha256:…` of an object."""
+    digest = hashlib.sha256()
+    with s3.open(uri) as chunks:
+        for chunk in chunks:
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _not_the_result(folder: RunFolder, why: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"{why}; `millrace resume {folder.run_id}` merges the run again, from its commits",
+        operation="read the result",
+        target=str(folder.file("result.json")),
+    )

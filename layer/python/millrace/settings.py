@@ -11,6 +11,18 @@ from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.queue_rules import QueueRule, parse_queue_rules
 
+CREDENTIALS = frozenset(
+    {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+        *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        *("AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+        *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+        *("ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4", "ECS_AGENT_URI"),
+    }
+)
+"""Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -172,20 +184,22 @@ def log_level(environ: Mapping[str, str] = os.environ) -> str:
 def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a program that a job runs: its search path, a UTF-8 locale, and what is asked for.
 
-    The job's credentials, and whatever else the job has, are not in it.
+    The job's credentials, and whatever else the job has, are not in it, nor can they be asked for.
 
     Args:
         given: Names of variables of the job, or NAME=VALUE.
         environ: The job's environment.
 
     Raises:
-        InvalidRunRequest: The job has no variable of that name.
+        InvalidRunRequest: The job has no variable of that name, or it leads to the job's credentials.
     """
     environment = {"PATH": environ.get("PATH") or os.defpath, "LANG": "C.UTF-8"}
     for words in given:
         name, equals, value = words.partition("=")
         if not name or "\0" in words or (not equals and name not in environ):
             raise InvalidRunRequest("options.environment", words, "the name of a variable that the job has, NAME=VALUE")
+        if not equals and name in CREDENTIALS:
+            raise InvalidRunRequest("options.environment", words, "no variable that leads to the job's credentials")
         environment[name] = value if equals else environ[name]
     return environment
 

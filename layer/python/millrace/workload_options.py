@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millrace.header_values import check_content_type, check_header, check_metadata, check_tags
 from millrace.options import Option
 
 WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
@@ -92,9 +93,9 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
             pattern=r"[\s\S]{0,1024}",
             form="text of at most 1,024 characters",
         ),
-        Option("metadata", {}, "The copies' user-defined metadata; empty: that of their sources."),
-        Option("content_type", "", "The copies' Content-Type; empty: that of their sources."),
-        Option("tags", {}, "The copies' tags; empty: those of their sources."),
+        Option("metadata", {}, "The copies' user-defined metadata; empty: that of their sources.", rule=check_metadata),
+        Option("content_type", "", "The copies' Content-Type; empty: that of their sources.", rule=check_content_type),
+        Option("tags", {}, "The copies' tags; empty: those of their sources.", rule=check_tags),
         Option("keep_tags", default=True, doc="Whether copies have the tags of their sources, where `tags` is empty."),
         Option(
             "storage_class",
@@ -111,7 +112,12 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
             "The copies' encryption: the destination bucket's default, that of their sources, or one of S3's.",
             choices=("bucket", "keep", "AES256", "aws:kms", "aws:kms:dsse"),
         ),
-        Option("kms_key", "", "The ARN of the KMS key, with aws:kms and aws:kms:dsse; empty: the account's own."),
+        Option(
+            "kms_key",
+            "",
+            "The ARN of the KMS key, with aws:kms and aws:kms:dsse; empty: the account's own.",
+            rule=check_header,
+        ),
     ),
     "command": (
         Option(
@@ -120,7 +126,14 @@ WORKLOAD_OPTIONS: dict[str, tuple[Option, ...]] = {
         Option(
             "output_suffixes", (".out",), "What is put behind a key: {output}, {output2}, … or the standard output."
         ),
-        Option("content_type", "application/octet-stream", "The Content-Type of the outputs."),
+        Option(
+            "content_type",
+            "application/octet-stream",
+            "The Content-Type of the outputs.",
+            pattern=".+",
+            form="a content type: text/plain",
+            rule=check_content_type,
+        ),
         Option("time_limit_seconds", 300, "How long the command may take for one item.", minimum=1, maximum=86_400),
         Option("parallel", 0, "How many commands run at once; 0: as many as there are cores.", minimum=0, maximum=256),
         Option("success_exit_codes", ("0",), "Exit codes that mean success: 0 or 0-1."),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
-from millrace.run_files import plan_if_there
+from millrace.run_files import plan_if_there, read_result
 from millrace.s3 import S3
 
 Answer = TypeVar("Answer")
@@ -49,8 +48,8 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
     plan = _known(lambda: plan_if_there(folder, s3))
     if plan is None:
         return Worked()
-    result = _known(lambda: json.loads(s3.read(folder.file("result.json"))))
-    worked_by: dict[str, Any] = result.get("worked_by") or {} if isinstance(result, dict) else {}
+    result = _known(lambda: read_result(folder, s3))
+    worked_by: dict[str, Any] = (result or {}).get("worked_by") or {}
     if worked_by:
         shards = sum(each["shards"] for each in worked_by.values())
         items: float = sum(each["items"] for each in worked_by.values())

@@ -77,7 +77,7 @@ def run_ended(
         "shards_committed": facts.committed,
         "counts": result.get("counts"),
         "failures": result.get("failures") or {},
-        "most_frequent": [{**asdict(each), "message": _cut(each.message)} for each in facts.failures],
+        "most_frequent": [asdict(each) for each in facts.failures],
         "error": _error(error),
         "cost": cost,
         "run_folder": None if folder is None else str(folder.root),

@@ -112,7 +112,8 @@ class JobErrors:
             _let_pass(error)
             return {}
         lines = (json_object(event["message"]) for event in reversed(events))
-        return next((line for line in lines if line.get("level") in {"ERROR", "CRITICAL"}), {})
+        # The job's own last line has its exit code; a library's line, or an own workload's, may quote an object.
+        return next((line for line in lines if line.get("level") == "ERROR" and "exit_code" in line), {})
 
 
 def _let_pass(error: ClientError) -> None:

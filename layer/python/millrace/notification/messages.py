@@ -86,7 +86,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         for each in detail["most_frequent"]:
             yield f"  {each['error_code']}, {plural(each['count'], 'item')}"
             if each["key"]:
-                yield f"    {visible(each['key'], KEY_CHARACTERS)}: {visible(each['message'], KEY_CHARACTERS)}"
+                yield f"    {visible(each['key'], KEY_CHARACTERS)}"
     yield from _error_lines(detail)
     yield from resumption_lines(detail)
     yield from ("", "Look at it:", f"  {detail['links']['execution']}")

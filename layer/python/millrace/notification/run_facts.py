@@ -16,6 +16,7 @@ from millrace.errors import (
 from millrace.layout import RunFolder, S3Uri
 from millrace.notification.state_changes import RunEnded, json_object
 from millrace.retries import newest_folder
+from millrace.run_files import read_result
 from millrace.s3 import S3
 
 Answer = TypeVar("Answer")
@@ -29,12 +30,14 @@ SEARCHED_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class FailureExample:
-    """One error code, how many items have it, and one of them; key and message are empty where none was found."""
+    """One error code, how many items have it, and one of them; the key is empty where none was found.
+
+    Its message stays in the run folder: it may quote the object, or what a command said of it.
+    """
 
     error_code: str
     count: int
     key: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
                if isinstance(plan.get(name), int)}  # fmt: skip
     if ended.status == "SUCCEEDED" or _merge_failed(ended):
         # An earlier end of the same run may have left a result: only these two ends wrote the one that is there.
-        result = _object(s3, folder.file("result.json")) or dict(ended.output)
+        # One that does not go with its plan is not told; the execution's output is Step Functions' own.
+        result = _known(lambda: read_result(folder, s3)) or dict(ended.output)
         committed = planned.get("shards")
     else:
         result, committed = {}, _committed(s3, folder) if planned else None
@@ -117,18 +121,17 @@ def _committed(s3: S3, folder: RunFolder) -> int | None:
 
 def _examples(s3: S3, rows: S3Uri, failures: Mapping[str, int]) -> tuple[FailureExample, ...]:
     shown = sorted(failures.items(), key=lambda each: (-each[1], each[0]))[:SHOWN_ERRORS]
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, str] = {}
 
     def search() -> None:
         for row in _rows(s3, rows):
-            code = str(row.get("error_code"))
-            found.setdefault(code, (str(row.get("key", "")), str(row.get("message") or "")))
+            found.setdefault(str(row.get("error_code")), str(row.get("key", "")))
             if all(name in found for name, _ in shown):
                 return
 
     if shown:
         _known(search)
-    return tuple(FailureExample(code, count, *found.get(code, ())) for code, count in shown)
+    return tuple(FailureExample(code, count, found.get(code, "")) for code, count in shown)
 
 
 def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
