@@ -26,9 +26,9 @@ def result(runs: Runs, run: Run) -> dict[str, Any]:
 
 
 def head(s3: Any, uri: S3Uri) -> dict[str, Any]:
-    """What HeadObject says, but for times."""
+    """What HeadObject says, but for the time and the version."""
     answer = s3.head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED")
-    return {name: answer[name] for name in answer.keys() - {"ResponseMetadata", "LastModified"}}
+    return {name: answer[name] for name in answer.keys() - {"ResponseMetadata", "LastModified", "VersionId"}}
 
 
 def tags(s3: Any, uri: S3Uri) -> dict[str, str]:
