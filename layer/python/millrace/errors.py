@@ -10,6 +10,7 @@
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
     │   └── TableError               a DynamoDB table cannot be written just now
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
+    ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
@@ -161,6 +162,10 @@ class WorkloadUnavailableError(MillraceError):
     """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
 
     exit_code = 2
+
+
+class ListingError(MillraceError):
+    """What lists a source's keys named them in no order, or one of them twice: no plan can be made of that."""
 
 
 class MissingCommitError(MillraceError):
