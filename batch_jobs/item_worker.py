@@ -139,7 +139,7 @@ class ItemWorker:
         if item.first_byte is not None:
             return None
         for output in self.outputs_of(item.key):
-            reason = output_fault(self.destination, output)
+            reason = output_fault(output)
             if reason:
                 return ErrorCode.KEY_NOT_USABLE, reason
         return None

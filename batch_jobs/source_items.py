@@ -52,9 +52,10 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
         plain = None if chosen.has_patterns else plain_lines(page, whole_up_to_bytes)
         return items.add(cutting.cut(chosen.items(page))) if plain is None else items.add_lines(*plain)
 
-    pages = sorted(((*page_ends(page, source), add(page)) for page in _pages(request, source, job)), key=itemgetter(0))
-    check_pages((ends for *ends, _ in pages), source)
-    items.reorder(places for *_, places in pages)
+    pages = [(page_ends(page, source), add(page)) for page in _pages(request, source, job)]
+    pages.sort(key=itemgetter(0))
+    check_pages((ends for ends, _ in pages), source)
+    items.reorder(places for _, places in pages)
     return items, dict(chosen.skipped)
 
 
