@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from batch_jobs.job import Job
 from batch_jobs.key_order import ascending
 from batch_jobs.merge_parts import parts_of_merge
+from batch_jobs.output_collisions import mark_collisions
 from batch_jobs.parallel import in_order
 from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
@@ -52,11 +53,12 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     workload = job.load(request.workload, request.options)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
+    source = S3Uri.parse_folder(request.source, "source")
     if before:
-        source = S3Uri.parse_folder(request.source, "source")
         items = ItemStore(ascending(failed_items(before, source.bucket, job), source))
     else:
         items, skipped = source_items(request, job)
+    items = mark_collisions(items, workload, source)
     shards = items.cut(request.shard)
     retry_of = before[-1].plan.digest if before else ""
     digest = plan_digest(

@@ -161,7 +161,8 @@ class MergingInParts(Protocol):
 class Transferring(Protocol[Made_co]):
     """What a workload has instead of `migrate`, if S3 itself is to make the items' outputs: no byte of them is read.
 
-    Each item has one output, which has no mark of the run.
+    Each item has one output, which has no mark of the run. Items whose outputs would have one key are not worked: the
+    plan job compares the keys of all, unless the workload has an attribute `may_collide` that is false.
     """
 
     def output_key(self, key: str) -> str:

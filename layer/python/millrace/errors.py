@@ -66,7 +66,8 @@ class ErrorCode(StrEnum):
     COPY_DIFFERS = "COPY_DIFFERS"
     """A copy is not what its source is: another size, checksum or ETag."""
     KEY_NOT_USABLE = "KEY_NOT_USABLE"
-    """The output's key would be longer than 1,024 bytes or lie in a run folder, or cannot be made of the item's."""
+    """The output's key would be longer than 1,024 bytes, lie among run folders or be another item's too, or cannot be
+    made of the item's."""
     READ_FAILED = "READ_FAILED"
     """S3 failed for this object through every retry."""
     WORKLOAD_FAILED = "WORKLOAD_FAILED"
