@@ -154,10 +154,13 @@ class ItemWorker:
 
     def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
         """Why the item need not even be asked for."""
+        if item.shares_output is not None:
+            both = f"{item.key!r} and {item.shares_output!r} would have one output"
+            return ErrorCode.KEY_NOT_USABLE, f"{both}; no item that shares its output with another is worked"
         if item.first_byte is not None:
             return None
         for output in self.outputs_of(item.key):
-            reason = output_fault(self.destination, output)
+            reason = output_fault(output)
             if reason:
                 return ErrorCode.KEY_NOT_USABLE, reason
         return None

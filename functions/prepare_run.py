@@ -15,7 +15,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
-from millrace.layout import RunFolder, S3Uri, checked_run_id
+from millrace.known_workloads import is_own_workload
+from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
 from millrace.request import RunRequest
 from millrace.retries import EXECUTION, newest_folder, read_request, retry_folder
@@ -65,7 +66,9 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     """
     request = _parse(event["input"], settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
-    folder = RunFolder.of(S3Uri.parse(request.destination), run_id)
+    destination = S3Uri.parse(request.destination)
+    check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
+    folder = RunFolder.of(destination, run_id)
     # Where single objects are named, the stack may be allowed the folder of these alone.
     _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)

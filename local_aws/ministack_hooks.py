@@ -55,7 +55,8 @@ PRIVATE_NAMES = {
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
     "ministack.services.s3": (
-        "_bucket_encryption", "_delete_bucket_encryption", "_put_bucket_encryption", "handle_request",
+        "_bucket_encryption", "_delete_bucket_encryption", "_error", "_parse_bucket_key", "_put_bucket_encryption",
+        "handle_request",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip

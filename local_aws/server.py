@@ -34,6 +34,7 @@ from local_aws.ministack_iam_hooks import enforce_roles
 from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack_lambda_hooks import name_lambda_errors
 from local_aws.ministack_states_hooks import StatesEngine
+from local_aws.ministack_storage_hooks import refuse_long_keys
 from local_aws.ministack_targets_hooks import deliver_to_functions
 from local_aws.ministack_topics_hooks import bury_untaken_messages
 from local_aws.options import ACCOUNT_ID, REGION, Options
@@ -188,6 +189,7 @@ def build(options: Options, directory: Path) -> Server:
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))
     enforce_roles(ministack)
     ask_for_keys(ministack)
+    refuse_long_keys(ministack)
     control = ControlApi(batch.scheduler, api, ministack.kept_events, ACCOUNT_ID, REGION)
     return Server(with_control(as_secure_transport(ministack.application), control), batch, guard)
 

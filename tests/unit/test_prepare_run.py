@@ -238,3 +238,35 @@ def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:
     """The queue's name becomes its ARN."""
     settings = replace(SETTINGS, queues={"standard": QUEUE, "urgent": QUEUE + "-urgent"})
     assert prepare_run(event(queue="urgent"), S3(client), settings)["queue"] == QUEUE + "-urgent"
+
+
+@pytest.mark.parametrize("run_id", ["r", "x" * 80])
+@pytest.mark.parametrize(("workload", "below"), [("word-count", 37), ("images", 37), ("acme.words:Count", 100)])
+def test_a_destination_is_as_long_as_every_key_below_it_allows(
+    client: InMemoryS3Client, run_id: str, workload: str, below: int
+) -> None:
+    """The longest key is one of a retry's folder: a byte more of the destination is refused, in bytes, before a job."""
+    room = 1024 - len(f"_millrace/{run_id}/retries/999/") - below
+    fits = "é" * ((room - 1) // 2) + "x" * ((room - 1) % 2) + "/"
+    assert len(fits.encode()) == room
+    prepare_run(event(run_id, workload=workload, destination=f"s3://results/{fits}"), S3(client), SETTINGS)
+    with pytest.raises(InvalidRunRequest, match=f"at most {room} bytes, this one has {room + 1}") as caught:
+        prepare_run(event(run_id, workload=workload, destination=f"s3://results/y{fits}"), S3(client), SETTINGS)
+    assert caught.value.field == "destination"
+
+
+@pytest.mark.parametrize(
+    "folder", ["_millrace", "_millrace/", "_millrace/run-0/", "a/_millrace/b/", "a/_millrace", "/_millrace/"]
+)
+def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, folder: str) -> None:
+    """A run's own files, and its outputs, would write over those of others."""
+    refused = refusal(client, destination=f"s3://results/{folder}")
+    assert isinstance(refused, InvalidRunRequest)
+    assert (refused.field, "_millrace" in refused.allowed) == ("destination", True)
+    assert not client.bodies("results")
+
+
+@pytest.mark.parametrize("folder", ["x_millrace/", "_millrace2/", "_MILLRACE/", "a/.millrace/"])
+def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
+    """A whole segment counts, character by character."""
+    assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client), SETTINGS)["run_id"] == "run-1"
