@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from console import embedded_aws
 from millrace.s3 import S3
 
 if TYPE_CHECKING:
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_stepfunctions import SFNClient
 
-LOCAL_REGION = "us-east-1"
+LOCAL_REGION = embedded_aws.REGION
 """The region that the embedded AWS plays."""
-
-LOCAL_CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-"""What the embedded AWS takes for its administrator."""
 
 CONNECTIONS = 32
 """How many requests of one client may be under way."""
@@ -105,6 +103,5 @@ class Aws:
 
         if self.endpoint_url is None:
             return boto3.Session(region_name=self.region, profile_name=self.profile)
-        return boto3.Session(
-            LOCAL_CREDENTIALS["aws_access_key_id"], LOCAL_CREDENTIALS["aws_secret_access_key"], region_name=self.region
-        )
+        found = embedded_aws.credentials(self.endpoint_url)
+        return boto3.Session(found.access_key, found.secret_key, region_name=self.region)

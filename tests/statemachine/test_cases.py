@@ -34,13 +34,13 @@ SECONDS = 60
 def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Step Functions client."""
 
-    def client(url: str) -> Any:
+    def client(url: str, key: str = "test", secret: str = "test") -> Any:
         return boto3.client(
             "stepfunctions",
             endpoint_url=url,
             region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
             config=Config(proxies={}),
         )
 
@@ -50,7 +50,8 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         return
     options = [f"--mock-config={MOCKS}", "--wait-scale=0.01"]
     with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("mocked"), options=options) as server:
-        yield client(server.endpoint_url)
+        found = embedded_aws.credentials(server.endpoint_url)
+        yield client(server.endpoint_url, found.access_key, found.secret_key)
 
 
 @pytest.fixture(scope="module")
