@@ -37,7 +37,7 @@ PRIVATE_NAMES = {
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
     "ministack.services.eventbridge": (
-        "_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
+        "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
         "_dispatch_to_lambda",
     ),
     "ministack.services.iam": ("_roles",),
@@ -51,7 +51,8 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
-        "_ExecutionError", "_add_event", "_apply_input_path", "_apply_output_path", "_describe_execution",
+        "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
+        "_describe_execution",
         "_emit_execution_status_event", "_error_matches", "_eval_intrinsic_arg", "_evaluate_intrinsic",
         "_evaluate_rule", "_execute_choice", "_execute_map", "_execute_parallel", "_execute_pass", "_execute_task",
         "_execute_wait", "_executions", "_fail_state_error",

@@ -30,6 +30,7 @@ from local_aws.executor import Executor
 from local_aws.guard import Guard
 from local_aws.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.logs import LogService
+from local_aws.ministack_events_hooks import refuse_wrong_events
 from local_aws.ministack_hooks import Ministack
 from local_aws.ministack_iam_hooks import enforce_roles
 from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption
@@ -174,6 +175,7 @@ def build(options: Options, directory: Path) -> Server:
     deliver_to_functions(ministack)
     bury_untaken_messages(ministack)
     keep_encryption(ministack)
+    refuse_wrong_events(ministack)
     engine = StatesEngine(ministack)
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))

@@ -168,9 +168,9 @@ def _check_covers(request: Request, signature: Signature) -> None:
 
 
 def _canonical(request: Request, signature: Signature, payload_digest: str) -> str:
-    path = quote(unquote_to_bytes(request.path), safe=f"/{_UNRESERVED}")
-    if signature.service != "s3":
-        path = quote(path, safe=f"/{_UNRESERVED}")  # all services but S3 encode it twice
+    # S3's path is encoded once, that of every other service twice: what came over the wire, encoded once more.
+    wire = unquote_to_bytes(request.path) if signature.service == "s3" else request.path
+    path = quote(wire, safe=f"/{_UNRESERVED}")
     encode: Callable[[str], str] = lambda text: quote(text, safe=_UNRESERVED)  # noqa: E731 - one word for one thing
     pairs = sorted((encode(name), encode(value)) for name, value in request.pairs() if name != "X-Amz-Signature")
     query = "&".join(f"{name}={value}" for name, value in pairs)
