@@ -15,8 +15,9 @@ INVOCATION = {
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
 }
-"""Step Functions developer guide, "Handle transient Lambda service exceptions"."""
+"""Step Functions developer guide, "Handle transient Lambda service exceptions"; the last: no answer came back."""
 NAMES = {"arn:aws:states:::batch:submitJob": SUBMISSION, "arn:aws:states:::lambda:invoke": INVOCATION}
 BOUNDS = ("IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds")
 

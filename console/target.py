@@ -71,6 +71,8 @@ class Target:
             words = [f"--state-dir={state_dir}" if state_dir is not None else "--local", *words]
             return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words))
         if embedded:
+            if not environ.get("AWS_ACCESS_KEY_ID"):
+                _is_up()  # this checkout's own server: its credentials stand in its state directory
             return cls(Aws.embedded(endpoint_url), LOCAL_STACK)
         config = SamConfig.read(config_env)
         aws = Aws(region=region or config.region or aws_region(environ), profile=profile or config.profile)
