@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
+from batch_jobs.host_faults import host_fault
 from batch_jobs.job_log import log_to_stderr, set_level
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
@@ -31,9 +32,15 @@ def main(arguments: Sequence[str]) -> int:
     """
     log_to_stderr()
     try:
-        _run(parse_arguments(arguments))
+        given = parse_arguments(arguments)  # --help ends here, by SystemExit
+        try:
+            _run(given)
+        except SystemExit as error:
+            # A workload's own sys.exit(): its code must not pass for the job's, least of all 0.
+            raise RuntimeError(f"code of the workload called sys.exit({error.code!r})") from error
     except MillraceError as error:
-        return _failed(error, error.exit_code)
+        # Whatever a full disk was taken for: another attempt may fare better.
+        return _failed(error, error.exit_code if host_fault(error) is None else 1)
     except Exception as error:
         log.exception("unexpected error")
         return _failed(error, 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
+from batch_jobs.host_faults import host_fault, told
 from batch_jobs.item_body import Body
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.range_reader import open_item
@@ -113,21 +114,36 @@ class ItemWorker:
                 with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
                     contribution = self._migrate(item, files)
                     outputs = self._upload(item, files)
-        except StoppedError:
-            return Worked(position, None)
-        except TryAgainError as error:
-            return Worked(position, None, postponed=error)
-        except ItemError as error:
-            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
-        except _ReadError as error:
-            code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
-            outcome = Outcome.failed(item, code, error.cause.message, error.cause.http_status)
-            return Worked(position, outcome, cause=error.cause)
+        except Exception as error:  # noqa: BLE001 - raised again where it concerns more than this item
+            return self._of_failure(position, item, error)
         return Worked(position, Outcome.succeeded(item, outputs), contribution)
 
     def outputs_of(self, key: str) -> list[S3Uri]:
         """Where the outputs of an item lie, if it has any."""
         return [output_uri(self.source, self.destination, key, suffix) for suffix in self.workload.item_suffixes]
+
+    def _of_failure(self, position: int, item: Item, error: Exception) -> Worked:
+        """What an error means for the item.
+
+        Raises:
+            Exception: The error itself, where it concerns more than this item.
+        """
+        if isinstance(error, StoppedError):
+            return Worked(position, None)
+        if isinstance(error, TryAgainError):
+            return Worked(position, None, postponed=error)
+        fault = host_fault(error)
+        if fault is not None:
+            log.warning("the host failed", exc_info=error)
+            uri = str(S3Uri(self.source.bucket, item.key))
+            return Worked(position, None, postponed=told(fault, "work the item", uri))
+        if isinstance(error, ItemError):
+            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
+        if isinstance(error, _ReadError):
+            code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
+            outcome = Outcome.failed(item, code, error.cause.message, error.cause.http_status)
+            return Worked(position, outcome, cause=error.cause)
+        raise error
 
     @cached_property
     def _transferring(self) -> Transferring[Any] | None:
@@ -167,11 +183,11 @@ class ItemWorker:
         return self.s3.read_small(uri, item.size, etag=item.etag, version_id=item.version_id)
 
     def _migrate_body(self, item: Item, body: Body | list[bytes], files: HeldFiles) -> Any:
-        failure: Exception | None = None
+        failure: Exception | SystemExit | None = None
         contribution = None
         try:
             contribution = self.workload.migrate(item, body, files)
-        except Exception as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
             failure = error
         broken = body.error if isinstance(body, Body) else None
         if isinstance(broken, StoppedError | BucketNotFoundError | CredentialsError):
@@ -184,6 +200,8 @@ class ItemWorker:
             raise failure
         if isinstance(failure, MillraceError) and failure.exit_code == 2:
             raise failure  # no other item would fare better: a program is missing, a table
+        if host_fault(failure) is not None:
+            raise failure
         uri = str(S3Uri(self.source.bucket, item.key))
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": uri}})
         text = f"{type(failure).__name__}: {failure}"
