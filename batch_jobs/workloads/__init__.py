@@ -114,7 +114,11 @@ class Splitting(Protocol):
     """
 
     def splits(self, key: str) -> bool:
-        """Whether the object with this key may be cut: not where it is compressed, say."""
+        """Whether the object with this key may be cut.
+
+        Not asked for a key whose ending says that the object is compressed, `.gz` say: such an object stays whole,
+        unless the workload has an attribute `splits_packed` that is true.
+        """
 
 
 @runtime_checkable

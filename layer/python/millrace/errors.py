@@ -8,7 +8,8 @@
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
     ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt goes on
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
-    │   └── TableError               a DynamoDB table cannot be written just now
+    │   ├── TableError               a DynamoDB table cannot be written just now
+    │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
@@ -166,6 +167,10 @@ class TryAgainError(MillraceError):
 
 class TableError(TryAgainError):
     """A DynamoDB table cannot be written just now: it is throttled or broken through every retry."""
+
+
+class HostFaultError(TryAgainError):
+    """The job's host failed, whatever the object: its disk is full, or there is no memory. The attempt ends."""
 
 
 class WorkloadUnavailableError(MillraceError):
