@@ -31,8 +31,8 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # Where it cannot be compiled, Python counts: slower, and the tests of the library fail.
-$(VENV)/compiled: $(wildcard batch_jobs/workloads/*.c) batch_jobs/workloads/c_source.py $(VENV)/installed
-	$(BIN)/python -m batch_jobs.workloads.compiling > $@ || { rm $@; exit 1; }
+$(VENV)/compiled: $(wildcard batch_jobs/workloads/*.c) batch_jobs/native/c_source.py $(VENV)/installed
+	$(BIN)/python -m batch_jobs.native.compiling > $@ || { rm $@; exit 1; }
 
 $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(LOCAL_AWS)
@@ -78,15 +78,15 @@ simulate: install  ## SEEDS=2000: disturbed runs, one per seed, each checked by 
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 # checkov and parliament pin much: an environment of their own.
-$(SECURITY)/installed: checks/security-requirements.txt | $(VENV)/bin/python
+$(SECURITY)/installed: checks/security/requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(SECURITY)
-	$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/security-requirements.txt
+	$(SECURITY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/security/requirements.txt
 	touch $@
 
 # cdk-preflight asks for the whole of aws-cdk-lib; only its rules are read.
-$(DEPLOY)/installed: checks/deploy-requirements.txt | $(VENV)/bin/python
+$(DEPLOY)/installed: checks/template/deploy-requirements.txt | $(VENV)/bin/python
 	$(PYTHON) -m venv $(DEPLOY)
-	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/deploy-requirements.txt
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/template/deploy-requirements.txt
 	touch $@
 
 check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## linters, types, template, state machine (needs Node.js)
@@ -125,7 +125,7 @@ PARAMETERS ?=
 OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
 IMAGE ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
-	runtime=$$($(BIN)/python -m console.deployed_runtime $(STACK)) || exit; \
+	runtime=$$($(BIN)/python -m console.find.deployed_runtime $(STACK)) || exit; \
 	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
 	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
@@ -142,24 +142,24 @@ MEASURED := build/benchmarks
 TEXTS ?=
 bench: install $(BENCH)/installed  ## how fast it is, beside what else there is, into docs (half an hour; TEXTS=folder)
 	rm -rf $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.word_count_peers $(if $(TEXTS),--texts $(TEXTS)) --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.word_count.peers $(if $(TEXTS),--texts $(TEXTS)) --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 4096 --kinds english multilingual --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 1024 --concurrency 1 4 --connection 80 --output $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.cost_per_item --output $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.small_objects --output $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.small_objects --objects 20000 --plain --output $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000 1000000 10000000 --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.small_objects.cost_per_item --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --objects 20000 --plain --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.planning.planning --objects 100000 1000000 10000000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 100 1000 10000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.images --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.document $(MEASURED)
 
 bench-quick: install $(BENCH)/installed  ## the same on less, in under a minute, printed only
-	$(BENCH_PYTHON) -m benchmarks.word_count_peers --megabytes 8 --rounds 1 --kinds english
+	$(BENCH_PYTHON) -m benchmarks.word_count.peers --megabytes 8 --rounds 1 --kinds english
 	$(BENCH_PYTHON) -m benchmarks.shard_memory --megabytes 256 --concurrency 4
-	$(BENCH_PYTHON) -m benchmarks.cost_per_item --items 10 1000
-	$(BENCH_PYTHON) -m benchmarks.small_objects --objects 1000
-	$(BENCH_PYTHON) -m benchmarks.planning --objects 100000
+	$(BENCH_PYTHON) -m benchmarks.small_objects.cost_per_item --items 10 1000
+	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --objects 1000
+	$(BENCH_PYTHON) -m benchmarks.planning.planning --objects 100000
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 --parts-of 10
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --rows 20000
 	$(BENCH_PYTHON) -m benchmarks.images --pictures 1 --rounds 3 --no-memory
@@ -170,8 +170,8 @@ lock: install  ## pin every requirement file anew, with hashes
 	for part in batch_jobs/requirements batch_jobs/requirements-images batch_jobs/requirements-compiler batch_jobs/requirements-parquet functions/requirements console/requirements benchmarks/requirements; do \
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
-	$(BIN)/$(LOCK) checks/security-requirements.in -o checks/security-requirements.txt
-	$(BIN)/$(LOCK) --no-deps checks/deploy-requirements.in -o checks/deploy-requirements.txt
+	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt
+	$(BIN)/$(LOCK) --no-deps checks/template/deploy-requirements.in -o checks/template/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
 
 clean:  ## remove what make made

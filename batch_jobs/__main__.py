@@ -15,7 +15,7 @@ from batch_jobs.host_faults import host_fault
 from batch_jobs.job_log import log_to_stderr, set_level, told
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
-from millrace.request import RunRequest, checked_count, checked_percent
+from millrace.request.run_request import RunRequest, checked_count, checked_percent
 from millrace.settings import JobSettings, log_level
 
 log = logging.getLogger("batch_jobs")
@@ -60,11 +60,11 @@ def _run(given: argparse.Namespace) -> None:
         folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     # Imported only now: a command line that is refused need not wait for botocore.
     from batch_jobs.job import Job  # noqa: PLC0415
-    from batch_jobs.merge import merge  # noqa: PLC0415
-    from batch_jobs.merge_parts import merge_part  # noqa: PLC0415
-    from batch_jobs.migrate import migrate  # noqa: PLC0415
-    from batch_jobs.plan import plan  # noqa: PLC0415
-    from batch_jobs.s3_connection import connect  # noqa: PLC0415
+    from batch_jobs.merging.merge import merge  # noqa: PLC0415
+    from batch_jobs.merging.merge_parts import merge_part  # noqa: PLC0415
+    from batch_jobs.migrating.migrate import migrate  # noqa: PLC0415
+    from batch_jobs.planning.plan import plan  # noqa: PLC0415
+    from batch_jobs.s3.connection import connect  # noqa: PLC0415
     from batch_jobs.stop import Stop  # noqa: PLC0415
 
     stop = Stop(settings.attempt_seconds)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from millrace.errors import UsageError
-from millrace.known_workloads import option_value
-from millrace.request import RunRequest
+from millrace.request.run_request import RunRequest
+from millrace.workload.known import option_value
 
 FROM_ENVIRONMENT = -1
 """The value of `merge --part` without a number: AWS_BATCH_JOB_ARRAY_INDEX has it."""

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch_jobs.stop import Stop
-from batch_jobs.workloads import Workload, load_workload
+from batch_jobs.workloads.registry import load_workload
 from millrace.errors import RunIdentityError, StorageError
 from millrace.layout import RunFolder
-from millrace.plan import Plan
-from millrace.run_files import read_plan
-from millrace.s3 import S3
+from millrace.run.files import read_plan
+from millrace.run.plan import Plan
+from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
+from millrace.workload.contract import Workload
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,10 @@ def by_client(rows: int) -> None:
 
 def by_millrace(rows: int) -> None:
     """With the workload."""
-    from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB  # noqa: PLC0415
-    from batch_jobs.workloads.import_counts import FileCounts  # noqa: PLC0415
-    from millrace.known_workloads import checked_options  # noqa: PLC0415
-    from millrace.plan import Item  # noqa: PLC0415
+    from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts  # noqa: PLC0415
+    from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB  # noqa: PLC0415
+    from millrace.run.plan import Item  # noqa: PLC0415
+    from millrace.workload.known import checked_options  # noqa: PLC0415
 
     options = {"table": "movies", "types": {"vote_average": "N", "vote_count": "N"}}
     workload = CsvToDynamoDB(checked_options("csv-to-dynamodb", options))
@@ -136,8 +136,8 @@ def by_millrace(rows: int) -> None:
 
 def by_plan(rows: int) -> None:
     """Finding a row to cut at every 20 kB."""
-    from batch_jobs.workloads.csv_cuts import record_starts  # noqa: PLC0415
-    from batch_jobs.workloads.csv_format import CsvFormat  # noqa: PLC0415
+    from batch_jobs.workloads.csv_to_dynamodb.files.cuts import record_starts  # noqa: PLC0415
+    from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat  # noqa: PLC0415
 
     wanted = range(0, rows * 150, 20_000)
     if len(list(record_starts(chunks(rows), CsvFormat(), wanted))) != len(wanted):

@@ -22,11 +22,11 @@ from typing import Any
 
 from PIL import Image
 
-from batch_jobs.outputs import HeldFiles
-from batch_jobs.workloads import load_workload
+from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.workloads.registry import load_workload
 from benchmarks.results import Table, add_output_option
-from millrace.known_workloads import checked_options
-from millrace.plan import Item
+from millrace.run.plan import Item
+from millrace.workload.known import checked_options
 
 WIDTH, HEIGHT, BOX = 4000, 3000, 200
 

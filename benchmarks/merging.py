@@ -21,12 +21,12 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from batch_jobs.outputs import HeldFiles
-from batch_jobs.workloads import load_workload
-from batch_jobs.workloads.word_totals import read_rows, write_rows
+from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.workloads.registry import load_workload
+from batch_jobs.workloads.word_count.word_totals import read_rows, write_rows
 from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import SCRIPTS
-from millrace.known_workloads import checked_options
+from millrace.workload.known import checked_options
 
 DIFFERENT = 8
 """How many partials are made."""

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_jobs.job import Job
-from batch_jobs.migrate import migrate
-from batch_jobs.plan import plan
+from batch_jobs.migrating.migrate import migrate
+from batch_jobs.planning.plan import plan
 from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import KINDS, text
 from millrace.layout import RunFolder, S3Uri
-from millrace.request import RunRequest
-from millrace.s3 import S3
+from millrace.request.run_request import RunRequest
+from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 

@@ -10,23 +10,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from checks import (
-    cloudformation,
-    deploy_failures,
-    environment,
-    job_definitions,
-    names,
-    parameter_rules,
-    replacement,
-    retries,
-    security,
-    state_language,
-    state_rules,
-    substitutions,
-    task_arguments,
-)
+from checks import environment, names
 from checks.faults import Fault, SourceError, ToolError
+from checks.security import linters as security
 from checks.sources import Sources
+from checks.statemachine import retries, state_language, state_rules, substitutions, task_arguments
+from checks.template import cloudformation, deploy_failures, job_definitions, parameter_rules, replacement
 
 CHECKS: dict[str, Callable[[Sources], Iterable[Fault]]] = {
     "cloudformation": cloudformation.check,

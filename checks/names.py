@@ -1,7 +1,7 @@
 """One name, one thing: the chain from a state to its file, its resource, its placeholder and its test.
 
-State "Read Plan" = functions/read_plan.py = ReadPlanFunction = ${ReadPlanFunctionArn} = tests/unit/test_read_plan.py;
-state "Migrate Shards" = verb "migrate" = batch_jobs/migrate.py = MigrateJobDefinition.
+State "Read Plan" = functions/read_plan.py = ReadPlanFunction = ${ReadPlanFunctionArn} = tests/unit/functions/test_read_plan.py;
+state "Migrate Shards" = verb "migrate" = batch_jobs/migrating/migrate.py = MigrateJobDefinition.
 """
 
 from __future__ import annotations

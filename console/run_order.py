@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from console.directories import Place, refuse_overlap
+from console.transfer.directories import Place, refuse_overlap
 from millrace.errors import InvalidRunRequest
-from millrace.known_workloads import option_value
 from millrace.layout import S3Uri
-from millrace.request import RunRequest
+from millrace.request.run_request import RunRequest
+from millrace.workload.known import option_value
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from console.checkout import DEFAULT_PORT
-from console.target import Target
+from console.find.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -81,7 +81,7 @@ debug_option = click.option(
 
 
 def target_options(function: Function) -> Function:
-    """The options of every verb that works on a stack: the verb gets `target`. See console/target.py."""
+    """The options of every verb that works on a stack: the verb gets `target`. See console/find/target.py."""
     return _target_options(function, usually_local=False)
 
 

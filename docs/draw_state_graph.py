@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "layer/python")]
 
-from console.state_graph import draw  # noqa: E402 - found by the path above
+from console.ui.state_graph import draw  # noqa: E402 - found by the path above
 
 DEFINITION = ROOT / "statemachine" / "migration.asl.json"
 PICTURE = ROOT / "docs" / "state-graph.svg"

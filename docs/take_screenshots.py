@@ -25,11 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "layer/python"), str(ROOT / "docs")]
 from terminal_picture import recorded, window  # noqa: E402 - found by the path above
 
 from console import embedded_aws  # noqa: E402 - likewise
-from console.aws import Aws  # noqa: E402
 from console.checkout import Checkout  # noqa: E402
-from console.deployment import deploy  # noqa: E402
-from console.target import Target  # noqa: E402
-from console.ui_pages import ui_pages  # noqa: E402
+from console.find.aws import Aws  # noqa: E402
+from console.find.target import Target  # noqa: E402
+from console.local.deployment import deploy  # noqa: E402
+from console.ui.pages import ui_pages  # noqa: E402
 from tests.browser.chromium import Chromium, Page  # noqa: E402
 from tests.report_pages import HOSTILE  # noqa: E402
 from tests.workflow.runs import Run, Runs, until  # noqa: E402

@@ -21,15 +21,15 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from millrace.notification.documents import Document, job_ended, queue_blocked, run_ended
-from millrace.notification.job_error import JobErrors
-from millrace.notification.messages import message_of
-from millrace.notification.publishing import publish, put_events
-from millrace.notification.run_costs import RunCosts
-from millrace.notification.run_facts import read_run_facts
-from millrace.notification.state_changes import JobEnded, RunEnded, StateChange, read_event
-from millrace.s3 import S3, connect
+from millrace.aws.events import JobEnded, RunEnded, StateChange, read_event
+from millrace.aws.job_failures import JobErrors
+from millrace.s3.verbs import S3, connect
 from millrace.settings import NotifySettings
+from notification.documents import Document, job_ended, queue_blocked, run_ended
+from notification.messages import message_of
+from notification.publishing import publish, put_events
+from notification.run_costs import RunCosts
+from notification.run_facts import read_run_facts
 
 REMEMBERED_SECONDS = 15 * 86_400
 """Longer than a queue of failed deliveries keeps them (SQS: 14 days), so that these can be sent again."""

@@ -15,13 +15,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
-from millrace.known_workloads import is_own_workload
 from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
-from millrace.request import RunRequest
-from millrace.retries import EXECUTION, newest_folder, read_request, retry_folder
-from millrace.s3 import S3, connect
+from millrace.request.run_request import RunRequest
+from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
+from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
+from millrace.workload.known import is_own_workload
 
 logger = Logger()
 tracer = Tracer()

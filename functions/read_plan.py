@@ -9,8 +9,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.layout import S3Uri
-from millrace.plan import Plan
-from millrace.s3 import S3, connect
+from millrace.run.plan import Plan
+from millrace.s3.verbs import S3, connect
 
 logger = Logger()
 tracer = Tracer()

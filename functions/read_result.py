@@ -8,10 +8,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace import run_files
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.s3 import S3, connect
+from millrace.run import files as run_files
+from millrace.s3.verbs import S3, connect
 
 logger = Logger()
 tracer = Tracer()

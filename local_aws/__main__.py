@@ -7,8 +7,8 @@ import logging
 import os
 import sys
 
-from local_aws.docker_engine import EngineMissingError
-from local_aws.ministack_hooks import MinistackChangedError
+from local_aws.executors.docker_engine import EngineMissingError
+from local_aws.ministack.hooks import MinistackChangedError
 from local_aws.options import parse_options
 from local_aws.server import PortTakenError, run
 

@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from local_aws import VERSION
-from local_aws.batch_api import BatchApi
+from local_aws.batch.api import BatchApi
+from local_aws.batch.faults import Fault
+from local_aws.batch.jobs import Job
+from local_aws.batch.scheduler import Scheduler
 from local_aws.errors import BatchApiError, ClientError
-from local_aws.faults import Fault
-from local_aws.jobs import Job
-from local_aws.kept_events import KeptEvents
-from local_aws.ministack_hooks import EXPECTED_VERSION
-from local_aws.request_log import RequestLog
-from local_aws.scheduler import Scheduler
+from local_aws.ministack.hooks import EXPECTED_VERSION
+from local_aws.ministack.kept_events import KeptEvents
+from local_aws.ministack.request_log import RequestLog
 
 PREFIX = "/_local_aws/"
 _JOBS = f"{PREFIX}batch/jobs/"

@@ -17,35 +17,35 @@ from typing import Any
 from hypercorn.asyncio import serve  # type: ignore[import-not-found,unused-ignore]  # only in the server's environment
 from hypercorn.config import Config  # type: ignore[import-not-found,unused-ignore]
 
-from local_aws.attempts import Attempts
-from local_aws.batch import Batch
-from local_aws.batch_api import BatchApi
-from local_aws.cloudformation import BatchTypes
+from local_aws.batch.api import BatchApi
+from local_aws.batch.events import JobEvents
+from local_aws.batch.service import Batch
 from local_aws.control_api import ControlApi, with_control
 from local_aws.credentials import Credentials, keep, make
-from local_aws.docker_executor import DockerExecutor
-from local_aws.events import JobEvents
-from local_aws.execution_role import ExecutionRole
-from local_aws.executions import Executions
-from local_aws.executor import Executor
+from local_aws.executors.attempts import Attempts
+from local_aws.executors.docker_executor import DockerExecutor
+from local_aws.executors.execution_role import ExecutionRole
+from local_aws.executors.executor import Executor
+from local_aws.executors.logs import LogService
+from local_aws.executors.orphan_guard import OrphanGuard
+from local_aws.executors.process_executor import ProcessExecutor
 from local_aws.guard import Guard
-from local_aws.iam_resources import batch_resource_arn, log_stream_arn
-from local_aws.logs import LogService
-from local_aws.ministack_events_hooks import refuse_wrong_events
-from local_aws.ministack_hooks import Ministack
-from local_aws.ministack_iam_hooks import enforce_roles
-from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption, tell_the_key
-from local_aws.ministack_lambda_hooks import name_lambda_errors
-from local_aws.ministack_states_hooks import StatesEngine
-from local_aws.ministack_storage_hooks import refuse_long_keys
-from local_aws.ministack_targets_hooks import deliver_to_functions
-from local_aws.ministack_topics_hooks import bury_untaken_messages
+from local_aws.ministack.cloudformation import BatchTypes
+from local_aws.ministack.events_hooks import refuse_wrong_events
+from local_aws.ministack.hooks import Ministack
+from local_aws.ministack.iam_hooks import enforce_roles
+from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
+from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
+from local_aws.ministack.lambda_hooks import name_lambda_errors
+from local_aws.ministack.states_hooks import StatesEngine
+from local_aws.ministack.storage_hooks import refuse_long_keys
+from local_aws.ministack.targets_hooks import deliver_to_functions
+from local_aws.ministack.topics_hooks import bury_untaken_messages
+from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
-from local_aws.orphan_guard import OrphanGuard
-from local_aws.process_executor import ProcessExecutor
-from local_aws.step_functions import SubmitJobTask
+from local_aws.stepfunctions.batch_tasks import SubmitJobTask
+from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
-from local_aws.transport import as_secure_transport
 
 HOST = "127.0.0.1"
 _USERS_OWN = re.compile(r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$", re.IGNORECASE)

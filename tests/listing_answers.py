@@ -9,9 +9,9 @@ from xml.sax.saxutils import escape
 from botocore.awsrequest import AWSResponse
 from hypothesis import strategies as st
 
-from millrace.listing_page import ListedObject
-from millrace.s3 import S3
-from millrace.s3_client import new_client
+from millrace.s3.client import new_client
+from millrace.s3.listing_page import ListedObject
+from millrace.s3.verbs import S3
 from tests.run_in_memory import fast
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

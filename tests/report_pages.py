@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
-from millrace.commit import Commit
 from millrace.errors import ErrorCode
-from millrace.outcome import Counts, Outcome
-from millrace.plan import Item, Plan
-from millrace.report_page.figures import RunFigures, ShardFigure
-from millrace.report_page.page import report_page
+from millrace.report.page.document import report_page
+from millrace.run.commit import Commit
+from millrace.run.figures import RunFigures, ShardFigure
+from millrace.run.outcome import Counts, Outcome
+from millrace.run.plan import Item, Plan
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.job import Job
-from batch_jobs.merge import merge
-from batch_jobs.merge_parts import merge_part
-from batch_jobs.migrate import migrate
-from batch_jobs.plan import plan
+from batch_jobs.merging.merge import merge
+from batch_jobs.merging.merge_parts import merge_part
+from batch_jobs.migrating.migrate import migrate
+from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
-from batch_jobs.workloads import Outputs
-from millrace.backoff import Backoff
-from millrace.commit import Commit
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import RunFolder, S3Uri
-from millrace.plan import Item, Plan
-from millrace.request import RunRequest
-from millrace.s3 import S3
+from millrace.request.run_request import RunRequest
+from millrace.run.commit import Commit
+from millrace.run.plan import Item, Plan
+from millrace.s3.retry import Backoff
+from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
+from millrace.workload.contract import Outputs
 from tests.in_memory_s3 import InMemoryS3Client
 
 SOURCE, RESULT = "source", "result"

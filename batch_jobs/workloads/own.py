@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from millrace.errors import WorkloadUnavailableError
-from millrace.options import Option
+from millrace.workload.options import Option
 
 ENTRY_POINTS = "millrace.workloads"
 """The entry point group (packaging.python.org, entry points specification)."""

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
-from batch_jobs.workloads import Outputs
-from batch_jobs.workloads.totals import Totals
-from millrace.options import Option
-from millrace.plan import Item
+from millrace.run.plan import Item
+from millrace.workload.contract import Outputs
+from millrace.workload.options import Option
+from millrace.workload.totals import Totals
 
 
 class LineCount:

@@ -7,9 +7,9 @@ from io import BytesIO
 
 from line_count import LineCount
 
-from batch_jobs.outputs import HeldFiles
-from batch_jobs.workloads import load_workload
-from millrace.plan import Item
+from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.workloads.registry import load_workload
+from millrace.run.plan import Item
 
 
 def test_lines_are_counted_across_chunks() -> None:

@@ -10,11 +10,11 @@ import pytest
 from werkzeug.serving import make_server
 
 from console import embedded_aws
-from console.aws import Aws
 from console.checkout import ROOT, Checkout
-from console.deployment import deploy
-from console.target import Target
-from console.ui_pages import ui_pages
+from console.find.aws import Aws
+from console.find.target import Target
+from console.local.deployment import deploy
+from console.ui.pages import ui_pages
 from tests.browser.axe import faults
 from tests.browser.chromium import Page
 from tests.workflow.runs import Run, Runs, until

@@ -1,4 +1,4 @@
-"""local_aws/retry.py by itself: the rules of evaluateOnExit, without a server and without ministack."""
+"""local_aws/batch/retry.py by itself: the rules of evaluateOnExit, without a server and without ministack."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_aws.batch.retry import AttemptEnd, parse_retry_strategy, pattern_matches
 from local_aws.errors import ClientError
-from local_aws.retry import AttemptEnd, parse_retry_strategy, pattern_matches
 
 TEXT = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters=".: \t"), max_size=40)
 
@@ -84,7 +84,5 @@ def test_other_characters_are_refused(pattern: str) -> None:
 
 def test_it_needs_no_ministack() -> None:
     """The module imports with nothing but the standard library."""
-    program = (
-        "import sys; import local_aws.retry; assert not [m for m in sys.modules if 'ministack' in m or 'boto' in m]"
-    )
+    program = "import sys; import local_aws.batch.retry; assert not [m for m in sys.modules if 'ministack' in m or 'boto' in m]"
     subprocess.run([sys.executable, "-c", program], check=True)

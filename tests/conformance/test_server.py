@@ -143,7 +143,7 @@ def test_no_job_outlives_the_server(start: Start, number: signal.Signals) -> Non
 def test_ministack_is_what_the_hooks_expect() -> None:
     """One message names whatever has moved in ministack since its version was pinned."""
     python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)
-    program = "from local_aws.ministack_hooks import check_ministack; check_ministack()"
+    program = "from local_aws.ministack.hooks import check_ministack; check_ministack()"
     ended = subprocess.run(
         [python, "-c", program], cwd=embedded_aws.REPOSITORY, capture_output=True, text=True, check=False
     )
@@ -155,7 +155,7 @@ def test_a_moved_name_is_named() -> None:
     python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)
     program = (
         "import ministack.services.eventbridge as e; del e._rules\n"
-        "from local_aws.ministack_hooks import check_ministack; check_ministack()"
+        "from local_aws.ministack.hooks import check_ministack; check_ministack()"
     )
     ended = subprocess.run(
         [python, "-c", program], cwd=embedded_aws.REPOSITORY, capture_output=True, text=True, check=False
@@ -165,7 +165,7 @@ def test_a_moved_name_is_named() -> None:
 
 def test_the_pinned_version_is_the_expected_one() -> None:
     """requirements.in and the hooks name the same ministack."""
-    hooks = (embedded_aws.REPOSITORY / "local_aws/ministack_hooks.py").read_text()
+    hooks = (embedded_aws.REPOSITORY / "local_aws/ministack/hooks.py").read_text()
     pinned = (embedded_aws.REPOSITORY / "local_aws/requirements.in").read_text()
     (version,) = [
         line.removeprefix("ministack==").split()[0] for line in pinned.splitlines() if line.startswith("ministack==")

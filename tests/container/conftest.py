@@ -13,10 +13,10 @@ import boto3
 import pytest
 
 from console import embedded_aws
-from console.aws import LOCAL_REGION, Aws
 from console.checkout import ROOT, Checkout
-from console.deployment import REPOSITORY, deploy
-from console.stack import Stack
+from console.find.aws import LOCAL_REGION, Aws
+from console.find.stack import Stack
+from console.local.deployment import REPOSITORY, deploy
 from image.build import Recipe, build
 from tests.conformance.account import Account
 from tests.workflow.runs import Runs

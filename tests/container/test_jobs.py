@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from console.deployment import REPOSITORY
+from console.local.deployment import REPOSITORY
 from tests.conformance.account import Account, until
 from tests.container.conftest import docker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from console.stack import Stack
+from console.find.stack import Stack
 from tests.workflow.runs import Runs, exit_codes
 from tests.workflow.texts import counted, texts, totals
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from checks import security
+from checks.security import linters as security
 from checks.sources import TEMPLATE, Sources
 
 REPOSITORY = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import cloudformation
+from checks.template import cloudformation
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

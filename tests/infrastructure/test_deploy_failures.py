@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from checks import deploy_failures
 from checks.conditions import Resolver
+from checks.template import deploy_failures
 from tests.infrastructure.checkout import REAL, Checkout, Plant
 
 needs_rules = pytest.mark.skipif(
@@ -52,7 +52,7 @@ def test_an_exception_that_nothing_needs_is_a_fault(monkeypatch: pytest.MonkeyPa
     """What is excused must be there."""
     monkeypatch.setitem(deploy_failures.EXCEPTIONS, "pf-none", "no such rule")
     found = [str(fault) for fault in deploy_failures.check(REAL)]
-    assert found == ["checks/deploy_failures.py: excepts pf-none, which is not found any more"]
+    assert found == ["checks/template/deploy_failures.py: excepts pf-none, which is not found any more"]
 
 
 @pytest.mark.parametrize("condition", sorted(REAL.expanded["Conditions"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import job_definitions
+from checks.template import job_definitions
 from millrace import errors
 from tests.infrastructure.checkout import Checkout, Plant
 

@@ -25,8 +25,8 @@ PLANTS = [
     ),
     Plant(
         "A function without a test.",
-        lambda c: c.file("tests/unit/test_read_plan.py").unlink(),
-        "there is no tests/unit/test_read_plan.py",
+        lambda c: c.file("tests/unit/functions/test_read_plan.py").unlink(),
+        "there is no tests/unit/functions/test_read_plan.py",
     ),
     Plant(
         "A resource that does not say that it is a function.",
@@ -67,8 +67,8 @@ PLANTS = [
     ),
     Plant(
         "A verb that was renamed alone.",
-        lambda c: c.file("batch_jobs/merge.py").unlink(),
-        "MergeJobDefinition: there is no batch_jobs/merge.py",
+        lambda c: c.file("batch_jobs/merging/merge.py").unlink(),
+        "MergeJobDefinition: there is no batch_jobs/merging/merge.py",
     ),
     Plant(
         "A definition whose command is another verb.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import parameter_rules
+from checks.template import parameter_rules
 from tests.infrastructure.checkout import Checkout, Plant
 
 RULE = "SubnetsComeWithSecurityGroups"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import replacement
+from checks.template import replacement
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

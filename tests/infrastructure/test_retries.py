@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import retries
+from checks.statemachine import retries
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from checks import security
-from checks.policies import policy_documents
+from checks.security import linters as security
+from checks.security.policies import policy_documents
 from checks.sources import Sources
 from tests.infrastructure.checkout import REAL, REPOSITORY, Checkout, Plant, needs_tools
 
@@ -52,7 +52,7 @@ def test_a_suppression_that_nothing_needs_is_a_fault(monkeypatch: pytest.MonkeyP
     """What is excused must be there."""
     monkeypatch.setitem(security.SUPPRESSED, "CKV_AWS_0", "no such check")
     found = [str(fault) for fault in security._checkov(Sources(REPOSITORY), TOOLS / "bin")]
-    assert found == ["checks/security.py: suppresses CKV_AWS_0, which checkov does not find any more"]
+    assert found == ["checks/security/linters.py: suppresses CKV_AWS_0, which checkov does not find any more"]
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import state_language
+from checks.statemachine import state_language
 from tests.infrastructure.checkout import Checkout, Plant, needs_node
 
 PLANTS = [

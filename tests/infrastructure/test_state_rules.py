@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import state_rules
+from checks.statemachine import state_rules
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import substitutions
+from checks.statemachine import substitutions
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

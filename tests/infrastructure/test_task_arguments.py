@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks import task_arguments
+from checks.statemachine import task_arguments
 from tests.infrastructure.checkout import Checkout, Plant
 
 PLANTS = [

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from checks.conditions import Resolver, references
-from checks.deploy_failures import COMBINATIONS
-from checks.fargate import MEMORY_MIB
-from checks.policies import _Plain
-from console.stack import job_size
+from checks.security.policies import _Plain
+from checks.template.deploy_failures import COMBINATIONS
+from checks.template.fargate import MEMORY_MIB
+from console.find.stack import job_size
 from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded

@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "../../batch_jobs/workloads/word_table.c"
+#include "../../batch_jobs/native/word_table.c"
 
 static uint64_t state;
 

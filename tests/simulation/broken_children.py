@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-import batch_jobs.committing
-import batch_jobs.migrate
+import batch_jobs.migrating.committing
+import batch_jobs.migrating.migrate
 import tests.simulation.batch
-from batch_jobs.failing_fast import FailingFast
-from batch_jobs.progress import ProgressFiles
-from millrace.commit import Commit
+from batch_jobs.migrating.failing_fast import FailingFast
+from batch_jobs.migrating.progress import ProgressFiles
 from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
-from millrace.object_reader import ObjectReader
-from millrace.outcome import Outcome
-from millrace.s3 import S3, ObjectHead
+from millrace.run.commit import Commit
+from millrace.run.outcome import Outcome
+from millrace.s3.reader import ObjectReader
+from millrace.s3.verbs import S3, ObjectHead
 from tests.simulation.retry_rules import RetryRules, rules_of_the_template
 
 
@@ -67,18 +67,18 @@ def progress_of_another_plan_is_used(patch: pytest.MonkeyPatch) -> None:
 
 def failed_outputs_are_left(patch: pytest.MonkeyPatch) -> None:
     """What an earlier attempt made of an item that then failed stays."""
-    patch.setattr(batch_jobs.migrate, "remove_failed_outputs", lambda *_given: None)
+    patch.setattr(batch_jobs.migrating.migrate, "remove_failed_outputs", lambda *_given: None)
 
 
 def the_loser_trusts_its_own_rows(patch: pytest.MonkeyPatch) -> None:
     """A copy that came too late clears away by its own rows instead of the winner's."""
-    real = batch_jobs.committing.write_commit
+    real = batch_jobs.migrating.committing.write_commit
 
     def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
         real(folder, commit, s3)
         return commit
 
-    patch.setattr(batch_jobs.migrate, "write_commit", write_commit)
+    patch.setattr(batch_jobs.migrating.migrate, "write_commit", write_commit)
 
 
 def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
 
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
     """A redrive does everything anew."""
-    patch.setattr(batch_jobs.migrate, "read_commit", lambda *_given: None)
+    patch.setattr(batch_jobs.migrating.migrate, "read_commit", lambda *_given: None)
 
 
 def only_known_words_are_retried(patch: pytest.MonkeyPatch) -> None:

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-import batch_jobs.committing
-import batch_jobs.listing_pages
-import batch_jobs.merge
-import batch_jobs.merged_files
-import batch_jobs.migrate
-import batch_jobs.plan
-import batch_jobs.source_items
+import batch_jobs.merging.merge
+import batch_jobs.merging.merged_files
+import batch_jobs.migrating.committing
+import batch_jobs.migrating.migrate
+import batch_jobs.planning.listing_pages
+import batch_jobs.planning.plan
+import batch_jobs.planning.source_items
 import tests.simulation.jobs
-from millrace.commit import Commit, PartialFile
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.plan import Plan
-from millrace.result import Result, rank_of
-from millrace.s3 import S3
+from millrace.run.commit import Commit, PartialFile
+from millrace.run.plan import Plan
+from millrace.run.result import Result, rank_of
+from millrace.s3.verbs import S3
 
 
 def _overwriting(patch: pytest.MonkeyPatch, part: str) -> None:
@@ -55,7 +55,7 @@ def parts_leave_out_a_shard(patch: pytest.MonkeyPatch) -> None:
 def plan_written_anew_by_a_retry(patch: pytest.MonkeyPatch) -> None:
     """A retry of the plan job lists again and replaces plan.json."""
     _overwriting(patch, "/plan.json")
-    patch.setattr(batch_jobs.plan, "_kept_plan", lambda *_given: None)
+    patch.setattr(batch_jobs.planning.plan, "_kept_plan", lambda *_given: None)
 
 
 def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:
 
 def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
     """Merge takes every partial that it finds, instead of those that the commits name."""
-    real = batch_jobs.merged_files.open_partials
+    real = batch_jobs.merging.merged_files.open_partials
 
     def opened(partials: list[PartialFile], job: Any) -> Any:
         if not partials:
@@ -78,7 +78,7 @@ def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
         listed = [PartialFile(uri, hashlib.sha256(body).hexdigest(), len(body)) for uri, body in bodies]
         return real(listed, job)
 
-    patch.setattr(batch_jobs.merged_files, "open_partials", opened)
+    patch.setattr(batch_jobs.merging.merged_files, "open_partials", opened)
 
 
 class _Deferred(threading.local):
@@ -89,7 +89,7 @@ class _Deferred(threading.local):
 
 
 def _after_the_commit(patch: pytest.MonkeyPatch, deferred: _Deferred) -> None:
-    real = batch_jobs.committing.write_commit
+    real = batch_jobs.migrating.committing.write_commit
 
     def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:
         written = real(folder, commit, s3)
@@ -98,7 +98,7 @@ def _after_the_commit(patch: pytest.MonkeyPatch, deferred: _Deferred) -> None:
         deferred.puts = []
         return written
 
-    patch.setattr(batch_jobs.migrate, "write_commit", write_commit)
+    patch.setattr(batch_jobs.migrating.migrate, "write_commit", write_commit)
 
 
 def _put_later(patch: pytest.MonkeyPatch, concerns: Callable[[str], bool]) -> None:
@@ -155,18 +155,18 @@ def results_written_over_each_other(patch: pytest.MonkeyPatch) -> None:
     def publish(uri: S3Uri, result: Result, s3: S3, _outranks: Any = None) -> None:
         s3.put(uri, result.to_json())
 
-    patch.setattr(batch_jobs.merge, "publish", publish)
+    patch.setattr(batch_jobs.merging.merge, "publish", publish)
 
 
 def a_retry_sums_up_itself_alone(patch: pytest.MonkeyPatch) -> None:
     """The merge of a retry forgets what had succeeded before."""
-    real = batch_jobs.merged_files.write_merged_files
+    real = batch_jobs.merging.merged_files.write_merged_files
 
     def write_merged_files(folder: RunFolder, plan: Any, partials: list[PartialFile], job: Any) -> Any:
         own = [partial for partial in partials if partial.uri.startswith(f"{folder.root}partials/")]
         return real(folder, plan, own, job)
 
-    patch.setattr(batch_jobs.merge, "write_merged_files", write_merged_files)
+    patch.setattr(batch_jobs.merging.merge, "write_merged_files", write_merged_files)
 
 
 def a_result_that_is_there_is_believed(patch: pytest.MonkeyPatch) -> None:
@@ -178,12 +178,12 @@ def a_result_that_is_there_is_believed(patch: pytest.MonkeyPatch) -> None:
         if rank_of(s3.read(uri)) < result.rank:
             s3.put(uri, result.to_json())
 
-    patch.setattr(batch_jobs.merge, "publish", publish)
+    patch.setattr(batch_jobs.merging.merge, "publish", publish)
 
 
 def a_marked_run_is_believed(patch: pytest.MonkeyPatch) -> None:
     """Where _SUCCESS is there, nothing is merged again."""
-    real = batch_jobs.merge.merge
+    real = batch_jobs.merging.merge.merge
 
     def merge(folder: RunFolder, job: Any, *given: Any) -> None:
         try:
@@ -204,16 +204,16 @@ def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:
             return False
         return True
 
-    patch.setattr(batch_jobs.merged_files, "_is_there", is_there)
+    patch.setattr(batch_jobs.merging.merged_files, "_is_there", is_there)
 
 
 def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
     """The plan holds whatever the listing names, as often as it names it."""
-    patch.setattr(batch_jobs.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
-    for module in (batch_jobs.source_items, batch_jobs.listing_pages):
+    patch.setattr(batch_jobs.planning.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
+    for module in (batch_jobs.planning.source_items, batch_jobs.planning.listing_pages):
         patch.setattr(module, "check_pages", lambda _ends, _source: None)
 
 
 def two_items_share_an_output(patch: pytest.MonkeyPatch) -> None:
     """Objects whose copies would have one key are copied one over the other."""
-    patch.setattr(batch_jobs.plan, "mark_collisions", lambda items, _workload, _source: items)
+    patch.setattr(batch_jobs.planning.plan, "mark_collisions", lambda items, _workload, _source: items)

@@ -13,10 +13,10 @@ os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
 
 from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments
-from batch_jobs.merge import merge
-from batch_jobs.merge_parts import merge_part
-from batch_jobs.migrate import migrate
-from batch_jobs.plan import plan
+from batch_jobs.merging.merge import merge
+from batch_jobs.merging.merge_parts import merge_part
+from batch_jobs.migrating.migrate import migrate
+from batch_jobs.planning.plan import plan
 from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
 from millrace.settings import FunctionSettings, JobSettings

@@ -11,14 +11,14 @@ from typing import Any
 
 from PIL import Image
 
-from batch_jobs.outputs import HeldFiles
-from batch_jobs.workloads.command import Command
-from batch_jobs.workloads.copy_objects import CopyObjects
-from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
-from batch_jobs.workloads.images import Images
-from batch_jobs.workloads.table_patience import Patience
-from millrace.known_workloads import checked_options
-from millrace.plan import Item
+from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.workloads.command.workload import Command
+from batch_jobs.workloads.copy.workload import CopyObjects
+from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
+from batch_jobs.workloads.images.workload import Images
+from millrace.run.plan import Item
+from millrace.workload.known import checked_options
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.simulation.workloads import Merged, ModelledWorkload
 

@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from batch_jobs.job import Job
-from batch_jobs.merge import merge
-from batch_jobs.migrate import migrate
-from batch_jobs.plan import plan
+from batch_jobs.merging.merge import merge
+from batch_jobs.migrating.migrate import migrate
+from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import AccessDeniedError, MillraceError
 from millrace.layout import RunFolder, S3Uri
-from millrace.request import RunRequest
-from millrace.s3 import S3
+from millrace.request.run_request import RunRequest
+from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import fast

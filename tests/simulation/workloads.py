@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch_jobs.workloads import load_workload
+from batch_jobs.workloads.registry import load_workload
 from tests.run_in_memory import Sizes
 
 MIN_COUNT = 3

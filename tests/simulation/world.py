@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from batch_jobs.job import Job
 from batch_jobs.stop import Stop
-from millrace.backoff import Backoff
-from millrace.s3 import S3
+from millrace.s3.retry import Backoff
+from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.simulation.client import SimulatedClient

@@ -20,7 +20,7 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from console import embedded_aws
-from console.executions import new_name
+from console.find.executions import new_name
 
 HERE = Path(__file__).parent
 DEFINITION = HERE.parents[1] / "statemachine" / "migration.asl.json"

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batch_jobs.workloads import load_workload
-from batch_jobs.workloads.csv_to_dynamodb import CsvToDynamoDB
-from batch_jobs.workloads.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
+from batch_jobs.workloads.registry import load_workload
 from millrace.errors import WorkloadUnavailableError
-from millrace.workload_options import WORKLOAD_OPTIONS
+from millrace.workload.built_in import WORKLOAD_OPTIONS
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.run_in_memory import RunInMemory
 

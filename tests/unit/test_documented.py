@@ -11,8 +11,8 @@ import unicodedata
 from pathlib import Path
 
 from millrace.errors import ErrorCode
-from millrace.report import COLUMNS
-from millrace.request import RunRequest
+from millrace.report.completion import COLUMNS
+from millrace.request.run_request import RunRequest
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -142,11 +142,11 @@ def test_settings_alone_reads_the_environment() -> None:
 @pytest.mark.parametrize(
     ("source", "names"),
     [
-        ("import console.aws", {"console"}),
+        ("import console.find.aws", {"console"}),
         ("from console import aws", {"console"}),
-        ("def f():\n    from console.aws import x", {"console"}),
+        ("def f():\n    from console.find.aws import x", {"console"}),
         ("from . import plan", {"."}),
-        ("import importlib\nimportlib.import_module('console.aws')", {"importlib", "console"}),
+        ("import importlib\nimportlib.import_module('console.find.aws')", {"importlib", "console"}),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import console", {"typing", "console"}),
     ],
 )

@@ -14,12 +14,12 @@ import boto3
 import pytest
 
 from console import embedded_aws
-from console.aws import LOCAL_REGION, Aws
 from console.checkout import ROOT, Checkout
-from console.deployment import deploy
-from console.executions import new_name
-from console.explanation import log_tail
-from console.stack import LOCAL_STACK, Stack
+from console.find.aws import LOCAL_REGION, Aws
+from console.find.executions import new_name
+from console.find.stack import LOCAL_STACK, Stack
+from console.local.deployment import deploy
+from console.watch.explanation import log_tail
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 from tests.workflow.sam import sam_deploy

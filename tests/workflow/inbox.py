@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from console.aws import Aws
+from console.find.aws import Aws
 from tests.workflow.runs import until
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.aws import Aws
-from console.executions import new_name
+from console.find.aws import Aws
+from console.find.executions import new_name
 from millrace.layout import RunFolder, S3Uri
 from tests.embedded_control import control
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from console.checkout import ROOT, Checkout
-from console.deployment import OPTIONS, _environment, alone, find_sam
+from console.local.deployment import OPTIONS, _environment, alone, find_sam
 
 
 def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:

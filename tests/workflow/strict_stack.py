@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from console.aws import Aws
 from console.checkout import ROOT
-from console.executions import new_name
-from console.explanation import log_tail
-from console.stack import Stack
+from console.find.aws import Aws
+from console.find.executions import new_name
+from console.find.stack import Stack
+from console.watch.explanation import log_tail
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.permissions import Permission, without, without_denials
 from tests.workflow.runs import Run, Runs, until

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from batch_jobs.workloads.copy_attributes import CopyAttributes
-from batch_jobs.workloads.server_side_copy import ServerSideCopy
+from batch_jobs.workloads.copy.attributes import CopyAttributes
+from batch_jobs.workloads.copy.server_side_copy import ServerSideCopy
 from millrace.errors import ChangedError, ObjectNotFoundError, StoppedError
-from millrace.known_workloads import checked_options
 from millrace.layout import S3Uri
-from millrace.plan import Item
+from millrace.run.plan import Item
+from millrace.workload.known import checked_options
 from tests.workflow.runs import Run, Runs
 
 MIB = 2**20
@@ -136,7 +136,7 @@ class TestInParts:
     @pytest.mark.parametrize("size", [5 * MIB + 1, 10 * MIB, 12 * MIB + 7])
     def test_the_copy_is_the_same(self, copy: Any, s3: Any, runs: Runs, size: int) -> None:
         """Bytes, headers, metadata and class. Tags and whole checksums of an upload in parts, which this S3 has not,
-        are looked at in tests/unit/test_copy_objects.py.
+        are looked at in tests/unit/workloads/copy/test_copy_objects.py.
         """
         place, target, _verified = copy(size)
         assert runs.read(target) == runs.read(place)

@@ -14,9 +14,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from console.checkout import ROOT
-from console.target import Target
-from console.ui_guard import POLICY, REPORT_POLICY
-from console.ui_pages import ui_pages
+from console.find.target import Target
+from console.ui.guard import POLICY, REPORT_POLICY
+from console.ui.pages import ui_pages
 from tests.report_pages import Found
 from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Runs, until

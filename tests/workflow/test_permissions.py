@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from batch_jobs.splitting import LEAST_RANGE_BYTES
+from batch_jobs.planning.splitting import LEAST_RANGE_BYTES
 from checks.conditions import Resolver
 from checks.sources import Sources
 from console.checkout import ROOT
-from console.executions import new_name
+from console.find.executions import new_name
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.notices import Notices
 from tests.workflow.permissions import Permission, permissions

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from console.executions import new_name
+from console.find.executions import new_name
 from tests.workflow.runs import Runs, until
 
 STAGES = ("plan", "migrate", "merge")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from console.executions import new_name
-from console.stack import Stack
+from console.find.executions import new_name
+from console.find.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from console.stack import Stack
+from console.find.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, Runs, until
 from tests.workflow.sam import sam_deploy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.stack import Stack
+from console.find.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from millrace.aws.run_jobs import RunJobs, read_run_jobs
 from millrace.cost.bill import Attempt, Used, bill
 from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
 from millrace.cost.prices import prices
-from millrace.cost.run_jobs import RunJobs, read_run_jobs
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder
-from millrace.s3 import S3
+from millrace.s3.verbs import S3
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient

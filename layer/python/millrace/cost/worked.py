@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
-from millrace.run_files import plan_if_there, read_result
-from millrace.s3 import S3
+from millrace.run.files import plan_if_there, read_result
+from millrace.s3.verbs import S3
 
 Answer = TypeVar("Answer")
 

@@ -1,0 +1,191 @@
+"""The merge job: add up what the commits say, write the result and the report, and mark the run as complete.
+
+It follows the plan to its commits and the commits to their partials, never a listing. Everything that it writes
+depends on them alone, so a repeated merge writes the same bytes.
+
+A retry of failed items is merged in its own folder: the rows that count are the newest ones, the partials of all its
+generations add up, as a failed item put nothing into one. Only then does the run's result.json name the new files.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
+
+from batch_jobs.job import Job
+from batch_jobs.merging.merge_parts import partials_to_merge
+from batch_jobs.merging.merged_files import WrittenFile, write_file, write_merged_files
+from batch_jobs.merging.publishing import is_of_retry, publish
+from batch_jobs.merging.report_file import NAME as PAGE
+from batch_jobs.merging.report_file import page_of, write_failed_page, write_page
+from millrace.errors import ObjectNotFoundError, TooManyFailuresError
+from millrace.layout import RunFolder, S3Uri
+from millrace.report.completion import ReportWriter
+from millrace.request.tolerance import Tolerance
+from millrace.run.figures import RunFigures
+from millrace.run.generations import Generation, RowReader, read_generations
+from millrace.run.plan import Plan
+from millrace.run.result import Result, rank_of
+
+log = logging.getLogger(__name__)
+
+ALL_TOLERATED = Tolerance(100, 0)
+
+
+def merge(
+    folder: RunFolder,
+    job: Job,
+    tolerated_failure_percent: float | None = None,
+    tolerated_failure_count: int | None = None,
+) -> None:
+    """Merge a run, or a retry of its failed items. What an earlier merge left is compared, never believed.
+
+    Args:
+        folder: The run's folder, or the retry's.
+        job: The job's surroundings.
+        tolerated_failure_percent: Instead of the plan's: a run that ended with too many failures can be accepted.
+        tolerated_failure_count: Instead of the plan's.
+
+    Raises:
+        MissingCommitError: A shard has no commit.
+        RunIdentityError: A commit belongs to another plan or code version.
+        DamagedFileError: A commit or a partial is not as it was written, or they do not add up to the plan.
+        TooManyFailuresError: More items failed than the run tolerates; the report is written all the same.
+    """
+    plan = job.read_plan(folder)
+    tolerance = Tolerance(
+        plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent,
+        plan.tolerated_failure_count if tolerated_failure_count is None else tolerated_failure_count,
+    )
+    published, marked = folder.file("result.json"), _read(folder.file("_SUCCESS"), job) == _mark_of(plan)
+    merged = _merged(folder, plan, tolerance, job)
+    result = merged.result
+    accepted = cache(lambda: _merged(folder, plan, ALL_TOLERATED, job))
+
+    def outranks(rank: tuple[int, bool], there: bytes) -> bool:
+        """Whether it is a later retry's result, or this one's, accepted by a merge that tolerated more."""
+        if rank[0] == plan.retry:
+            return accepted().result.to_json() == there
+        return rank[0] > plan.retry and is_of_retry(folder, rank[0], there, job.s3)
+
+    if result.status != "FAILED":
+        write_page(folder, merged.page, job.s3)
+    elif marked and outranks(rank_of(there := _read(published, job)), there):
+        if rank_of(there)[0] == plan.retry:
+            write_page(folder, accepted().page, job.s3)
+        log.info("the run is complete already", extra={"fields": {"run_id": plan.run_id}})
+        return
+    else:
+        write_failed_page(folder, merged.page, lambda: accepted().page, job.s3)
+    publish(published, result, job.s3, outranks)
+    if result.status == "FAILED":
+        codes = ", ".join(f"{code} {count}" for code, count in sorted(result.codes.items()))
+        raise TooManyFailuresError(
+            f"{result.counts.failed} of {result.counts.items} items failed ({codes}), {tolerance} are tolerated; "
+            f"each has its row in {result.report}",
+            operation="merge",
+            target=str(folder.root),
+        )
+    if folder.retry:
+        publish(folder.base.file("result.json"), result, job.s3, outranks)
+        _mark(folder.base, merged.first_plan, job)
+    _mark(folder, plan, job)
+    fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
+    log.info("merged", extra={"fields": fields})
+
+
+def _read(uri: S3Uri, job: Job) -> bytes:
+    """What is there; nothing where there is none."""
+    try:
+        return job.s3.read(uri)
+    except ObjectNotFoundError:
+        return b""
+
+
+def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
+    uri, mark = folder.file("_SUCCESS"), _mark_of(plan)
+    if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and job.s3.read(uri) != mark:
+        log.warning("_SUCCESS did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
+        job.s3.put(uri, mark, content_type="text/plain")
+
+
+def _mark_of(plan: Plan) -> bytes:
+    return f"{plan.digest}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What a merge comes to.
+
+    Attributes:
+        result: What result.json is to say; its files are written.
+        page: What report.html is to be.
+        first_plan: The plan of the run itself, where this is a retry.
+    """
+
+    result: Result
+    page: bytes
+    first_plan: Plan
+
+
+def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _Merged:
+    """Add up, and write all files of the result but report.html and result.json."""
+    generations = read_generations(folder, plan, job.s3)
+    first, last = generations[0], generations[-1]
+    with TemporaryFile() as report_file, TemporaryFile() as failures_file:
+        report, failures = cast("BinaryIO", report_file), cast("BinaryIO", failures_file)
+        figures = RunFigures()
+        rows = ReportWriter(S3Uri.parse(first.plan.source).bucket, report, failures)
+        reader = RowReader(job.s3, job.settings.concurrency, job.stop.check)
+        with closing(reader.shards(generations)) as shards:
+            for index, found in shards:
+                rows.add(index, [row.outcome for row in found], [row.retry for row in found])
+                figures.add_failed(index, (row.outcome for row in found))
+        for generation in generations:
+            generation.check_sum()
+            figures.shards += generation.shards
+        tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
+        files: list[WrittenFile] = []
+        result: dict[str, Any] | None = None
+        if tolerated:
+            partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
+            files, result = write_merged_files(folder, last.plan, partials, job)
+        failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
+        report_csv = write_file(folder, "report.csv", report, "text/csv; charset=utf-8", job)
+    success = "SUCCEEDED_WITH_FAILURES" if rows.counts.failed else "SUCCEEDED"
+    retry = {
+        "number": last.plan.retry,
+        "items": last.rows,
+        "succeeded": last.succeeded,
+        "failed": last.rows - last.succeeded,
+    }
+    added_up = Result(
+        plan=first.plan,
+        status=success if tolerated else "FAILED",
+        counts=rows.counts,
+        codes=rows.codes,
+        files={file.name: file.uri for file in files},
+        report=report_csv.uri,
+        failure_rows=failure_rows.uri,
+        digests={file.name: file.digest for file in (*files, failure_rows, report_csv)},
+        retry=retry if last.plan.retry else None,
+        worked_by=_worked_by(generations),
+        result=result,
+        finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
+        page=str(folder.file(PAGE)),
+    )
+    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan)
+
+
+def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:
+    added: dict[str, dict[str, int]] = {}
+    for generation in generations:
+        for job_id, worked in generation.worked_by.items():
+            mine = added.setdefault(job_id, {"shards": 0, "items": 0})
+            for name, count in worked.items():
+                mine[name] += count
+    return dict(sorted(added.items()))

@@ -1,0 +1,106 @@
+"""The files of a run's result: the workload merges the partials, the job uploads what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from os import SEEK_END
+from typing import Any, BinaryIO, cast
+
+from batch_jobs.job import Job
+from batch_jobs.migrating.outputs import HeldFiles, file_digest, temporary_file
+from batch_jobs.parallel import in_order
+from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
+from millrace.layout import MAX_RESULT_NAME_BYTES, RunFolder, S3Uri
+from millrace.run.commit import PartialFile
+from millrace.run.plan import Plan
+
+OWN_FILES = frozenset(
+    {"_SUCCESS", "failures.jsonl", "plan.json", "report.csv", "report.html", "result.json", "run.json"}
+)
+"""Names in the run folder that a workload's file may not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file that was uploaded; its digest as `sha256:…`."""
+
+    name: str
+    uri: str
+    digest: str
+
+
+def write_merged_files(
+    folder: RunFolder, plan: Plan, partials: list[PartialFile], job: Job
+) -> tuple[list[WrittenFile], dict[str, Any]]:
+    """Let the workload merge; upload its files.
+
+    Returns:
+        The files, and the workload's part of result.json.
+    """
+    workload = job.load(plan.workload, plan.options)
+    with HeldFiles(_refuse) as held_files, closing(open_partials(partials, job)) as opened:
+        result = workload.merge(opened, held_files)
+        files = [
+            write_file(folder, held.name, cast("BinaryIO", held.file), held.content_type, job) for held in held_files
+        ]
+    return files, result
+
+
+def write_file(folder: RunFolder, name: str, file: BinaryIO, content_type: str, job: Job) -> WrittenFile:
+    """Upload a file of a run's result, unless just these bytes are there."""
+    uri, digest = folder.file(name), file_digest(file)
+    if not _is_there(uri, file.seek(0, SEEK_END), digest, job):
+        job.s3.put(uri, file, content_type=content_type)
+    return WrittenFile(name, str(uri), f"sha256:{digest}")
+
+
+def _is_there(uri: S3Uri, size: int, digest: str, job: Job) -> bool:
+    found = hashlib.sha256()
+    try:
+        if job.s3.head(uri).size != size:
+            return False
+        with job.s3.open(uri) as chunks:
+            for chunk in chunks:
+                job.stop.check()
+                found.update(chunk)
+    except (ObjectNotFoundError, ChangedError):  # another copy of merge may be writing it
+        return False
+    return found.hexdigest() == digest
+
+
+def open_partials(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
+    """The partials, each open for reading until the next is asked for; a few are fetched ahead."""
+    fetched: list[BinaryIO] = []
+
+    def fetch(partial: PartialFile) -> BinaryIO:
+        job.stop.check()
+        file = temporary_file()
+        fetched.append(file)
+        with job.s3.open(S3Uri.parse(partial.uri)) as chunks:
+            for chunk in chunks:
+                file.write(chunk)
+        if (file.tell(), file_digest(file)) != (partial.bytes, partial.sha256):
+            raise DamagedFileError("it is not the partial that was committed", operation="merge", target=partial.uri)
+        file.seek(0)
+        return file
+
+    try:
+        with closing(in_order(fetch, partials, job.settings.concurrency)) as files:
+            for file in files:
+                yield file
+                file.close()
+                fetched.remove(file)
+    finally:
+        for file in fetched:
+            file.close()
+
+
+def _refuse(name: str) -> str | None:
+    if name in OWN_FILES or "/" in name or not name:
+        return "the run folder's own files have such names"
+    if (length := len(name.encode(errors="surrogatepass"))) > MAX_RESULT_NAME_BYTES:
+        return f"it has {length} bytes; at most {MAX_RESULT_NAME_BYTES} are room enough below every destination"
+    return None

@@ -1,0 +1,4 @@
+"""CSV files: dialects, rows as they stream, gzip and zip, where a large file can be cut.
+
+Nothing here knows of DynamoDB.
+"""

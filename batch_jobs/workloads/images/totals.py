@@ -1,0 +1,93 @@
+"""What a run of the workload `images` adds up: formats, pixels, bytes, and the first pictures for the contact sheet."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from bisect import insort
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from batch_jobs.workloads.images.contact_sheet import Cell
+from millrace.errors import DamagedFileError
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """What one item contributes.
+
+    Attributes:
+        format: "JPEG".
+        pixels: Width times height, as stored.
+        bytes: The object's size.
+        thumbnail_bytes: The thumbnail's.
+        cell: For the contact sheet; None where there is none.
+    """
+
+    format: str
+    pixels: int
+    bytes: int
+    thumbnail_bytes: int
+    cell: Cell | None
+
+
+class ImageTotals:
+    """A partial: JSON Lines, the sums first, then the cells of the contact sheet in key order.
+
+    Args:
+        cells: How many cells are kept: those of the least keys. Each takes about 4 kB.
+
+    Attributes:
+        formats: How many pictures of each format.
+        sums: pixels, bytes, thumbnail_bytes.
+        cells: In key order.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self._limit = cells
+        self.formats: Counter[str] = Counter()
+        self.sums = {"pixels": 0, "bytes": 0, "thumbnail_bytes": 0}
+        self.cells: list[Cell] = []
+
+    def add(self, contribution: Pictured) -> None:
+        """Add one picture."""
+        self.formats[contribution.format] += 1
+        for name in self.sums:
+            self.sums[name] += getattr(contribution, name)
+        if contribution.cell is not None:
+            self._keep(contribution.cell)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the partial. The same contributions give the same bytes, in whatever order they were added."""
+        head = {"formats": dict(sorted(self.formats.items())), **self.sums}
+        file.write(json.dumps(head).encode() + b"\n")
+        for cell in self.cells:
+            row = {**cell._asdict(), "jpeg": b64encode(cell.jpeg).decode()}
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+    def read(self, file: BinaryIO) -> None:
+        """Add what `write` wrote; cells that come too late in key order are not even read.
+
+        Raises:
+            DamagedFileError: It is not a partial.
+        """
+        try:
+            head = json.loads(file.readline())
+            self.formats.update(head["formats"])
+            for name in self.sums:
+                self.sums[name] += head[name]
+            for line in file:
+                row: dict[str, Any] = json.loads(line)
+                if not self._keep(Cell(**{**row, "jpeg": b64decode(row["jpeg"], validate=True)})):
+                    break
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedFileError(f"this is not a partial: {error}", operation="read the partial") from error
+
+    def _keep(self, cell: Cell) -> bool:
+        """Keep the cell, unless there are enough with lesser keys."""
+        if len(self.cells) >= self._limit and (not self._limit or cell > self.cells[-1]):
+            return False
+        insort(self.cells, cell)
+        del self.cells[self._limit :]
+        return True

@@ -1,0 +1,4 @@
+"""How long a plan takes, and its memory.
+
+One script per question.
+"""

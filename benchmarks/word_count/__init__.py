@@ -1,0 +1,4 @@
+"""word-count beside what else counts words.
+
+One script per question.
+"""

@@ -1,0 +1,4 @@
+"""Security linters over the expanded template and its policies.
+
+Each suppression stands beside its reason.
+"""

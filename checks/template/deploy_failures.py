@@ -1,0 +1,69 @@
+"""The expanded template under public rules that were made of failed deployments, whatever the parameters say.
+
+cloudformation-validate and the rules of cdk-preflight come from an environment of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from checks.conditions import deployed
+from checks.faults import Fault, ToolError
+from checks.security.linters import run_tool
+from checks.security.policies import SETTINGS
+from checks.sources import TEMPLATE, Sources
+
+ENVIRONMENT = Path(__file__).parents[2] / ".venv/deploy"
+SCRIPT = Path(__file__).with_name("deploy_failures_findings.py")
+OWN_NETWORK = {
+    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0",
+}  # fmt: skip
+EVERYTHING = {
+    **SETTINGS[1], "ScheduleInput": "{}", "UploadQueue": "urgent", "NotificationEmail": "me@example.com",
+    "RunFolderDays": "30", "JobStorage": "100", "InstanceTypes": "g5", "MigrateGpus": "1", "Share1": "a",
+    "Share2": "b*", "Share3": "c", "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:operators",
+    "MonthlyBudget": "50", "BudgetEmail": "me@example.com", "CpuArchitecture": "ARM64",
+}  # fmt: skip
+COMBINATIONS: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "private": {"Network": "PRIVATE", "Compute": "FARGATE", "TableNames": "words"},
+    "private on EC2": {"Network": "PRIVATE", "Compute": "EC2"},
+    "public on EC2": {"Compute": "EC2", "VersionDays": "0"},
+    "own network": {**OWN_NETWORK, "AssignPublicIp": "DISABLED"},
+    "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT", "MigrateGpus": "0"},
+    "everything, private, on EC2": {**EVERYTHING, "Network": "PRIVATE"},
+}
+"""Parameters under which between them every condition is true once and false once; a test holds it."""
+EXCEPTIONS = {"W2001": "what a combination leaves out is cut away before, so that its parameters have no reader left"}
+"""Findings that are meant to be so, by their rule, each with the reason."""
+
+
+def check(sources: Sources) -> Iterator[Fault]:
+    """Every finding that is no exception, and every exception that nothing needs any more.
+
+    Raises:
+        ToolError: The environment is missing, or the tool broke.
+    """
+    python = ENVIRONMENT / "bin/python"
+    if not python.is_file():
+        raise ToolError(f"{ENVIRONMENT} is not there: `make check` makes it, with cloudformation-validate")
+    templates = {name: _written(deployed(sources.expanded, values)) for name, values in COMBINATIONS.items()}
+    found = json.loads(run_tool([str(python), str(SCRIPT)], accepted=(0,), text=json.dumps(templates)))
+    for finding in found:
+        if finding["rule"] not in EXCEPTIONS:
+            where = f"{TEMPLATE}, {finding['template']}: {finding['resource']}"
+            yield Fault(where, f"{finding['rule']} {finding['message']}")
+    for unused in sorted(set(EXCEPTIONS) - {finding["rule"] for finding in found}):
+        yield Fault("checks/template/deploy_failures.py", f"excepts {unused}, which is not found any more")
+
+
+def _written(template: dict[str, Any]) -> dict[str, Any]:
+    """The template with the definitions of its state machines as text, as CloudFormation gets them."""
+    for resource in template["Resources"].values():
+        if "Definition" in resource.get("Properties", {}):
+            properties = resource["Properties"]
+            properties["DefinitionString"] = json.dumps(properties.pop("Definition"))
+    return template

@@ -1,0 +1,4 @@
+"""The verbs of `millrace local`, one file each.
+
+What they call lies in `console/local`.
+"""

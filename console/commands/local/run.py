@@ -1,0 +1,51 @@
+"""`millrace local run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from console.checkout import Checkout
+from console.commands.request_options import request_fields, request_options
+from console.local.pipeline import run_locally
+from console.run_order import RunOrder
+from console.terminal import Terminal
+from console.verbs import Invocation, local_options, port_option
+
+
+@click.command(context_settings={"show_default": False})
+@click.option("--source", required=True, metavar="DIR|S3-URI", help="What to work: a folder of files, or s3://…")
+@click.option("--destination", required=True, metavar="DIR|S3-URI", help="Where outputs and results go.")
+@request_options
+@click.option("--run-id", metavar="ID", help="Go on with an earlier run to this destination.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json alone on standard output.")
+@port_option
+@local_options
+def run(
+    source: str,
+    destination: str,
+    workload: str,
+    port: int,
+    state_dir: Path | None,
+    *,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run the whole pipeline on this machine.
+
+    Starts the embedded AWS when it is down and deploys this checkout on it when that is due. A folder's files are
+    put into the stack's source bucket as they are, and the results are brought back into the destination folder.
+    Only files that a local run wrote there are overwritten.
+
+    \b
+    Examples:
+      millrace local run --source examples/documents --destination build/demo
+      millrace local run --source ~/texts --destination /tmp/words --option top=10 --include '*.txt'
+
+    Exit codes: 0 done, 1 something broke, 2 a bad request, 3 more failures than tolerated, 130 Ctrl-C.
+    """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
+    invocation: Invocation = click.get_current_context().ensure_object(Invocation)
+    order = RunOrder.check(source, destination, request_fields({"workload": workload, **given}))
+    run_locally(order, Checkout.here(state_dir), port, Terminal(), as_json=as_json, again=invocation.again)

@@ -1,0 +1,115 @@
+"""`millrace status`."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from console.errors import RunFailedError
+from console.file_names import shown
+from console.find.run_lookup import FoundRun, find_run
+from console.find.target import Target
+from console.terminal import Terminal, seconds
+from console.verbs import json_option, run_argument, target_options
+from console.watch.display import items_done, print_steps
+from console.watch.explanation import explain
+from console.watch.progress import RunProgress
+from console.watch.run_costs import cost_lines, cost_until_now
+from console.watch.run_document import run_document
+from console.watch.watching import Watcher
+from millrace.errors import TooManyFailuresError
+
+STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+"""A status's colour; every other one is an end that nobody wished for."""
+
+
+@click.command
+@run_argument
+@json_option
+@target_options
+def status(given: str, target: Target, *, as_json: bool) -> None:
+    """Say how a run stands, and why it failed if it did.
+
+    RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
+
+    Exit codes: 0 told (whatever the run's status is), 1 something broke, 2 no such run.
+    """
+    terminal = Terminal()
+    found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
+    progress = Watcher(target.aws, found.execution_arn).look(most=None)
+    failure = None
+    if progress.status not in ("RUNNING", "SUCCEEDED"):
+        failure = explain(target.aws, progress.execution)
+    queues, ended = target.stack.job_queue_arns, progress.execution.get("stopDate")
+    cost = cost_until_now(target.aws, queues, found.folder, ended)
+    if as_json:
+        terminal.json({**run_document(found, progress, failure), "cost": cost})
+        return
+    print_run(terminal, found, progress)
+    if cost is not None:
+        terminal.print("\n" + "\n".join(cost_lines(cost)))
+    print_outcome(terminal, found, failure, target)
+
+
+def with_execution(found: FoundRun, target: Target) -> FoundRun:
+    """The run with its execution looked up, where it was found by its folder.
+
+    Raises:
+        RunNotFoundError: Step Functions has forgotten the execution: it keeps them 90 days.
+    """
+    if found.execution:
+        return found
+    return find_run(target.aws, target.stack.state_machine_arn, found.run_id)
+
+
+def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> None:
+    """Print how a run stands."""
+    execution = progress.execution
+    name = execution["executionArn"].rpartition(":")[2]
+    redriven = execution.get("redriveCount", 0)
+    facts: list[tuple[str, str | Text]] = [
+        ("Run", found.run_id),
+        ("Status", Text(progress.status, STYLES.get(progress.status, "red"))),
+        ("Started", f"{execution['startDate'].astimezone():%Y-%m-%d %H:%M:%S %Z}"),
+    ]
+    if name != found.run_id:
+        facts.append(("Execution", name))
+    if redriven:
+        facts.append(("Redriven", f"{redriven} time{'s' if redriven > 1 else ''}"))
+    ended = execution.get("stopDate")
+    if ended:
+        facts.append(("Took", seconds((ended - execution["startDate"]).total_seconds())))
+    facts += [(name.capitalize(), shown(str(found.request[name]))) for name in NAMED if found.request.get(name)]
+    if found.folder is not None:
+        facts.append(("Run folder", shown(str(found.folder.root))))
+    for label, value in facts:
+        terminal.out.print(Text(f"{label:<12}").append(value), soft_wrap=True)
+    terminal.print("")
+    print_steps(terminal.out, progress)
+    if progress.ended and (done := items_done(progress)):
+        terminal.print(f"\n{done}")
+
+
+NAMED = ("workload", "source", "destination")
+"""What is shown of the request."""
+
+
+def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError | None, target: Target) -> None:
+    """Say why a run failed, and what to do about it."""
+    if failure is None:
+        return
+    terminal.out.print(Text("\nWhy   ").append(str(failure), "red"), soft_wrap=True)
+    for line in ways_on(found, failure, target):
+        terminal.print(line)
+
+
+def ways_on(found: FoundRun, failure: RunFailedError, target: Target) -> list[str]:
+    """The command lines that lead on from a failed run."""
+    if found.folder is None or failure.state == "Prepare Run":
+        return []
+    again = ("--retry-failed",) if failure.exit_code == TooManyFailuresError.exit_code else ()
+    return [
+        *([] if failure.error == "Aborted" else [f"Logs  {target.command('logs', found.run_id, '--failed')}"]),
+        f"Rows  {target.command('report', found.run_id)}",
+        f"On    {target.command('resume', found.run_id, *again)}",
+    ]

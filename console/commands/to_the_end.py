@@ -1,0 +1,76 @@
+"""Following a run to its end, and saying what came of it: what `run`, `watch` and `resume` have in common."""
+
+from __future__ import annotations
+
+from console.commands.status import print_run, ways_on
+from console.errors import RunFailedError, RunInterrupted
+from console.file_names import shown
+from console.find.run_lookup import FoundRun
+from console.find.target import Target
+from console.terminal import Terminal
+from console.transfer.results import failure_examples, read_result, result_files
+from console.watch.display import shown as shown_run
+from console.watch.explanation import explain
+from console.watch.progress import RunProgress
+from console.watch.run_document import run_document
+from console.watch.summary import print_summary
+from console.watch.watching import watch
+from millrace.errors import TooManyFailuresError
+
+
+def follow(target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool) -> RunProgress:
+    """Watch a run to its end and print its outcome.
+
+    Args:
+        target: Where it runs.
+        found: The run, with its execution.
+        terminal: Where to say what: progress on standard error, the outcome on standard output.
+        as_json: Print the run's JSON document instead of the outcome.
+
+    Raises:
+        RunFailedError: The run failed; what there is to show has been shown.
+        RunInterrupted: Ctrl-C; the run goes on.
+    """
+    try:
+        with shown_run(terminal.notes) as show:
+            progress = watch(target.aws, found.execution_arn, show)
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe run {found.run_id} goes on without this window.")
+        terminal.note(f"  watch it  {target.command('watch', found.run_id)}")
+        terminal.note(f"  stop it   {target.command('cancel', found.run_id)}")
+        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=found.run_id) from None
+    failure = None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
+    if as_json:
+        terminal.json(run_document(found, progress, failure))
+    else:
+        _print_outcome(target, found, progress, failure, terminal)
+    if failure is not None:
+        raise failure
+    return progress
+
+
+def _print_outcome(
+    target: Target, found: FoundRun, progress: RunProgress, failure: RunFailedError | None, terminal: Terminal
+) -> None:
+    told = failure is None or failure.exit_code == TooManyFailuresError.exit_code
+    result = read_result(target.aws, found.run.folder) if told else None
+    if result is None:
+        print_run(terminal, found, progress)
+    else:
+        print_summary(terminal, result, failure_examples(target.aws, found.run.folder, result))
+        if reused := _reused(progress):
+            terminal.print(f"\n{reused}")
+        terminal.print("")
+        for name, uri in result_files(result, found.run.folder).items():
+            terminal.print(f"{name.ljust(15)} {shown(uri)}")
+    for line in ways_on(found, failure, target) if failure is not None else []:
+        terminal.note(line)
+
+
+def _reused(progress: RunProgress) -> str:
+    """How much of the work was there before; empty where nothing was."""
+    committed = progress.work.committed if progress.work else None
+    if committed is None or not committed.reused:
+        return ""
+    items = committed.counts.items - committed.fresh.items
+    return f"Reused: {committed.reused:,} of {committed.shards:,} shards ({items:,} items) were done before"

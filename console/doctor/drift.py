@@ -1,0 +1,91 @@
+"""Whether what is deployed is what lies in this checkout: the state machine, the functions and their layer."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import BytesIO
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
+from zipfile import ZipFile
+
+from console.checkout import ROOT
+from console.find.target import Target
+
+DEFINITION = ROOT / "statemachine" / "migration.asl.json"
+FUNCTION = "AWS::Lambda::Function"
+
+DOWNLOAD_SECONDS = 60
+
+
+def drift(target: Target) -> list[str]:
+    """What differs, by its name; nothing where all is as in this checkout.
+
+    The template's other resources are not compared: `aws cloudformation detect-stack-drift` does that, and
+    `sam deploy` shows what it would change before it does.
+    """
+    resources = _resources(target)
+    differing: set[str] = set()
+    deployed = target.aws.step_functions.describe_state_machine(stateMachineArn=target.stack.state_machine_arn)
+    if not same_definition(DEFINITION.read_text("utf-8"), deployed["definition"]):
+        differing.add(str(DEFINITION.relative_to(ROOT)))
+    client = target.aws.client("lambda")
+    layers: set[str] = set()
+    for name in resources.get(FUNCTION, {}).values():
+        function = client.get_function(FunctionName=name)
+        layers |= {layer["Arn"] for layer in function["Configuration"].get("Layers", [])}
+        differing |= _differing(target, function["Code"].get("Location"), "functions")
+    for arn in layers:
+        name, _, version = arn.rpartition(":")
+        layer = client.get_layer_version(LayerName=name, VersionNumber=int(version))
+        differing |= _differing(target, layer["Content"].get("Location"), "layer")
+    return sorted(differing)
+
+
+def same_definition(ours: str, deployed: str) -> bool:
+    """Whether a deployed state machine is our definition with its placeholders filled in.
+
+    Args:
+        ours: The file, with `${Name}` where a resource's ARN goes.
+        deployed: What DescribeStateMachine says.
+    """
+    return _filled(json.loads(ours), json.loads(deployed))
+
+
+def _filled(ours: Any, deployed: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(deployed, dict):
+        return ours.keys() == deployed.keys() and all(_filled(ours[name], deployed[name]) for name in ours)
+    if isinstance(ours, list) and isinstance(deployed, list):
+        return len(ours) == len(deployed) and all(map(_filled, ours, deployed))
+    if isinstance(ours, str) and isinstance(deployed, str) and "${" in ours:
+        parts = [re.escape(part) for part in re.split(r"\$\{[A-Za-z0-9]+\}", ours)]
+        return re.fullmatch("[^{}]+".join(parts), deployed) is not None
+    return bool(ours == deployed)
+
+
+def _resources(target: Target) -> dict[str, dict[str, str]]:
+    """The stack's resources: physical ids by logical id, by type."""
+    found: dict[str, dict[str, str]] = {}
+    pages = target.aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=target.stack_name)
+    for page in pages:
+        for each in page["StackResourceSummaries"]:
+            physical = each.get("PhysicalResourceId", "")
+            found.setdefault(each["ResourceType"], {})[each["LogicalResourceId"]] = physical
+    return found
+
+
+def _differing(target: Target, location: str | None, folder: str) -> set[str]:
+    """Our Python files that a zip does not hold as they are; nothing where this AWS does not hand its code out."""
+    if not location:
+        return set()
+    # The embedded AWS is on this machine, where no proxy leads.
+    opener = build_opener(ProxyHandler({})) if target.is_local else build_opener()
+    with opener.open(location, timeout=DOWNLOAD_SECONDS) as answer:
+        archive = ZipFile(BytesIO(answer.read()))
+    names = set(archive.namelist())
+    files = {path.relative_to(ROOT / folder).as_posix(): path for path in (ROOT / folder).rglob("*.py")}
+    return {
+        f"{folder}/{name}"
+        for name, path in files.items()
+        if name not in names or archive.read(name) != path.read_bytes()
+    }

@@ -1,0 +1,96 @@
+"""What an account allows, held against a run's size: vCPUs at once, jobs and tasks a second."""
+
+from __future__ import annotations
+
+from console.doctor.check import Check
+from console.find.stack import job_size
+from console.find.target import Target
+from console.terminal import number_of, seconds
+
+QUOTAS = {
+    "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
+    "FARGATE_SPOT": ("fargate", "L-36FBB829", "Fargate Spot vCPUs"),
+    "EC2": ("ec2", "L-34B43A08", "vCPUs of Standard Spot Instances"),
+}
+"""What bounds each kind of compute: service and code in Service Quotas. Spot comes first, On-Demand behind."""
+
+BEHIND = {
+    "FARGATE_SPOT": QUOTAS["FARGATE"],
+    "EC2": ("ec2", "L-1216C47A", "vCPUs of Standard On-Demand Instances"),
+}
+"""What stands behind Spot, and is all that urgent runs may use."""
+
+MOST_SHARDS = 10_000
+"""SubmitJob, `arrayProperties`: an array has at most so many children."""
+
+SUBMISSIONS_A_RUN = 3
+"""Plan, migrate - however many children the array has - and merge."""
+
+SUBMISSIONS_A_SECOND = 50
+"""AWS Batch user guide, service quotas: SubmitJob, for an account in a Region; it cannot be raised."""
+
+LAUNCHES_A_SECOND = 20
+"""Amazon ECS, throttling quotas: Fargate tasks, sustained; On-Demand and Spot each."""
+
+
+def vcpu_quota(target: Target, shards: int | None) -> Check:
+    """The quota of what jobs run on first: below what the stack would use a run is slow, below one job none runs."""
+    if target.is_local:
+        return Check("vCPU quota", "ok", "the embedded AWS has none")
+    given = target.stack.parameters
+    wanted, each = float(given.get("MaxvCpus") or 16), job_size(given)[0]
+    service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
+    value = _quota(target, service, code)
+    if value < each:
+        todo = f"ask for more in Service Quotas: {service}, {code}"
+        return Check("vCPU quota", "fail", f"{value:g} {what}, one job needs {each:g}", todo)
+    needed = wanted if shards is None else min(wanted, shards * each)
+    at_once = int(min(value, wanted) / each)
+    if value < needed:
+        return Check(
+            "vCPU quota",
+            "warn",
+            f"{value:g} {what}, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
+            "less what else runs in the account",
+            f"ask for {needed:g} in Service Quotas: {service}, {code}",
+        )
+    return Check("vCPU quota", "ok", f"{value:g} {what}: {number_of(at_once, 'job')} of {each:g} at once")
+
+
+def quota_behind(target: Target) -> Check:
+    """The quota of what is taken where Spot is not to be had, and by urgent runs."""
+    name = "behind Spot"
+    given = target.stack.parameters
+    behind = BEHIND.get(given.get("Compute", "FARGATE"))
+    if target.is_local or behind is None:
+        return Check(name, "ok", "the embedded AWS has no quota" if target.is_local else "no Spot is used")
+    service, code, what = behind
+    value, each = _quota(target, service, code), job_size(given)[0]
+    if value < each:
+        todo = f"ask for more in Service Quotas: {service}, {code}"
+        return Check(name, "warn", f"{value:g} {what}, one job needs {each:g}: no urgent run can start", todo)
+    return Check(name, "ok", f"{value:g} {what}: {number_of(int(value / each), 'job')} at once")
+
+
+def rates(target: Target, shards: int | None) -> Check:
+    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at the least."""
+    submitted = (
+        f"a run is {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; {SUBMISSIONS_A_SECOND} a second may be"
+    )
+    if shards is None:
+        return Check("rates", "ok", submitted)
+    if shards > MOST_SHARDS:
+        todo = "larger shards: --target-bytes or --max-items; the plan job makes them by itself"
+        return Check("rates", "warn", f"an array job has at most {MOST_SHARDS:,} children, not {shards:,}", todo)
+    if target.stack.parameters.get("Compute") == "EC2":
+        return Check("rates", "ok", submitted)
+    least = seconds(shards / LAUNCHES_A_SECOND)
+    started = (
+        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards take {least} to start, at the least"
+    )
+    return Check("rates", "ok", f"{submitted}; {started}")
+
+
+def _quota(target: Target, service: str, code: str) -> float:
+    answer = target.aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
+    return float(answer["Quota"]["Value"])

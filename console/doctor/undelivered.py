@@ -1,0 +1,67 @@
+"""What could not be told: events and messages that wait in the stack's queue for somebody to look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from console.doctor.check import Check
+from console.find.target import Target
+from console.terminal import number_of, seconds
+
+NAME = "not told"
+
+SEEN = 10
+"""ReceiveMessage, MaxNumberOfMessages: at most 10 at once."""
+
+NAMED = 3
+"""How many of what was seen are named."""
+
+
+def undelivered(target: Target) -> Check:
+    """What lies in the queue of the notifications that nobody was given: how many, since when, of which runs."""
+    url = target.stack.outputs.get("UndeliveredQueueUrl", "")
+    if not url:
+        return Check(NAME, "warn", "the stack has no queue for it", "deploy this version of the template")
+    sqs = target.aws.client("sqs")
+    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+    count = sum(int(counts.get(name, 0)) for name in names)
+    if not count:
+        return Check(NAME, "ok", "every notification was taken: its dead-letter queue is empty")
+    # With no visibility timeout they stay where they are, for whoever wants to deliver them.
+    seen = sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=SEEN, VisibilityTimeout=0, AttributeNames=["SentTimestamp"]
+    ).get("Messages", [])
+    sent = [int(each["Attributes"]["SentTimestamp"]) / 1000 for each in seen]
+    oldest = f", the oldest seen for {seconds(max(0.0, datetime.now(UTC).timestamp() - min(sent)))}" if sent else ""
+    about = list(dict.fromkeys(filter(None, (_about(each["Body"]) for each in seen))))
+    of = f": {', '.join(about[:NAMED])}{' and others' if len(about) > NAMED else ''}" if about else ""
+    return Check(
+        NAME,
+        "warn",
+        f"{number_of(count, 'notification')} in {url}{oldest}{of}",
+        "put right why, then deliver them: docs/notifications.md, Nothing is lost; they are kept for 14 days",
+    )
+
+
+def _about(body: str) -> str:
+    """Which run, job or queue it is about: EventBridge's event, what Lambda failed on, or the topic's message."""
+    found: Any = _object(body)
+    found = found.get("requestPayload") or found
+    detail = _object(found["Message"]) if "Message" in found else found.get("detail", found)
+    return _first(detail, ("run_id", "name", "jobName", "job_name", "jobQueue")) if isinstance(detail, dict) else ""
+
+
+def _first(detail: Mapping[str, Any], names: Iterable[str]) -> str:
+    return next((str(detail[name]) for name in names if detail.get(name)), "")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

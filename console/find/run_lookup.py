@@ -1,0 +1,197 @@
+"""Finding the run that a person means: by its id, a prefix of it, an ARN, its folder, or as the latest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from console.errors import RunNotFoundError, RunStateError
+from console.file_names import shown
+from console.find.aws import Aws
+from console.find.executions import Run
+from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
+from millrace.layout import RunFolder, S3Uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef, ExecutionListItemTypeDef
+
+LATEST = "-"
+"""What stands for the latest run."""
+
+NAMED_RUNS = 5
+"""How many runs an error names."""
+
+UPLOADED = "upload-"
+"""How the ids of runs begin that an upload started. EventBridge names their executions: the id is in the input."""
+
+LOOKED_THROUGH = 300
+"""In how many executions such an id is looked for: DescribeExecution allows that many at once, then 15 a second."""
+
+_RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
+"""The name of an execution that `millrace resume` starts: the run's id, and what tells it from the others."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run, by the execution that worked on it last.
+
+    Attributes:
+        run_id: The run's id.
+        execution_arn: The execution; empty where the run was found by its folder and has none any more.
+        request: The execution's input, or what run.json says; empty where it is no request.
+        folder: The run folder; None where the input names no destination, so that Prepare Run refused it.
+        execution: What DescribeExecution said; empty where there is none.
+    """
+
+    run_id: str
+    execution_arn: str
+    request: Mapping[str, Any]
+    folder: RunFolder | None
+    execution: DescribeExecutionOutputTypeDef | dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Run:
+        """The run, with its folder.
+
+        Raises:
+            RunStateError: It never had one.
+        """
+        if self.folder is None:
+            raise RunStateError(
+                "its input was refused, so it has no folder and nothing was done", operation="run", target=self.run_id
+            )
+        return Run(self.run_id, self.execution_arn, self.folder)
+
+
+def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
+    """Find the run that these words mean.
+
+    Args:
+        aws: Where it is.
+        state_machine_arn: The stack's state machine.
+        given: A run id, a unique prefix of one, an execution's name or ARN, a run folder's URI, or "-": the latest.
+
+    Raises:
+        RunNotFoundError: There is no such run, or more than one fits.
+    """
+    if given.startswith("s3:"):
+        return _by_folder(aws, given)
+    if given.startswith("arn:"):
+        return _described(aws, given)
+    executions = executions_of(aws, state_machine_arn)
+    if given == LATEST:
+        latest = next(executions, None)
+        if latest is None:
+            raise RunNotFoundError(
+                "there is no run yet; start one: millrace run", operation="find the run", target="the latest"
+            )
+        return _described(aws, latest["executionArn"])
+    if given.startswith(UPLOADED):
+        return _uploaded(aws, executions, given)
+    return _described(aws, _newest(executions, given))
+
+
+def executions_of(aws: Aws, state_machine_arn: str, **given: Any) -> Iterator[ExecutionListItemTypeDef]:
+    """Every execution that Step Functions still knows (90 days), the newest first."""
+    pages = aws.step_functions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn, **given)
+    for page in pages:
+        yield from page["executions"]
+
+
+def running_executions(aws: Aws, state_machine_arn: str, folder: RunFolder) -> list[str]:
+    """The ARNs of the executions that are at work on a run now; usually none or one."""
+    found = (
+        _described(aws, each["executionArn"]) for each in executions_of(aws, state_machine_arn, statusFilter="RUNNING")
+    )
+    return [each.execution_arn for each in found if each.folder == folder]
+
+
+def _uploaded(aws: Aws, executions: Iterable[ExecutionListItemTypeDef], given: str) -> FoundRun:
+    """The run that an upload started, by its id or the beginning of one; the newest that fits."""
+    for each in islice(executions, LOOKED_THROUGH):
+        found = _described(aws, each["executionArn"])
+        if found.run_id.startswith(given):
+            return found
+    raise RunNotFoundError(
+        f"it is none of the latest {LOOKED_THROUGH} runs; give the execution's name, or the run folder's URI",
+        operation="find the run",
+        target=shown(given),
+    )
+
+
+def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
+    """The ARN of the newest execution of the run that is meant: the exact name before a prefix."""
+    by_run: dict[str, str] = {}
+    for each in executions:
+        name = each["name"]
+        if not name.startswith(given):
+            continue
+        resumption = _RESUMPTION.fullmatch(name)
+        run_id = resumption[1] if resumption and name != given else name
+        by_run.setdefault(run_id, each["executionArn"])
+        if name == given:
+            return by_run[given]  # older ones cannot be resumptions of it
+    if len(by_run) == 1:
+        return next(iter(by_run.values()))
+    if not by_run:
+        raise RunNotFoundError(
+            "there is no such run; see: millrace list", operation="find the run", target=shown(given)
+        )
+    names = ", ".join(list(by_run)[:NAMED_RUNS]) + (" …" if len(by_run) > NAMED_RUNS else "")
+    raise RunNotFoundError(
+        f"{len(by_run)} runs begin so: {names}; give more of the id", operation="find the run", target=shown(given)
+    )
+
+
+def _described(aws: Aws, execution_arn: str) -> FoundRun:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+    try:
+        execution = aws.step_functions.describe_execution(executionArn=execution_arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ExecutionDoesNotExist", "InvalidArn"):
+            raise
+        raise RunNotFoundError(
+            "there is no such execution", operation="find the run", target=shown(execution_arn)
+        ) from None
+    arn = execution["executionArn"]
+    try:
+        request = json.loads(execution.get("input", ""))
+        run = Run.of(arn, request)
+    except (ValueError, KeyError, AttributeError, InvalidRunRequest):
+        # Somebody's input that Prepare Run refuses is still a run that can be looked at.
+        return FoundRun(arn.rpartition(":")[2], arn, {}, None, execution)
+    return FoundRun(run.run_id, arn, request, run.folder, execution)
+
+
+def _by_folder(aws: Aws, given: str) -> FoundRun:
+    folder = RunFolder(S3Uri.parse_folder(given, "run"))
+    try:
+        document = read_request(aws, folder)
+    except ObjectNotFoundError:
+        raise RunNotFoundError(
+            "this is no run folder: there is no run.json in it", operation="find the run", target=str(folder.root)
+        ) from None
+    return FoundRun(folder.run_id, document.get("execution_arn", ""), document["request"], folder)
+
+
+def read_request(aws: Aws, folder: RunFolder) -> dict[str, Any]:
+    """run.json: the checked request, and who started the run.
+
+    Raises:
+        ObjectNotFoundError: There is none: Prepare Run refused the input, or has not come so far.
+        DamagedFileError: It is not what Prepare Run writes.
+    """
+    text = aws.s3.read(folder.request)
+    try:
+        document: dict[str, Any] = json.loads(text)
+        dict(document["request"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(
+            f"this is not a run request: {error!r}", operation="read the request", target=str(folder.request)
+        ) from error
+    return document

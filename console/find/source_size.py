@@ -1,0 +1,79 @@
+"""What lies in a source, cut into shards by the rules that the plan job cuts by."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from millrace.cost.estimation import ShardSize
+from millrace.layout import S3Uri
+from millrace.request.run_request import RunRequest
+from millrace.run.plan import Item
+from millrace.source.filters import ItemFilter
+from millrace.source.sharding import cut, range_bytes
+
+LEAST_RANGE_BYTES = 1_048_576
+"""The plan job cuts no shorter ranges."""
+
+TOLD_EVERY = 1000
+"""How often `seen` is told: once a page of the listing."""
+
+ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
+"""Storage classes whose objects are read only after they were restored: S3 API reference, GetObject."""
+
+
+@dataclass(frozen=True)
+class SourceSize:
+    """What a run over a source would work.
+
+    Attributes:
+        listed: How many objects there are.
+        items: How many items: objects, or ranges of large ones.
+        bytes: Their bytes.
+        largest: The largest object's bytes.
+        archived: How many objects lie in an archive class: each would be a failed item.
+        skipped: Objects that are no items, by reason.
+        shards: What each shard would hold.
+    """
+
+    listed: int
+    items: int
+    bytes: int
+    largest: int
+    archived: int
+    skipped: dict[str, int]
+    shards: list[ShardSize]
+
+
+def measure(
+    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, seen: Callable[[int], None]
+) -> SourceSize:
+    """Measure what a run would work.
+
+    Args:
+        items_of: The source's items, given what tells them from other objects.
+        request: The checked request.
+        seen: Told now and then how many objects were listed.
+    """
+    chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
+    lengths = array("q")
+    number = largest = archived = 0
+    for number, item in enumerate(items_of(chosen), start=1):
+        if number % TOLD_EVERY == 0:
+            seen(number + chosen.skipped.total())
+        largest = max(largest, item.size)
+        archived += item.storage_class in ARCHIVED
+        lengths.extend(_ranges(item, request))
+    shards = [ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard)]
+    listed = number + chosen.skipped.total()
+    return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
+
+
+def _ranges(item: Item, request: RunRequest) -> list[int]:
+    """The lengths of the ranges that a large object is cut into: only word-count's are, and only where not gzipped."""
+    most = max(request.shard.target_bytes, LEAST_RANGE_BYTES)
+    if item.size <= most or not item.etag or request.workload != "word-count" or item.key.lower().endswith(".gz"):
+        return [item.size]
+    count = -(-item.size // max(range_bytes(request.shard.target_bytes), LEAST_RANGE_BYTES))
+    return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]

@@ -1,0 +1,101 @@
+"""Finding the stack: what `template.yaml` puts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from console.errors import StackNotFoundError
+from console.find.aws import Aws
+
+LOCAL_STACK = "millrace-local"
+"""The stack's name on the embedded AWS, as in samconfig.toml."""
+
+_USABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack. The attributes are the template's outputs.
+
+    Attributes:
+        name: The stack's name.
+        outputs: Every output, by name.
+        parameters: Every parameter, by name.
+        status: CloudFormation's own.
+    """
+
+    name: str
+    outputs: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+    status: str = ""
+
+    @classmethod
+    def find(cls, aws: Aws, name: str) -> Stack:
+        """Look the stack up.
+
+        Raises:
+            StackNotFoundError: It is not there, or not in a state to be used.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+        try:
+            described = aws.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            # CloudFormation answers ValidationError, "Stack with id … does not exist", for a missing stack.
+            if "does not exist" not in str(error):
+                raise
+            raise StackNotFoundError(
+                "there is no such stack; deploy it first", operation="find the stack", target=name
+            ) from None
+        if described["StackStatus"] not in _USABLE:
+            raise StackNotFoundError(
+                f"its status is {described['StackStatus']}; deploy it again", operation="find the stack", target=name
+            )
+        return cls(
+            name,
+            {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])},
+            {each["ParameterKey"]: each.get("ParameterValue", "") for each in described.get("Parameters", [])},
+            described["StackStatus"],
+        )
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The state machine."""
+        return self._output("StateMachineArn")
+
+    @property
+    def source_bucket(self) -> str:
+        """The bucket that the stack made for sources, or that the user named."""
+        return self._output("SourceBucketName")
+
+    @property
+    def result_bucket(self) -> str:
+        """The bucket that the stack made for results, or that the user named."""
+        return self._output("ResultBucketName")
+
+    @property
+    def job_queue_arn(self) -> str:
+        """The standard job queue."""
+        return self._output("JobQueueArn")
+
+    @property
+    def job_queue_arns(self) -> list[str]:
+        """Every job queue: each has an output of its own."""
+        self._output("JobQueueArn")
+        return [value for name, value in sorted(self.outputs.items()) if name.endswith("JobQueueArn")]
+
+    def _output(self, name: str) -> str:
+        if name not in self.outputs:
+            raise StackNotFoundError(
+                f"it has no output {name}; deploy this version of the template",
+                operation="read the stack",
+                target=self.name,
+            )
+        return self.outputs[name]
+
+
+def job_size(parameters: Mapping[str, str]) -> tuple[float, int]:
+    """The vCPUs and MiB of one job under a stack's parameters: `JobSize` is vCPUs, an x, and GiB."""
+    vcpus, _, gib = parameters.get("JobSize", "1x2").partition("x")
+    return float(vcpus), int(float(gib) * 1024)

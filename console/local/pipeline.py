@@ -1,0 +1,188 @@
+"""One run on this machine, from a folder of files to a folder of results."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from console.checkout import Checkout
+from console.commands.status import ways_on
+from console.embedded_aws import exports
+from console.errors import RunFailedError, RunInterrupted
+from console.file_names import shown
+from console.find.aws import Aws
+from console.find.executions import Run, find_running, start
+from console.find.run_lookup import FoundRun
+from console.find.stack import Stack
+from console.find.target import Target
+from console.local.stack import bring_up, bring_up_to_date
+from console.run_order import RunOrder
+from console.terminal import Terminal, number_of, size, timed
+from console.transfer.results import failure_examples, fetch, read_result
+from console.transfer.uploads import upload
+from console.transfer.written import WrittenFiles
+from console.watch.display import shown as shown_run
+from console.watch.explanation import explain
+from console.watch.summary import print_summary
+from console.watch.watching import watch
+from millrace.errors import TooManyFailuresError
+
+Again = Callable[..., str]
+"""The same command line with other values of some options: `again(run_id="…")`."""
+
+NAMED = 5
+"""How many files that were not written, or not read, are named one by one."""
+
+
+def run_locally(
+    order: RunOrder, checkout: Checkout, port: int, terminal: Terminal, *, as_json: bool, again: Again
+) -> None:
+    """Do everything that `millrace local run` does.
+
+    Args:
+        order: What the user asked for, checked.
+        checkout: Whose embedded AWS.
+        port: The port for a new embedded AWS.
+        terminal: Where to say what.
+        as_json: Print result.json alone on standard output.
+        again: Gives the command line that comes back to a run.
+
+    Raises:
+        RunFailedError: The run failed; what it left has been shown and fetched all the same.
+        RunInterrupted: Ctrl-C while it was watched.
+    """
+    server = bring_up(checkout, port, terminal)
+    stack = bring_up_to_date(checkout, server, terminal)
+    aws = Aws.embedded(server.endpoint_url)
+    request = order.request(stack.source_bucket, stack.result_bucket)
+    run = _running(aws, stack, order)
+    if run is not None:
+        terminal.note(f"The run {run.run_id} is at work; watching it.")
+    else:
+        _upload(aws, order, stack, terminal)
+        run = start(aws, stack.state_machine_arn, request)
+        terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
+    target = Target(aws, stack.name, _flags(checkout))
+    failure = _watch(target, run, again, terminal)
+    # A run with too many failures has a complete report. Any other failure left nothing to show.
+    result = (
+        read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
+    )
+    fetched = ""
+    if result is not None:
+        fetched = _fetch(aws, run, result, order=order, stack=stack, checkout=checkout, terminal=terminal)
+    if result is not None and as_json:
+        terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    elif result is not None:
+        print_summary(terminal, result, failure_examples(aws, run.folder, result))
+    _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
+    if failure is not None:
+        for line in ways_on(FoundRun(run.run_id, run.execution_arn, request, run.folder), failure, target):
+            terminal.note(line)
+        raise failure
+
+
+def _running(aws: Aws, stack: Stack, order: RunOrder) -> Run | None:
+    run_id = order.rest.get("run_id")
+    if run_id is None:
+        return None
+    return find_running(aws, stack.state_machine_arn, order.destination_uri(stack.result_bucket), run_id)
+
+
+def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None:
+    directory = order.source.directory
+    if directory is None:
+        return
+    folder = order.source.uri(stack.source_bucket)
+    with timed() as took, terminal.counting("Putting files into the source bucket") as moved:
+        done = upload(aws, directory, folder, moved)
+    gone = f", {done.deleted:,} deleted" if done.deleted else ""
+    terminal.note(
+        f"{order.source.given}: {number_of(done.files, 'file')} ({size(done.total_bytes)}) are in {folder}; "
+        f"{done.changed:,} new or changed{gone} ({took()})."
+    )
+    if done.left_out:
+        paths = [shown(str(path.relative_to(directory))) for path in done.left_out]
+        terminal.warn(f"left out, being neither files nor links to files of this folder: {_some(paths)}")
+
+
+def _flags(checkout: Checkout) -> str:
+    """What leads the other verbs to this embedded AWS."""
+    usual = checkout.state == Checkout.here().state
+    return "--local" if usual else shlex.join([f"--state-dir={checkout.state}"])
+
+
+def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFailedError | None:
+    """Watch the run to its end; the error where it failed."""
+    try:
+        with shown_run(terminal.notes) as show:
+            progress = watch(target.aws, run.execution_arn, show)
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe run {run.run_id} goes on without this window.")
+        terminal.note(f"  watch it  {again(run_id=run.run_id)}")
+        terminal.note(f"  stop it   {target.command('cancel', run.run_id)}")
+        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=run.run_id) from None
+    return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
+
+
+def _fetch(
+    aws: Aws,
+    run: Run,
+    result: dict[str, Any],
+    *,
+    order: RunOrder,
+    stack: Stack,
+    checkout: Checkout,
+    terminal: Terminal,
+) -> str:
+    """Bring the results into the destination folder; what there is to say of it, empty for an S3 destination."""
+    directory = order.destination.directory
+    if directory is None:
+        return ""
+    directory.mkdir(parents=True, exist_ok=True)
+    was_empty = not any(directory.iterdir())
+    with terminal.counting("Fetching the results") as moved:
+        done = fetch(
+            aws,
+            run.folder,
+            result,
+            destination=order.destination_uri(stack.result_bucket),
+            directory=directory,
+            moved=moved,
+            written=WrittenFiles(checkout.written(directory)),
+        )
+    if done.taken:
+        terminal.warn(
+            f"the run's own files are in {_as_given(directory / done.own)}: an item's output, or a file that no run "
+            f"wrote, has the name {' and '.join(done.taken)}"
+        )
+    if done.refused:
+        keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
+        terminal.warn(f"{number_of(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
+    also = "" if was_empty else "; the folder was not empty, files of earlier runs were replaced"
+    return f"{_as_given(directory)} ({number_of(done.files, 'file')}, {size(done.total_bytes)}{also})"
+
+
+def _say_where(terminal: Terminal, run: Run, fetched: str, endpoint_url: str, *, to_notes: bool) -> None:
+    say: Any = terminal.note if to_notes else terminal.print
+    say("")
+    if fetched:
+        say(f"Files        {fetched}")
+    say(f"Run folder   {shown(str(run.folder.root))}")
+    say(f"Look around  export {exports(endpoint_url)}")
+    say(f"             aws s3 ls {shlex.quote(shown(str(run.folder.root)))}")
+    say("Stop         millrace local down  (everything in the embedded AWS is gone then)")
+
+
+def _as_given(directory: Path) -> str:
+    """The folder as a person would name it from here."""
+    here = Path.cwd()
+    return str(directory.relative_to(here)) if directory.is_relative_to(here) else str(directory)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,50 @@
+"""The embedded AWS of this checkout, up and deployed."""
+
+from __future__ import annotations
+
+from console.checkout import Checkout
+from console.embedded_aws import EmbeddedAws, find, start
+from console.find.stack import Stack
+from console.local.deployment import alone, deploy
+from console.terminal import Terminal, timed
+
+
+def bring_up(checkout: Checkout, port: int, terminal: Terminal) -> EmbeddedAws:
+    """Start the embedded AWS, or find the one that runs.
+
+    Args:
+        checkout: Whose embedded AWS.
+        port: The port for a new one; one that runs keeps its own.
+        terminal: Told what is being done.
+
+    Raises:
+        EmbeddedAwsError: It does not start: the port is taken, say.
+    """
+    checkout.state.mkdir(parents=True, exist_ok=True)
+    with alone(checkout.state):  # two runs may start together
+        server = find(checkout.state)
+        if server is not None:
+            return server
+        with timed() as took:
+            server = start(port, state_dir=checkout.state)
+            terminal.note(f"The embedded AWS is up at {server.endpoint_url} ({took()}).")
+    return server
+
+
+def bring_up_to_date(checkout: Checkout, server: EmbeddedAws, terminal: Terminal) -> Stack:
+    """Deploy this checkout on the embedded AWS where it is due.
+
+    Args:
+        checkout: The sources.
+        server: The embedded AWS.
+        terminal: Told what is being done.
+
+    Raises:
+        ToolMissingError: sam is not installed.
+        DeployError: sam failed.
+    """
+    with timed() as took:
+        stack, deployed = deploy(checkout, server.endpoint_url, server.pid, lambda line: terminal.note(f"{line} ..."))
+        if deployed:
+            terminal.note(f"The stack {stack.name} is deployed ({took()}).")
+    return stack

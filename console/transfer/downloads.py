@@ -1,0 +1,168 @@
+"""Writing objects as files below a folder: never outside of it, each file whole or not at all.
+
+Only files that a run wrote are overwritten.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+
+from console.file_names import NotAFileNameError, path_of
+from console.find.aws import Aws, workers
+from console.transfer.written import WrittenFiles, digest_of
+from millrace.layout import S3Uri
+
+_REPOSITORIES = frozenset({".git", ".hg", ".svn"})
+"""Folders in which a new file can do harm: a hook, a configuration that names a program."""
+
+
+@dataclass
+class Downloaded:
+    """What a download did.
+
+    Attributes:
+        files: How many of the objects are files of the folder now.
+        total_bytes: Their bytes.
+        refused: The objects that are not written, each with the reason.
+    """
+
+    files: int = 0
+    total_bytes: int = 0
+    refused: list[tuple[S3Uri, str]] = field(default_factory=list)
+
+
+def download(
+    aws: Aws,
+    objects: Iterable[tuple[str, S3Uri]],
+    directory: Path,
+    moved: Callable[[int, int], None],
+    written: WrittenFiles,
+) -> Downloaded:
+    """Write objects as files.
+
+    A file of that name is overwritten if a run wrote it, or if it is the same; else the object is refused.
+
+    Args:
+        aws: Where the objects are.
+        objects: The relative key under which each object is written, and the object.
+        directory: The folder; it must be there.
+        moved: Called with the number of files seen to and their whole number.
+        written: What runs wrote into the folder; what is written now is added.
+
+    Returns:
+        What was written; an object whose key cannot be a file's name here is named in it, and is not an error.
+
+    Raises:
+        OSError: A file cannot be written for another reason: no space, no permission.
+    """
+    done = Downloaded()
+    wanted: list[tuple[str, S3Uri]] = []
+    taken: set[str] = set()
+    fold = folding(directory)
+    foreign: dict[str, bool] = {}
+    for key, uri in objects:
+        try:
+            path = path_of(key)
+            _refuse_repositories(directory, path.parent.parts, written, foreign)
+            _make_parents(directory, path.parent.parts)
+        except NotAFileNameError as error:
+            done.refused.append((uri, error.message))
+            continue
+        if fold(key) in taken:
+            done.refused.append((uri, "this file system does not tell its name from another object's"))
+        else:
+            taken.add(fold(key))
+            wanted.append((key, uri))
+    with workers() as pool:
+        got = pool.map(lambda each: _get(aws, directory, each[0], each[1], written), wanted)
+        for (_, uri), size in zip(wanted, got, strict=True):
+            if isinstance(size, str):
+                done.refused.append((uri, size))
+            else:
+                done.files += 1
+                done.total_bytes += size
+            moved(done.files, len(wanted))
+    return done
+
+
+def _make_parents(directory: Path, segments: Iterable[str]) -> None:
+    """Make the folders on the way; none of them may be a symbolic link, which could lead anywhere.
+
+    Raises:
+        NotAFileNameError: A file or a link is in the way.
+    """
+    for segment in segments:
+        directory /= segment
+        if directory.is_symlink():
+            raise NotAFileNameError("a symbolic link is in the way", target=str(directory))
+        try:
+            directory.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise NotAFileNameError("a file is in the way of its folder", target=str(directory)) from None
+
+
+def _refuse_repositories(
+    directory: Path, segments: Sequence[str], written: WrittenFiles, foreign: dict[str, bool]
+) -> None:
+    """Nothing goes into a repository's own folder that was there before.
+
+    Raises:
+        NotAFileNameError: It would.
+    """
+    for count, segment in enumerate(segments, 1):
+        if segment.casefold() not in _REPOSITORIES:
+            continue
+        prefix = "/".join(segments[:count]) + "/"
+        if prefix not in foreign:  # asked before this download makes the folder
+            foreign[prefix] = directory.joinpath(*segments[:count]).exists() and not written.has_below(prefix)
+        if foreign[prefix]:
+            raise NotAFileNameError(f"no run made the folder {prefix} that is there", target=str(directory))
+
+
+def _get(aws: Aws, directory: Path, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:
+    """Write one object; its size, or why it was not written."""
+    path = directory / path_of(key)
+    part = path.with_name(f".{token_hex(8)}.part")
+    whole = sha256()
+    try:
+        with aws.s3.open(uri) as chunks, part.open("xb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                whole.update(chunk)
+            size = file.tell()
+        if path.is_symlink():
+            return "a symbolic link is in the way"
+        if path.is_dir():
+            return "a folder of that name is in the way"
+        if path.exists():
+            there = digest_of(path) if path.is_file() else ""
+            if there != whole.hexdigest() and not written.wrote(key, there):
+                return "a file that no run wrote, or that was changed since, is in the way"
+        written.add(key, whole.hexdigest())
+        part.replace(path)
+    except IsADirectoryError:
+        return "a folder of that name is in the way"
+    finally:
+        part.unlink(missing_ok=True)
+    return size
+
+
+def folding(directory: Path) -> Callable[[str], str]:
+    """What makes two keys one file name here: nothing on most of Linux; case and Unicode form on most Macs."""
+    probe = directory / f".{token_hex(8)}-\N{LATIN SMALL LETTER E WITH ACUTE}.part"
+    probe.touch()
+    try:
+        same = (probe.name.upper(), unicodedata.normalize("NFD", probe.name))
+        folds = any(probe.with_name(name).exists() for name in same)
+    finally:
+        probe.unlink()
+    return _folded if folds else str
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFD", name).casefold()

@@ -1,0 +1,4 @@
+"""The web page of `millrace local ui`.
+
+What it shows is read by `find` and `watch`.
+"""

@@ -1,0 +1,174 @@
+"""A run while it runs: a line per step with a bar for the shards, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from console.terminal import number_of, seconds, size
+from console.watch.progress import RunProgress
+from console.watch.steps import Children, Step
+
+Show = Callable[[RunProgress], None]
+"""What is told how far the run is."""
+
+WIDE = 100
+"""From so many columns on there is room for a long bar."""
+
+PLAIN_SECONDS = 10
+"""How often, at most, plain lines tell of the shards' progress."""
+
+
+@contextmanager
+def shown(console: Console) -> Iterator[Show]:
+    """Show a run as it goes on.
+
+    Yields:
+        What to call with each look at the run.
+    """
+    if not console.is_terminal:
+        yield PlainLines(console).show
+        return
+    spinner = Spinner("dots" if console.encoding.startswith("utf") else "line", style="cyan")
+    with Live(console=console, refresh_per_second=10) as live:
+        yield lambda progress: live.update(_picture(progress, spinner, console), refresh=True)
+
+
+def print_steps(console: Console, progress: RunProgress) -> None:
+    """Print how each step stands, once."""
+    mark = "•" if console.encoding.startswith("utf") else "*"
+    console.print(_picture(progress, Text(mark, "cyan"), console))
+
+
+class PlainLines:
+    """A line when a step begins, when it ends, and now and then while shards are worked."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: dict[str, str] = {}
+        self._children_told: datetime | None = None
+        self._children: Children | None = None
+        self._waiting = ""
+
+    def show(self, progress: RunProgress) -> None:
+        """Tell what is new."""
+        for step in progress.steps:
+            if step.status in ("succeeded", "failed", "skipped") and self._told.get(step.name) != step.status:
+                after = f" after {took(step)}" if step.ended else ""
+                self._say(f"{step.name}: {_words(step)}{after}")
+            elif step.status == "running" and step.name not in self._told:
+                self._say(f"{step.name} ...")
+            elif step.status == "running" and step.children:
+                self._say_children(step, progress)
+            self._told[step.name] = step.status if step.status != "waiting" else self._told.pop(step.name, "")
+            if not self._told[step.name]:
+                del self._told[step.name]
+        reason = progress.waiting.partition(": ")[2]
+        if reason and reason != self._waiting:
+            self._say(f"waiting: {progress.waiting}")
+        self._waiting = reason
+
+    def _say_children(self, step: Step, progress: RunProgress) -> None:
+        now = datetime.now(UTC)
+        due = self._children_told is None or (now - self._children_told).total_seconds() >= PLAIN_SECONDS
+        if due and step.children and step.children != self._children:
+            done = items_done(progress)
+            self._say(f"{step.name}: {count_of(step.children)}{f'; {done}' if done else ''}")
+            self._children_told, self._children = now, step.children
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -> Group:
+    """A line per step; below them, at full width, how far the items are and what the run waits for."""
+    unicode = console.encoding.startswith("utf")
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=3, justify="right")
+    table.add_column(min_width=12)
+    table.add_column(justify="right", min_width=8)
+    table.add_column()
+    marks = {
+        "succeeded": Text("✓" if unicode else "ok", "green"),
+        "failed": Text("✗" if unicode else "x", "red"),
+        "skipped": Text("-", "dim"),
+        "waiting": Text(""),
+    }
+    for step in progress.steps:
+        mark: RenderableType = spinner if step.status == "running" else marks[step.status]
+        name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
+        table.add_row(mark, name, Text(took(step), "dim"), _detail(step, console))
+    lines = []
+    if not progress.ended and (done := items_done(progress)):
+        failed = progress.work is not None and progress.work.committed.counts.failed
+        lines.append(Text(done, "yellow" if failed else "dim"))
+    if progress.waiting:
+        lines.append(Text(f"waiting: {progress.waiting}", "yellow"))
+    return Group(table, *lines)
+
+
+def items_done(progress: RunProgress) -> str:
+    """`1,200 of 4,000 items committed, 3 failed, 40 items/s, 1.2 MB/s, about 50 s left`; empty before the first."""
+    work = progress.work
+    if work is None or not work.committed.shards:
+        return ""
+    counts = work.committed.counts
+    of = f" of {progress.planned['items']:,}" if progress.planned else ""
+    parts = [f"{counts.items:,}{of} items committed"]
+    parts += [f"{counts.failed:,} failed"] if counts.failed else []
+    parts += [f"{number_of(work.committed.reused, 'shard')} from before"] if work.committed.reused else []
+    if work.items_per_second and work.bytes_per_second is not None:
+        parts += [f"{work.items_per_second:,.3g} items/s", f"{size(round(work.bytes_per_second))}/s"]
+    if work.seconds_left and not progress.ended:
+        parts.append(f"about {seconds(work.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _detail(step: Step, console: Console) -> RenderableType:
+    if step.status == "skipped":
+        return Text("nothing to do", "dim")
+    if step.children is None:
+        return Text("")
+    children = step.children
+    row = Table.grid(padding=(0, 1))
+    bar = ProgressBar(
+        total=children.total,
+        completed=children.done,
+        width=28 if console.width >= WIDE else 12,
+        complete_style="red" if children.failed else "cyan",
+        finished_style="red" if children.failed else "green",
+    )
+    row.add_row(bar, Text(count_of(children), "red" if children.failed else ""))
+    return row
+
+
+def count_of(children: Children) -> str:
+    """`12 of 40 shards done, 2 running, 1 failed`."""
+    parts = [f"{children.succeeded:,} of {number_of(children.total, 'shard')} done"]
+    parts += [f"{children.at_work:,} running"] if children.at_work else []
+    parts += [f"{children.runnable:,} waiting"] if children.runnable else []
+    parts += [f"{children.failed:,} failed"] if children.failed else []
+    return ", ".join(parts)
+
+
+def _words(step: Step) -> str:
+    if step.status == "skipped":
+        return "nothing to do"
+    what = {"succeeded": "done", "failed": "failed"}[step.status]
+    return f"{what}, {count_of(step.children)}," if step.children else what
+
+
+def took(step: Step) -> str:
+    """How long a step took, or has taken; empty before it began."""
+    if step.started is None:
+        return ""
+    ended = step.ended or datetime.now(step.started.tzinfo)
+    return seconds(max(0.0, (ended - step.started).total_seconds()))

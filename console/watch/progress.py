@@ -1,0 +1,105 @@
+"""How far a run is: its states, and the children of the array job at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from console.find.aws import Aws
+from console.watch.steps import Children, Step, state_outputs, states_of, steps_from, submitted_jobs
+from console.watch.work import Work
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A run at one moment.
+
+    Attributes:
+        status: Step Functions' own: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED.
+        steps: Every step, in order.
+        execution: What DescribeExecution says.
+        plan: plan.json's URI; None before Prepare Run has ended.
+        planned: shards, items and bytes of the plan; None before Read Plan has ended.
+        work: How much of it is done; None where nobody counted.
+        waiting: Why the job at work does not run; empty where it does, or where nobody asked.
+        states: The state machine's own states that were entered, by name.
+    """
+
+    status: str
+    steps: tuple[Step, ...]
+    execution: DescribeExecutionOutputTypeDef
+    plan: str | None = None
+    planned: Mapping[str, int] | None = None
+    work: Work | None = None
+    waiting: str = ""
+    states: Mapping[str, Step] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the execution has come to its end."""
+        return self.status != "RUNNING"
+
+    @property
+    def at_work(self) -> Step | None:
+        """The step that is at work."""
+        return next((step for step in self.steps if step.status == "running"), None)
+
+    @property
+    def since(self) -> datetime:
+        """When the execution was started, or redriven last."""
+        return self.execution.get("redriveDate") or self.execution["startDate"]
+
+
+def observe(aws: Aws, execution_arn: str) -> RunProgress:
+    """Look at a run: one DescribeExecution, its history, and one DescribeJobs while shards are worked."""
+    # First the description, then the history: a run that is described as ended has its whole history.
+    execution = aws.step_functions.describe_execution(executionArn=execution_arn)
+    events = list(history(aws, execution_arn))
+    states = states_of(events, ended=execution["status"] != "RUNNING")
+    jobs = submitted_jobs(events)
+    children = _children(aws, jobs.get("Migrate"))
+    outputs = state_outputs(events)
+    return RunProgress(
+        execution["status"],
+        tuple(
+            replace(step, children=children if step.name == "Migrate" else None, job_id=jobs.get(step.name))
+            for step in steps_from(states)
+        ),
+        execution,
+        plan=outputs.get("Prepare Run", {}).get("run", {}).get("plan"),
+        planned=outputs.get("Read Plan", {}).get("plan"),
+        states=states,
+    )
+
+
+def history(aws: Aws, execution_arn: str) -> Iterator[dict[str, Any]]:
+    """Every event of an execution, oldest first."""
+    pages = aws.step_functions.get_paginator("get_execution_history").paginate(
+        executionArn=execution_arn, PaginationConfig={"PageSize": 1000}
+    )
+    for page in pages:
+        yield from page["events"]  # type: ignore[misc]  # a TypedDict of 60 optional members; we read three
+
+
+def _children(aws: Aws, job_id: str | None) -> Children | None:
+    jobs = aws.batch.describe_jobs(jobs=[job_id])["jobs"] if job_id else []
+    if not jobs:
+        return None
+    array = jobs[0].get("arrayProperties", {})
+    if "size" in array:
+        summary = array.get("statusSummary", {})
+        return Children(
+            array["size"],
+            succeeded=summary.get("SUCCEEDED", 0),
+            failed=summary.get("FAILED", 0),
+            running=summary.get("RUNNING", 0),
+            starting=summary.get("STARTING", 0),
+            runnable=summary.get("RUNNABLE", 0),
+        )
+    states = ("SUCCEEDED", "FAILED", "RUNNING", "STARTING", "RUNNABLE")
+    return Children(1, *(int(jobs[0]["status"] == state) for state in states))

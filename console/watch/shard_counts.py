@@ -1,0 +1,111 @@
+"""How far the shards are, from their commits: what Batch's own counts do not tell - items, failures, bytes.
+
+A commit may hold a thousand outcomes. Its counts stand before them, so that its first few kilobytes are enough.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from console.find.aws import Aws, workers
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.outcome import Counts
+
+HEAD_BYTES = 8192
+"""What is read of a commit: enough for all that stands before its outcomes, whose longest part is one URI."""
+
+NOTHING = Counts()
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The committed shards of a run.
+
+    Attributes:
+        shards: How many there are.
+        counts: Their items, counted.
+        reused: How many of the shards were there before the execution that is at work (or was, last).
+        fresh: The items of the others, counted.
+    """
+
+    shards: int = 0
+    counts: Counts = NOTHING
+    reused: int = 0
+    fresh: Counts = NOTHING
+
+
+@dataclass(frozen=True)
+class CommitHead:
+    """What the beginning of a commit says."""
+
+    finished_at: datetime
+    counts: Counts
+
+
+class ShardCounts:
+    """Counts what is committed, reading each commit once however often it is asked.
+
+    Args:
+        aws: Where the run folder is.
+        folder: The run folder.
+    """
+
+    def __init__(self, aws: Aws, folder: RunFolder) -> None:
+        self._aws = aws
+        self._folder = folder
+        self._heads: dict[str, CommitHead] = {}
+        self._listed = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last look read every commit that was there."""
+        return len(self._heads) == self._listed
+
+    def look(self, since: datetime, most: int | None = None) -> Committed:
+        """Count.
+
+        Args:
+            since: When the execution was started or redriven: shards committed before are reused ones.
+            most: How many commits are read at most now; the rest are read by later calls. None: all.
+        """
+        shards = self._folder.file("shards/")
+        listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
+        self._listed = len(listed)
+        unread = [key for key in listed if key not in self._heads]
+        with workers() as pool:
+            read = partial(_head, self._aws, self._folder.root.bucket)
+            for key, head in zip(unread[:most], pool.map(read, unread[:most]), strict=True):
+                self._heads[key] = head
+        heads = self._heads.values()
+        fresh = [head.counts for head in heads if head.finished_at >= since]
+        return Committed(len(listed), _sum(head.counts for head in heads), len(heads) - len(fresh), _sum(fresh))
+
+
+def head_of(text: bytes) -> CommitHead:
+    """Read what stands before a commit's outcomes.
+
+    Args:
+        text: The commit's first bytes: `Commit.to_json` writes the fields in this order.
+
+    Raises:
+        ValueError: They are not there.
+    """
+    # Inside a JSON string the quotes would be escaped: these bytes are the field.
+    before, found, _ = text.partition(b',"outcomes":')
+    if not found:
+        raise ValueError("the outcomes do not begin in the commit's first bytes")
+    given = json.loads(before + b"}")
+    return CommitHead(datetime.fromisoformat(given["finished_at"]), Counts(**given["counts"]))
+
+
+def _head(aws: Aws, bucket: str, key: str) -> CommitHead:
+    with aws.s3.open(S3Uri(bucket, key), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
+        return head_of(b"".join(chunks))
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    return sum(counts, NOTHING)

@@ -1,0 +1,93 @@
+"""Looking at a run, once or until its end: its states, its shards, what is committed, and why nothing happens."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from console.find.aws import Aws
+from console.watch.display import Show
+from console.watch.progress import RunProgress, observe
+from console.watch.shard_counts import ShardCounts
+from console.watch.waiting import waiting_reason
+from console.watch.work import Work
+from millrace.layout import RunFolder, S3Uri
+
+LOCAL_SECONDS = 0.4
+"""Between two looks on the embedded AWS."""
+
+AWS_SECONDS = 3.0
+"""Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
+
+COMMITS_A_LOOK = 256
+"""How many commits one look of a watcher reads at most: the beginning of each."""
+
+
+class Watcher:
+    """Looks at one execution again and again.
+
+    Args:
+        aws: Where it runs.
+        execution_arn: The execution.
+    """
+
+    def __init__(self, aws: Aws, execution_arn: str) -> None:
+        self._aws = aws
+        self._arn = execution_arn
+        self._counts: ShardCounts | None = None
+        self._children: object = None
+        self._work: Work | None = None
+
+    def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
+        """Look at it.
+
+        Args:
+            most: How many commits are read at most; None: all.
+        """
+        progress = observe(self._aws, self._arn)
+        step = progress.at_work
+        job = step.job_id if step else None
+        return replace(
+            progress,
+            work=self._look_at_commits(progress, most),
+            waiting=waiting_reason(self._aws, job, datetime.now(UTC)) if job else "",
+        )
+
+    def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
+        migrate = next(step for step in progress.steps if step.name == "Migrate")
+        if progress.plan is None or migrate.started is None:
+            return None
+        if self._counts is None:
+            # The plan's folder: that of the run, or of the retry that this execution is.
+            self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
+        news = self._work is None or migrate.children != self._children or not self._counts.complete
+        if news or progress.ended:
+            self._children = migrate.children
+            self._work = Work.of(
+                self._counts.look(progress.since, None if progress.ended else most),
+                progress.planned,
+                begun=max(migrate.started, progress.since),
+                now=migrate.ended or datetime.now(UTC),
+            )
+        return self._work
+
+
+def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
+    """Look at a run until it has ended.
+
+    Args:
+        aws: Where it runs.
+        execution_arn: The execution.
+        show: Called with each look, the last one included.
+
+    Returns:
+        The last look.
+    """
+    watcher = Watcher(aws, execution_arn)
+    while True:
+        progress = watcher.look()
+        show(progress)
+        if progress.ended:
+            return progress
+        time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)

@@ -1,0 +1,164 @@
+"""The stack's own events: docs/events/ has the schema of each, and consumers rely on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
+from millrace.aws.job_failures import RunError
+from millrace.layout import RunFolder
+from millrace.text import seconds_between
+from notification.links import execution_page, folder_page, job_page
+from notification.resumption import resumption
+from notification.run_facts import RunFacts
+
+SOURCE = "millrace"
+RUN_ENDED = "Millrace Run Ended"
+JOB_ENDED = "Millrace Job Ended"
+QUEUE_BLOCKED = "Millrace Job Queue Blocked"
+
+TEXT_CHARACTERS = 2000
+"""Errors and messages are cut at this length: an event and a message stay far below their limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An event of ours.
+
+    Attributes:
+        event: What happened, one word: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED. `NotifyOn` and filter policies use it.
+        detail_type: The event's type on the bus.
+        resources: The ARNs it is about.
+        detail: The event's detail.
+    """
+
+    event: str
+    detail_type: str
+    resources: tuple[str, ...]
+    detail: dict[str, Any]
+
+
+def run_ended(
+    ended: RunEnded, facts: RunFacts, error: RunError | None, cost: dict[str, Any] | None = None, stack_name: str = ""
+) -> Document:
+    """The end of a run.
+
+    Args:
+        ended: What AWS told.
+        facts: What the run folder tells.
+        error: Why it failed.
+        cost: What it cost.
+        stack_name: The stack that the line for `millrace` names.
+    """
+    folder, result = ended.folder, facts.result
+    counts = result.get("counts")
+    failed = counts.get("failed", 0) if isinstance(counts, dict) else 0
+    succeeded = ended.status == "SUCCEEDED"
+    status = (
+        "SUCCEEDED_WITH_FAILURES" if succeeded and result.get("status") == "SUCCEEDED_WITH_FAILURES" else ended.status
+    )
+    detail = {
+        "version": "1",
+        "id": ended.key,
+        "event": f"RUN_{status}",
+        "run_id": ended.run_id,
+        "status": status,
+        "execution_arn": ended.execution_arn,
+        "state_machine_arn": ended.state_machine_arn,
+        "redrive_count": ended.redrive_count,
+        "started_at": ended.started_at,
+        "stopped_at": ended.stopped_at,
+        "duration_seconds": _seconds(ended.started_at, ended.stopped_at),
+        "workload": facts.workload,
+        "source": _text(ended.input.get("source")),
+        "destination": _text(ended.input.get("destination")),
+        "planned": None if facts.planned is None else dict(facts.planned),
+        "shards_committed": facts.committed,
+        "counts": result.get("counts"),
+        "failures": result.get("failures") or {},
+        "most_frequent": [asdict(each) for each in facts.failures],
+        "error": _error(error),
+        "cost": cost,
+        "run_folder": None if folder is None else str(folder.root),
+        "result": str(folder.file("result.json")) if folder is not None and result else None,
+        "report": _text(result.get("page")),
+        "resume": resumption(ended, failed, error, stack_name),
+        "links": {
+            "execution": execution_page(ended.execution_arn),
+            "run_folder": None if folder is None else folder_page(ended.execution_arn, folder.root),
+        },
+    }
+    return Document(f"RUN_{status}", RUN_ENDED, (ended.execution_arn,), detail)
+
+
+def job_ended(ended: JobEnded, error: RunError | None) -> Document:
+    """The end of a plain job, or of an array job with all its children."""
+    job, event = ended.job, f"JOB_{ended.job.status}"
+    detail = {
+        "version": "1",
+        "id": ended.key,
+        "event": event,
+        **_job(job),
+        "status": job.status,
+        "reason": _cut(job.reason),
+        "attempts": job.attempts,
+        "exit_code": job.exit_code,
+        "children": None if job.size is None else {
+            "size": job.size,
+            "succeeded": job.children.get("SUCCEEDED", 0),
+            "failed": job.children.get("FAILED", 0),
+        },
+        "started_at": job.started_at,
+        "stopped_at": job.stopped_at,
+        "duration_seconds": _seconds(job.started_at, job.stopped_at),
+        "error": _error(error),
+    }  # fmt: skip
+    return Document(event, JOB_ENDED, _job_arn(job), detail)
+
+
+def queue_blocked(blocked: QueueBlocked) -> Document:
+    """The head of a queue cannot start."""
+    job, event = blocked.job, "QUEUE_BLOCKED"
+    detail = {
+        "version": "1",
+        "id": blocked.key,
+        "event": event,
+        **_job(job),
+        "reason": _cut(job.reason),
+        "seen_at": blocked.seen_at,
+    }
+    return Document(event, QUEUE_BLOCKED, (job.queue, *_job_arn(job)), detail)
+
+
+def _job(job: Job) -> dict[str, Any]:
+    folder: RunFolder | None = job.folder
+    return {
+        "job_id": job.id,
+        "job_name": job.name,
+        "job_queue": job.queue,
+        "verb": job.verb,
+        "run_id": None if folder is None else folder.run_id,
+        "run_folder": None if folder is None else str(folder.base.root),
+        "links": {"job": job_page(job.queue, job.id)},
+    }
+
+
+def _job_arn(job: Job) -> tuple[str, ...]:
+    return (f"{job.queue.partition(':job-queue/')[0]}:job/{job.id}",)
+
+
+def _error(error: RunError | None) -> dict[str, Any] | None:
+    return None if error is None else {**asdict(error), "message": _cut(error.message)}
+
+
+def _seconds(start: str | None, end: str | None) -> float | None:
+    return None if start is None or end is None else round(seconds_between(start, end), 3)
+
+
+def _text(value: object) -> str | None:
+    return _cut(value) if isinstance(value, str) else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"

@@ -1,0 +1,93 @@
+"""The lines for a shell that go on with a run, and which of them a message shows."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from millrace.aws.events import RunEnded
+from millrace.aws.job_failures import RunError
+from millrace.errors import InvalidRunRequest, TooManyFailuresError
+
+LINE_CHARACTERS = 4000
+"""A longer input or run id makes no line that a person copies."""
+
+
+def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name: str) -> dict[str, str | None]:
+    """The lines that go on with a run, by name: millrace, redrive, start, retry_failed.
+
+    A line that cannot be run, or that would only end the same way, is None: all of them for a run that succeeded
+    wholly and for a request that was refused; a redrive where too many items failed, because every shard is committed
+    then and merge would say the same again.
+
+    Args:
+        ended: The run's end.
+        failed: How many of its items failed, as far as merge has counted them.
+        error: Why it failed.
+        stack_name: The stack that `millrace` is told; empty where it is not known.
+    """
+    none: dict[str, str | None] = dict.fromkeys(("millrace", "redrive", "start", "retry_failed"))
+    succeeded, too_many = ended.status == "SUCCEEDED", _is(error, TooManyFailuresError)
+    if (succeeded and not failed) or (_is(error, InvalidRunRequest) and error is not None and error.job_id is None):
+        return none
+    return {
+        "millrace": _millrace(ended, stack_name, *(["--retry-failed"] if succeeded or too_many else [])),
+        "redrive": None if succeeded or too_many else _redrive(ended),
+        "start": None if succeeded else _start(ended),
+        "retry_failed": _start(ended, retry_failed=True) if failed else None,
+    }
+
+
+def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
+    """What a message on the end of a run says of how to go on with it."""
+    lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")
+    too_many = (detail["error"] or {}).get("name") == TooManyFailuresError.__name__
+    if too_many or detail["status"] == "SUCCEEDED_WITH_FAILURES":
+        first, ways = "To work the failed items again:", [("or without millrace:", lines["retry_failed"])]
+    else:
+        first = f"{'Committed shards are kept. ' if detail['planned'] else ''}To go on where it stopped:"
+        ways = [("or without millrace:", lines["redrive"]), ("or as a new execution:", lines["start"])]
+    shown = [(said, line) for said, line in (("", lines["millrace"]), *ways) if line]
+    for number, (said, line) in enumerate(shown):
+        yield from (said,) if number else ("", first)
+        yield f"  {line}"
+    if too_many and failed and lines["millrace"]:
+        yield f"To accept them, write --tolerated-failure-count {failed} instead of --retry-failed."
+
+
+def _millrace(ended: RunEnded, stack_name: str, *words: str) -> str | None:
+    if ended.folder is None or not ended.run_id.isprintable() or len(ended.run_id) > LINE_CHARACTERS:
+        return None
+    stack = ("--stack", stack_name) if stack_name else ()
+    return shlex.join(("millrace", "resume", ended.run_id, *words, *stack, "--region", _region(ended)))
+
+
+def _redrive(ended: RunEnded) -> str | None:
+    if not ended.redrivable:
+        return None
+    execution = ("--execution-arn", ended.execution_arn)
+    return shlex.join(("aws", "stepfunctions", "redrive-execution", "--region", _region(ended), *execution))
+
+
+def _start(ended: RunEnded, *, retry_failed: bool = False) -> str | None:
+    if ended.folder is None:
+        return None
+    # The run's newest retry is gone on with as it is; asked for again, there would be another one.
+    asked = {name: value for name, value in ended.input.items() if name != "retry_failed"}
+    given = json.dumps({**asked, "run_id": ended.run_id, **({"retry_failed": True} if retry_failed else {})})
+    if len(given) > LINE_CHARACTERS:
+        return None
+    machine = ("--state-machine-arn", ended.state_machine_arn)
+    return shlex.join(
+        ("aws", "stepfunctions", "start-execution", "--region", _region(ended), *machine, "--input", given)
+    )
+
+
+def _region(ended: RunEnded) -> str:
+    return ended.execution_arn.split(":")[3]
+
+
+def _is(error: RunError | None, kind: type[Exception]) -> bool:
+    return error is not None and error.name == kind.__name__

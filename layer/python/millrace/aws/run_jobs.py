@@ -1,0 +1,161 @@
+"""What the Batch jobs of a run took: every attempt of every job and child that Batch still knows."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+from millrace.aws.events import Job
+from millrace.cost.bill import STAGES, Attempt
+from millrace.layout import RunFolder
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+MOST_DESCRIBED = 100
+"""DescribeJobs, `jobs`: at most 100 at once."""
+
+STARTED = ("SUCCEEDED", "FAILED", "RUNNING", "RUNNABLE", "STARTING")
+"""The states of children that may have had an attempt: one that is to be tried again waits in RUNNABLE."""
+
+CALLS_AT_ONCE = 4
+"""How many calls of DescribeJobs are under way at once: 10,000 children take a hundred."""
+
+JOBS = (*STAGES, "merge-parts")
+"""How the names of a run's jobs end: the merge job, and the array that merges in parts before it."""
+
+_KINDS = {"SPOT": "EC2"}
+"""A compute environment's type as the price table calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunJobs:
+    """What Batch knows of a run's jobs.
+
+    Attributes:
+        by_id: The name's end of each job - plan, migrate, merge-parts, merge - without an array's children.
+        attempts: All that started.
+        running: Whether one of them has not ended.
+    """
+
+    by_id: Mapping[str, str]
+    attempts: tuple[Attempt, ...]
+    running: bool
+
+
+def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) -> RunJobs:
+    """Find every job of a run, whichever execution submitted it, and what its attempts took.
+
+    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no token that would tell.
+
+    Args:
+        batch: A boto3 Batch client.
+        queues: The ARNs of the queues that they may be in.
+        folder: The run's folder, which the jobs' commands name.
+
+    Raises:
+        ClientError: Batch refused, or is busy.
+    """
+    jobs = [job for job in _found(batch, queues, folder.run_id) if _is_of(job, folder.base)]
+    kinds = _Kinds(batch, queues)
+    plain = [job for job in jobs if "size" not in (job.get("arrayProperties") or {})]
+    children = _children(batch, [job["jobId"] for job in jobs if job not in plain])
+    attempts = tuple(attempt for job in chain(plain, children) for attempt in attempts_of(job, kinds.of(job)))
+    by_id = {job["jobId"]: next(end for end in reversed(JOBS) if job["jobName"].endswith(f"-{end}")) for job in jobs}
+    return RunJobs(by_id, attempts, any(job["status"] not in {"SUCCEEDED", "FAILED"} for job in jobs))
+
+
+def attempts_of(job: dict[str, Any], compute: str) -> Iterator[Attempt]:
+    """The attempts of a job that started, by what DescribeJobs says of it; one that runs counts until now."""
+    container = job.get("container") or {}
+    sizes = {each["type"]: each["value"] for each in container.get("resourceRequirements") or ()}
+    times = [(each.get("startedAt"), each.get("stoppedAt")) for each in job.get("attempts") or ()]
+    if job["status"] == "RUNNING" and job.get("startedAt"):
+        times.append((job["startedAt"], time.time() * 1000))
+    for started, stopped in times:
+        if started and stopped:
+            yield Attempt(
+                stage=_stage(job),
+                seconds=max(0.0, (stopped - started) / 1000),
+                vcpus=float(sizes.get("VCPU") or container.get("vcpus") or 0),
+                gb=float(sizes.get("MEMORY") or container.get("memory") or 0) / 1024,
+                compute=compute,
+                architecture=(container.get("runtimePlatform") or {}).get("cpuArchitecture") or "X86_64",
+                public_ip=(container.get("networkConfiguration") or {}).get("assignPublicIp") == "ENABLED",
+            )
+
+
+def _stage(job: dict[str, Any]) -> str:
+    return next(iter((job.get("container") or {}).get("command") or ()), "")
+
+
+class _Kinds:
+    """What jobs run on, by the ECS cluster of their tasks, which is their compute environment's.
+
+    Where a task's cluster is none of these, the first environment of its queue stands for it.
+    """
+
+    def __init__(self, batch: BatchClient, queues: Sequence[str]) -> None:
+        described = batch.describe_job_queues(jobQueues=list(queues))["jobQueues"]
+        order = {
+            queue["jobQueueArn"]: [
+                each["computeEnvironment"]
+                for each in sorted(queue["computeEnvironmentOrder"], key=lambda one: one["order"])
+            ]
+            for queue in described
+        }
+        arns = sorted({arn for environments in order.values() for arn in environments})
+        environments = batch.describe_compute_environments(computeEnvironments=arns)["computeEnvironments"]
+        by_arn = {each["computeEnvironmentArn"]: each["computeResources"]["type"] for each in environments}
+        self._by_cluster = {
+            each["ecsClusterArn"].rpartition("/")[2]: by_arn[each["computeEnvironmentArn"]]
+            for each in environments
+            if each.get("ecsClusterArn")
+        }
+        self._by_queue = {queue: by_arn[first[0]] for queue, first in order.items() if first and first[0] in by_arn}
+
+    def of(self, job: dict[str, Any]) -> str:
+        """FARGATE, FARGATE_SPOT or EC2, by the task of the job's last attempt."""
+        # arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID
+        cluster = str((job.get("container") or {}).get("taskArn") or "").split("/")[1:2]
+        found: str = self._by_cluster.get("".join(cluster)) or self._by_queue.get(job["jobQueue"]) or "FARGATE"
+        return _KINDS.get(found, found)
+
+
+def _found(batch: BatchClient, queues: Iterable[str], run_id: str) -> Iterator[dict[str, Any]]:
+    name = re.compile(rf"{re.escape(run_id)}(-retry-[0-9]{{3}})?-({'|'.join(JOBS)})")
+    for queue in queues:
+        pages = batch.get_paginator("list_jobs").paginate(
+            jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run_id}-*"]}]
+        )
+        # The filter does not tell upper from lower case: Batch API reference, ListJobs.
+        ids = [job["jobId"] for page in pages for job in page["jobSummaryList"] if name.fullmatch(job["jobName"])]
+        yield from _described(batch, ids)
+
+
+def _is_of(job: dict[str, Any], base: RunFolder) -> bool:
+    """Whether the job's command names this run's folder: another run's name may end as a retry's does."""
+    folder = Job.read(job).folder
+    return folder is not None and folder.base == base
+
+
+def _children(batch: BatchClient, arrays: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for array in arrays:
+        for status in STARTED:
+            pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus=cast("Any", status))
+            yield from _described(batch, [child["jobId"] for page in pages for child in page["jobSummaryList"]])
+
+
+def _described(batch: BatchClient, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    parts = [list(ids[start : start + MOST_DESCRIBED]) for start in range(0, len(ids), MOST_DESCRIBED)]
+    if len(parts) <= 1:
+        yield from (cast("dict[str, Any]", job) for part in parts for job in batch.describe_jobs(jobs=part)["jobs"])
+        return
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        for answer in pool.map(lambda part: batch.describe_jobs(jobs=part), parts):
+            yield from (cast("dict[str, Any]", job) for job in answer["jobs"])

@@ -1,1 +1,0 @@
-"""The objects of a run from a manifest instead of a listing: a file of keys, or an S3 Inventory report."""

@@ -1,0 +1,25 @@
+"""What failed, grouped by error code."""
+
+from __future__ import annotations
+
+from millrace.report.page.blocks import Bars, Block, Details, Name, Paragraph, Section, Table
+from millrace.run.figures import RunFigures
+from millrace.text import plural
+
+OPENED = 3
+"""How many groups, the largest first, are open from the start."""
+
+
+def failures(figures: RunFigures) -> Section:
+    """Each error code with its number, a bar, and a few of its items."""
+    groups = sorted(figures.codes.items(), key=lambda group: (-group[1], group[0]))
+    bars = [(str(code), count, f"{count:,}") for code, count in groups]
+    blocks: list[Block] = [Bars("Failed items by error code", bars, "Items", "failed")]
+    for index, (code, count) in enumerate(groups):
+        examples = figures.examples[code]
+        rows = [(Name(item.key), item.message, str(item.shard)) for item in examples]
+        caption = f"{code}: the first {len(examples)} of {count:,}" if count > len(examples) else f"{code}: all"
+        table = Table(caption, ("Key", "Message", "Shard"), rows, numeric=(2,))
+        blocks.append(Details(f"{code}, {plural(count, 'item')}", [table], opened=index < OPENED))
+    blocks.append(Paragraph("report.csv has a row for every item, failures.jsonl one for every failed item."))
+    return Section("failures", "Failures", blocks)

@@ -1,0 +1,4 @@
+"""The records of one run: plan, commit, outcome, result, and the folders they lie in.
+
+How they are made belongs to the jobs; how they are shown belongs to `report`.
+"""

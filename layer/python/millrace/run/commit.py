@@ -1,0 +1,123 @@
+"""The commit of a shard: that it is done, and what came of each of its items. Written once, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.errors import DamagedFileError
+from millrace.run.outcome import Counts, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PartialFile:
+    """Where a shard's share of the merged result lies; its digest in hex, its size in bytes."""
+
+    uri: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What `shards/00042.json` says.
+
+    Attributes:
+        shard: The shard's index.
+        plan_digest: The plan that the shard is part of.
+        code_version: The version of the code that worked it.
+        items_digest: The digest of the shard file that was worked: merge adds the plan's digest up from them.
+        partial: The shard's partial; None where no item succeeded.
+        counts: The outcomes, counted.
+        outcomes: One per item, in the plan's order.
+        job: Who worked it: the Batch job's id and attempt.
+        started_at: ISO 8601, UTC.
+        finished_at: ISO 8601, UTC.
+    """
+
+    shard: int
+    plan_digest: str
+    code_version: str
+    items_digest: str
+    partial: PartialFile | None
+    counts: Counts
+    outcomes: tuple[Outcome, ...]
+    job: dict[str, Any]
+    started_at: str
+    finished_at: str
+
+    @property
+    def content_digest(self) -> str:
+        """The digest over all that does not depend on who worked the shard and when: equal for two equal copies."""
+        return self._digest_with(self._outcomes())
+
+    def to_json(self) -> bytes:
+        """The commit's file."""
+        outcomes = self._outcomes()  # once: they are all but a few lines of it
+        who = {"job": self.job, "started_at": self.started_at, "finished_at": self.finished_at}
+        digest = {"content_digest": self._digest_with(outcomes)}
+        return b'%b,"outcomes":%b,%b\n' % (self._head(who)[:-1], outcomes, _compact(digest)[1:])
+
+    @classmethod
+    def from_json(cls, text: bytes, name: str) -> Commit:
+        """Read a commit.
+
+        Args:
+            text: The file.
+            name: Its URI, for the error.
+
+        Raises:
+            DamagedFileError: It is not a commit, or not as it was written.
+        """
+        try:
+            given = json.loads(text)
+            digest = given.pop("content_digest")
+            partial = given["partial"]
+            commit = cls(
+                **{
+                    **given,
+                    "partial": None if partial is None else PartialFile(**partial),
+                    "counts": Counts(**given["counts"]),
+                    "outcomes": tuple(Outcome.from_json(outcome) for outcome in given["outcomes"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedFileError(
+                f"this is not a commit: {error!r}", operation="read the commit", target=name
+            ) from error
+        counted = Counts.of(commit.outcomes)
+        # Its items' results are in the partial: without one, none of them succeeded.
+        whole = commit.partial is not None or counted.succeeded == 0
+        if commit.content_digest != digest or counted != commit.counts or not whole:
+            raise DamagedFileError(
+                "the commit is not as it was written: its digest, counts or partial do not fit its outcomes",
+                operation="read the commit",
+                target=name,
+            )
+        return commit
+
+    def _digest_with(self, outcomes: bytes) -> str:
+        content = b'%b,"outcomes":%b}' % (self._head({})[:-1], outcomes)
+        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    def _head(self, who: dict[str, Any]) -> bytes:
+        return _compact(
+            {
+                "shard": self.shard,
+                "plan_digest": self.plan_digest,
+                "code_version": self.code_version,
+                "items_digest": self.items_digest,
+                "partial": None if self.partial is None else asdict(self.partial),
+                **who,
+                "counts": asdict(self.counts),
+            }
+        )
+
+    def _outcomes(self) -> bytes:
+        return _compact([outcome.to_json() for outcome in self.outcomes])
+
+
+def _compact(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,115 @@
+"""The numbers behind the page, added up commit by commit: a row per shard, and a few examples per error code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from millrace.run.commit import Commit
+from millrace.run.outcome import Outcome
+
+EXAMPLES = 5
+"""How many failed items of one error code the page shows; report.csv has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFigure:
+    """One shard.
+
+    Attributes:
+        index: Its index.
+        started: When the attempt that committed it started, in seconds since 1970.
+        finished: When it was committed.
+        items: How many items it has.
+        failed: How many of them failed.
+        bytes: What its succeeded items had.
+        attempt: Which attempt of its job committed it.
+        job: The plain job, or the array job, that it was worked by.
+        retry: Which retry of failed items it is a shard of; 0 for the run's first try.
+    """
+
+    index: int
+    started: float
+    finished: float
+    items: int
+    failed: int
+    bytes: int
+    attempt: int
+    job: str
+    retry: int = 0
+
+    @classmethod
+    def of(cls, commit: Commit, retry: int) -> ShardFigure:
+        """What a commit says of its shard."""
+        return cls(
+            index=commit.shard,
+            started=_seconds(commit.started_at),
+            finished=_seconds(commit.finished_at),
+            items=commit.counts.items,
+            failed=commit.counts.failed,
+            bytes=commit.counts.bytes,
+            attempt=int(commit.job.get("attempt") or 1),
+            job=str(commit.job.get("id") or "").partition(":")[0],
+            retry=retry,
+        )
+
+    @property
+    def name(self) -> str:
+        """What it is called: its index, and which retry's."""
+        return f"{self.index} of retry {self.retry}" if self.retry else str(self.index)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(self.finished - self.started, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """An example of an error code."""
+
+    key: str
+    message: str
+    shard: int
+
+
+@dataclass(slots=True)
+class RunFigures:
+    """What the commits of a run add up to: a figure per shard, and `EXAMPLES` items per error code.
+
+    Attributes:
+        shards: One per commit, those of retries behind the others.
+        codes: Items by error code, of the rows that count.
+        examples: The first failed items, by error code.
+    """
+
+    shards: list[ShardFigure] = field(default_factory=list)
+    codes: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[FailedItem]] = field(default_factory=dict)
+
+    def add_failed(self, shard: int, outcomes: Iterable[Outcome]) -> None:
+        """Count the failed ones of a shard's outcomes."""
+        for outcome in outcomes:
+            if outcome.error_code is None:
+                continue
+            code = outcome.error_code.value
+            self.codes[code] += 1
+            examples = self.examples.setdefault(code, [])
+            if len(examples) < EXAMPLES:
+                examples.append(FailedItem(outcome.key, outcome.message or "", shard))
+
+    @property
+    def started(self) -> float:
+        """When the first shard started, in seconds since 1970."""
+        return min((shard.started for shard in self.shards), default=0.0)
+
+    @property
+    def finished(self) -> float:
+        """When the last one was committed."""
+        return max((shard.finished for shard in self.shards), default=0.0)
+
+
+def _seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso).timestamp()

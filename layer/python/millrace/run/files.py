@@ -1,0 +1,135 @@
+"""Reading what a run wrote down: its plan, its commits, its result. None of it is believed because it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import Commit
+from millrace.run.plan import Plan
+from millrace.run.result import result_fault
+from millrace.s3.verbs import S3
+
+
+def read_plan(folder: RunFolder, s3: S3) -> Plan:
+    """The plan in a folder.
+
+    Raises:
+        DamagedFileError: plan.json is not a plan, or there is none.
+    """
+    plan = plan_if_there(folder, s3)
+    if plan is None:
+        raise DamagedFileError(
+            "there is no plan; run the plan job first", operation="read the plan", target=str(folder.plan)
+        )
+    return plan
+
+
+def plan_if_there(folder: RunFolder, s3: S3) -> Plan | None:
+    """The plan in a folder, or None where there is none.
+
+    Raises:
+        DamagedFileError: plan.json is not a plan.
+    """
+    try:
+        return Plan.from_json(s3.read(folder.plan), str(folder.plan))
+    except ObjectNotFoundError:
+        return None
+
+
+def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | None:
+    """The shard's commit, or None where there is none.
+
+    Raises:
+        DamagedFileError: It is not a commit.
+        RunIdentityError: It belongs to another plan, or to another version of the code.
+    """
+    uri = folder.commit(index)
+    try:
+        commit = Commit.from_json(s3.read(uri), str(uri))
+    except ObjectNotFoundError:
+        return None
+    found = (commit.shard, commit.plan_digest, commit.code_version)
+    if found != (index, plan.digest, plan.code_version):
+        raise RunIdentityError(
+            f"it commits shard {found[0]} of plan {found[1]} by version {found[2]}, "
+            f"where shard {index} of plan {plan.digest} by version {plan.code_version} belongs",
+            operation="read the commit",
+            target=str(uri),
+        )
+    return commit
+
+
+def read_result(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
+    """What result.json of a run, or of a retry, says; None where there is none.
+
+    Raises:
+        DamagedFileError: It is not a result, or not one of the run's plan.
+    """
+    uri = folder.file("result.json")
+    try:
+        text = s3.read(uri)
+    except ObjectNotFoundError:
+        return None
+    try:
+        plan = json.loads(s3.read(folder.base.plan))
+    except (ObjectNotFoundError, ValueError):
+        plan = None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_the_result(folder, f"it is not JSON: {error}") from error
+    fault = result_fault(found, plan if isinstance(plan, dict) else {})
+    if fault is not None:
+        raise _not_the_result(folder, fault)
+    result: dict[str, Any] = found
+    return result
+
+
+def check_files(folder: RunFolder, result: dict[str, Any], s3: S3, most_bytes: int) -> None:
+    """See that the files of a result are what its digests say.
+
+    Args:
+        folder: The folder that the result lies in.
+        result: result.json.
+        s3: Where to read.
+        most_bytes: Larger files are only looked for.
+
+    Raises:
+        DamagedFileError: A file is missing, or another one.
+    """
+    try:
+        places = {
+            **result["files"],
+            "report.csv": result["report"],
+            "failures.jsonl": result["failure_rows"],
+        }
+        wanted = {name: (S3Uri.parse(uri), result["digests"][name]) for name, uri in places.items()}
+    except (TypeError, KeyError, AttributeError, InvalidRunRequest) as error:
+        raise _not_the_result(folder, f"it names its files wrongly: {error!r}") from error
+    for name, (uri, digest) in wanted.items():
+        try:
+            if s3.head(uri).size <= most_bytes and digest_of(uri, s3) != digest:
+                raise _not_the_result(folder, f"{name}, {uri}, is not the file that it names")
+        except ObjectNotFoundError:
+            raise _not_the_result(folder, f"{name}, {uri}, is not there") from None
+
+
+def digest_of(uri: S3Uri, s3: S3) -> str:
+    """`sha256:…` of an object."""
+    digest = hashlib.sha256()
+    with s3.open(uri) as chunks:
+        for chunk in chunks:
+            digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _not_the_result(folder: RunFolder, why: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"{why}; `millrace resume {folder.run_id}` merges the run again, from its commits",
+        operation="read the result",
+        target=str(folder.file("result.json")),
+    )

@@ -1,0 +1,175 @@
+"""Reading one S3 object as a stream that survives broken connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+
+from millrace.errors import StorageError
+from millrace.layout import S3Uri
+from millrace.s3.errors import storage_error, storage_errors
+from millrace.s3.retry import Backoff, Tries
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mypy_boto3_s3 import S3Client
+
+CHUNK_BYTES = 262_144
+"""What one step of the iteration reads at most."""
+
+
+class ObjectReader:
+    """The bytes of one object in chunks. A read that breaks goes on where it stopped, if the object is still the same.
+
+    `S3.open` makes it. It is an iterator, and a context manager that closes the connection.
+
+    Attributes:
+        etag: The object's ETag.
+        length: How many bytes the read will give.
+        object_length: How many bytes the object has, also where a range of it is read.
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        backoff: Backoff,
+        uri: S3Uri,
+        *,
+        etag: str | None,
+        version_id: str | None,
+        first_byte: int | None,
+        last_byte: int | None,
+    ) -> None:
+        self._client = client
+        self._backoff = backoff
+        self._uri = uri
+        self._request = _request(uri, etag, version_id)
+        self._first = first_byte or 0
+        self._last = last_byte
+        self._read = 0
+        self._ended = False
+        answer = backoff.run(self._get)
+        self._body = answer["Body"]
+        self.length: int = answer["ContentLength"]
+        self.object_length = int(answer.get("ContentRange", f"/{self.length}").rpartition("/")[2])
+        self.etag: str = answer["ETag"]
+        self._last = self._first + self.length - 1
+        self._request["IfMatch"] = self.etag
+        self._tries = Tries(backoff)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes.
+
+        Raises:
+            StopIteration: The object, or the range, has been read to its end.
+            ChangedError: The connection broke, and the object is another one by now.
+            StorageError: S3 failed through every retry.
+        """
+        while not self._ended:
+            try:
+                chunk: bytes = self._body.read(CHUNK_BYTES)
+            except FlexibleChecksumError as error:  # all bytes came, and they are not the object's
+                raise storage_error(error, "get", self._uri) from error
+            except (BotoCoreError, OSError) as error:
+                if self._read < self.length:
+                    self._reopen(storage_error(error, "get", self._uri))
+                    continue
+                chunk = b""
+            if chunk:
+                self._read += len(chunk)
+                if self._read > self.length:
+                    self.close()
+                    raise StorageError(
+                        f"the body goes on behind its {self.length} bytes", operation="get", target=str(self._uri)
+                    )
+                self._tries = Tries(self._backoff)
+                return chunk
+            if self._read == self.length:
+                self.close()
+                self._ended = True
+            else:
+                self._reopen(_truncated(self._uri, self._read, self.length))
+        raise StopIteration  # for ever: a workload may ask again, to hear whether the job has to stop
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._body.close()
+
+    def _reopen(self, error: StorageError) -> None:
+        """Wait, then ask for the rest.
+
+        Raises:
+            StorageError: The given error, where the tries are used up; or what the new request met.
+        """
+        self.close()
+        self._tries.wait(error)
+        self._body = self._backoff.run(self._get)["Body"]
+
+    def _get(self) -> Any:
+        position = self._first + self._read
+        request = dict(self._request)
+        ranged = position > 0 or (self._last is not None and not self._read)
+        if ranged:
+            request["Range"] = f"bytes={position}-{'' if self._last is None else self._last}"
+        with storage_errors("get", self._uri):
+            answer = self._client.get_object(**request)
+        if ranged and "ContentRange" not in answer:
+            raise StorageError(
+                "the whole object came where a range was asked for",
+                operation="get",
+                target=str(self._uri),
+                of_item=True,
+            )
+        return answer
+
+
+def read_small(client: S3Client, uri: S3Uri, most_bytes: int, etag: str | None, version_id: str | None) -> bytes | None:
+    """Try once to read an object that should be small: `S3.read_small`.
+
+    Raises:
+        StorageError: S3 refused, failed or could not be reached, or the connection broke.
+    """
+    with storage_errors("get", uri):
+        answer = client.get_object(**_request(uri, etag, version_id))
+        body, length = answer["Body"], answer["ContentLength"]
+        if length > most_bytes:
+            body.close()
+            return None
+        content = body.read(CHUNK_BYTES)
+        while more := body.read(CHUNK_BYTES):  # botocore compares the checksum at the end
+            content += more
+    if len(content) != length:
+        raise _truncated(uri, len(content), length)
+    return content
+
+
+def _request(uri: S3Uri, etag: str | None, version_id: str | None) -> dict[str, Any]:
+    request = {"Bucket": uri.bucket, "Key": uri.key}
+    if etag:
+        request["IfMatch"] = etag
+    if version_id is not None:
+        request["VersionId"] = version_id
+    return request
+
+
+def _truncated(uri: S3Uri, read: int, length: int) -> StorageError:
+    return StorageError(
+        f"the body ended after {read} of {length} bytes",
+        operation="get",
+        target=str(uri),
+        code="TruncatedBody",
+        transient=True,
+    )

@@ -1,0 +1,233 @@
+"""The few S3 verbs that Millrace uses, around a boto3 client: retried, and with errors of the StorageError tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from millrace.errors import ChangedError
+from millrace.layout import S3Uri
+from millrace.s3.client import new_client
+from millrace.s3.errors import storage_errors
+from millrace.s3.listing_page import ListedObject, Page, objects_of
+from millrace.s3.multipart import PART_BYTES, upload_parts
+from millrace.s3.reader import ObjectReader, read_small
+from millrace.s3.retry import Backoff
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["S3", "ListedObject", "ObjectHead", "connect"]
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """What HEAD says of an object; size in bytes, the ETag with its quotes, the user's metadata."""
+
+    size: int
+    etag: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """S3, as far as Millrace needs it. Safe to use from several threads, as the boto3 client is.
+
+    Every verb may raise StorageError: the subclass says why, the message names the verb and the URI.
+
+    Attributes:
+        client: A boto3 S3 client.
+        backoff: How calls are retried beyond botocore's own retries.
+    """
+
+    client: S3Client
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def list(
+        self, bucket: str, prefix: str = "", start_after: str = "", *, page_size: int | None = None
+    ) -> Iterator[ListedObject]:
+        """Every object whose key begins with the prefix, in the order of the keys' UTF-8 bytes, page by page.
+
+        Args:
+            bucket: The bucket.
+            prefix: The keys' beginning; empty for the whole bucket.
+            start_after: Only keys behind this one.
+            page_size: How many to ask for at once; None for as many as S3 gives, a thousand.
+        """
+        for page, _ in self._pages(bucket, prefix, start_after, page_size):
+            yield from page
+
+    def list_page(self, bucket: str, prefix: str = "", start_after: str = "") -> tuple[Page, bool]:
+        """The first objects behind a key, as many as S3 gives at once: a thousand at most.
+
+        Returns:
+            The objects, as `list` gives them, and whether there are more behind the last.
+        """
+        return next((page for page in self._pages(bucket, prefix, start_after) if page[0]), ([], False))
+
+    def open(
+        self,
+        uri: S3Uri,
+        *,
+        etag: str | None = None,
+        version_id: str | None = None,
+        first_byte: int | None = None,
+        last_byte: int | None = None,
+    ) -> ObjectReader:
+        """Begin to read an object, or a range of its bytes.
+
+        Args:
+            uri: The object.
+            etag: Read only if this still is its ETag.
+            version_id: Read this version.
+            first_byte: Where the range starts, counted from 0; None for the object's beginning.
+            last_byte: The range's last byte, inclusive; None for the object's end.
+
+        Raises:
+            ChangedError: Its ETag is another one.
+        """
+        return ObjectReader(
+            self.client,
+            self.backoff,
+            uri,
+            etag=etag,
+            version_id=version_id,
+            first_byte=first_byte,
+            last_byte=last_byte,
+        )
+
+    def read(self, uri: S3Uri) -> bytes:
+        """A whole object at once."""
+        with self.open(uri) as chunks:
+            return b"".join(chunks)
+
+    def read_small(
+        self, uri: S3Uri, most_bytes: int, *, etag: str | None = None, version_id: str | None = None
+    ) -> bytes | None:
+        """A small object at once, for less than `open` costs; where the connection breaks, it is read anew.
+
+        Args:
+            uri: The object.
+            most_bytes: How long it may be.
+            etag: Read only if this still is its ETag.
+            version_id: Read this version.
+
+        Returns:
+            Its bytes; None where it is longer.
+
+        Raises:
+            ChangedError: Its ETag is another one.
+        """
+        return self.backoff.run(lambda: read_small(self.client, uri, most_bytes, etag, version_id))
+
+    def head(self, uri: S3Uri) -> ObjectHead:
+        """Size, ETag and metadata of an object."""
+        answer = self._call("head", uri, lambda: self.client.head_object(Bucket=uri.bucket, Key=uri.key))
+        return ObjectHead(answer["ContentLength"], answer["ETag"], answer["Metadata"])
+
+    def put(
+        self,
+        uri: S3Uri,
+        body: bytes | BinaryIO,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an object, over what is there: in one request, or in parts where it is a large file.
+
+        Args:
+            uri: Where to.
+            body: The bytes, or a file that can be rewound; it is read from its beginning.
+            content_type: The object's Content-Type.
+            metadata: The object's user-defined metadata; ASCII.
+        """
+        given: dict[str, Any] = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+        if not isinstance(body, bytes):
+            size = body.seek(0, 2)
+            if size > PART_BYTES:
+                upload_parts(self.client, self._call, uri, body, size=size, given=given)
+                return
+            body.seek(0)
+            body = body.read()
+        self._call("put", uri, lambda: self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=body, **given))
+
+    def put_if_absent(self, uri: S3Uri, body: bytes, *, content_type: str = "application/octet-stream") -> bool:
+        """Write an object unless there is one: `If-None-Match: *`.
+
+        Returns:
+            Whether it was written. False also where an earlier try of this very call wrote it and its answer was lost:
+            who needs to know compares what is there.
+        """
+        return self._put_if(uri, body, content_type, {"IfNoneMatch": "*"})
+
+    def put_if_same(
+        self, uri: S3Uri, body: bytes, etag: str, *, content_type: str = "application/octet-stream"
+    ) -> bool:
+        """Write an object over the one with this ETag: `If-Match`.
+
+        Returns:
+            Whether it was written; False as for `put_if_absent`.
+
+        Raises:
+            ObjectNotFoundError: There is none any more.
+        """
+        return self._put_if(uri, body, content_type, {"IfMatch": etag})
+
+    def delete(self, uri: S3Uri, *, etag: str | None = None) -> None:
+        """Delete an object; one that is not there is no error.
+
+        Args:
+            uri: The object.
+            etag: Delete only if this still is its ETag.
+
+        Raises:
+            ChangedError: Its ETag is another one.
+        """
+        given: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
+        self._call("delete", uri, lambda: self.client.delete_object(Bucket=uri.bucket, Key=uri.key, **given))
+
+    def _pages(
+        self, bucket: str, prefix: str, start_after: str, page_size: int | None = None
+    ) -> Iterator[tuple[Page, bool]]:
+        uri = S3Uri(bucket, prefix)
+        # XML 1.0 cannot carry every character that a key may have. botocore decodes keys only where it chose the
+        # encoding itself, so `objects_of` does.
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "EncodingType": "url"}
+        if start_after:
+            request["StartAfter"] = start_after
+        if page_size is not None:
+            request["MaxKeys"] = page_size
+        more = True
+        while more:
+            page = self._call("list", uri, lambda: self.client.list_objects_v2(**request))
+            more = bool(page.get("IsTruncated"))
+            yield objects_of(page), more
+            request["ContinuationToken"] = page.get("NextContinuationToken")
+
+    def _put_if(self, uri: S3Uri, body: bytes, content_type: str, condition: dict[str, Any]) -> bool:
+        given: dict[str, Any] = {"Bucket": uri.bucket, "Key": uri.key, "Body": body, "ContentType": content_type}
+        try:
+            self._call("put", uri, lambda: self.client.put_object(**given, **condition))
+        except ChangedError:
+            return False
+        return True
+
+    def _call(self, operation: str, uri: S3Uri, call: Callable[[], Answer]) -> Answer:
+        def mapped() -> Answer:
+            with storage_errors(operation, uri):
+                return call()
+
+        return self.backoff.run(mapped)
+
+
+def connect(*, connections: int = 10, backoff: Backoff | None = None) -> S3:
+    """An S3 that finds endpoint, region and credentials by botocore's own environment.
+
+    Args:
+        connections: How many calls may be under way at once.
+        backoff: How calls are retried beyond botocore's own retries.
+    """
+    return S3(new_client(connections), backoff or Backoff())

@@ -1,0 +1,145 @@
+"""Tasks as processes of this machine.
+
+A process has a session and a fresh directory of its own; both end with it, whatever it left behind.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from local_aws.executors.executor import TaskEnd, TaskRequest, TaskStartError
+from local_aws.executors.orphan_guard import OrphanGuard
+from local_aws.options import REPOSITORY
+
+COMMAND_IMAGE = "command"
+"""An image with this repository name has no entry point: its command runs as it is."""
+_READ_BYTES = 65536
+_LAST_OUTPUT_SECONDS = 5.0
+
+
+class ProcessTask:
+    """A running process, with everything it started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: Path, guard: OrphanGuard) -> None:
+        """Take over a process that leads its own session."""
+        self.pid = process.pid
+        self._process = process
+        self._directory = directory
+        self._guard = guard
+        self._output: threading.Thread | None = None
+        self._over = threading.Event()
+
+    def pump(self, pipe: IO[bytes], output: Callable[[bytes], None]) -> None:
+        """Pass everything the process writes into the pipe to `output`, from a thread."""
+
+        def read() -> None:
+            with pipe:
+                while chunk := os.read(pipe.fileno(), _READ_BYTES):
+                    output(chunk)
+
+        self._output = threading.Thread(target=read, name=f"output-{self.pid}", daemon=True)
+        self._output.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Send SIGTERM to the process itself, as to a container's first one, and kill it when the grace is over."""
+        if grace_seconds <= 0:
+            self._kill_all()
+            return
+        # poll() and send_signal() of subprocess know whether the process was reaped, so no reused pid is hit.
+        self._process.send_signal(signal.SIGTERM)
+
+        def kill_later() -> None:
+            if not self._over.wait(grace_seconds):
+                self._kill_all()
+
+        threading.Thread(target=kill_later, name=f"kill-{self.pid}", daemon=True).start()
+
+    def wait(self) -> TaskEnd:
+        """Wait for the process, end what it left behind, and return its exit code."""
+        code = self._process.wait()
+        self._kill_all()  # a container's processes end with its first one
+        self._over.set()
+        self._guard.forget(self.pid)
+        if self._output is not None:
+            # A process that left the session could hold the pipe for ever.
+            self._output.join(_LAST_OUTPUT_SECONDS)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        return TaskEnd(code if code >= 0 else 128 - code)
+
+    def _kill_all(self) -> None:
+        if self._over.is_set():
+            return
+        # The group may be gone; macOS answers EPERM for a group of zombies.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class ProcessExecutor:
+    """Starts each task as a process."""
+
+    def __init__(self, job_python: Path, guard: OrphanGuard) -> None:
+        """Use this interpreter for the project's image; tell the guard of every process group."""
+        self._job_python = job_python
+        self._guard = guard
+
+    def start(self, request: TaskRequest, output: Callable[[bytes], None]) -> ProcessTask:
+        """Start a task in a process.
+
+        Raises:
+            TaskStartError: the program does not exist or can't be executed.
+        """
+        directory = Path(tempfile.mkdtemp(prefix=f"job-{request.task_id[:8]}-"))
+        try:
+            process = subprocess.Popen(  # noqa: S603 - to run the job's command is the whole point
+                self._arguments(request),
+                cwd=directory,
+                env=self._environment(request, directory),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            shutil.rmtree(directory, ignore_errors=True)
+            msg = f"CannotStartContainerError: Error response from daemon: {error}"
+            raise TaskStartError(msg) from error
+        self._guard.watch(process.pid)
+        task = ProcessTask(process, directory, self._guard)
+        if process.stdout is not None:  # always: it was asked for
+            task.pump(process.stdout, output)
+        return task
+
+    def _arguments(self, request: TaskRequest) -> list[str]:
+        if is_command_image(request.image):
+            if not request.command:
+                raise TaskStartError("CannotStartContainerError: Error response from daemon: No command specified")
+            return list(request.command)
+        return [str(self._job_python), "-m", "batch_jobs", *request.command]
+
+    def _environment(self, request: TaskRequest, directory: Path) -> dict[str, str]:
+        machine = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(directory),
+            "TMPDIR": str(directory),
+            "LANG": "C.UTF-8",
+            # The user's own path comes last: a workload of theirs is found there without building an image.
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python"), *_own_path()]),
+        }
+        return machine | request.environment
+
+
+def is_command_image(image: str) -> bool:
+    """True for an image whose repository is called `command`, wherever it is and whatever its tag."""
+    return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0] == COMMAND_IMAGE
+
+
+def _own_path() -> list[str]:
+    """Where the user who started the embedded AWS keeps modules: `console/embedded_aws.py` tells it."""
+    return [folder for folder in os.environ.get("MILLRACE_WORKLOAD_PATH", "").split(os.pathsep) if folder]

@@ -1,0 +1,23 @@
+"""Python looks for garbage seldom while a source is listed, and as usual afterwards."""
+
+from __future__ import annotations
+
+import gc
+
+from batch_jobs.planning.listing_pages import listing_pages
+from millrace.layout import S3Uri
+from tests.run_in_memory import SOURCE, RunInMemory
+
+
+def test_a_listing_leaves_the_collector_as_it_was() -> None:
+    """Also one that is given up half-way."""
+    usual = gc.get_threshold()
+    before = (600, 9, 8)
+    gc.set_threshold(*before)
+    pages = listing_pages(S3Uri(SOURCE, "in/"), RunInMemory({"in/a": b"x", "in/b": b"x"}).job())
+    next(pages)
+    assert gc.get_threshold() > before
+    pages.close()
+    after = gc.get_threshold()
+    gc.set_threshold(*usual)
+    assert after == before

@@ -1,0 +1,109 @@
+"""What a run would take: the shards are the plan job's own, the numbers can be checked by hand."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from console.find.source_size import measure
+from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
+from millrace.cost.prices import prices
+from millrace.request.run_request import RunRequest
+from millrace.s3.verbs import ListedObject
+from millrace.text import dollars_text
+
+PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
+
+
+def request(**given: Any) -> RunRequest:
+    """A checked request."""
+    return RunRequest.parse({"source": "s3://input/a/", "destination": "s3://out/", **given})
+
+
+def listed(*sizes: tuple[str, int]) -> list[ListedObject]:
+    """A listing."""
+    return [ListedObject(key, size, '"e"', "GLACIER" if key.endswith(".cold") else "STANDARD") for key, size in sizes]
+
+
+def test_the_time_is_waves_of_jobs() -> None:
+    """Eight shards of 100 s on two jobs at once: four waves, each with a job's start."""
+    made = estimate([ShardSize(100, 50_000_000)] * 8, 800, Jobs(max_vcpus=2), PACE)
+    assert made.jobs_at_once == 2
+    assert made.seconds["migrate"] == pytest.approx(4 * (45 + 100))
+    assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.1 + 8 * 0.02)
+    assert made.total_seconds == pytest.approx(sum(made.seconds.values()))
+
+
+def test_one_long_shard_decides() -> None:
+    """However many jobs run at once, the run takes as long as its longest shard."""
+    made = estimate([ShardSize(1, 600_000_000), *[ShardSize(1, 0)] * 9], 10, Jobs(max_vcpus=1000), PACE)
+    assert made.seconds["migrate"] == pytest.approx(45 + 600.5)
+
+
+def test_half_a_vcpu_takes_twice_as_long_and_eight_are_no_faster_than_one() -> None:
+    """The pace is that of one vCPU; a job's own work is one process's."""
+    seconds = [
+        estimate([ShardSize(100, 0)], 100, Jobs(vcpus=vcpus, max_vcpus=64), PACE).seconds["migrate"] - 45
+        for vcpus in (0.5, 1, 8)
+    ]
+    assert seconds == pytest.approx([100, 50, 50])
+
+
+def test_the_dollars_are_those_of_the_table() -> None:
+    """Ten shards of ten minutes on 1 vCPU and 2 GB, and two small jobs of at least a minute each."""
+    made = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(), PACE)
+    hours = (10 * (20 + 580) + 2 * 60) / 3600
+    assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.01)
+    spot = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(compute="FARGATE_SPOT"), PACE)
+    assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
+    assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
+    assert made.dollars["s3_requests"] == pytest.approx(10_062 / 1000 * 0.005 + 10_062 / 1000 * 0.0004, rel=0.001)
+    assert made.dollars["step_functions"] == pytest.approx(9 * 0.000025)
+    assert estimate([], 0, Jobs(public_ip=False), PACE).dollars["public_ipv4"] == 0
+
+
+def test_an_empty_source_costs_two_small_jobs() -> None:
+    """Plan and merge run all the same."""
+    made = estimate([], 0, Jobs(), PACE)
+    assert made.seconds["migrate"] == 0
+    assert 0 < made.total_dollars < 0.01
+
+
+def test_the_price_table_is_dated_and_complete() -> None:
+    """It has a date, both architectures, and a pace for each built-in workload that has one of its own."""
+    table = prices()
+    assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
+    assert set(table["fargate"]) == {"X86_64", "ARM64"}
+    assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
+    assert Pace.of("command") == Pace(**table["workloads"]["other"])
+    assert Pace.of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
+    assert Pace.of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
+
+
+def test_a_source_is_measured_as_it_would_be_planned() -> None:
+    """Folder markers, what is excluded and archived objects are counted apart; shards hold what they would hold."""
+    objects = listed(("a/", 0), ("a/1.txt", 5), ("a/2.txt", 5), ("a/3.csv", 9), ("a/4.cold", 5))
+    seen: list[int] = []
+    asked = request(exclude=["*.csv"], shard={"max_items": 2})
+    found = measure(lambda chosen: chosen.items(objects), asked, seen.append)
+    assert (found.listed, found.items, found.bytes, found.largest, found.archived) == (5, 3, 15, 5, 1)
+    assert found.skipped == {"folder_markers": 1, "not_included": 0, "excluded": 1}
+    assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
+
+
+@pytest.mark.parametrize(("key", "workload", "items"), [("a/x", {}, 4), ("a/x.gz", {}, 1), ("a/x", "images", 1)])
+def test_only_plain_text_is_cut_into_ranges(key: str, workload: Any, items: int) -> None:
+    """word-count splits a large object that is not gzipped; nothing else is split."""
+    named = {"workload": workload} if workload else {}
+    asked = request(shard={"target_bytes": 1_048_576}, **named)
+    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
+    assert (found.items, found.bytes) == (items, 4_000_001)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [(0, "$0"), (0.00001, "under $0.0001"), (0.0127, "$0.013"), (0.5, "$0.5"), (12.345, "$12.35"), (1240.2, "$1,240")],
+)
+def test_dollars_read_well(amount: float, words: str) -> None:
+    """Two digits are all that an estimate is worth."""
+    assert dollars_text(amount) == words

@@ -1,0 +1,225 @@
+"""Why a run failed, told from recordings of real runs; and how far a run is, told from the same histories."""
+
+import copy
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from console.watch.explanation import exit_code_of, explain, failed_state, last_error
+from console.watch.progress import observe
+from console.watch.steps import STATES, Children, states_of, steps_from
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+
+class Recording:
+    """An AWS that answers what was recorded of one run, and nothing else. It stands in for `console.find.aws.Aws`."""
+
+    def __init__(self, name: str) -> None:
+        self.told: dict[str, Any] = json.loads((RECORDINGS / f"{name}.json").read_text())
+        for event in self.told["history"]:
+            event["timestamp"] = datetime.fromisoformat(event["timestamp"])
+        self.step_functions = self
+        self.batch = self
+        self.logs = self
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What DescribeExecution said."""
+        execution: dict[str, Any] = self.told["execution"]
+        return execution
+
+    def get_paginator(self, operation: str) -> SimpleNamespace:
+        """Every list in one page."""
+
+        def history(**_given: Any) -> Iterator[dict[str, Any]]:
+            yield {"events": self.told["history"]}
+
+        def jobs(arrayJobId: str, jobStatus: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+            assert jobStatus == "FAILED"
+            yield {"jobSummaryList": self.told["failed_children"].get(arrayJobId, [])}
+
+        return SimpleNamespace(paginate={"get_execution_history": history, "list_jobs": jobs}[operation])
+
+    def describe_execution(self, **_given: Any) -> dict[str, Any]:
+        """Of the only execution."""
+        return self.execution
+
+    def describe_jobs(self, jobs: list[str]) -> dict[str, Any]:
+        """The jobs that were recorded."""
+        return {"jobs": [self.told["jobs"][job] for job in jobs if job in self.told["jobs"]]}
+
+    def get_log_events(self, logStreamName: str, limit: int, **_given: Any) -> dict[str, Any]:  # noqa: N803
+        """The last lines of a recorded stream."""
+        if logStreamName not in self.told["logs"]:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetLogEvents")
+        return {"events": [{"message": line} for line in self.told["logs"][logStreamName][-limit:]]}
+
+    def explained(self) -> Any:
+        """The recorded run's error."""
+        return explain(self, self.execution)  # type: ignore[arg-type]
+
+
+def test_a_failed_array_is_explained_by_its_first_failed_child() -> None:
+    """Of two failed children the first one's own error is told, with its shard, its job and the exit code."""
+    recording = Recording("broken_child")
+    error = recording.explained()
+    assert error.exit_code == 2
+    assert str(error).startswith("Migrate Shards failed: DamagedFileError: read the shard s3://")
+    assert "line 1 is not an item" in str(error)
+    assert "shard 1, the first of 2 failed of 3; job " in str(error)
+    assert "Array Child Job failed" not in str(error)
+
+
+def test_the_first_child_is_the_one_of_the_lowest_index() -> None:
+    """Child 2 comes before child 10, in whatever order ListJobs names them."""
+    recording = Recording("broken_child")
+    ((array, children),) = recording.told["failed_children"].items()
+    recording.told["failed_children"][array] = [{"jobId": f"{array}:10"}, *reversed(children)]
+    assert "shard 1, the first" in str(recording.explained())
+
+
+def test_too_many_failures_have_their_own_exit_code() -> None:
+    """A merge that found more failures than tolerated is told in the job's words, with exit code 3."""
+    error = Recording("too_many_failures").explained()
+    assert error.exit_code == 3
+    assert error.error == "TooManyFailuresError"
+    assert error.state == "Merge"
+    assert "1 of 7 items failed" in str(error)
+
+
+def test_a_job_without_a_log_is_told_by_batch() -> None:
+    """A job that was killed, or never started, wrote no error: Batch's reason and the exit code are told."""
+    recording = Recording("too_many_failures")
+    recording.told["logs"].clear()
+    for job in recording.told["jobs"].values():
+        job["container"] |= {"exitCode": 137, "reason": "OutOfMemoryError: Container killed due to memory usage"}
+    error = recording.explained()
+    assert error.exit_code == 1
+    assert "OutOfMemoryError: Container killed due to memory usage, exit code 137 (job " in str(error)
+
+
+def test_a_job_that_batch_has_forgotten_is_still_told() -> None:
+    """Batch keeps jobs for a week; after that the Cause's own reason is what is left."""
+    recording = Recording("broken_child")
+    recording.told["jobs"].clear()
+    assert "Array Child Job failed (job " in str(recording.explained())
+
+
+def lambda_failure(error_type: str, message: str) -> Recording:
+    """A run whose Prepare Run failed: Lambda's error object is the Cause (Lambda developer guide, Python errors)."""
+    recording = Recording("succeeded")
+    cause = {"errorMessage": message, "errorType": error_type, "requestId": "r", "stackTrace": []}
+    recording.told["execution"] |= {"status": "FAILED", "error": error_type, "cause": json.dumps(cause)}
+    entered = next(event for event in recording.told["history"] if event["type"] == "TaskStateEntered")
+    recording.told["history"] = [entered]
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("error_type", "exit_code"),
+    [("InvalidRunRequest", 2), ("RunIdentityError", 2), ("StorageError", 1), ("KeyError", 1)],
+)
+def test_a_failed_lambda_is_told_by_its_type_and_message(error_type: str, exit_code: int) -> None:
+    """A Lambda's error type and message are told, and the exit code follows from the type."""
+    error = lambda_failure(error_type, "options.top is -1; allowed: 0 to 10000").explained()
+    assert str(error) == f"Prepare Run failed: {error_type}: options.top is -1; allowed: 0 to 10000"
+    assert error.exit_code == exit_code
+
+
+def test_a_hostile_message_cannot_command_the_terminal() -> None:
+    """A key in a message may hold escape sequences: they are shown, not sent."""
+    assert str(lambda_failure("KeyError", "a\x1b[2Jb\nc").explained()).endswith("KeyError: a\\x1b[2Jb\\nc")
+
+
+def test_other_ends_are_told_as_what_they_are() -> None:
+    """An abort names no state; a time-out names the state it hit; an unknown Cause is passed on."""
+    recording = lambda_failure("x", "y")
+    recording.told["execution"] |= {"status": "ABORTED", "error": "Cancelled", "cause": "too dear"}
+    assert str(recording.explained()) == "Aborted: somebody stopped it (Cancelled: too dear)"
+    recording.told["execution"] |= {"status": "TIMED_OUT"}
+    assert str(recording.explained()).startswith("Prepare Run failed: States.Timeout: ")
+    recording.told["execution"] |= {"status": "FAILED", "error": "States.Runtime", "cause": "no such path"}
+    assert str(recording.explained()) == "Prepare Run failed: States.Runtime: no such path"
+
+
+def test_the_last_error_line_is_found_among_others() -> None:
+    """Of a log with plain lines, other levels and two errors, the last error counts; without one there is none."""
+    lines = ['{"level":"ERROR","message":"first"}', "Traceback", '{"level":"ERROR","message":"last"}', "{", "[1]", "3"]
+    found = last_error(lines)
+    assert found is not None
+    assert found["message"] == "last"
+    assert last_error(["{}", '{"level":"INFO"}']) is None
+
+
+def test_only_millraces_own_errors_have_exit_codes() -> None:
+    """A name that happens to be in the errors module without being an error of it means "something broke"."""
+    assert [exit_code_of(name) for name in ("TooManyFailuresError", "StrEnum", "ErrorCode", "annotations", "")] == [
+        3,
+        1,
+        1,
+        1,
+        1,
+    ]
+
+
+def statuses(recording: Recording) -> dict[str, str]:
+    """Each step's status."""
+    progress = observe(recording, "arn")  # type: ignore[arg-type]
+    return {step.name: step.status for step in progress.steps}
+
+
+def test_a_finished_run_has_every_step_done() -> None:
+    """After a good end every step has succeeded, and the shards are counted."""
+    recording = Recording("succeeded")
+    assert set(statuses(recording).values()) == {"succeeded"}
+    migrate = observe(recording, "arn").steps[3]  # type: ignore[arg-type]
+    assert migrate.children == Children(total=3, succeeded=3)
+    assert migrate.started is not None
+    assert migrate.ended is not None
+    assert migrate.started < migrate.ended
+
+
+def test_an_empty_run_skips_migrate() -> None:
+    """Without shards the state machine goes past Migrate."""
+    assert statuses(Recording("empty"))["Migrate"] == "skipped"
+
+
+def test_a_failed_run_stops_at_the_failed_step() -> None:
+    """The step that failed is failed, the ones behind it wait."""
+    assert statuses(Recording("broken_child")) == {
+        "Prepare Run": "succeeded",
+        "Plan": "succeeded",
+        "Read Plan": "succeeded",
+        "Migrate": "failed",
+        "Merge": "waiting",
+        "Read Result": "waiting",
+    }
+
+
+@pytest.mark.parametrize("name", ["succeeded", "empty", "broken_child", "too_many_failures"])
+def test_every_moment_of_a_run_makes_sense(name: str) -> None:
+    """At each moment of a real history: done steps, then at most one running, then waiting ones."""
+    history = Recording(name).told["history"]
+    order = {"succeeded": 0, "skipped": 0, "running": 1, "waiting": 2}
+    for length in range(len(history) + 1):
+        steps = steps_from(states_of(copy.deepcopy(history[:length]), ended=False))
+        assert [step.name for step in steps] == list(STATES)
+        ranks = [order[step.status] for step in steps]
+        assert ranks == sorted(ranks)
+        assert ranks.count(1) <= 1
+
+
+def test_the_failed_state_is_the_one_that_was_not_left() -> None:
+    """A state that was entered again after a retry or a redrive is still the one."""
+    entered, left = "stateEnteredEventDetails", "stateExitedEventDetails"
+    events = [{entered: {"name": "Plan"}}, {left: {"name": "Plan"}}, {entered: {"name": "Merge"}}, {}]
+    assert failed_state(events) == "Merge"
+    assert failed_state(events[:2]) == ""
+    assert failed_state([]) == ""

@@ -1,0 +1,144 @@
+"""How far a run is, from its commits; and why nothing happens, from what Batch says."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from console.watch.shard_counts import HEAD_BYTES, Committed, ShardCounts, head_of
+from console.watch.waiting import PATIENCE_SECONDS, waiting_reason
+from console.watch.work import Work
+from millrace.errors import ErrorCode
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import Commit, PartialFile
+from millrace.run.outcome import Counts, Outcome
+from millrace.run.plan import Item
+from millrace.s3.verbs import S3
+from tests.in_memory_s3 import InMemoryS3Client
+
+FOLDER = RunFolder(S3Uri("out", "_millrace/r/"))
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+def commit(shard: int, items: int, failed: int, finished_at: datetime) -> bytes:
+    """A commit's file, its keys as hostile as keys can be."""
+    hostile = ',"outcomes":[{"counts":'
+    outcomes: Sequence[Outcome] = [
+        Outcome.failed(Item(f"{number}{hostile}", 10, '"e"'), ErrorCode.NOT_TEXT, "no")
+        if number < failed
+        else Outcome.succeeded(Item(f"{number}{hostile}", 10, '"e"'), ["s3://out/" + "x" * 200])
+        for number in range(items)
+    ]
+    return Commit(
+        shard=shard,
+        plan_digest="sha256:0",
+        code_version="1",
+        items_digest="sha256:1",
+        partial=PartialFile(f"s3://out/{hostile}/{'é' * 400}", "0" * 64, 1),
+        counts=Counts.of(outcomes),
+        outcomes=tuple(outcomes),
+        job={"id": "job", "attempt": 1},
+        started_at=START.isoformat(),
+        finished_at=finished_at.isoformat(timespec="milliseconds"),
+    ).to_json()
+
+
+class Bucket:
+    """An AWS with an S3 alone."""
+
+    def __init__(self) -> None:
+        self.client = InMemoryS3Client("out")
+        self.s3 = S3(self.client)  # type: ignore[arg-type]
+
+
+def test_the_beginning_of_a_commit_is_enough() -> None:
+    """Counts and time stand before the outcomes, and no key or URI can look like them."""
+    text = commit(0, 500, 3, START)
+    assert len(text) > 10 * HEAD_BYTES
+    assert head_of(text[:HEAD_BYTES]).counts == Counts(500, 497, 3, 4970)
+    assert head_of(text[:HEAD_BYTES]).finished_at == START
+    with pytest.raises(ValueError, match="do not begin"):
+        head_of(text[:100])
+
+
+def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
+    """What was committed before this execution is reused; a second look reads only what is new; a limit is kept."""
+    aws = Bucket()
+    for shard, minutes in enumerate((-5, 1, 2)):
+        body = commit(shard, 4, shard, START + timedelta(minutes=minutes))
+        aws.client.store("out", FOLDER.commit(shard).key, body)
+    counts = ShardCounts(aws, FOLDER)  # type: ignore[arg-type]
+    first = counts.look(START, most=2)
+    assert (first.shards, first.counts.items, counts.complete) == (3, 8, False)
+    every = counts.look(START)
+    assert every == Committed(3, Counts(12, 9, 3, 90), 1, Counts(8, 5, 3, 50))
+    assert counts.complete
+    assert aws.client.requests["get_object"] == 3
+
+
+def test_the_pace_is_this_executions_own() -> None:
+    """Reused items count as done and not towards the pace; before the first commit there is none."""
+    committed = Committed(3, Counts(60, 60, 0, 600), 1, Counts(40, 40, 0, 400))
+    work = Work.of(committed, {"items": 100}, begun=START, now=START + timedelta(seconds=20))
+    assert (work.items_per_second, work.bytes_per_second, work.seconds_left) == (2, 20, 20)
+    assert Work.of(committed, None, begun=START, now=START + timedelta(seconds=20)).seconds_left is None
+    assert Work.of(Committed(), {"items": 1}, begun=START, now=START + timedelta(seconds=9)).items_per_second is None
+    assert Work.of(committed, {"items": 1}, begun=None, now=START).items_per_second is None
+
+
+class Batch:
+    """An AWS whose Batch has one job, one queue and one compute environment."""
+
+    def __init__(self, job: dict[str, Any], **environment: Any) -> None:
+        self.batch = self
+        self.jobs = {"job": {"jobId": "job", "jobQueue": "q", "createdAt": START.timestamp() * 1000, **job}}
+        self.environment = environment
+
+    def describe_jobs(self, jobs: list[str]) -> dict[str, Any]:
+        """The job, or its first waiting child."""
+        child = {**self.jobs["job"], "jobId": "job:7", "status": "RUNNABLE", "arrayProperties": {"index": 7}}
+        return {"jobs": [self.jobs["job"] if job == "job" else child for job in jobs]}
+
+    def list_jobs(self, **_given: Any) -> dict[str, Any]:
+        """The first waiting child."""
+        return {"jobSummaryList": [{"jobId": "job:7"}]}
+
+    def describe_job_queues(self, **_given: Any) -> dict[str, Any]:
+        """The queue."""
+        return {"jobQueues": [{"jobQueueName": "q", "computeEnvironmentOrder": [{"computeEnvironment": "ce"}]}]}
+
+    def describe_compute_environments(self, **_given: Any) -> dict[str, Any]:
+        """The compute environment."""
+        return {"computeEnvironments": [{"computeEnvironmentName": "ce", **self.environment}]}
+
+    def reason(self, seconds: float = 10) -> str:
+        """Why the job does not run, so long after it was submitted."""
+        return waiting_reason(self, "job", START + timedelta(seconds=seconds))  # type: ignore[arg-type]
+
+
+def array(**summary: int) -> dict[str, Any]:
+    """An array job with so many children in each state."""
+    return {"status": "PENDING", "arrayProperties": {"size": 9, "statusSummary": summary}}
+
+
+def test_batchs_own_reason_is_told() -> None:
+    """A statusReason of a waiting job, or of an array's waiting child, is passed on at once."""
+    why = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - too large"
+    assert Batch({"status": "RUNNABLE", "statusReason": why}).reason() == f"RUNNABLE for 10 s: {why}"
+    assert Batch({**array(RUNNABLE=9), "statusReason": why}).reason() == f"RUNNABLE for 10 s: {why}"
+
+
+def test_a_sick_compute_environment_is_told() -> None:
+    """Where Batch says nothing of the job, the queue and its environments do."""
+    sick = Batch({"status": "RUNNABLE"}, state="ENABLED", status="INVALID", statusReason="no subnet\x07")
+    assert sick.reason() == r"RUNNABLE for 10 s: the compute environment ce is ENABLED and INVALID (no subnet\x07)"
+    assert "DISABLED" in Batch(array(RUNNABLE=9), state="DISABLED", status="VALID").reason()
+
+
+def test_a_short_wait_and_work_under_way_need_no_words() -> None:
+    """Fargate takes its time; after that the usual causes are told. What runs does not wait."""
+    assert Batch({"status": "RUNNABLE"}).reason() == ""
+    assert "millrace doctor" in Batch({"status": "RUNNABLE"}).reason(PATIENCE_SECONDS)
+    for job in ({"status": "RUNNING"}, {"status": "FAILED"}, array(RUNNABLE=8, STARTING=1), array(SUCCEEDED=9)):
+        assert Batch(job).reason(10_000) == ""

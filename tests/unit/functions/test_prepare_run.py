@@ -1,0 +1,308 @@
+"""Prepare Run: what it accepts, what it refuses, and what it writes down."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
+from millrace.queue_rules import parse_queue_rules
+from millrace.s3.verbs import S3
+from millrace.settings import FunctionSettings
+from prepare_run import prepare_run
+from tests.in_memory_s3 import InMemoryS3Client
+
+QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
+SETTINGS = FunctionSettings(queues={"standard": QUEUE}, code_version="1.2.3")
+ODD_KEYS = ['a"b', "a\\b", '\\"', "a\\", "<request>", '{"a": 1}', '", "x": "', "in/a b+%41é"]
+SOURCE, DESTINATION = "s3://letters/in/", "s3://results/out/"
+
+
+@pytest.fixture
+def client() -> InMemoryS3Client:
+    """An S3 with a source bucket and a result bucket."""
+    return InMemoryS3Client("letters", "results")
+
+
+def event(name: str = "run-1", started_at: str = "2026-11-21T09:00:00Z", **given: Any) -> dict[str, Any]:
+    """What the state machine hands over for an execution input."""
+    return {
+        "input": {"source": SOURCE, "destination": DESTINATION, **given},
+        "execution_arn": f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}",
+        "execution_name": name,
+        "started_at": started_at,
+    }
+
+
+def refusal(client: InMemoryS3Client, **given: Any) -> MillraceError:
+    """The error that an input is refused with."""
+    with pytest.raises(MillraceError) as raised:
+        prepare_run(event(**given), S3(client), SETTINGS)
+    return raised.value
+
+
+def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None:
+    """Source and destination are enough: the rest is defaults, and run.json says which."""
+    run = prepare_run(event(), S3(client), SETTINGS)
+
+    folder = "s3://results/out/_millrace/run-1"
+    assert run == {
+        "run_id": "run-1",
+        "request": f"{folder}/run.json",
+        "plan": f"{folder}/plan.json",
+        "job_name": "run-1",
+        "queue": QUEUE,
+        "share": "default",
+        "priority": 0,
+        "tolerated_failure_percent": "0",
+        "tolerated_failure_count": "0",
+    }
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["code_version"] == "1.2.3"
+    assert written["request"]["workload"] == "word-count"
+    assert written["request"]["options"]["stop_words"] == ["and", "the"]
+    assert written["request"]["shard"]["max_shards"] == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "says"),
+    [
+        ({"source": "letters/in"}, "source", "s3://bucket/prefix/"),
+        ({"source": 7}, "source", "s3://bucket/prefix/"),
+        ({"source": "s3://No_Bucket/x"}, "source", "3 to 63"),
+        ({"source": "s3://missing-bucket/x"}, "source", "there is no bucket missing-bucket"),
+        ({"destination": "s3://missing-bucket/x"}, "destination", "there is no bucket missing-bucket"),
+        ({"destination": "s3://letters/in/results/"}, "destination", "apart from the source"),
+        ({"destination": "s3://letters/"}, "destination", "apart from the source"),
+        ({"workload": "wordcount"}, "workload", "word-count"),
+        ({"options": {"min_lenght": 2}}, "options.min_lenght", "did you mean min_length?"),
+        ({"options": {"min_length": "2"}}, "options.min_length", "a whole number"),
+        ({"options": {"min_length": 0}}, "options.min_length", "1 to 1000"),
+        ({"options": {"stop_words": "and"}}, "options.stop_words", "a list of strings"),
+        ({"options": ["min_length"]}, "options", "an object"),
+        ({"include": "*.txt"}, "include", "a list of glob patterns"),
+        ({"shard": {"max_shards": 10_001}}, "shard.max_shards", "1 to 10,000"),
+        ({"shard": {"max_item": 5}}, "shard.max_item", "did you mean max_items?"),
+        ({"shard": {"target_bytes": True}}, "shard.target_bytes", "a whole number"),
+        ({"queue": "fast"}, "queue", "standard"),
+        ({"share": "team_a"}, "share", "letters, digits and '-'"),
+        ({"priority": 10_000}, "priority", "0 to 9,999"),
+        ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
+        ({"tolerated_failure_count": -1}, "tolerated_failure_count", "a whole number, 0 to"),
+        ({"tolerated_failure_count": 1.5}, "tolerated_failure_count", "a whole number, 0 to"),
+        ({"retry_failed": True}, "retry_failed", "only with run_id"),
+        ({"retry_failed": 1, "run_id": "run-1"}, "retry_failed", "true or false"),
+        ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
+        ({"run_id": "no such run"}, "run_id", "letters, digits"),
+        ({"run_id": "never-was"}, "run_id", "an earlier run"),
+        ({"keys": "a.csv"}, "keys", "a list of keys"),
+        ({"keys": [""]}, "keys", "a list of keys"),
+        ({"keys": []}, "keys", "leave it out"),
+        ({"keys": [str(number) for number in range(1001)]}, "keys", "1 to 1,000"),
+        ({"keys": ["a", "a"]}, "keys", "each key once"),
+        ({"keys": ["k" * 1022]}, "keys", "at most 1024 bytes"),
+        ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
+        ({"once": True}, "once", "with run_id"),
+        ({"once": "yes", "run_id": "r"}, "once", "true"),
+        ({"once": True, "run_id": "r", "retry_failed": True}, "run_id", "an earlier run"),
+    ],
+)
+def test_a_wrong_input_is_refused_by_name(
+    client: InMemoryS3Client, given: dict[str, Any], field: str, says: str
+) -> None:
+    """Each wrong field fails with its name, its value and what is allowed, and nothing is written."""
+    error = refusal(client, **given)
+
+    assert isinstance(error, InvalidRunRequest)
+    assert error.field == field
+    assert says in str(error)
+    assert not client.bodies("results")
+
+
+@pytest.mark.parametrize("missing", ["source", "destination"])
+def test_a_missing_uri_is_named(client: InMemoryS3Client, missing: str) -> None:
+    """Source and destination have no default."""
+    given = event()
+    del given["input"][missing]
+    with pytest.raises(InvalidRunRequest, match=f"{missing} is missing; allowed: an S3 URI"):
+        prepare_run(given, S3(client), SETTINGS)
+
+
+def test_an_input_that_is_no_object_is_refused(client: InMemoryS3Client) -> None:
+    """The console sends whatever JSON one types."""
+    with pytest.raises(InvalidRunRequest, match="input is"):
+        prepare_run({**event(), "input": ["s3://letters/in/"]}, S3(client), SETTINGS)
+
+
+def test_a_bucket_that_may_not_be_listed_is_refused(client: InMemoryS3Client) -> None:
+    """A denied bucket is found out here, not by a job in ten minutes."""
+    client.denied.add(("letters", ""))
+    client.denied.add(("letters", "in/"))
+    error = refusal(client)
+    assert isinstance(error, InvalidRunRequest)
+    assert error.field == "source"
+    assert "refuses it" in str(error)
+
+
+def test_a_second_call_of_the_same_execution_finds_its_own_file(client: InMemoryS3Client) -> None:
+    """Step Functions may call the function twice for one execution."""
+    first = prepare_run(event(), S3(client), SETTINGS)
+    assert prepare_run(event(), S3(client), SETTINGS) == first
+
+
+def test_a_name_used_before_is_refused(client: InMemoryS3Client) -> None:
+    """Another execution of the same name must not write into the earlier run's folder."""
+    prepare_run(event(), S3(client), SETTINGS)
+    with pytest.raises(InvalidRunRequest, match=r'is taken; .*"run_id": "run-1"'):
+        prepare_run(event(started_at="2027-03-01T00:00:00Z"), S3(client), SETTINGS)
+
+
+def test_an_execution_name_that_cannot_be_a_folder_is_refused(client: InMemoryS3Client) -> None:
+    """Step Functions takes names that S3 keys and job names do not."""
+    with pytest.raises(InvalidRunRequest, match=r"the execution's name is 'a\.b'"):
+        prepare_run(event("a.b"), S3(client), SETTINGS)
+
+
+def test_a_run_goes_on_under_its_first_id(client: InMemoryS3Client) -> None:
+    """`run_id` leads to the earlier run's folder, and may bring another tolerance with it."""
+    first = prepare_run(event(), S3(client), SETTINGS)
+    resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client), SETTINGS)
+    assert resumed == {**first, "tolerated_failure_percent": "5"}
+
+
+def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:
+    """What decides the result must be what it was; the error says what differs."""
+    prepare_run(event(), S3(client), SETTINGS)
+    with pytest.raises(RunIdentityError, match=r'include was \[\], is \["\*.md"\]'):
+        prepare_run(event("run-2", run_id="run-1", include=["*.md"]), S3(client), SETTINGS)
+
+
+def test_another_code_version_cannot_go_on(client: InMemoryS3Client) -> None:
+    """A run that was started before an update is refused before any job, and the error says what differs."""
+    prepare_run(event(), S3(client), SETTINGS)
+    newer = replace(SETTINGS, code_version="1.3.0")
+    with pytest.raises(RunIdentityError, match=r'code version was "1\.2\.3", is "1\.3\.0"'):
+        prepare_run(event("run-2", run_id="run-1"), S3(client), newer)
+
+
+@pytest.mark.parametrize(("percent", "text"), [(0.1, "0.1"), (33.333333333, "33.333333333"), (5, "5")])
+def test_the_tolerance_reaches_the_merge_as_it_was_given(client: InMemoryS3Client, percent: float, text: str) -> None:
+    """The words of the merge job's command give the very numbers of the input."""
+    run = prepare_run(event(tolerated_failure_percent=percent, tolerated_failure_count=1_000_000), S3(client), SETTINGS)
+    assert run["tolerated_failure_percent"] == text
+    assert run["tolerated_failure_count"] == "1000000"
+
+
+def test_once_starts_a_run_or_goes_on_with_it(client: InMemoryS3Client) -> None:
+    """Of two executions that an event started twice, the second joins the run of the first; another request may not."""
+    given = {"run_id": "upload-7", "once": True, "keys": ["a.csv"]}
+    first = prepare_run(event("one", **given), S3(client), SETTINGS)
+    written = client.bodies("results")
+    second = prepare_run(event("two", started_at="2026-11-21T09:00:05Z", **given), S3(client), SETTINGS)
+
+    assert first == second
+    assert first["run_id"] == "upload-7"
+    assert client.bodies("results") == written
+    assert list(written) == ["out/_millrace/upload-7/run.json"]
+    with pytest.raises(RunIdentityError, match=r'keys was \["a\.csv"\], is \["b\.csv"\]'):
+        prepare_run(event("three", **{**given, "keys": ["b.csv"]}), S3(client), SETTINGS)
+    assert prepare_run(event("four", run_id="upload-7", keys=["a.csv"]), S3(client), SETTINGS) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "queue"),
+    [
+        ({}, "standard"),
+        ({"source": "s3://letters/urgent/"}, "urgent"),
+        ({"source": "s3://letters/urgent/", "queue": "standard"}, "standard"),
+        ({"source": "s3://letters/", "keys": ["urgent/a", "urgent/b"]}, "urgent"),
+        ({"source": "s3://letters/", "keys": ["urgent/a", "in/b"]}, "standard"),
+        ({"source": "s3://letters/", "keys": ["fast/a"]}, "urgent"),
+        ({"source": "s3://others/", "keys": ["fast/a"]}, "standard"),
+    ],
+)
+def test_a_rule_names_the_queue_that_the_request_does_not(given: dict[str, Any], queue: str) -> None:
+    """The first rule that fits the source, or every key that is named, counts; a request's own queue counts more."""
+    rules = parse_queue_rules(
+        '[{"prefix": "urgent/", "queue": "urgent"}, {"prefix": "s3://letters/fast/", "queue": "urgent"}]',
+        ("standard", "urgent"),
+    )
+    queues = {"standard": QUEUE, "urgent": QUEUE + "-urgent"}
+    client = InMemoryS3Client("letters", "others", "results")
+    run = prepare_run(event(**given), S3(client), replace(SETTINGS, queues=queues, queue_rules=rules))
+    assert run["queue"] == queues[queue]
+    assert json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])["request"]["queue"] == queue
+
+
+def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:
+    """The queue's name becomes its ARN."""
+    settings = replace(SETTINGS, queues={"standard": QUEUE, "urgent": QUEUE + "-urgent"})
+    assert prepare_run(event(queue="urgent"), S3(client), settings)["queue"] == QUEUE + "-urgent"
+
+
+@pytest.mark.parametrize("run_id", ["r", "x" * 80])
+@pytest.mark.parametrize(("workload", "below"), [("word-count", 37), ("images", 37), ("acme.words:Count", 100)])
+def test_a_destination_is_as_long_as_every_key_below_it_allows(
+    client: InMemoryS3Client, run_id: str, workload: str, below: int
+) -> None:
+    """The longest key is one of a retry's folder: a byte more of the destination is refused, in bytes, before a job."""
+    room = 1024 - len(f"_millrace/{run_id}/retries/999/") - below
+    fits = "é" * ((room - 1) // 2) + "x" * ((room - 1) % 2) + "/"
+    assert len(fits.encode()) == room
+    prepare_run(event(run_id, workload=workload, destination=f"s3://results/{fits}"), S3(client), SETTINGS)
+    with pytest.raises(InvalidRunRequest, match=f"at most {room} bytes, this one has {room + 1}") as caught:
+        prepare_run(event(run_id, workload=workload, destination=f"s3://results/y{fits}"), S3(client), SETTINGS)
+    assert caught.value.field == "destination"
+
+
+@pytest.mark.parametrize(
+    "folder", ["_millrace", "_millrace/", "_millrace/run-0/", "a/_millrace/b/", "a/_millrace", "/_millrace/"]
+)
+def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, folder: str) -> None:
+    """A run's own files, and its outputs, would write over those of others."""
+    refused = refusal(client, destination=f"s3://results/{folder}")
+    assert isinstance(refused, InvalidRunRequest)
+    assert (refused.field, "_millrace" in refused.allowed) == ("destination", True)
+    assert not client.bodies("results")
+
+
+@pytest.mark.parametrize("folder", ["x_millrace/", "_millrace2/", "_MILLRACE/", "a/.millrace/"])
+def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
+    """A whole segment counts, character by character."""
+    assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client), SETTINGS)["run_id"] == "run-1"
+
+
+UPLOAD = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "letters"}}}
+
+
+def uploaded(key: Any) -> dict[str, Any]:
+    """S3's event of an object."""
+    return {**UPLOAD, "detail": {**UPLOAD["detail"], "object": {"key": key, "size": 1}}}  # type: ignore[dict-item]
+
+
+@given(key=st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable()) | st.sampled_from(ODD_KEYS))
+def test_the_key_of_an_upload_is_read_from_the_event(key: str) -> None:
+    """Quotes, backslashes and what looks like JSON or a placeholder: the run's one key is the object's, as it is."""
+    client = InMemoryS3Client("letters", "results")
+    prepare_run(event(source="s3://letters/", upload=json.loads(json.dumps(uploaded(key)))), S3(client), SETTINGS)
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["request"]["keys"] == [key]
+    assert "upload" not in written["request"]
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [None, "text", [], {}, {"detail": None}, {"detail": {"bucket": "letters", "object": {"key": "a"}}}, uploaded(1),
+     {"detail": {"bucket": {"name": "elsewhere"}, "object": {"key": "a"}}}],
+)  # fmt: skip
+def test_an_upload_that_is_none_is_refused(client: InMemoryS3Client, upload: Any) -> None:
+    """What is not S3's event of an object in the source bucket is a wrong request, which names the field."""
+    assert "upload" in str(refusal(client, source="s3://letters/", upload=upload))
+
+
+def test_an_upload_names_the_keys_alone(client: InMemoryS3Client) -> None:
+    """An input with both an event and keys is refused: one of them would be left out in silence."""
+    assert "keys" in str(refusal(client, source="s3://letters/", upload=uploaded("a"), keys=["b"]))

@@ -1,0 +1,190 @@
+"""report.html: what it says, that it is safe, small and always the same. How it looks: tests/browser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.aws.run_jobs import RunJobs
+from millrace.cost.bill import Attempt
+from millrace.cost.run_cost import cost_of
+from millrace.cost.worked import Worked
+from millrace.report.page.blocks import Name, Paragraph, Section
+from millrace.report.page.rendering import rendered
+from millrace.report.page.workload_part import workload_part
+from millrace.run.figures import EXAMPLES
+from tests.report_pages import HOSTILE, Found, commits_of, figures_of, page_of, plan_of
+from tests.run_in_memory import RunInMemory
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "a", "header", "h1", "p", "main", "section", "h2", "dl", "div",
+    "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "svg", "rect", "polygon", "polyline", "figure",
+    "figcaption", "span", "ul", "li", "details", "summary", "bdi", "footer",
+}  # fmt: skip
+"""All elements that a page has: none that runs or loads anything."""
+
+
+def page_with(section: Section) -> str:
+    """A page of this section alone."""
+    return rendered("report.html", title="t", plan=plan_of(1, 1), outcome="o", outcome_style="good", sections=[section])
+
+
+def test_the_page_of_a_run() -> None:
+    """Outcome, counts, failures by code with examples, stragglers, attempts, what was asked for."""
+    commits = commits_of(100, ("in/good", "in/also good"))
+    words = Found(page_of(commits)).words
+
+    for said in (
+        "Run letters-2026", "Succeeded, with failures that the run tolerates", "in/good", "Most frequent words", "mill",
+        "NOT_FOUND", "Stragglers: shards that took more than 2 times the median", "100 shards in",
+        "shards needed more than one attempt", "Option stop_words", '["and", "the"]', "Skipped: folder markers",
+    ):  # fmt: skip
+        assert said in words
+
+
+def test_a_run_that_was_gone_on_with() -> None:
+    """Shards that an earlier job committed are named as kept; a run of one job says nothing of it."""
+    assert "33 of 100 shards with 66 items had been worked by an earlier job" in Found(page_of(commits_of(100))).words
+    alone = [replace(commit, job={"id": "job:1", "attempt": 1}) for commit in commits_of(10)]
+    assert "earlier job" not in page_of(alone)
+
+
+ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2, "FARGATE_SPOT"))
+
+
+ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2, "FARGATE_SPOT"))
+
+
+def test_what_it_cost() -> None:
+    """Where the cost is known the page has the sum, what was to be expected, the parts and the stages; else where."""
+    jobs = RunJobs({"a": "plan", "b": "migrate"}, ATTEMPTS, running=False)
+    cost = cost_of(jobs, Worked(workload="word-count"), "us-east-1")
+    words = Found(page_of(commits_of(3), cost=cost)).words
+    for said in ("Cost, about$0.00", "S3 requests", "Migrate", "1 attempt on FARGATE_SPOT", "Prices of us-east-1"):
+        assert said in words
+    assert "cost.json in the run folder" not in words
+    assert "cost.json in the run folder" in Found(page_of(commits_of(3))).words
+    assert "Estimated" not in Found(page_of(commits_of(3), cost={**cost, "estimated_dollars": None})).words
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_small_runs(count: int) -> None:
+    """No shard, one and two have a page; so have shards that took no time at all, without a throughput."""
+    commits = commits_of(count)
+    assert ("Throughput" in Found(page_of(commits)).words) == (count > 0)
+    at_once = [replace(each, started_at=commits[0].started_at, finished_at=commits[0].started_at) for each in commits]
+    assert "Throughput" not in Found(page_of(at_once)).words
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_key_is_text(hostile: str) -> None:
+    """Keys, messages, words, options and names that hold markup come out as text: no element, handler, address more."""
+    usual = Found(page_of(commits_of(8, ("in/a",))))
+    page = page_of(
+        commits_of(8, (hostile,)),
+        {hostile: hostile, "top": [{"word": hostile, "count": 3}], "numbers": {hostile: 3}, "list": [hostile, None]},
+        options={hostile: hostile}, include=[hostile], run_id="x", source=f"s3://b/{hostile}",
+    )  # fmt: skip
+    found = Found(page)
+
+    assert set(found.tags) <= ELEMENTS
+    assert found.handlers == []
+    assert found.addresses == usual.addresses
+    assert len(found.ids) == len(set(found.ids))
+    assert "<script" not in page
+    assert all(character.isprintable() or character == "\n" for character in page)
+
+
+@given(key=KEYS)
+def test_any_text_is_text(key: str) -> None:
+    """Whatever is put in, a parser finds no element; printable text is found as it was."""
+    usual, found = (
+        Found(page_with(Section("a", "b", [Paragraph(Name(each)), Paragraph(each)]))) for each in ("x", key)
+    )
+    assert found.tags == usual.tags
+    if key.isprintable():
+        assert found.words.count(key) >= 2
+
+
+def test_nothing_is_loaded_and_nothing_runs() -> None:
+    """The policy allows the page's own style, by its digest, and pictures in it; links lead to files beside it."""
+    page = page_of(commits_of(30))
+    assert re.search(
+        r"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src 'sha256-", page
+    )
+    links = Found(page).addresses
+    assert links == ["#content", "./words.csv", "./report.csv", "./failures.jsonl", "./result.json"]
+    assert not re.search("https?:", page)
+
+
+def test_it_stays_small() -> None:
+    """10,000 shards with 200 items each make a page as small as that of 200 shards: figures are a row per shard."""
+    figures = figures_of(commits_of(50, tuple(f"in/{number}" for number in range(200))))
+    assert all(len(examples) <= EXAMPLES for examples in figures.examples.values())
+    large, small = page_of(commits_of(10_000)), page_of(commits_of(200))
+    assert len(large) < len(small) * 1.5 < 150_000
+
+
+def test_it_is_always_the_same() -> None:
+    """The same commits give the same bytes."""
+    assert page_of(commits_of(40)) == page_of(commits_of(40))
+
+
+def test_every_table_and_chart_has_its_name() -> None:
+    """Tables have captions, charts a sentence, sections a heading, headings no gap."""
+    page = page_of(commits_of(300))
+    found = Found(page)
+    assert found.tags["caption"] == found.tags["table"]
+    assert len(re.findall(r'<svg class="plot" role="img" aria-label="[^"]+"', page)) == page.count('<svg class="plot"')
+    assert page.count('<svg class="strip" aria-hidden="true"') == page.count('<svg class="strip"')
+    assert found.tags["h2"] == found.tags["section"]
+    assert found.tags["h1"] == 1
+
+
+@pytest.mark.parametrize(
+    ("workload", "result", "says"),
+    [
+        ("word-count", {"top": [{"word": "mill", "count": 9}], "total_words": 12}, ["Most frequent words", "mill"]),
+        ("csv-to-dynamodb", {"table": "t", "most_rejected": [{"file": "f", "rejected": 3}]}, ["Most rejected", "f"]),
+        ("images", {"formats": {"JPEG": 3}, "bytes": 12_300_000}, ["Formats", "JPEG", "12.3 MB"]),
+        ("mine:Mine", {"anything": [1, "two", {"three": 3}]}, ["Anything", '{"three": 3}']),
+        ("mine:Mine", {"rows": [{"a": 1, "b": "x"}] * 30}, ["Rows: the first 25 of 30"]),
+    ],
+)  # fmt: skip
+def test_a_workloads_part(workload: str, result: dict[str, Any], says: list[str]) -> None:
+    """Bars, tables and facts by the result's shape, of a user's own workload too."""
+    words = Found(page_with(workload_part(workload, result, lambda _name: None))).words
+    assert all(said in words for said in says)
+
+
+def test_pictures_of_the_contact_sheet() -> None:
+    """The page shows the sheet's pictures, and nothing else that the sheet holds."""
+    sheet = b"""<img src="data:image/jpeg;base64,AAAA" alt="in/a&lt;b"><img src="https://evil/x.png" alt="x">
+        <img src="data:text/html;base64,AAAA"><script>alert(1)</script><img src="data:image/svg+xml;base64,AAAA">"""
+    part = page_with(workload_part("images", {"images": 1}, lambda _name: sheet))
+    assert re.findall(r"<img [^>]+>", part) == [
+        '<img src="data:image/jpeg;base64,AAAA" alt="in/a&lt;b" loading="lazy">'
+    ]
+    assert "script" not in part
+
+
+def test_merge_writes_it() -> None:
+    """A merged run has its page, one that failed for its failures too; a repeated merge writes the same."""
+    for request in ({}, {"tolerated_failure_percent": 100}):
+        run = RunInMemory({"in/<b>": b"x", "in/bad": b"bad"}, {"shard": {"max_items": 1}, **request})
+        try:
+            run.all()
+        except Exception as error:  # noqa: BLE001
+            assert type(error).__name__ == "TooManyFailuresError"  # noqa: PT017
+        page = (run.file("report.html") or b"").decode()
+        assert ("Failed: more items failed" in page) == (not request)
+        assert "NOT_TEXT" in page
+        stored = run.client.stored("result", run.folder.file("report.html").key)
+        assert stored is not None
+        assert stored.content_type == "text/html; charset=utf-8"
