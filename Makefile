@@ -31,7 +31,7 @@ $(VENV)/installed: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # Where it cannot be compiled, Python counts: slower, and the tests of the library fail.
-$(VENV)/compiled: $(wildcard batch_jobs/workloads/*.c) batch_jobs/native/c_source.py $(VENV)/installed
+$(VENV)/compiled: $(wildcard batch_jobs/native/*.c) batch_jobs/native/c_source.py $(VENV)/installed
 	$(BIN)/python -m batch_jobs.native.compiling > $@ || { rm $@; exit 1; }
 
 $(LOCAL_AWS)/installed: local_aws/requirements.txt | $(VENV)/bin/python

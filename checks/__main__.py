@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from checks import environment, names
+from checks import environment, names, rooms
 from checks.faults import Fault, SourceError, ToolError
 from checks.security import linters as security
 from checks.sources import Sources
@@ -26,6 +26,7 @@ CHECKS: dict[str, Callable[[Sources], Iterable[Fault]]] = {
     "parameter_rules": parameter_rules.check,
     "replacement": replacement.check,
     "retries": retries.check,
+    "rooms": rooms.check,
     "security": security.check,
     "state_language": state_language.check,
     "state_rules": state_rules.check,

@@ -1,7 +1,8 @@
 """One name, one thing: the chain from a state to its file, its resource, its placeholder and its test.
 
-State "Read Plan" = functions/read_plan.py = ReadPlanFunction = ${ReadPlanFunctionArn} = tests/unit/functions/test_read_plan.py;
-state "Migrate Shards" = verb "migrate" = batch_jobs/migrating/migrate.py = MigrateJobDefinition.
+State "Read Plan" = functions/read_plan.py = ReadPlanFunction = ${ReadPlanFunctionArn}
+= tests/unit/functions/test_read_plan.py; state "Migrate Shards" = verb "migrate" = batch_jobs/migrating/migrate.py
+= MigrateJobDefinition.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _function_faults(sources: Sources) -> Iterator[Fault]:
             yield Fault(where, f"there is no functions/{module}.py")
         if properties.get("Handler") != f"{module}.handler":
             yield Fault(where, f"its Handler is {properties.get('Handler')}; by its name it is {module}.handler")
-        if not (sources.root / f"tests/unit/test_{module}.py").is_file():
-            yield Fault(where, f"there is no tests/unit/test_{module}.py")
+        if not (sources.root / f"tests/unit/functions/test_{module}.py").is_file():
+            yield Fault(where, f"there is no tests/unit/functions/test_{module}.py")
     for module in sorted(modules - {_snake_case(resource.removesuffix("Function")) for resource in functions}):
         yield Fault(f"functions/{module}.py", f"no function of {TEMPLATE} is named after it")
 
@@ -76,8 +77,8 @@ def _job_definition_faults(sources: Sources) -> Iterator[Fault]:
         where = f"{TEMPLATE}: {resource}"
         if not resource.endswith("JobDefinition"):
             yield Fault(where, "a job definition's resource is called VerbJobDefinition")
-        if not (sources.root / f"batch_jobs/{verb}.py").is_file():
-            yield Fault(where, f"there is no batch_jobs/{verb}.py")
+        if not list(sources.root.glob(f"batch_jobs/*/{verb}.py")):
+            yield Fault(where, f"there is no {verb}.py in a room of batch_jobs/")
         command = properties.get("ContainerProperties", {}).get("Command", [])
         if command[:1] != [verb]:
             yield Fault(where, f"its Command starts with {command[:1]}; by its name it starts with [{verb!r}]")

@@ -10,9 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 
-from millrace.request.run_request import ShardLimits
 from millrace.run.plan import Item
-from millrace.source.sharding import cut
+from millrace.source.sharding import ShardLimits, cut
 
 _BATCH = 4096
 """How many lines are written at once."""

@@ -1,9 +1,9 @@
 """GetObject and PutObject by obstore, whose small request costs a tenth of botocore's CPU; all else by botocore.
 
-Both clients stand behind the same verbs (`millrace.s3.verbs.S3`): this one has the methods of botocore's, gives the same
-answers and raises the same errors. It is asked for what it carries unchanged and understands; botocore for the rest:
-keys that obstore would alter or refuse, listings, parts of an upload, deletions, and any answer that obstore makes
-nothing of.
+Both clients stand behind the same verbs (`millrace.s3.verbs.S3`): this one has the methods of botocore's, gives the
+same answers and raises the same errors. It is asked for what it carries unchanged and understands; botocore for the
+rest: keys that obstore would alter or refuse, listings, parts of an upload, deletions, and any answer that obstore
+makes nothing of.
 """
 
 from __future__ import annotations

@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import Any
 
 from batch_jobs.workloads.own import own_class
-from millrace.errors import WorkloadUnavailableError
+from millrace.errors import InvalidRunRequest, WorkloadUnavailableError
+from millrace.layout import MAX_PARTIAL_SUFFIX_BYTES
 from millrace.workload.contract import Workload
-from millrace.workload.known import is_own_workload, known_workload
+from millrace.workload.known import check_item_suffixes, is_own_workload, known_workload
 from millrace.workload.options import check_options
 
 _MODULES = {

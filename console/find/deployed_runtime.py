@@ -1,4 +1,4 @@
-"""`python -m console.find.deployed_runtime STACK`: the runtime that `sam build` has to build for, as a parameter for it.
+"""`python -m console.find.deployed_runtime STACK`: the runtime that `sam build` builds for, as a parameter.
 
 `sam deploy` keeps a parameter that it is not given, `sam build` does not: it would build for the template's default.
 """

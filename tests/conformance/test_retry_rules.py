@@ -84,5 +84,8 @@ def test_other_characters_are_refused(pattern: str) -> None:
 
 def test_it_needs_no_ministack() -> None:
     """The module imports with nothing but the standard library."""
-    program = "import sys; import local_aws.batch.retry; assert not [m for m in sys.modules if 'ministack' in m or 'boto' in m]"
+    program = (
+        "import sys; import local_aws.batch.retry; "
+        "assert not [m for m in sys.modules if 'ministack' in m or 'boto' in m]"
+    )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -17,7 +17,7 @@ from checks.sources import TEMPLATE, Sources
 
 REPOSITORY = Path(__file__).parents[2]
 COPIED = ("layer/python/millrace/settings.py",)
-NAMED = ("functions/*.py", "batch_jobs/*.py", "tests/unit/test_*.py")
+NAMED = ("functions/*.py", "batch_jobs/*/*.py", "tests/unit/functions/test_*.py")
 """Files whose names alone matter to the checks."""
 REAL = Sources(REPOSITORY)
 """Read once."""

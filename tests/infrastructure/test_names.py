@@ -68,7 +68,7 @@ PLANTS = [
     Plant(
         "A verb that was renamed alone.",
         lambda c: c.file("batch_jobs/merging/merge.py").unlink(),
-        "MergeJobDefinition: there is no batch_jobs/merging/merge.py",
+        "MergeJobDefinition: there is no merge.py in a room of batch_jobs/",
     ),
     Plant(
         "A definition whose command is another verb.",

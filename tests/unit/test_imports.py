@@ -6,18 +6,19 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 AWS_SDK = {"boto3", "botocore", "s3transfer"}
-OURS = {"millrace", "functions", "batch_jobs", "console", "local_aws", "checks", "tests"}
+OURS = {"millrace", "functions", "notification", "batch_jobs", "console", "local_aws", "checks", "tests"}
 FUNCTION_MODULES = {path.stem for path in (REPOSITORY / "functions").glob("*.py")}
 
 FOLDERS: dict[str, tuple[str, set[str]]] = {
     "layer": ("layer/python/millrace", {"millrace"}),
-    "functions": ("functions", {"millrace"}),
+    "functions": ("functions", {"millrace", "notification"}),
     "jobs": ("batch_jobs", {"millrace", "batch_jobs"}),
     "console": ("console", {"millrace", "console"}),
     "local_aws": ("local_aws", {"local_aws"}),
@@ -86,7 +87,7 @@ def test_imports_point_one_way(part: str) -> None:
     assert {file: names for file, names in found.items() if names} == {}
 
 
-REPORT_PAGE = "millrace.report_page"
+REPORT_PAGE = "millrace.report.page"
 
 
 def _module(file: Path) -> str:
@@ -104,7 +105,7 @@ def test_the_layer_needs_the_standard_library_and_boto3_alone() -> None:
         for file in _files(FOLDERS["layer"][0])
     }
     assert {file: names for file, names in found.items() if names} == {
-        f"{REPORT_PAGE}.rendering": {"jinja2", "markupsafe"}
+        f"{REPORT_PAGE}.rendering": {"jinja2", "markupsafe"},
     }
 
 
@@ -123,7 +124,7 @@ def test_no_function_makes_the_report_page() -> None:
 
 def test_the_functions_need_what_their_zip_holds() -> None:
     """A Lambda imports the layer, the runtime's boto3 and functions/requirements.txt, and nothing else."""
-    allowed = set(sys.stdlib_module_names) | AWS_SDK | {"millrace", "aws_lambda_powertools"}
+    allowed = set(sys.stdlib_module_names) | AWS_SDK | {"millrace", "notification", "aws_lambda_powertools"}
     found = {file.name: imported(file.read_text("utf-8"), types_too=False) - allowed for file in _files("functions")}
     assert {file: names for file, names in found.items() if names} == {}
 
@@ -186,3 +187,39 @@ def test_no_job_and_no_lambda_reaches_for_private_names() -> None:
     files = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
     assert len(files) > 50
     assert [path.name for path in files if "SLF001" in path.read_text(encoding="utf-8")] == []
+
+
+def _rooms_and_imports() -> dict[str, set[str]]:
+    """Which rooms each room imports. A room is a folder; a module at the top of a part stands for itself."""
+    files = {
+        ".".join(path.relative_to(REPOSITORY / root).with_suffix("").parts).removesuffix(".__init__"): (path, top)
+        for root, top in (("layer/python", "millrace"), (".", "batch_jobs"), (".", "console"), (".", "local_aws"))
+        for path in (REPOSITORY / root / top).rglob("*.py")
+    }
+
+    def room(module: str) -> str:
+        path, top = files[module]
+        folder = path.parent
+        return module if folder.name == top and path.name != "__init__.py" else str(folder.relative_to(REPOSITORY))
+
+    arrows: dict[str, set[str]] = {}
+    for module, (path, _top) in files.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.ImportFrom(level=0, module=str(source), names=names):
+                    targets = [
+                        f"{source}.{name.name}" if f"{source}.{name.name}" in files else source for name in names
+                    ]
+                case ast.Import(names=names):
+                    targets = [name.name for name in names]
+                case _:
+                    continue
+            found = {room(target) for target in targets if target in files}
+            arrows.setdefault(room(module), set()).update(found - {room(module)})
+    return arrows
+
+
+def test_rooms_import_one_way() -> None:
+    """Between rooms, too, imports have a direction: no room needs one that needs it."""
+    order = list(TopologicalSorter(_rooms_and_imports()).static_order())
+    assert "layer/python/millrace/run" in order

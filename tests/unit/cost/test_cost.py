@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from millrace.aws.run_jobs import RunJobs, read_run_jobs
-from millrace.cost.bill import Attempt, Used, bill
+from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
+from millrace.cost.bill import Used, bill
 from millrace.cost.prices import prices
 from millrace.cost.run_cost import read_cost, run_cost, write_cost
 from millrace.cost.s3_requests import REQUESTS_PER_RUN, S3Requests

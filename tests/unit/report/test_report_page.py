@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.aws.run_jobs import RunJobs
-from millrace.cost.bill import Attempt
+from millrace.aws.run_jobs import Attempt, RunJobs
 from millrace.cost.run_cost import cost_of
 from millrace.cost.worked import Worked
 from millrace.report.page.blocks import Name, Paragraph, Section

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from batch_jobs.planning.sharding import ItemStore
 from millrace.errors import DamagedFileError
-from millrace.request.run_request import ShardLimits
 from millrace.run.plan import Item, Shard
-from millrace.source.sharding import cut
+from millrace.source.sharding import ShardLimits, cut
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 lengths = st.lists(st.integers(0, 2000), max_size=200).map(lambda values: array("q", values))

@@ -11,11 +11,36 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from millrace.aws.events import Job
-from millrace.cost.bill import STAGES, Attempt
 from millrace.layout import RunFolder
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
+
+STAGES = ("plan", "migrate", "merge")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of one job, or of one array child, that started.
+
+    Attributes:
+        stage: plan, migrate or merge.
+        seconds: From its start to its end, as Batch tells them.
+        vcpus: What it had of processors.
+        gb: What it had of memory, in GiB.
+        compute: FARGATE, FARGATE_SPOT or EC2.
+        architecture: X86_64 or ARM64.
+        public_ip: Whether it had a public address.
+    """
+
+    stage: str
+    seconds: float
+    vcpus: float
+    gb: float
+    compute: str
+    architecture: str = "X86_64"
+    public_ip: bool = True
+
 
 MOST_DESCRIBED = 100
 """DescribeJobs, `jobs`: at most 100 at once."""

@@ -6,31 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.aws.run_jobs import STAGES, Attempt
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of one job, or of one array child, that started.
-
-    Attributes:
-        stage: plan, migrate or merge.
-        seconds: From its start to its end, as Batch tells them.
-        vcpus: What it had of processors.
-        gb: What it had of memory, in GiB.
-        compute: FARGATE, FARGATE_SPOT or EC2.
-        architecture: X86_64 or ARM64.
-        public_ip: Whether it had a public address.
-    """
-
-    stage: str
-    seconds: float
-    vcpus: float
-    gb: float
-    compute: str
-    architecture: str = "X86_64"
-    public_ip: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +77,6 @@ def bill(used: Used) -> dict[str, Any]:
         "compute": dict(sorted(compute.items())),
     }
 
-
-STAGES = ("plan", "migrate", "merge")
 
 _SUMS = ("attempts", "seconds", "billed_seconds", "vcpu_seconds", "gb_seconds", "dollars")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.aws.run_jobs import RunJobs, read_run_jobs
-from millrace.cost.bill import Attempt, Used, bill
+from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
+from millrace.cost.bill import Used, bill
 from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests

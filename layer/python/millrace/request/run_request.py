@@ -11,26 +11,9 @@ from millrace.errors import MISSING, InvalidRunRequest
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
+from millrace.source.sharding import MAX_ARRAY_SIZE, ShardLimits
 from millrace.workload.known import checked_options, known_workload
 from millrace.workload.options import unknown_name
-
-MAX_ARRAY_SIZE = 10_000
-"""The largest array job: Batch SubmitJob, arrayProperties.size."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardLimits:
-    """How the plan cuts items into shards.
-
-    Attributes:
-        target_bytes: A shard is closed when it holds this many bytes.
-        max_items: A shard is closed when it holds this many items.
-        max_shards: At most this many shards; with more items than they hold, shards grow instead.
-    """
-
-    target_bytes: int = 268_435_456
-    max_items: int = 1000
-    max_shards: int = MAX_ARRAY_SIZE
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,7 @@ class RunRequest:
     manifest: str | None = None
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
-    shard: ShardLimits = ShardLimits()
+    shard: ShardLimits = field(default_factory=ShardLimits)
     queue: str = "standard"
     share: str = "default"
     priority: int = 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from millrace.request.run_request import ShardLimits
+MAX_ARRAY_SIZE = 10_000
+"""The most children that an array job has (Batch, "Array jobs")."""
 
 RANGES_OF_A_SHARD = 4
 """How many ranges of a large object a shard holds, where they come out long enough. So many are read at once, and
@@ -13,6 +15,21 @@ counted by as many cores as the job has; more of them would take more memory, an
 
 _LONG_RANGE_BYTES = 32 << 20
 """A range as long as this takes a third of a second of one connection to S3 or more: shorter ones save nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    """How the plan cuts items into shards.
+
+    Attributes:
+        target_bytes: A shard is closed when it holds this many bytes.
+        max_items: A shard is closed when it holds this many items.
+        max_shards: At most this many shards; with more items than they hold, shards grow instead.
+    """
+
+    target_bytes: int = 268_435_456
+    max_items: int = 1000
+    max_shards: int = MAX_ARRAY_SIZE
 
 
 def range_bytes(target_bytes: int) -> int:

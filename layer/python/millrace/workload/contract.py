@@ -1,4 +1,4 @@
-"""The contract of a workload, and the registry of those that come with Millrace.
+"""The contract of a workload: what it is given, and what it gives.
 
 A workload is what is run over the items. It never talks to S3: it is handed an item's bytes, writes what it makes
 into the outputs it opens, and returns the item's contribution to its shard. The job does the rest: reads with
