@@ -345,11 +345,13 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
 def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
     """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
-    destination = S3Uri(RESULT, "out/")
-    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    destination, written = S3Uri(RESULT, "out/"), WrittenFiles(tmp_path.parent / "written.jsonl")
+    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing, written=written)
     assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
     assert (tmp_path / "_SUCCESS").exists()
     run.client.store(RESULT, run.folder.file("sizes.json").key, b"{}")
     with pytest.raises(DamagedFileError, match=r"sizes\.json that result\.json names; `millrace resume run`"):
-        fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+        fetch(
+            aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing, written=written
+        )
     assert not (tmp_path / "_SUCCESS").exists()
