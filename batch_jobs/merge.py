@@ -13,11 +13,11 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from batch_jobs.job import Job
 from batch_jobs.merge_parts import partials_to_merge
-from batch_jobs.merged_files import WrittenFile, write_file, write_merged_files
+from batch_jobs.merged_files import write_file, write_merged_files
 from batch_jobs.publishing import publish
 from batch_jobs.report_file import write_page
 from millrace.errors import ObjectNotFoundError, RunIdentityError, TooManyFailuresError
@@ -50,7 +50,8 @@ def merge(
         MissingCommitError: A shard has no commit.
         RunIdentityError: A commit belongs to another plan or code version.
         DamagedFileError: A commit or a partial is not as it was written, or they do not add up to the plan.
-        TooManyFailuresError: More items failed than the run tolerates; the report is written all the same.
+        TooManyFailuresError: More items failed than the run tolerates. What succeeded is merged and the report is
+            written all the same, marked `_INCOMPLETE`.
     """
     plan = job.read_plan(folder)
     if _is_merged(folder, plan, job):
@@ -63,10 +64,14 @@ def merge(
     result = _write_files(folder, generations, tolerance, job)
     publish(folder.file("result.json"), result, job.s3)
     if result.status == "FAILED":
+        _mark_incomplete(folder, plan, job)
+        counts = result.counts
+        accepting = Tolerance.accepting(counts.failed, counts.items)
         codes = ", ".join(f"{code} {count}" for code, count in sorted(result.codes.items()))
         raise TooManyFailuresError(
-            f"{result.counts.failed} of {result.counts.items} items failed ({codes}), {tolerance} are tolerated; "
-            f"each has its row in {result.report}",
+            f"{counts.failed} of {counts.items} items failed ({codes}), {tolerance} are tolerated; "
+            f"each has its row in {result.report}; what succeeded is merged, marked _INCOMPLETE. "
+            f"To accept it, resume the run with --tolerated-failure-percent {accepting}",
             operation="merge",
             target=str(folder.root),
         )
@@ -87,11 +92,36 @@ def _is_merged(folder: RunFolder, plan: Plan, job: Job) -> bool:
     if mark.decode(errors="replace").strip() != plan.digest:
         raise RunIdentityError("another plan's result is marked as complete here", operation="merge", target=str(uri))
     log.info("the run is merged already", extra={"fields": {"run_id": plan.run_id}})
+    _remove_incomplete(folder, job)  # the merge that wrote the mark may have died right after it
     return True
 
 
 def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
     job.s3.put_if_absent(folder.file("_SUCCESS"), f"{plan.digest}\n".encode(), content_type="text/plain")
+    _remove_incomplete(folder, job)
+
+
+def _mark_incomplete(folder: RunFolder, plan: Plan, job: Job) -> None:
+    """Mark a result that more items are missing from than the run tolerates, unless it has been accepted meanwhile.
+
+    Whoever accepts it writes `_SUCCESS` first and removes this mark then; here the mark is written first and
+    `_SUCCESS` looked for then. However the two interleave, one of them sees the other.
+    """
+    job.s3.put_if_absent(folder.file("_INCOMPLETE"), f"{plan.digest}\n".encode(), content_type="text/plain")
+    try:
+        job.s3.head(folder.file("_SUCCESS"))
+    except ObjectNotFoundError:
+        return
+    _remove_incomplete(folder, job)
+
+
+def _remove_incomplete(folder: RunFolder, job: Job) -> None:
+    uri = folder.file("_INCOMPLETE")
+    try:
+        job.s3.head(uri)
+    except ObjectNotFoundError:
+        return
+    job.s3.delete(uri)
 
 
 def _write_files(folder: RunFolder, generations: list[Generation], tolerance: Tolerance, job: Job) -> Result:
@@ -110,11 +140,9 @@ def _write_files(folder: RunFolder, generations: list[Generation], tolerance: To
             generation.check_sum()
             figures.shards += generation.shards
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
-        files: list[WrittenFile] = []
-        result: dict[str, Any] | None = None
-        if tolerated:
-            partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
-            files, result = write_merged_files(folder, last.plan, partials, job)
+        # However many items failed: what succeeded was paid for, and may be all that somebody needs.
+        partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
+        files, result = write_merged_files(folder, last.plan, partials, job)
         failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
         report_csv = write_file(folder, "report.csv", report, "text/csv; charset=utf-8", job)
     success = "SUCCEEDED_WITH_FAILURES" if rows.counts.failed else "SUCCEEDED"

@@ -15,7 +15,7 @@ from console.verbs import local_options, port_option
 @click.command(short_help="Deploy this checkout on the embedded AWS, where it is due.")
 @port_option
 @local_options
-def deploy(port: int, state_dir: Path | None) -> None:
+def deploy(port: int | None, state_dir: Path | None) -> None:
     """Deploy this checkout on the embedded AWS, with the real sam build and sam deploy, where it is due."""
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     server = bring_up(checkout, port, terminal)

@@ -15,8 +15,8 @@ from millrace.layout import RunFolder, S3Uri
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""
 
-LAST = "_SUCCESS"
-"""Written last in the run folder, and last in the folder of this machine."""
+MARKS = ("_SUCCESS", "_INCOMPLETE")
+"""One of them is written last in the run folder, and last in the folder of this machine."""
 
 
 def read_result(aws: Aws, folder: RunFolder) -> dict[str, Any] | None:
@@ -86,7 +86,8 @@ def fetch(
         moved: Called with the number of files written and their whole number.
     """
     # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
-    (directory / LAST).unlink(missing_ok=True)
+    for name in MARKS:
+        (directory / name).unlink(missing_ok=True)
     # After a retry some lie elsewhere: result.json says where.
     places = {name: folder.file(name) for name in RESULTS}
     places |= {name: S3Uri.parse(uri) for name, uri in result_files(result, folder).items()}
@@ -95,9 +96,8 @@ def fetch(
     made = dict.fromkeys(uri for number in range(retries + 1) for uri in outputs_of(aws, folder.of_retry(number)))
     outputs = ((uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri))
     done = download(aws, [*results, *outputs], directory, moved)
-    if _is_there(aws, folder.file(LAST)):
-        mark = download(aws, [(LAST, folder.file(LAST))], directory, lambda _done, _total: None)
-        done.files += mark.files
+    marks = [(name, folder.file(name)) for name in MARKS if _is_there(aws, folder.file(name))][:1]
+    done.files += download(aws, marks, directory, lambda _done, _total: None).files
     return done
 
 

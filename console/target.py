@@ -37,11 +37,13 @@ class Target:
         aws: The AWS.
         stack_name: The stack's name.
         flags: The user's own flags that lead here, for command lines to paste: "--local", or "".
+        state: The state folder of the embedded AWS; None on AWS, and where another checkout's is meant.
     """
 
     aws: Aws
     stack_name: str
     flags: str = ""
+    state: Path | None = None
 
     @classmethod
     def choose(
@@ -69,9 +71,13 @@ class Target:
         if local or state_dir is not None or (usually_local and not words and not embedded):
             words = [] if stack is None else [f"--stack={stack}"]
             words = [f"--state-dir={state_dir}" if state_dir is not None else "--local", *words]
-            return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words))
+            state = Checkout.here(state_dir).state
+            return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words), state)
         if embedded:
-            return cls(Aws.embedded(endpoint_url), LOCAL_STACK)
+            state = Checkout.here().state
+            server = embedded_aws.find(state)
+            ours = server is not None and urlsplit(server.endpoint_url).port == urlsplit(endpoint_url).port
+            return cls(Aws.embedded(endpoint_url), LOCAL_STACK, state=state if ours else None)
         config = SamConfig.read(config_env)
         aws = Aws(region=region or config.region or aws_region(environ), profile=profile or config.profile)
         return cls(aws, stack or config.stack_name, shlex.join(words))

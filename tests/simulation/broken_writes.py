@@ -163,3 +163,22 @@ def a_retry_sums_up_itself_alone(patch: pytest.MonkeyPatch) -> None:
         return real(folder, plan, own, job)
 
     patch.setattr(batch_jobs.merge, "write_merged_files", write_merged_files)
+
+
+def a_failed_run_merges_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Where too many items failed, what succeeded is thrown away."""
+
+    def made(**given: Any) -> Result:
+        return Result(**(given | ({"files": {}, "result": None} if given["status"] == "FAILED" else {})))
+
+    patch.setattr(batch_jobs.merge, "Result", made)
+
+
+def an_accepted_run_stays_incomplete(patch: pytest.MonkeyPatch) -> None:
+    """Whoever accepts the failures leaves `_INCOMPLETE` beside `_SUCCESS`."""
+    patch.setattr(batch_jobs.merge, "_remove_incomplete", lambda *_given: None)
+
+
+def a_failed_run_has_no_mark(patch: pytest.MonkeyPatch) -> None:
+    """A merged result that too many items are missing from does not say so."""
+    patch.setattr(batch_jobs.merge, "_mark_incomplete", lambda *_given: None)

@@ -17,7 +17,10 @@ from tests.simulation.broken_children import (
     the_loser_trusts_its_own_rows,
 )
 from tests.simulation.broken_writes import (
+    a_failed_run_has_no_mark,
+    a_failed_run_merges_nothing,
     a_retry_sums_up_itself_alone,
+    an_accepted_run_stays_incomplete,
     commit_before_the_outputs,
     commit_before_the_partial,
     commits_without_if_none_match,
@@ -74,5 +77,8 @@ MUTANTS = (
     Mutant(outputs_of_other_runs_are_deleted, ("DELETES_OWN",)),
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
+    Mutant(a_failed_run_merges_nothing, ("MERGED",)),
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",)),
+    Mutant(a_failed_run_has_no_mark, ("ONE_MARK",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
 )

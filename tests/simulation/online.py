@@ -78,7 +78,7 @@ class OnlineChecks:
         complete = self._world.records.of(run_id or "").complete_at is not None
         if kind == "result.json":
             check(Promise.FINAL, _rank(before) <= _rank(after), f"{name} was replaced by what it outranks")
-        if complete and (kind == "merged file" or kind in OWN_FILES):
+        if complete and kind != "_INCOMPLETE" and (kind == "merged file" or kind in OWN_FILES):
             same = before is not None and after is not None and before.body == after.body
             newer = kind == "result.json" and _rank(before) < _rank(after)  # a retry's
             check(Promise.FINAL, same or newer, f"{name} changed after _SUCCESS")
@@ -95,7 +95,7 @@ class OnlineChecks:
 
     def _is_named(self, run_id: str, key: str) -> bool:
         for record in self._world.records.chain(run_id):
-            named = {run_key(record.run_id, name) for name in ("plan.json", "_SUCCESS", "result.json")}
+            named = {run_key(record.run_id, name) for name in ("plan.json", "_SUCCESS", "_INCOMPLETE", "result.json")}
             named |= {run_key(record.run_id, f"shards/{index:05d}.json") for index in range(len(record.shards))}
             named |= {run_key(record.run_id, f"parts/{part:05d}.json") for part in range(record.plan["merge_parts"])}
             commits = (*record.commits.values(), *record.parts.values())
@@ -132,7 +132,7 @@ def _may_write(process: Process, run_id: str, kind: str) -> bool:
         return run_id == process.run_id
     if process.runs == "prepare_run":
         return kind == "run.json"
-    return process.runs == "merge" and kind in {"result.json", "_SUCCESS"} and run_id == first_of(run_id)
+    return process.runs == "merge" and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
 
 
 def _rank(stored: Stored | None) -> tuple[int, bool]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from console.downloads import download
+from console.local_folders import remember, remembered
 from console.results import failure_examples, fetch, read_result
 from console.uploads import etag_of, upload
 from millrace.layout import RunFolder, S3Uri
@@ -157,7 +158,22 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
     client.store("bucket", folder.file("_SUCCESS").key, b"")
     fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
     assert (tmp_path / "_SUCCESS").exists()
+    client.remove("bucket", folder.file("_SUCCESS").key)
+    client.store("bucket", folder.file("_INCOMPLETE").key, b"")
+    fetch(aws, folder, result, destination=destination, directory=tmp_path, moved=nothing)
+    assert (tmp_path / "_INCOMPLETE").exists()
+    assert not (tmp_path / "_SUCCESS").exists()
     assert done.refused == []
+
+
+def test_where_results_go_is_remembered(tmp_path: Path) -> None:
+    """Whatever a folder is called, a resumed run finds it; a run that went elsewhere, or a broken note, has none."""
+    directory = tmp_path / "ö ut\n"
+    remember(tmp_path, "run-1", directory)
+    (tmp_path / "folders" / "broken.json").write_text("[]")
+    assert remembered(tmp_path, "run-1") == directory
+    assert remembered(tmp_path, "run-2") is None
+    assert remembered(tmp_path, "broken") is None
 
 
 def test_one_example_of_each_error(aws: Any, client: InMemoryS3Client) -> None:

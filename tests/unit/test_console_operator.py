@@ -105,13 +105,16 @@ def test_the_document_has_one_shape() -> None:
 
 
 def test_the_ways_on_fit_the_failure() -> None:
-    """Too many failures are retried as failed items; an abort has no logs to look at; a refused input has no way on."""
+    """Too many failures: the line that accepts them comes first; an abort has no logs; a refused input no way on."""
     target = Target(Aws(), "words", "--stack=words")
 
-    def ways(state: str, error: str, code: int) -> str:
-        return "\n".join(ways_on(found_run(), RunFailedError(state, error, "", exit_code=code), target))
+    def ways(state: str, error: str, code: int, result: dict[str, Any] | None = None) -> str:
+        return "\n".join(ways_on(found_run(), RunFailedError(state, error, "", exit_code=code), target, result))
 
     assert "millrace resume r-1 --retry-failed --stack=words" in ways("Merge", "TooManyFailuresError", 3)
+    counted = ways("Merge", "TooManyFailuresError", 3, {"counts": {"items": 12, "failed": 3}})
+    assert "millrace resume r-1 --tolerated-failure-percent 25 --stack=words" in counted
+    assert counted.index("Accept") < counted.index("Retry")
     assert "millrace logs r-1 --failed" in ways("Plan", "StorageError", 1)
     assert "logs" not in ways("", "Aborted", 1)
     assert ways("Prepare Run", "InvalidRunRequest", 2) == ""

@@ -1,9 +1,11 @@
 """`millrace local run`, the real command on the real stack: what it counts, what it writes, how it refuses."""
 
+import contextlib
 import csv
 import json
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from console.checkout import ROOT
+from console.checkout import DEFAULT_PORT, ROOT
 
 Millrace = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -142,9 +144,14 @@ def test_two_thousand_files_in_many_shards(
 
 
 def test_an_empty_folder(millrace: Millrace, tmp_path: Path) -> None:
-    """No files, no shards: a successful run with an empty result."""
+    """No files, no shards: the command exits with 2 and says so; with --allow-empty a successful, empty result."""
     (tmp_path / "empty").mkdir()
-    ended = millrace("run", "--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
+    arguments = ("--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
+    refused = millrace("run", *arguments)
+    assert refused.returncode == 2
+    assert "there is no object under" in last_line(refused)
+    assert "--allow-empty" in last_line(refused)
+    ended = millrace("run", *arguments, "--allow-empty")
     assert ended.returncode == 0, ended.stderr
     assert "Migrate: nothing to do" in ended.stderr
     result = json.loads((tmp_path / "out/result.json").read_text())
@@ -196,7 +203,10 @@ def test_odd_keys(millrace: Millrace, source: str, s3: Any, tmp_path: Path) -> N
 
 
 def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) -> None:
-    """More bad files than tolerated: exit code 3, the counts and an example shown, the report fetched, no _SUCCESS."""
+    """More bad files than tolerated: exit code 3, what succeeded is fetched, marked _INCOMPLETE; then it is accepted.
+
+    The line that accepts it is the one that the command prints, and the folder has the complete result afterwards.
+    """
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     (folder / "good.txt").write_text("good words here")
@@ -208,7 +218,22 @@ def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) 
     assert re.search(r"NOT_TEXT\s+1\s+.*bad\\x1b\[31m.txt", ended.stdout)
     assert "NOT_TEXT" in (out / "report.csv").read_text()
     assert len((out / "failures.jsonl").read_text().splitlines()) == 1
+    assert words_csv((out / "words.csv").read_text()) == {"good": 1, "words": 1, "here": 1}
+    assert (out / "good.txt.words.txt").exists()
+    assert (out / "_INCOMPLETE").exists()
     assert not (out / "_SUCCESS").exists()
+    accepting = re.search(r"^Accept +millrace (resume .*--tolerated-failure-percent 50.*)$", ended.stderr, re.MULTILINE)
+    assert accepting is not None, ended.stderr
+    shutil.rmtree(out)
+    accepted = subprocess.run(
+        [sys.executable, "-m", "console", *shlex.split(accepting[1])],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert accepted.returncode == 0, accepted.stderr
+    assert (out / "_SUCCESS").exists()
+    assert not (out / "_INCOMPLETE").exists()
+    assert json.loads((out / "result.json").read_text())["status"] == "SUCCEEDED_WITH_FAILURES"
+    assert words_csv((out / "words.csv").read_text()) == {"good": 1, "words": 1, "here": 1}
 
 
 def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
@@ -352,6 +377,22 @@ def test_a_taken_port(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert last_line(ended).startswith(f"millrace: error: port {port} on 127.0.0.1 is taken")
     assert "--port" in last_line(ended)
+
+
+def test_a_taken_usual_port(tmp_path: Path) -> None:
+    """Where nobody asked for a port and another program holds the usual one, a free one is taken, and told."""
+    with contextlib.ExitStack() as cleanup:
+        with contextlib.suppress(OSError):  # another program has it already
+            cleanup.enter_context(socket.create_server(("127.0.0.1", DEFAULT_PORT)))
+        command = [sys.executable, "-m", "console", "local"]
+        state = ["--state-dir", str(tmp_path)]
+        up = subprocess.run([*command, "up", *state], capture_output=True, text=True, check=False)
+        subprocess.run([*command, "down", *state], capture_output=True, check=True)
+    assert up.returncode == 0, up.stderr
+    assert f"Port {DEFAULT_PORT} is taken; a free one is used instead." in up.stderr
+    port = re.fullmatch(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:(\d+)\n", up.stdout)
+    assert port is not None
+    assert int(port[1]) != DEFAULT_PORT
 
 
 def test_sam_missing(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Result:
         digests: `sha256:…` of the files by name, report.csv and failures.jsonl among them.
         retry: The retry that it comes from: number, items, succeeded, failed; None for the run's first try.
         worked_by: Shards and items by the Batch job whose children committed them.
-        result: The workload's own part; None where the run failed.
+        result: The workload's own part, also where more items failed than the run tolerates.
         finished_at: ISO 8601, UTC: when the last shard was finished.
         page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
     """
