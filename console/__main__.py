@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something broke, 2 wrong usage or a bad request, 3 more fa
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from console.embedded_aws import EmbeddedAwsError
 from console.errors import DeployError, RunInterrupted
 from console.verbs import Invocation, Verbs, debug_option
 from millrace import __version__
-from millrace.errors import MillraceError
+from millrace.errors import MillraceError, shortened
 
 
 @click.group(
@@ -102,8 +103,23 @@ def _words(error: Exception) -> str:
 
 def _fail(message: str, exit_code: int) -> int:
     if message:
-        click.echo(f"millrace: error: {message}", err=True)
+        click.echo(f"millrace: error: {_cut(message)}", err=True)
     return exit_code
+
+
+def _cut(message: str) -> str:
+    """An error without the greater part of long values: whatever somebody gave, what is said of it stays readable."""
+    words = re.sub(r"\S{301,}", lambda word: shortened(word[0], MOST_OF_A_NAME if _is_name(word[0]) else 300), message)
+    return words if len(words) <= MOST else f"{words[: MOST - TAIL]} … {words[-TAIL:]}"
+
+
+def _is_name(word: str) -> bool:
+    """Whether a word names something in AWS, to be copied whole."""
+    return re.search(r"s3://|arn:", word[:20]) is not None
+
+
+MOST, TAIL, MOST_OF_A_NAME = 6000, 1500, 1500
+"""Characters of an error, of its end where it is cut, and of a word that is an S3 URI or an ARN."""
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from console.aws import Aws
 from console.checks import _asked, _image, _waiting
 from console.drift import DEFINITION, same_definition
 from console.errors import RunFailedError
+from console.executions import MAX_INPUT_BYTES, start
 from console.job_logs import log_lines, streams_of
 from console.limits import QUOTAS, quota_behind, rates, vcpu_quota
 from console.logs import _readable
@@ -118,6 +119,29 @@ def test_the_ways_on_fit_the_failure() -> None:
     assert "millrace logs r-1 --failed" in ways("Plan", "StorageError", 1)
     assert "logs" not in ways("", "Aborted", 1)
     assert ways("Prepare Run", "InvalidRunRequest", 2) == ""
+
+
+@pytest.mark.parametrize(("length", "taken"), [(MAX_INPUT_BYTES, True), (MAX_INPUT_BYTES + 1, False)])
+@pytest.mark.parametrize("character", ["x", "\u00e9"])
+def test_a_request_that_step_functions_would_not_take_is_refused(length: int, taken: bool, character: str) -> None:  # noqa: FBT001
+    """An input of 262,144 bytes of UTF-8 is sent, one byte more is refused before any call, with the way around it."""
+    calls: list[str] = []
+
+    def start_execution(*, input: str, **_given: str) -> dict[str, str]:  # noqa: A002 - boto3's name
+        calls.append(input)
+        return {"executionArn": ARN}
+
+    aws: Any = SimpleNamespace(step_functions=SimpleNamespace(start_execution=start_execution))
+    request = {"source": "s3://abc/b/", "destination": "s3://cde/d/", "include": [""]}
+    room = length - len(json.dumps(request).encode())
+    request["include"] = [character * (room // len(character.encode())) + "x" * (room % len(character.encode()))]
+    if taken:
+        start(aws, "arn", request)
+        assert [len(text.encode()) for text in calls] == [length]
+    else:
+        with pytest.raises(InvalidRunRequest, match=r"262,145 bytes.*at most 262,144 bytes.*--manifest"):
+            start(aws, "arn", request)
+        assert calls == []
 
 
 def asked(*arguments: str) -> tuple[Path | None, str | None, dict[str, Any]]:
