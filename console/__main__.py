@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import click
 
 from console.embedded_aws import EmbeddedAwsError
 from console.errors import DeployError, RunInterrupted
+from console.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
 from millrace import __version__
 from millrace.errors import MillraceError, shortened
@@ -94,11 +96,32 @@ def _words(error: Exception) -> str:
     """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
     if isinstance(error, RunInterrupted):
         return ""  # the run goes on, and how to come back has been said
+    if address := _silent_server(error):
+        return (
+            f"the embedded AWS at {address} does not answer any more: it was stopped or killed, and everything in it "
+            "is gone: buckets, runs, logs. Its log is server.log in its state folder (build/local unless --state-dir "
+            "named another); start it again: millrace local deploy"
+        )
     if isinstance(error, MillraceError | EmbeddedAwsError):
         return str(error)
     if type(error).__name__ in AWS_WORDS:
         return f"{str(error).rstrip('.')}; {AWS_WORDS[type(error).__name__]}"
     return f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _silent_server(error: BaseException) -> str:
+    """The address on this machine that nothing listens at any more, where that is the cause; else empty."""
+    seen: BaseException | None = error
+    while seen is not None:
+        address = str(getattr(seen, "kwargs", {}).get("endpoint_url", ""))
+        if type(seen).__name__ in LOST and urlsplit(address).hostname in LOOPBACK:
+            return f"http://{urlsplit(address).netloc}"
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+LOST = ("EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError")
+"""botocore's errors for a server that has gone."""
 
 
 def _fail(message: str, exit_code: int) -> int:

@@ -95,7 +95,15 @@ def test_the_document_has_one_shape() -> None:
     failed = run_document(found_run(), progress("FAILED", stopDate=START, output='{"a": 1}'), failure)
     assert running.keys() == failed.keys()
     assert running["planned"] == {"shards": 6, "items": 60, "bytes": 6000}
-    assert running["shards"] == {"total": 6, "succeeded": 2, "failed": 0, "running": 1, "starting": 1, "runnable": 2}
+    assert running["shards"] == {
+        "total": 6,
+        "succeeded": 2,
+        "failed": 0,
+        "running": 1,
+        "starting": 1,
+        "runnable": 2,
+        "cancelled": 0,
+    }
     assert running["committed"]["reused_shards"] == 1
     assert running["started_at"] == "2026-11-21T09:00:00.000+00:00"
     assert (running["ended_at"], running["error"], running["output"]) == (None, None, None)
