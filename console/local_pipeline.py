@@ -20,7 +20,7 @@ from console.local_stack import bring_up, bring_up_to_date
 from console.results import failure_examples, fetch, read_result
 from console.run_display import shown as shown_run
 from console.run_lookup import FoundRun
-from console.run_order import RunOrder
+from console.run_order import RunOrder, refuse_foreign_buckets
 from console.stack import Stack
 from console.status import ways_on
 from console.summary import print_summary
@@ -68,6 +68,7 @@ def run_locally(
     stack = bring_up_to_date(checkout, server, terminal)
     aws = Aws.embedded(server.endpoint_url)
     request = order.request(stack.source_bucket, stack.result_bucket)
+    refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
     run = _running(aws, stack, order)
     if run is not None:
         terminal.note(f"The run {run.run_id} is at work; watching it.")

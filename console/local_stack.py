@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from console.checkout import DEFAULT_PORT, Checkout
-from console.deployment import alone, deploy
+from console.deployment import NO_PARAMETERS, alone, deploy
 from console.embedded_aws import EmbeddedAws, PortTakenError, find, start
 from console.stack import Stack
 from console.terminal import Terminal, timed
@@ -37,20 +39,29 @@ def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> Embedd
     return server
 
 
-def bring_up_to_date(checkout: Checkout, server: EmbeddedAws, terminal: Terminal) -> Stack:
+def bring_up_to_date(
+    checkout: Checkout, server: EmbeddedAws, terminal: Terminal, parameters: Mapping[str, str] = NO_PARAMETERS
+) -> Stack:
     """Deploy this checkout on the embedded AWS where it is due.
 
     Args:
         checkout: The sources.
         server: The embedded AWS.
         terminal: Told what is being done.
+        parameters: The template's parameters that the user gave; those of earlier deployments on it stay.
 
     Raises:
         ToolMissingError: sam is not installed.
         DeployError: sam failed.
     """
     with timed() as took:
-        stack, deployed = deploy(checkout, server.endpoint_url, server.pid, lambda line: terminal.note(f"{line} ..."))
+        stack, deployed = deploy(
+            checkout,
+            server.endpoint_url,
+            server.pid,
+            lambda line: terminal.note(f"{line} ..."),
+            parameters=parameters,
+        )
         if deployed:
             terminal.note(f"The stack {stack.name} is deployed ({took()}).")
     return stack

@@ -167,6 +167,7 @@ class Starting:
         self.aws = self.step_functions = self
         self.stack = SimpleNamespace(state_machine_arn="machine")
         self.input: dict[str, Any] = {}
+        self.is_local = False
 
     def start_execution(self, **given: Any) -> dict[str, str]:
         """Remember it; the name "taken" is taken."""

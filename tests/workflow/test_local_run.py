@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
+from console.aws import Aws
 from console.checkout import DEFAULT_PORT, ROOT
+from console.stack import LOCAL_STACK, Stack
 
 Millrace = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -307,11 +309,56 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
 
 
 def test_a_missing_bucket(millrace: Millrace, destination: str) -> None:
-    """A bucket that does not exist fails Prepare Run, and the last line is the Lambda's own error."""
+    """A bucket that does not exist is none of the stack's, and refused before anything is started."""
     ended = millrace("run", "--source", "s3://no-such-bucket-here/x/", "--destination", destination)
     assert ended.returncode == 2
-    assert last_line(ended).startswith("millrace: error: Prepare Run failed: InvalidRunRequest: source is ")
-    assert "there is no bucket no-such-bucket-here" in last_line(ended)
+    assert last_line(ended).startswith(
+        "millrace: error: source is 's3://no-such-bucket-here/x/'; allowed: a folder of "
+    )
+
+
+def test_foreign_buckets_are_refused(millrace: Millrace, stack: Any, s3: Any, source: str, destination: str) -> None:
+    """A bucket that is there and not the stack's is refused as a source and as a destination, as documented."""
+    s3.create_bucket(Bucket="somebody-elses")
+    s3.put_object(Bucket="somebody-elses", Key="a.txt", Body=b"one")
+    for given in (("s3://somebody-elses/", destination), (source, "s3://somebody-elses/out/")):
+        ended = millrace("run", "--source", given[0], "--destination", given[1])
+        assert ended.returncode == 2
+        assert "the bucket that this stack" in last_line(ended)
+        words = ["run", "--source", given[0], "--destination", given[1], "--state-dir", str(stack.state_dir)]
+        run = subprocess.run([sys.executable, "-m", "console", *words], capture_output=True, text=True, check=False)
+        assert run.returncode == 2
+        assert "the bucket that this stack" in last_line(run)
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket="somebody-elses")["Contents"]] == ["a.txt"]
+
+
+def test_a_deployment_takes_parameters(tmp_path: Path) -> None:
+    """A parameter reaches the stack and stays with later deployments; a slip, or one of our own, starts nothing."""
+    command = [sys.executable, "-m", "console", "local"]
+    state = ["--state-dir", str(tmp_path / "state")]
+
+    def deploy(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, "deploy", *state, "--port", "0", *words], capture_output=True, text=True, check=False
+        )
+
+    for wrong in ("MaxvCpus", "Image=x", "Max vCpus=4", "A=b\nc"):
+        refused = deploy("--parameter", wrong)
+        assert refused.returncode == 2, wrong
+        assert "parameter is" in last_line(refused)
+    assert not (tmp_path / "state").exists()
+    try:
+        made = deploy("--parameter", "MaxvCpus=3", "--parameter", "NotificationEmail=somebody@example.com")
+        assert made.returncode == 0, made.stderr
+        again = deploy()
+        server = json.loads((tmp_path / "state/server.json").read_text())
+        stack = Stack.find(Aws.embedded(server["endpoint_url"]), LOCAL_STACK)
+    finally:
+        subprocess.run([*command, "down", *state], check=True, capture_output=True)
+    assert again.returncode == 0
+    assert "is deployed" not in again.stderr
+    assert stack.parameters["MaxvCpus"] == "3"
+    assert stack.parameters["NotificationEmail"] == "somebody@example.com"
 
 
 def test_an_unknown_run_id(millrace: Millrace, source: str, destination: str) -> None:
