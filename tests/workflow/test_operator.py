@@ -151,7 +151,7 @@ def test_a_run_from_estimate_to_report(
     assert {(line["step"], line["shard"], line["attempt"]) for line in lines} == {("Migrate", 1, 1)}
     assert any(line["line"]["message"] == "shard committed" for line in lines)
     assert "shard committed" in operator("logs", beginning).stdout
-    rejected = runs.file(found(operator, beginning), "failures.jsonl") or b""
+    rejected = runs.file(found(operator, beginning), "failures.jsonl")
     (bad,) = (json.loads(line)["shard"] for line in rejected.splitlines())
     failing = [json.loads(line) for line in operator("logs", beginning, "--failed", "--json").stdout.splitlines()]
     assert {(line["step"], line["shard"]) for line in failing} == {("Migrate", bad)}
