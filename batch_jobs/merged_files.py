@@ -18,7 +18,7 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.plan import Plan
 
 OWN_FILES = frozenset(
-    {"_SUCCESS", "failures.jsonl", "plan.json", "report.csv", "report.html", "result.json", "run.json"}
+    {"_INCOMPLETE", "_SUCCESS", "failures.jsonl", "plan.json", "report.csv", "report.html", "result.json", "run.json"}
 )
 """Names in the run folder that a workload's file may not have."""
 

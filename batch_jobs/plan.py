@@ -16,7 +16,7 @@ from batch_jobs.parallel import in_order
 from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
 from batch_jobs.source_items import source_items
-from millrace.errors import DamagedFileError, RunIdentityError
+from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.generations import Generation, read_generations
 from millrace.layout import RunFolder, S3Uri
 from millrace.listing import SKIPPED
@@ -146,7 +146,10 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
     }
     differing = [name for name in {**planned, **asked} if planned.get(name) != asked.get(name)]
     if differing:
-        what = "; ".join(f"{name} was {planned.get(name)!r}, is {asked.get(name)!r}" for name in differing)
+        what = "; ".join(
+            f"{name} was {shortened(repr(planned.get(name)))}, is {shortened(repr(asked.get(name)))}"
+            for name in differing
+        )
         raise RunIdentityError(
             f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
             operation="plan",

@@ -203,3 +203,37 @@ def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:
         return True
 
     patch.setattr(batch_jobs.merged_files, "_is_there", is_there)
+
+
+def a_failed_run_merges_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Where too many items failed, what succeeded is thrown away."""
+
+    def made(**given: Any) -> Result:
+        return Result(**(given | ({"files": {}, "result": None} if given["status"] == "FAILED" else {})))
+
+    patch.setattr(batch_jobs.merge, "Result", made)
+
+
+def an_accepted_run_stays_incomplete(patch: pytest.MonkeyPatch) -> None:
+    """Whoever accepts the failures leaves `_INCOMPLETE` beside `_SUCCESS`."""
+    patch.setattr(batch_jobs.merge, "_remove_incomplete", lambda *_given: None)
+
+
+def a_failed_run_has_no_mark(patch: pytest.MonkeyPatch) -> None:
+    """A merged result that too many items are missing from does not say so."""
+    patch.setattr(batch_jobs.merge, "_mark_incomplete", lambda *_given: None)
+
+
+def any_success_takes_the_mark_off(patch: pytest.MonkeyPatch) -> None:
+    """A `_SUCCESS` that nobody earned has `_INCOMPLETE` removed, too."""
+    real = batch_jobs.merge._mark_incomplete
+
+    def mark_incomplete(folder: RunFolder, plan: Any, _outranks: Any, job: Any) -> None:
+        real(folder, plan, lambda *_given: True, job)
+
+    patch.setattr(batch_jobs.merge, "_mark_incomplete", mark_incomplete)
+    patch.setattr(
+        batch_jobs.merge,
+        "_is_marked",
+        lambda folder, _plan, job: bool(batch_jobs.merge._read(folder.file("_SUCCESS"), job)),
+    )
