@@ -449,7 +449,10 @@ def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str
 
 
 def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
-    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes."""
+    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes.
+
+    But for `_INCOMPLETE`, which merge takes off a result that was accepted.
+    """
     names = ("a.txt", "plan/b", "run.json", "result.json", "x_millrace/r/plan.json")
     outputs = [f"{new_name()}/{name}" for name in names]
     progress = in_folders(["progress/00000/0123456789abcdef"])
@@ -459,7 +462,8 @@ def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
         written = strict.allowed(definition, [("put_object", key, {"Body": "x"}) for key in outputs[:-1]])
         assert written == [mine] * 4
         deleted = strict.allowed(definition, [("delete_object", key, {}) for key in (*outputs, *progress, *evidence)])
-        assert deleted == [mine] * (len(outputs) + len(progress)) + [False] * len(evidence)
+        marks = [definition == "MergeJobDefinition" and key.endswith("/_INCOMPLETE") for key in evidence]
+        assert deleted == [mine] * (len(outputs) + len(progress)) + marks
     assert strict.allowed("MigrateJobDefinition", [("put_object", outputs[-1], {"Body": "x"})]) == [True]
 
 
