@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
+from batch_jobs.host_faults import host_fault
 from batch_jobs.job_log import log_to_stderr, set_level, told
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.layout import RunFolder, S3Uri
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _run(given)
     except MillraceError as error:
-        return _failed(error, error.exit_code)
+        # Whatever a full disk was taken for: another attempt may fare better.
+        return _failed(error, error.exit_code if host_fault(error) is None else 1)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a native library's panic, a SystemExit of somebody's: the job has its last line

@@ -62,13 +62,15 @@ def remove_failed_outputs(commit: Commit, worker: ItemWorker, job: Job) -> None:
     An earlier attempt, or the other copy, may have worked an item that this commit's writer could not: its source was
     deleted or changed in between. Called after the commit is there, by whoever wrote it, by the copy that came too
     late, and by every later attempt: before, one would delete what the copy that wins is about to report. An output
-    without this run's mark is an earlier run's, and stays.
+    without this run's mark is an earlier run's, and stays; so does what a row names, whatever the suffixes are.
     """
+    named = {output for outcome in commit.outcomes for output in outcome.outputs}
     suspects = [
         output
         for outcome in commit.outcomes
         if outcome.error_code is not None and outcome.error_code not in NEVER_READ and outcome.first_byte is None
         for output in worker.outputs_of(outcome.key)
+        if str(output) not in named
     ]
 
     def remove(output: S3Uri) -> None:

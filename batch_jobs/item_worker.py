@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
+from batch_jobs.host_faults import host_fault, told
 from batch_jobs.item_body import Body
 from batch_jobs.outputs import HeldFiles
 from batch_jobs.range_reader import open_item
@@ -114,18 +115,8 @@ class ItemWorker:
                 with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
                     contribution = self._migrate(item, files)
                     outputs = self._upload(item, files)
-        except StoppedError:
-            return Worked(position, None)
-        except TryAgainError as error:
-            return Worked(position, None, postponed=error)
-        except ItemError as error:
-            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
-        except _ReadError as error:
-            code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
-            # Where a write was refused, the message names the verb and the object: the row's key is the source's.
-            message = str(error.cause) if code is ErrorCode.WRITE_FAILED else error.cause.message
-            outcome = Outcome.failed(item, code, message, error.cause.http_status)
-            return Worked(position, outcome, cause=error.cause)
+        except Exception as error:  # noqa: BLE001 - raised again where it concerns more than this item
+            return self._of_failure(position, item, error)
         return Worked(position, Outcome.succeeded(item, outputs), contribution)
 
     def may_read(self, item: Item) -> bool:
@@ -147,6 +138,31 @@ class ItemWorker:
         """Where the outputs of an item lie, if it has any."""
         return [output_uri(self.source, self.destination, key, suffix) for suffix in self.workload.item_suffixes]
 
+    def _of_failure(self, position: int, item: Item, error: Exception) -> Worked:
+        """What an error means for the item.
+
+        Raises:
+            Exception: The error itself, where it concerns more than this item.
+        """
+        if isinstance(error, StoppedError):
+            return Worked(position, None)
+        if isinstance(error, TryAgainError):
+            return Worked(position, None, postponed=error)
+        fault = host_fault(error)
+        if fault is not None:
+            log.warning("the host failed", exc_info=error)
+            uri = str(S3Uri(self.source.bucket, item.key))
+            return Worked(position, None, postponed=told(fault, "work the item", uri))
+        if isinstance(error, ItemError):
+            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
+        if isinstance(error, _ReadError):
+            code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
+            # Where a write was refused, the message names the verb and the object: the row's key is the source's.
+            message = str(error.cause) if code is ErrorCode.WRITE_FAILED else error.cause.message
+            outcome = Outcome.failed(item, code, message, error.cause.http_status)
+            return Worked(position, outcome, cause=error.cause)
+        raise error
+
     @cached_property
     def _transferring(self) -> Transferring[Any] | None:
         # Once: to look for the methods of a Protocol takes as long as to read a small item.
@@ -154,10 +170,13 @@ class ItemWorker:
 
     def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
         """Why the item need not even be asked for."""
+        if item.shares_output is not None:
+            both = f"{item.key!r} and {item.shares_output!r} would have one output"
+            return ErrorCode.KEY_NOT_USABLE, f"{both}; no item that shares its output with another is worked"
         if item.first_byte is not None:
             return None
         for output in self.outputs_of(item.key):
-            reason = output_fault(self.destination, output)
+            reason = output_fault(output)
             if reason:
                 return ErrorCode.KEY_NOT_USABLE, reason
         return None
@@ -200,6 +219,8 @@ class ItemWorker:
             raise failure
         if isinstance(failure, MillraceError) and failure.exit_code == 2:
             raise failure  # no other item would fare better: a program is missing, a table
+        if host_fault(failure) is not None:
+            raise failure
         uri = str(S3Uri(self.source.bucket, item.key))
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": uri}})
         raise ItemError(ErrorCode.WORKLOAD_FAILED, explained(failure)) from failure

@@ -16,6 +16,7 @@ from queue import Queue
 
 from batch_jobs.garbage_collection import collecting_rarely
 from batch_jobs.job import Job
+from batch_jobs.key_order import check_pages
 from millrace.layout import S3Uri
 from millrace.listing_page import Page
 
@@ -29,6 +30,7 @@ FREE_GUESSES = 32
 """So many halves may turn out to be empty, and one more for every four pages that are not."""
 
 _HIGHEST = "\U0010ffff"
+"""Nothing is guessed behind it; keys that begin with it belong to the last stretch."""
 
 _TOPS = (0x3A, 0x5B, 0x7B, 0x7F, 0x800, 0xD800)
 """Just behind the digits, the capitals, the small letters, ASCII, the alphabets, and all before the surrogates."""
@@ -45,6 +47,7 @@ def listing_pages(source: S3Uri, job: Job) -> Iterator[Page]:
 
     Raises:
         StorageError: The folder cannot be listed.
+        ListingError: S3 names keys in no order, or one twice.
         StoppedError: The job has to stop.
     """
     with collecting_rarely():
@@ -56,7 +59,7 @@ def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
     position, more, pages = "", True, 0
     while more and (at_once == 1 or pages < ALONE_PAGES):
         job.stop.check()
-        page, more = job.s3.list_page(source.bucket, source.key, position)
+        page, more = _page_behind(position, source, job)
         pages += 1
         if page:
             position = page[-1].key
@@ -65,18 +68,26 @@ def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
         yield from _Crew(source, job, position, at_once).pages()
 
 
+def _page_behind(position: str, source: S3Uri, job: Job) -> tuple[Page, bool]:
+    """The first keys behind `position`, and whether there are more: one before it would be listed for ever."""
+    page, more = job.s3.list_page(source.bucket, source.key, position)
+    if page:
+        check_pages((("", position), (page[0].key, "")), source)
+    return page, more
+
+
 @dataclass(eq=False)
 class _Stretch:
     """Keys behind `position`, up to and with `end`.
 
     Attributes:
         position: The last key that was listed.
-        end: The last key that may belong to it.
+        end: The last key that may belong to it; None for the last stretch, to which all keys belong that are left.
         begun: Whether a page of it has come.
     """
 
     position: str
-    end: str
+    end: str | None
     begun: bool = False
 
 
@@ -97,9 +108,8 @@ class _Crew:
     def pages(self) -> Iterator[Page]:
         """The pages, as they come."""
         come: Queue[Page | None] = Queue(2 * self.at_once)
-        last = self.source.key + _HIGHEST
         threads = [threading.Thread(target=self._work, args=(come,), daemon=True) for _ in range(self.at_once)]
-        first = _Stretch(self.position, last, begun=True)
+        first = _Stretch(self.position, None, begun=True)
         self.stretches.append(first)
         self.free.append(first)
         for thread in threads:
@@ -138,9 +148,9 @@ class _Crew:
         more = True
         while more and not self.ended:
             self.job.stop.check()
-            page, more = self.job.s3.list_page(self.source.bucket, self.source.key, stretch.position)
+            page, more = _page_behind(stretch.position, self.source, self.job)
             with self.changed:
-                if page and page[-1].key > stretch.end:
+                if page and stretch.end is not None and page[-1].key >= stretch.end:
                     page, more = page[: bisect_right(page, stretch.end, key=lambda listed: listed.key)], False
                 self.full += bool(page)
                 self.empty += not page and not stretch.begun
@@ -170,7 +180,8 @@ class _Crew:
     def _half(self) -> _Stretch | None:
         """The second half of what a stretch has before it, if one can be halved: each in its turn."""
         for other in self.stretches:
-            middle = between(other.position, other.end) if other.begun else None
+            end = self.source.key + _HIGHEST if other.end is None else other.end
+            middle = between(other.position, end) if other.begun else None
             if middle is not None:
                 half = _Stretch(middle, other.end)
                 other.end = middle
@@ -181,12 +192,14 @@ class _Crew:
 
 
 def between(low: str, high: str) -> str | None:
-    """A key about halfway between two, `low <= key < high`, or None where none comes to mind.
+    """A key about halfway between two, `low < key < high`, or None where none comes to mind.
 
     Args:
         low: A key.
-        high: A greater one.
+        high: A greater one; of one that is not greater, nothing lies between.
     """
+    if low >= high:
+        return None
     same = next(
         (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
     )

@@ -14,7 +14,7 @@ from batch_jobs.outputs import HeldFiles, file_digest, temporary_file
 from batch_jobs.parallel import in_order
 from millrace.commit import PartialFile
 from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
-from millrace.layout import RunFolder, S3Uri
+from millrace.layout import MAX_RESULT_NAME_BYTES, RunFolder, S3Uri
 from millrace.plan import Plan
 
 OWN_FILES = frozenset(
@@ -101,4 +101,6 @@ def open_partials(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, 
 def _refuse(name: str) -> str | None:
     if name in OWN_FILES or "/" in name or not name:
         return "the run folder's own files have such names"
+    if (length := len(name.encode(errors="surrogatepass"))) > MAX_RESULT_NAME_BYTES:
+        return f"it has {length} bytes; at most {MAX_RESULT_NAME_BYTES} are room enough below every destination"
     return None

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from batch_jobs.committing import remove_failed_outputs, write_commit, write_partial
 from batch_jobs.failing_fast import FailingFast
+from batch_jobs.host_faults import host_fault
 from batch_jobs.in_flight import InFlight
 from batch_jobs.item_worker import ItemWorker
 from batch_jobs.job import Job
@@ -24,7 +25,7 @@ from batch_jobs.parallel import until_stopped
 from batch_jobs.progress import Progress, ProgressFiles
 from batch_jobs.workloads import Beginning, ManyAtOnce
 from millrace.commit import Commit
-from millrace.errors import InvalidRunRequest, StoppedError, TryAgainError
+from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
 from millrace.outcome import Counts
 from millrace.plan import Plan, Shard, items_digest
@@ -58,6 +59,7 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         StorageError: S3 failed for many items in a row, or for a file of the run folder.
         StoppedError: The job had to stop; its progress is saved.
         TryAgainError: All items were worked but those that the workload postponed; the progress is saved.
+        HostFaultError: The host failed, a full disk say; the progress is saved.
         MillraceError: One with exit code 2: the workload cannot run here.
     """
     started_at = job.timestamp()
@@ -162,6 +164,7 @@ def _work(
     Raises:
         StoppedError: The job had to stop; the progress is saved.
         TryAgainError: A workload postponed items; the progress is saved.
+        HostFaultError: The host failed; the progress is saved, if the host lets it.
     """
     progress = saved.load(worker.workload)
     left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
@@ -182,6 +185,8 @@ def _work(
         for worked in done_items:
             if worked.outcome is None:
                 postponed = worked.postponed or postponed
+                if isinstance(postponed, HostFaultError):
+                    break  # the other items would fare no better here
                 continue
             watch.see(worked.outcome, worked.cause)
             progress.add(worked.position, worked.outcome, worked.contribution)
@@ -189,9 +194,17 @@ def _work(
                 saved.save(progress)
                 saved_at = job.clock()
     if len(progress.outcomes) < len(shard.items):
-        saved.save(progress)
-        done = f"{len(progress.outcomes)} of {len(shard.items)} items are done and saved"
+        done = f"{len(progress.outcomes)} of {len(shard.items)} items are done"
+        try:
+            saved.save(progress)
+            done += " and saved"
+        except Exception as error:
+            if host_fault(error) is None:
+                raise
+            log.warning("progress could not be saved", exc_info=error)
         reason = job.stop.reason or (postponed.message if postponed else "")
-        kind = TryAgainError if postponed and not job.stop.reason else StoppedError
+        kind: type[MillraceError] = StoppedError
+        if postponed and not job.stop.reason:
+            kind = HostFaultError if isinstance(postponed, HostFaultError) else TryAgainError
         raise kind(f"{reason}; {done}, the next attempt goes on", operation=f"migrate shard {shard.index}")
     return progress

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Mapping
 
 from batch_jobs.job import Job
+from batch_jobs.key_order import ascending
 from batch_jobs.merge_parts import parts_of_merge
+from batch_jobs.output_collisions import mark_collisions
 from batch_jobs.parallel import in_order
 from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
@@ -38,6 +40,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     Raises:
         RunIdentityError: There is a plan, and it is for something else.
         BucketNotFoundError: A bucket is missing.
+        ListingError: The source's keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the destination not be written.
         InvalidRunRequest: The workload does not take these options.
         WorkloadUnavailableError: The workload, or what it needs, is not in this image.
@@ -50,11 +53,12 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     workload = job.load(request.workload, request.options)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
+    source = S3Uri.parse_folder(request.source, "source")
     if before:
-        bucket = S3Uri.parse_folder(request.source, "source").bucket
-        items = ItemStore(failed_items(before, bucket, job))
+        items = ItemStore(ascending(failed_items(before, source.bucket, job), source))
     else:
         items, skipped = source_items(request, job)
+    items = mark_collisions(items, workload, source)
     shards = items.cut(request.shard)
     retry_of = before[-1].plan.digest if before else ""
     digest = plan_digest(

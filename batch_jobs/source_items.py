@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 
 from batch_jobs.cutting import Cutting
 from batch_jobs.job import Job
+from batch_jobs.key_order import ascending, check_pages, page_ends
 from batch_jobs.listing_pages import listing_pages
 from batch_jobs.named_objects import named_objects
 from batch_jobs.parquet_rows import read_parquet
@@ -31,6 +33,7 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
 
     Raises:
         BucketNotFoundError: The source bucket is missing.
+        ListingError: The keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the manifest not be read.
         ManifestError: The manifest cannot be read, or names what lies outside of the source.
         StoppedError: The job has to stop.
@@ -41,7 +44,7 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
     items = ItemStore()
     if request.manifest is not None:
         named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3, read_parquet)
-        items.add(cutting.cut(_until_stopped(named, job)))
+        items.add(cutting.cut(ascending(_until_stopped(named, job), source)))
         return items, dict(chosen.skipped)
     whole_up_to_bytes = whole_up_to(request.shard.target_bytes)
 
@@ -49,8 +52,10 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
         plain = None if chosen.has_patterns else plain_lines(page, whole_up_to_bytes)
         return items.add(cutting.cut(chosen.items(page))) if plain is None else items.add_lines(*plain)
 
-    pages = [(page[0].key, add(page)) for page in _pages(request, source, job)]
-    items.reorder(places for _, places in sorted(pages, key=lambda page: page[0]))
+    pages = [(page_ends(page, source), add(page)) for page in _pages(request, source, job)]
+    pages.sort(key=itemgetter(0))
+    check_pages((ends for ends, _ in pages), source)
+    items.reorder(places for _, places in pages)
     return items, dict(chosen.skipped)
 
 

@@ -22,7 +22,7 @@ def transfer_output(workload: Transferring[Any], source: S3Uri, destination: S3U
         ItemError: `KEY_NOT_USABLE`: nothing can be written there.
     """
     output = destination.join(workload.output_key(key[len(source.key) :]))
-    reason = output_fault(destination, output)
+    reason = output_fault(output)
     if reason:
         raise ItemError(ErrorCode.KEY_NOT_USABLE, reason)
     return output

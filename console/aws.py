@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from console import embedded_aws
 from millrace.s3 import S3
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_stepfunctions import SFNClient
 
-LOCAL_REGION = "us-east-1"
+LOCAL_REGION = embedded_aws.REGION
 """The region that the embedded AWS plays."""
-
-LOCAL_CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-"""What the embedded AWS takes for its administrator."""
 
 CONNECTIONS = 32
 """How many requests of one client may be under way."""
@@ -99,8 +97,15 @@ class Aws:
             return self._session.client(service, config=config)
         # A path-style bucket needs no DNS; loopback must not be asked of a proxy, nor proven by a certificate.
         config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
+        found = embedded_aws.credentials(self.endpoint_url)
         return _session_of_nobody().create_client(
-            service, self.region, endpoint_url=self.endpoint_url, verify=True, config=config, **LOCAL_CREDENTIALS
+            service,
+            self.region,
+            endpoint_url=self.endpoint_url,
+            verify=True,
+            config=config,
+            aws_access_key_id=found.access_key,
+            aws_secret_access_key=found.secret_key,
         )
 
     @cached_property

@@ -85,7 +85,7 @@ def _refusal(error: ClientError) -> str:
 
 def _credentials(target: Target) -> Check:
     if target.is_local:
-        return Check("credentials", "ok", f"the embedded AWS at {target.aws.endpoint_url} needs none")
+        return Check("credentials", "ok", f"the embedded AWS at {target.aws.endpoint_url} takes its own")
     identity = target.aws.client("sts").get_caller_identity()
     return Check("credentials", "ok", f"{identity['Arn']} in account {identity['Account']}")
 

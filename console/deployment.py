@@ -15,7 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from console.aws import LOCAL_CREDENTIALS, LOCAL_REGION, Aws
+from console import embedded_aws
+from console.aws import LOCAL_REGION, Aws
 from console.checkout import Checkout
 from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.stack import LOCAL_STACK, Stack
@@ -175,9 +176,10 @@ def _environment(endpoint_url: str | None) -> dict[str, str]:
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_POLL_DELAY": "0.5",  # seconds between two looks at the stack; sam's own default is 5
         "PYTHONWARNINGS": "ignore",
-        **{name.upper(): value for name, value in LOCAL_CREDENTIALS.items()},
     }
-    return {**kept, **local, **({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {})}
+    if endpoint_url is None:  # `sam build` asks AWS nothing
+        return {**kept, **local}
+    return {**kept, **local, "AWS_ENDPOINT_URL": endpoint_url, **embedded_aws.credentials(endpoint_url).variables()}
 
 
 def _run(checkout: Checkout, command: list[str], environment: dict[str, str]) -> None:

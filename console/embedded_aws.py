@@ -1,14 +1,17 @@
 """Start, find and stop the embedded AWS server.
 
 The server (`python -m local_aws`) runs in an environment of its own and stays up when the caller exits.
-Which one it is stands in `<state_dir>/server.json`.
+Which one it is stands in `<state_dir>/server.json`; the credentials that it made for itself at its start, which every
+request must be signed with, in `<state_dir>/credentials`, which only its owner can read.
 
 EmbeddedAwsError
     NotInstalledError  its environment is missing
     PortTakenError     another process listens on the port
     StartError         it did not come up
+    CredentialsUnknownError  nothing says which credentials it takes
 """
 
+import configparser
 import contextlib
 import json
 import os
@@ -17,23 +20,28 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = REPOSITORY / ".venv/local_aws/bin/python"
 PYTHON_VARIABLE = "MILLRACE_LOCAL_AWS_PYTHON"
 """Names another interpreter with the server's packages."""
+REGION = "us-east-1"
+"""The region that the embedded AWS plays."""
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _HEALTH_SECONDS = 3.0
 _STATE_FILE = "server.json"
 _LOG_FILE = "server.log"
+_CREDENTIALS_FILE = "credentials"
 _SHOWN_LOG_LINES = 15
 _USAGE_EXIT_CODE = 2  # of the server: wrong options, or the port is taken
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks the server itself: a proxy of the environment knows nothing of this machine's loopback."""
+_known: dict[str, "Credentials"] = {}
+"""The credentials of the servers that this process started or found, by address."""
 _started: dict[int, subprocess.Popen[bytes]] = {}
 """The servers that this very process started, by pid: they become its zombies if it outlives them."""
 
@@ -50,8 +58,28 @@ class PortTakenError(EmbeddedAwsError):
     """Raised when another process listens on the port."""
 
 
+class CredentialsUnknownError(EmbeddedAwsError):
+    """Raised when nothing says which credentials a server takes."""
+
+
 class StartError(EmbeddedAwsError):
     """Raised when the server ended while starting, or was not ready in time; carries the last lines of its log."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What requests to a server are signed with."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+    def variables(self) -> dict[str, str]:
+        """As environment variables; the empty token takes the place of one that the caller's own credentials have."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_SESSION_TOKEN": "",
+        }
 
 
 @dataclass(frozen=True)
@@ -93,7 +121,18 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
         cleanup.callback(os.close, ready_read)
         try:
             process = subprocess.Popen(  # noqa: S603 - our own server
-                [str(python), "-m", "local_aws", "--port", str(port), "--ready-fd", str(ready_write), *options],
+                [
+                    str(python),
+                    "-m",
+                    "local_aws",
+                    "--port",
+                    str(port),
+                    "--ready-fd",
+                    str(ready_write),
+                    "--credentials-file",
+                    str((state_dir / _CREDENTIALS_FILE).absolute()),
+                    *options,
+                ],
                 cwd=REPOSITORY,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
@@ -110,6 +149,7 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
     temporary = state_dir / f"{_STATE_FILE}.{os.getpid()}"
     temporary.write_text(json.dumps(asdict(server), indent=2) + "\n")
     temporary.replace(state_dir / _STATE_FILE)
+    _remember(server, state_dir)
     return server
 
 
@@ -124,9 +164,48 @@ def find(state_dir: Path) -> EmbeddedAws | None:
         server = None
     # The pid alone proves nothing, as its number may be another process's by now: the server itself must answer.
     if server is not None and _answers(server):
+        _remember(server, state_dir)
         return server
     path.unlink(missing_ok=True)
     return None
+
+
+def credentials(endpoint_url: str, environ: Mapping[str, str] = os.environ) -> Credentials:
+    """The credentials of a server that this process started or found, or that `$(millrace local up)` exported.
+
+    Raises:
+        CredentialsUnknownError: it is neither.
+    """
+    known = _known.get(endpoint_url)
+    if known is not None:
+        return known
+    key, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret and environ.get("AWS_ENDPOINT_URL") == endpoint_url:
+        return Credentials(key, secret)
+    msg = f"the credentials of the embedded AWS at {endpoint_url} are not known here; run: $(millrace local up)"
+    raise CredentialsUnknownError(msg)
+
+
+def exports(endpoint_url: str) -> str:
+    """What the aws command, and ours, need to know of a server, as words for `export`.
+
+    Raises:
+        CredentialsUnknownError: its credentials are not known.
+    """
+    words = {
+        "AWS_ENDPOINT_URL": endpoint_url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
+        **credentials(endpoint_url).variables(),
+    }  # fmt: skip
+    return " ".join(f"{name}={value}" for name, value in words.items())
+
+
+def _remember(server: EmbeddedAws, state_dir: Path) -> None:
+    """Read a server's credentials, where its file is there."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(state_dir / _CREDENTIALS_FILE)
+    if parser.has_section("default"):
+        found = parser["default"]
+        _known[server.endpoint_url] = Credentials(found["aws_access_key_id"], found["aws_secret_access_key"])
 
 
 def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
@@ -146,7 +225,9 @@ def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
         if _ended(server.pid, seconds):
             break
     _reap()
+    _known.pop(server.endpoint_url, None)
     (state_dir / _STATE_FILE).unlink(missing_ok=True)
+    (state_dir / _CREDENTIALS_FILE).unlink(missing_ok=True)
     return True
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.aws import LOCAL_CREDENTIALS, LOCAL_REGION, Aws
+from console.aws import Aws
 from console.checkout import Checkout
+from console.embedded_aws import exports
 from console.empty_source import check_not_empty
 from console.errors import RunFailedError, RunInterrupted
 from console.executions import Run, find_running, start
@@ -210,16 +211,9 @@ def _say_where(terminal: Terminal, run: Run, fetched: str, endpoint_url: str, *,
     if fetched:
         say(f"Files        {fetched}")
     say(f"Run folder   {shown(str(run.folder.root))}")
-    say(f"Look around  export {_environment(endpoint_url)}")
+    say(f"Look around  export {exports(endpoint_url)}")
     say(f"             aws s3 ls {shlex.quote(shown(str(run.folder.root)))}")
     say("Stop         millrace local down  (everything in the embedded AWS is gone then)")
-
-
-def _environment(endpoint_url: str) -> str:
-    """What the aws command needs to know of the embedded AWS, as words for `export`."""
-    names = {name.upper(): value for name, value in LOCAL_CREDENTIALS.items()}
-    words = {"AWS_ENDPOINT_URL": endpoint_url, "AWS_REGION": LOCAL_REGION, "AWS_DEFAULT_REGION": LOCAL_REGION, **names}
-    return " ".join(f"{name}={value}" for name, value in words.items())
 
 
 def _as_given(directory: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from console.checkout import Checkout
-from console.embedded_aws import find
+from console.embedded_aws import exports, find
 from console.local_stack import bring_up
 from console.terminal import Terminal
 from console.verbs import local_options, port_option
@@ -24,4 +24,4 @@ def up(port: int | None, state_dir: Path | None) -> None:
         terminal.note(f"The embedded AWS is up already at {server.endpoint_url}.")
     else:
         server = bring_up(checkout, port, terminal)
-    terminal.print(f"export AWS_ENDPOINT_URL={server.endpoint_url}")
+    terminal.print(f"export {exports(server.endpoint_url)}")

@@ -74,7 +74,7 @@ class Target:
             state = Checkout.here(state_dir).state
             return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words), state)
         if embedded:
-            server = _own_server()
+            server = _own_server()  # finding it reads its credentials, too
             ours = server is not None and urlsplit(server.endpoint_url).port == urlsplit(endpoint_url).port
             return cls(Aws.embedded(endpoint_url), LOCAL_STACK, state=Checkout.here().state if ours else None)
         config = SamConfig.read(config_env)

@@ -15,7 +15,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError, shortened
-from millrace.layout import RunFolder, S3Uri, checked_run_id
+from millrace.known_workloads import is_own_workload
+from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
 from millrace.request import RunRequest
 from millrace.retries import EXECUTION, newest_folder, read_request, retry_folder
@@ -63,9 +64,11 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
             whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
-    request = _parse(event["input"], settings)
+    request = _parse(_with_uploaded_key(event["input"]), settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
-    folder = RunFolder.of(S3Uri.parse(request.destination), run_id)
+    destination = S3Uri.parse(request.destination)
+    check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
+    folder = RunFolder.of(destination, run_id)
     # Where single objects are named, the stack may be allowed the folder of these alone.
     _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)
@@ -92,6 +95,32 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         "tolerated_failure_percent": str(request.tolerated_failure_percent),
         "tolerated_failure_count": str(request.tolerated_failure_count),
     }
+
+
+def _with_uploaded_key(given: Any) -> Any:
+    """Read an upload's event, where the input has one, into the one key of the run.
+
+    The event comes whole, as `upload`: a template that put the key alone into the input would depend on how EventBridge
+    writes quotes and backslashes.
+
+    Raises:
+        InvalidRunRequest: It is not S3's event of an object of the source bucket, or the input names keys besides.
+    """
+    if not isinstance(given, dict) or "upload" not in given:
+        return given
+    rest = {name: value for name, value in given.items() if name != "upload"}
+    try:
+        detail = given["upload"]["detail"]
+        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+    except (TypeError, KeyError):
+        bucket = key = None
+    if not isinstance(key, str) or rest.get("source") != f"s3://{bucket}/":
+        raise InvalidRunRequest(
+            "upload", given["upload"], f"S3's event of an object that was put into the source, {rest.get('source')}"
+        )
+    if "keys" in rest:
+        raise InvalidRunRequest("keys", rest["keys"], "nothing beside upload, which names the run's one object")
+    return {**rest, "keys": [key]}
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:

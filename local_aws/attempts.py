@@ -18,6 +18,10 @@ from local_aws.timers import Timer, Timers
 MAX_OVERRIDE_BYTES = 8192  # the limit of ECS RunTask, which Batch meets only when it starts the job
 OVERRIDES_TOO_LONG = f"Container Overrides length must be at most {MAX_OVERRIDE_BYTES}"
 START_FAILED = "Task failed to start"
+FARGATE_START_FAILURES = (
+    "CannotPullContainerError", "ResourceInitializationError", "Timeout waiting for network interface",
+)  # fmt: skip
+"""What the status reason begins with where Fargate cannot pull or connect (nextflow#5099 and #5681)."""
 _LOG = logging.getLogger("local_aws.attempts")
 
 
@@ -59,7 +63,7 @@ class Attempts:
         except _DispatchError as error:
             end = AttemptEnd(None, None, str(error))
         except TaskStartError as error:
-            end = AttemptEnd(None, str(error), START_FAILED)
+            end = _start_failed(job, str(error))
         except Exception as error:  # noqa: BLE001 - a full disk, say, must end the job and not lose its place
             _LOG.exception("attempt at job %s broke", job.job_id)
             end = AttemptEnd(None, f"CannotStartContainerError: {error}", START_FAILED)
@@ -113,8 +117,8 @@ class Attempts:
         region = job.spec.scope.region
         own = {item["name"]: item["value"] for item in container["environment"]}
         environment = {
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
+            # Fargate tells a container its region, the ECS agent of an EC2 instance does not (containers-roadmap#1611).
+            **({"AWS_REGION": region, "AWS_DEFAULT_REGION": region} if _on_fargate(job) else {}),
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "PYTHONUNBUFFERED": "1",
             **self.credentials(job.spec.scope, container.get("jobRoleArn"), job.job_id.replace(":", "-")),
@@ -139,6 +143,17 @@ class Attempts:
             variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
             variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(job.array.size)
         return variables
+
+
+def _on_fargate(job: Job) -> bool:
+    return "FARGATE" in job.spec.platform_capabilities
+
+
+def _start_failed(job: Job, text: str) -> AttemptEnd:
+    """How a task ends that did not start: Fargate tells the cause where EC2 has a sentence of its own."""
+    if _on_fargate(job) and text.startswith(FARGATE_START_FAILURES):
+        return AttemptEnd(None, None, text)
+    return AttemptEnd(None, text, START_FAILED)
 
 
 def _lost(_chunk: bytes) -> None:

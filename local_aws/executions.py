@@ -70,9 +70,10 @@ class Walk:
         """False once the execution has ended or was redriven."""
         return bool(self.execution["status"] == "RUNNING" and self.execution["walk"] == self.number)
 
-    def stopped(self) -> bool:
-        """True when StopExecution ended it."""
-        return bool(self.execution["status"] == "ABORTED")
+    @property
+    def arn(self) -> str:
+        """The execution's ARN."""
+        return str(self.execution["executionArn"])
 
     def over(self) -> WalkOver:
         """The exception that ends this thread."""
@@ -153,7 +154,8 @@ class Executions:
         self.finish(walk, "SUCCEEDED", {"output": json.dumps(data)})
 
     def _fail(self, walk: Walk, error: str, cause: str) -> None:
-        self.finish(walk, "FAILED", {"error": error, "cause": cause})
+        # A time-out of a task has no cause, and its field is then not there.
+        self.finish(walk, "FAILED", {"error": error} | ({"cause": cause} if cause else {}))
 
     def finish(self, walk: Walk, status: str, details: dict[str, str]) -> None:
         """End the execution, unless it has ended already."""
@@ -161,7 +163,8 @@ class Executions:
         with self.lock:
             if not walk.live():
                 return
-            execution.update(details)
+            if status != "TIMED_OUT":  # which has neither error nor cause, except in its history
+                execution.update(details)
             execution["stopDate"] = self._engine.now()
             execution["status"] = status
             name = {"SUCCEEDED": "Succeeded", "FAILED": "Failed", "TIMED_OUT": "TimedOut"}[status]

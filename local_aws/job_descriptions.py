@@ -20,10 +20,12 @@ def describe(record: Record) -> dict[str, Any]:
         "isTerminated": record.terminated,
         "attempts": [],
     }
+    array = isinstance(record, ArrayJob)
     for name, value in (
         ("statusReason", record.status_reason),
-        ("startedAt", record.started_at),
-        ("stoppedAt", record.stopped_at),
+        # An array parent never starts: recorded of an array that had failed is 0, and no end.
+        ("startedAt", 0 if array and record.status.ended else record.started_at),
+        ("stoppedAt", None if array else record.stopped_at),
     ):
         if value is not None:
             detail[name] = value

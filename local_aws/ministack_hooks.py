@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -22,7 +23,11 @@ PRIVATE_NAMES = {
     "ministack.app": ("app", "AUTH", "_get_module", "_enforce_data_plane"),
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region", "error_response_json"),
     "ministack.core.iam_actions": ("extract_resource_arn", "s3_service_context"),
-    "ministack.core.iam_evaluator": ("EvalContext", "_gather_role_policies", "_service_principal_matches", "evaluate"),
+    "ministack.core.iam_evaluator": (
+        "EvalContext", "ResolvedCredential", "_gather_role_policies", "_service_principal_matches", "evaluate",
+        "resolve_credential",
+    ),
+    "ministack.core.router": ("detect_service",),
     "ministack.core.lambda_runtime": ("Worker", "_PYTHON_WORKER_SCRIPT"),
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
     "ministack.services.cloudformation.provisioners": (
@@ -32,7 +37,7 @@ PRIVATE_NAMES = {
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
     "ministack.services.eventbridge": (
-        "_rules", "_put_events", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
+        "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
         "_dispatch_to_lambda",
     ),
     "ministack.services.iam": ("_roles",),
@@ -46,7 +51,8 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
     "ministack.services.stepfunctions": (
-        "_ExecutionError", "_add_event", "_apply_input_path", "_apply_output_path", "_describe_execution",
+        "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
+        "_describe_execution",
         "_emit_execution_status_event", "_error_matches", "_eval_intrinsic_arg", "_evaluate_intrinsic",
         "_evaluate_rule", "_execute_choice", "_execute_map", "_execute_parallel", "_execute_pass", "_execute_task",
         "_execute_wait", "_executions", "_fail_state_error",
@@ -55,7 +61,8 @@ PRIVATE_NAMES = {
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
     "ministack.services.s3": (
-        "_bucket_encryption", "_delete_bucket_encryption", "_put_bucket_encryption", "handle_request",
+        "_bucket_encryption", "_delete_bucket_encryption", "_error", "_parse_bucket_key", "_put_bucket_encryption",
+        "handle_request",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
@@ -100,6 +107,7 @@ class Ministack:
         self._iam: Any = importlib.import_module("ministack.services.iam")
         self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         self.actions: Any = importlib.import_module("ministack.core.iam_actions")
+        self._router: Any = importlib.import_module("ministack.core.router")
         self._batch: Any = importlib.import_module("ministack.services.batch")
         self.provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         self.storage: Any = importlib.import_module("ministack.services.s3")
@@ -237,13 +245,13 @@ class Ministack:
     # IAM
 
     def task_credentials(self, scope: Scope, role_arn: str | None, session_name: str) -> dict[str, str]:
-        """Credential variables of a task: of its role where IAM is enforced, else dummies of the account.
+        """Credential variables of a task: of its role where IAM is enforced, else the administrator's.
 
         Raises:
             TaskStartError: the role is missing or ECS tasks can't assume it.
         """
         if not self._app.AUTH:
-            return {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+            return {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
         if role_arn is None:
             return {}
         role_name = role_arn.rpartition("/")[2]
@@ -266,6 +274,19 @@ class Ministack:
             "AccountId": scope.account, "PrincipalType": "AssumedRole",
         })  # fmt: skip
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+    def secret_of(self, access_key: str, token: str) -> str | None:
+        """The secret of an access key with this session token: of the administrator, a user or a role."""
+        if not access_key:
+            return None
+        with self.in_scope(self.scope()):
+            found = self._evaluator.resolve_credential(access_key, session_token=token)
+        return found.secret_access_key if isinstance(found, self._evaluator.ResolvedCredential) else None
+
+    def service_of(self, method: str, path: str, headers: dict[str, str], query: dict[str, list[str]]) -> str:
+        """The service that a request would go to."""
+        service: str = self._router.detect_service(method, path, headers, query)
+        return service
 
     @property
     def enforces_iam(self) -> bool:

@@ -16,11 +16,15 @@ from local_aws.executions import Execution, Executions, StatesError, current_wal
 from local_aws.iam_resources import needed_permissions
 from local_aws.json_paths import MISSING, Paths
 from local_aws.ministack_hooks import Ministack
-from local_aws.step_functions import RESOURCE, SubmitJobTask
+from local_aws.step_functions import RESOURCE, SubmitJobTask, sdk_metadata
 
 _MAX_EVENT_PAYLOAD = 248 * 1024  # status events leave out a longer input or output ("EventBridge for Step Functions")
 _UNCATCHABLE = {"States.Runtime", "States.DataLimitExceeded"}
 """States.ALL and States.TaskFailed do not catch these (Step Functions, "Handling errors")."""
+_task: contextvars.ContextVar[tuple[dict[str, Any], Any] | None] = contextvars.ContextVar("states_task", default=None)
+"""The Task state that runs, and its parameters."""
+_INTEGRATION = "arn:aws:states:::"
+_INVOKE = f"{_INTEGRATION}lambda:invoke"
 _context: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("states_context", default=None)
 
 
@@ -147,7 +151,10 @@ class StatesEngine:
                 self._check_role(walk.execution["stateMachineArn"], resource, arguments)
             if walk is not None and resource in {RESOURCE, f"{RESOURCE}.sync"}:
                 return task.run(resource, arguments, timeout, walk, self._permissions_of(walk.execution))
-            return otherwise()
+            result = otherwise()
+            if resource == _INVOKE and isinstance(result, dict):
+                return {"ExecutedVersion": "$LATEST", **result, **sdk_metadata("application/json")}
+            return result
 
         states._invoke_resource = lambda resource, arguments: run(
             resource, arguments, None, lambda: invoke(resource, arguments)
@@ -193,13 +200,41 @@ class StatesEngine:
             walk = current_walk.get()
             if walk is not None and not walk.live() and not kind.startswith("Execution"):
                 raise walk.over()
-            for values in (details or {}).values():
-                resource = values.get("resource", "") if isinstance(values, dict) else ""
-                if resource.startswith("arn:aws:states:::"):  # AWS writes batch and submitJob.sync, not the ARN
-                    values["resourceType"], _, values["resource"] = resource[17:].partition(":")
-            return add_event(execution, kind, details)
+            return self._add_as_recorded(add_event, execution, kind, details)
 
-        states._add_event = add
+        def parameters(state: dict[str, Any], data: Any, context: Any) -> Any:
+            found = apply_parameters(state, data, context)
+            _task.set((state, found))
+            return found
+
+        apply_parameters = states._apply_parameters
+        states._add_event, states._apply_parameters = add, parameters
+
+    def _add_as_recorded(
+        self, add_event: Callable[..., Any], execution: Execution, kind: str, details: dict[str, Any] | None
+    ) -> Any:
+        """Write an event with the fields, and beside the events, that AWS writes."""
+        name = f"{kind[:1].lower()}{kind[1:]}EventDetails"
+        values = (details or {}).get(name)
+        resource = values.get("resource", "") if isinstance(values, dict) else ""
+        if not isinstance(values, dict) or not resource.startswith(_INTEGRATION):
+            return add_event(execution, kind, details)
+        # AWS writes batch and submitJob.sync, not the ARN.
+        service, _, action = resource.removeprefix(_INTEGRATION).partition(":")
+        values = {**values, "resourceType": service, "resource": action}
+        if kind == "TaskFailed" and values.get("error") == "States.Timeout" and not values.get("cause"):
+            told = {name: values[name] for name in ("error", "resourceType", "resource")}
+            return add_event(execution, "TaskTimedOut", {"taskTimedOutEventDetails": told})
+        task = _task.get()
+        if kind != "TaskScheduled" or task is None:
+            return add_event(execution, kind, {name: values})
+        state, parameters = task
+        values |= {"region": self._ministack.scope().region, "parameters": json.dumps(parameters)}
+        if isinstance(state.get("TimeoutSeconds"), int):
+            values["timeoutInSeconds"] = state["TimeoutSeconds"]
+        add_event(execution, kind, {name: values})
+        started = {"resourceType": service, "resource": action}
+        return add_event(execution, "TaskStarted", {"taskStartedEventDetails": started})
 
     def _install_paths(self) -> None:
         states, paths = self._states, self._paths

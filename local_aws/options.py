@@ -24,6 +24,8 @@ class Options:
     """Check IAM policies on every request, and run jobs under their own roles."""
     max_jobs: int = os.cpu_count() or 1
     """Jobs at once, over all queues."""
+    credentials_file: Path | None = None
+    """Where this start's credentials go; None: into the server's own temporary folder."""
     log_file: Path | None = None
     """Where the server's own log goes; None: standard error."""
     attempt_seconds_scale: float = 1.0
@@ -73,6 +75,9 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--executor", choices=["process", "docker"], default=default.executor, help="how jobs run")
     parser.add_argument("--enforce-iam", action="store_true", help="check IAM policies; jobs run under their roles")
     parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="jobs at once")
+    parser.add_argument(
+        "--credentials-file", type=Path, default=None, help="where the credentials of this start are written, mode 0600"
+    )
     parser.add_argument("--log-file", type=Path, default=None, help="where the server's own log goes")
     parser.add_argument("--mock-config", type=Path, default=None, help="MockConfigFile.json of Step Functions Local")
     parser.add_argument("--job-endpoint-url", default=None, help="where jobs find AWS: a proxy before this server")

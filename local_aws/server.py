@@ -22,18 +22,22 @@ from local_aws.batch import Batch
 from local_aws.batch_api import BatchApi
 from local_aws.cloudformation import BatchTypes
 from local_aws.control_api import ControlApi, with_control
+from local_aws.credentials import Credentials, keep, make
 from local_aws.docker_executor import DockerExecutor
 from local_aws.events import JobEvents
 from local_aws.execution_role import ExecutionRole
 from local_aws.executions import Executions
 from local_aws.executor import Executor
+from local_aws.guard import Guard
 from local_aws.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.logs import LogService
+from local_aws.ministack_events_hooks import refuse_wrong_events
 from local_aws.ministack_hooks import Ministack
 from local_aws.ministack_iam_hooks import enforce_roles
 from local_aws.ministack_keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack_lambda_hooks import name_lambda_errors
 from local_aws.ministack_states_hooks import StatesEngine
+from local_aws.ministack_storage_hooks import refuse_long_keys
 from local_aws.ministack_targets_hooks import deliver_to_functions
 from local_aws.ministack_topics_hooks import bury_untaken_messages
 from local_aws.options import ACCOUNT_ID, REGION, Options
@@ -82,7 +86,7 @@ def _holder(port: int) -> str:
         return " by another program (`ss -ltnp` names it)"
 
 
-def set_environment(options: Options, directory: Path) -> None:
+def set_environment(options: Options, directory: Path, credentials: Credentials) -> None:
     """Configure ministack, which reads its settings from the environment when it is imported.
 
     Its Lambda functions inherit the environment: nothing of the user's own AWS configuration stays in it, and no proxy
@@ -101,8 +105,8 @@ def set_environment(options: Options, directory: Path) -> None:
         "MINISTACK_REGION": REGION,
         "AUTH": "true" if options.enforce_iam else "false",
         "AWS_ENDPOINT_URL": f"http://{HOST}:{options.port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         # Listeners of their own, with fixed ports, that nothing here needs.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -183,13 +187,16 @@ def build(options: Options, directory: Path) -> Server:
     bury_untaken_messages(ministack)
     keep_encryption(ministack)
     tell_the_key(ministack)
+    refuse_wrong_events(ministack)
     engine = StatesEngine(ministack)
     executions = Executions(engine, timers, batch.scheduler.wake_waiters)
     engine.install(executions, SubmitJobTask(api, batch.scheduler, engine.error, ministack.scope))
     enforce_roles(ministack)
     ask_for_keys(ministack)
+    refuse_long_keys(ministack)
     control = ControlApi(batch.scheduler, api, ministack.kept_events, ACCOUNT_ID, REGION)
-    return Server(with_control(as_secure_transport(ministack.application), control), batch, guard)
+    application = with_control(as_secure_transport(ministack.application), control)
+    return Server(Guard(application, ministack.secret_of, ministack.service_of), batch, guard)
 
 
 def run(options: Options) -> None:
@@ -201,9 +208,12 @@ def run(options: Options) -> None:
     listener = bind(options.port)
     options = replace(options, port=listener.getsockname()[1])
     directory = Path(tempfile.mkdtemp(prefix="millrace-local-aws-"))
-    set_environment(options, directory)
+    credentials, credentials_file = make(), options.credentials_file or directory / "credentials"
+    keep(credentials, credentials_file, REGION)
+    set_environment(options, directory, credentials)
     server = build(options, directory)
-    _LOG.info("ready on http://%s:%s, process %s", HOST, options.port, os.getpid())
+    ready = "ready on http://%s:%s, process %s; its credentials are in %s"
+    _LOG.info(ready, HOST, options.port, os.getpid(), credentials_file)
     try:
         asyncio.run(server.serve(listener, options.ready_fd))
     finally:

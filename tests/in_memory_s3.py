@@ -283,6 +283,8 @@ class InMemoryS3Client:
         with self._lock:
             self.requests[verb] += 1
         self.before(verb, bucket, key)
+        if verb != "list_objects_v2" and len(key.encode()) > 1024:
+            raise error("KeyTooLongError", 400, verb, "Your key is too long")
         with self._lock:
             answer = call()
         changed = self.after(verb, bucket, key, answer)

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from batch_jobs.workloads.own import own_class
-from millrace.errors import WorkloadUnavailableError
-from millrace.known_workloads import is_own_workload, known_workload
-from millrace.layout import S3Uri
+from millrace.errors import InvalidRunRequest, WorkloadUnavailableError
+from millrace.known_workloads import check_item_suffixes, is_own_workload, known_workload
+from millrace.layout import MAX_PARTIAL_SUFFIX_BYTES, S3Uri
 from millrace.options import check_options
 from millrace.plan import Item, Plan
 from millrace.s3 import S3
@@ -59,7 +59,8 @@ class Workload(Protocol[Contribution]):
     Attributes:
         name: As the run request names it.
         partial_suffix: The ending of a partial's file name: ".csv".
-        item_suffixes: The suffixes of the outputs that one item may have; empty where it has none.
+        item_suffixes: The suffixes of the outputs that one item may have; empty where it has none. None may end in
+            another, or two items could have one output.
     """
 
     name: ClassVar[str]
@@ -113,7 +114,11 @@ class Splitting(Protocol):
     """
 
     def splits(self, key: str) -> bool:
-        """Whether the object with this key may be cut: not where it is compressed, say."""
+        """Whether the object with this key may be cut.
+
+        Not asked for a key whose ending says that the object is compressed, `.gz` say: such an object stays whole,
+        unless the workload has an attribute `splits_packed` that is true.
+        """
 
 
 @runtime_checkable
@@ -160,7 +165,8 @@ class MergingInParts(Protocol):
 class Transferring(Protocol[Made_co]):
     """What a workload has instead of `migrate`, if S3 itself is to make the items' outputs: no byte of them is read.
 
-    Each item has one output, which has no mark of the run.
+    Each item has one output, which has no mark of the run. Items whose outputs would have one key are not worked: the
+    plan job compares the keys of all, unless the workload has an attribute `may_collide` that is false.
     """
 
     def output_key(self, key: str) -> str:
@@ -214,6 +220,12 @@ def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
     else:
         made = _built_in_class(name)
     workload: Workload[Any] = made(options)
+    check_item_suffixes(workload.item_suffixes, f"item_suffixes of {name}")
+    suffix = workload.partial_suffix
+    if not isinstance(suffix, str) or len(suffix.encode()) > MAX_PARTIAL_SUFFIX_BYTES:
+        raise InvalidRunRequest(
+            f"partial_suffix of {name}", suffix, f"text of at most {MAX_PARTIAL_SUFFIX_BYTES} bytes, as '.json'"
+        )
     return workload
 
 

@@ -6,7 +6,6 @@ The item's bytes lie in a file, `{input}`; what the program writes to `{output}`
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 from threading import BoundedSemaphore
 from typing import Any, BinaryIO, ClassVar
 
+from batch_jobs.host_faults import check_disk, check_words, host_fault
 from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.command_line import CommandLine, safe_name
 from batch_jobs.workloads.command_process import Ended, run
@@ -70,11 +70,12 @@ class Command:
 
         Raises:
             ItemError: `COMMAND_FAILED`, `COMMAND_TIMED_OUT`, `NO_OUTPUT` or `KEY_NOT_USABLE`.
-            TryAgainError: Its exit code means that, or the disk is full.
+            TryAgainError: Its exit code means that.
+            OSError: The host failed: the disk is full, or the command ended with the words for such a fault.
             WorkloadUnavailableError: It cannot be started, or its exit code means neither success nor a bad item.
         """
         chunks = iter(body)
-        with _full_disk_told(item), TemporaryDirectory(prefix="millrace-command-", ignore_cleanup_errors=True) as made:
+        with TemporaryDirectory(prefix="millrace-command-", ignore_cleanup_errors=True) as made:
             folder = Path(made)
             source = folder / "input" / safe_name(item.key)
             results = [
@@ -88,7 +89,7 @@ class Command:
             arguments = self._line.of_item(item.key, source, results)
             with self._turn(chunks):
                 ended = self._run(arguments, folder, results, chunks)
-            self._judge(ended)
+            self._judge(ended, folder)
             self._hand_over(results, ended, outputs)
         code = shell_code(ended.returncode)
         return {"commands": 1, "milliseconds": round(ended.seconds * 1000), f"exit_code_{code}": 1}
@@ -139,15 +140,16 @@ class Command:
                 check=lambda: next(chunks, None),
             )
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.ENOMEM):
-                raise TryAgainError(f"the command cannot be started now: {error}") from error
+            if host_fault(error) is not None:
+                raise
             raise self._unavailable(f"it cannot be started: {error.strerror}") from error
         finally:
             if stdout is not None:
                 stdout.close()
 
-    def _judge(self, ended: Ended) -> None:
+    def _judge(self, ended: Ended, folder: Path) -> None:
         tail = f": {ended.stderr}" if ended.stderr else ""
+        check_disk(folder)  # also where it ended well: not every program looks whether its output was written
         if ended.timed_out:
             raise ItemError(
                 ErrorCode.COMMAND_TIMED_OUT, f"the command did not end within {self._seconds} seconds{tail}"
@@ -155,6 +157,8 @@ class Command:
         code, told = shell_code(ended.returncode), ending(ended.returncode) + tail
         if code in self._codes.success:
             return
+        if code not in self._codes.retry:
+            check_words(ended.last_line)
         if code in self._codes.bad_item and code not in self._codes.retry:
             raise ItemError(ErrorCode.COMMAND_FAILED, told)
         # What becomes a job's error goes to logs and notifications, and what a command says may quote its object.
@@ -170,6 +174,7 @@ class Command:
         """Copy what the command wrote; a link would lead out of the directory, so it does not count."""
         for path, suffix in zip(results, self.item_suffixes, strict=True):
             if path.is_symlink() or not path.is_file():
+                check_words(ended.last_line)
                 tail = f"; its stderr: {ended.stderr}" if ended.stderr else ""
                 raise ItemError(ErrorCode.NO_OUTPUT, f"the command ended well, but wrote no file for {suffix}{tail}")
             with path.open("rb") as file, outputs.open(suffix, self._content_type) as copy:
@@ -187,16 +192,3 @@ class Command:
 
     def _unavailable(self, why: str) -> WorkloadUnavailableError:
         return WorkloadUnavailableError(why, operation="run the command", target=self._line.program)
-
-
-@contextmanager
-def _full_disk_told(item: Item) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise TryAgainError(
-            f"the disk is full: {item.size:,} bytes of {item.key!r}, the outputs and other items did not fit; "
-            "give the job more disk, or the command less to do at once (MILLRACE_CONCURRENCY)"
-        ) from error

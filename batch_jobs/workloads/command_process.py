@@ -33,12 +33,14 @@ class Ended:
         timed_out: Whether it was killed for its time limit.
         seconds: How long it ran.
         stderr: The end of what it wrote to its standard error, as text on one line.
+        last_line: The last line of it that is not blank.
     """
 
     returncode: int
     timed_out: bool
     seconds: float
     stderr: str
+    last_line: str = ""
 
 
 def run(
@@ -82,7 +84,7 @@ def run(
     finally:
         _end_group(process, tail)
     returncode = process.wait()
-    return Ended(returncode, timed_out, time.monotonic() - started, tail.text())
+    return Ended(returncode, timed_out, time.monotonic() - started, tail.text(), tail.last_line())
 
 
 class _Tail:
@@ -118,6 +120,9 @@ class _Tail:
     def text(self) -> str:
         words = " ".join(self._kept.decode(errors="replace").split())
         return f"…{words}" if self._cut else words
+
+    def last_line(self) -> str:
+        return self._kept.decode(errors="replace").rstrip().rpartition("\n")[2].strip()
 
 
 def _wait(process: subprocess.Popen[bytes], tail: _Tail, deadline: float, check: Callable[[], object]) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.workloads import Outputs
 from batch_jobs.workloads.copy_attributes import CopyAttributes
-from batch_jobs.workloads.copy_collisions import Collisions
 from batch_jobs.workloads.copy_keys import KeyRewriting
-from batch_jobs.workloads.copy_partial import Copied, CopyPartial, read_keys, read_sums
 from batch_jobs.workloads.server_side_copy import COPY_BYTES, PART_BYTES, ServerSideCopy
+from batch_jobs.workloads.totals import Totals
 from millrace.layout import S3Uri
 from millrace.plan import Item
 from millrace.s3 import S3
@@ -32,13 +32,18 @@ class CopyObjects:
     """
 
     name: ClassVar[str] = "copy"
-    partial_suffix: ClassVar[str] = ".jsonl"
+    partial_suffix: ClassVar[str] = ".json"
     item_suffixes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Mapping[str, Any], copy_bytes: int = COPY_BYTES, part_bytes: int = PART_BYTES) -> None:
         self._keys = KeyRewriting(options)
         self._attributes = CopyAttributes(options)
         self._sizes = {"copy_bytes": copy_bytes, "part_bytes": part_bytes}
+
+    @property
+    def may_collide(self) -> bool:
+        """Whether two keys can become one."""
+        return self._keys.may_collide
 
     def output_key(self, key: str) -> str:
         """Where the copy goes, both keys relative to their folders.
@@ -52,43 +57,34 @@ class CopyObjects:
         """Whether one request copies it: the job only waits."""
         return item.size <= self._sizes["copy_bytes"]
 
-    def transfer(self, item: Item, source: S3Uri, destination: S3Uri, s3: S3, check: Callable[[], None]) -> Copied:
+    def transfer(
+        self, item: Item, source: S3Uri, destination: S3Uri, s3: S3, check: Callable[[], None]
+    ) -> dict[str, int]:
         """Copy one object, and compare the copy.
+
+        Returns:
+            What it adds to the sums: `{"objects": 1, "bytes": 12, "checksum": 1}`.
 
         Raises:
             StorageError: S3 refused, failed or could not be reached.
             ItemError: `COPY_DIFFERS`.
         """
         copy = ServerSideCopy(s3, item, source, destination, self._attributes, check, **self._sizes)
-        keys = (destination.key, source.key) if self._keys.may_collide else None
-        return Copied(*copy.make(), keys)
+        size, verified_by = copy.make()
+        return {"objects": 1, "bytes": size, verified_by: 1}
 
-    def partial(self) -> CopyPartial:
+    def partial(self) -> Totals:
         """A new, empty partial."""
-        return CopyPartial()
+        return Totals()
 
-    def merge(self, partials: Iterable[BinaryIO], results: Outputs) -> dict[str, Any]:
-        """Add up the partials; with a pattern, write `collisions.csv`.
+    def merge(self, partials: Iterable[BinaryIO], results: Outputs) -> dict[str, Any]:  # noqa: ARG002 - the contract's
+        """Add up the partials.
 
         Returns:
-            `{"objects", "bytes", "verified_by": {"checksum", "etag", "size"}}`, and with a pattern `"collisions"`: how
-            many keys got several copies, of which the last one stayed.
+            `{"objects", "bytes", "verified_by": {"checksum", "etag", "size"}}`.
 
         Raises:
             DamagedFileError: A partial is not one.
         """
-        sums = self.partial().sums
-        result: dict[str, Any] = {}
-        with Collisions() as collisions:
-            for file in partials:
-                sums.update(read_sums(file))
-                collisions.add(read_keys(file))
-            if self._keys.may_collide:
-                with results.open("collisions.csv", "text/csv; charset=utf-8") as file:
-                    result["collisions"] = collisions.write(file)
-        return {
-            "objects": sums["objects"],
-            "bytes": sums["bytes"],
-            "verified_by": {way: sums[way] for way in WAYS},
-            **result,
-        }
+        sums = Counter(Totals.merged(partials))
+        return {"objects": sums["objects"], "bytes": sums["bytes"], "verified_by": {way: sums[way] for way in WAYS}}

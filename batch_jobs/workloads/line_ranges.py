@@ -18,23 +18,37 @@ MAX_LINE_BYTES = 64 << 20
 def lines(item: Item, body: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[bytes]:
     """The item's lines, each with its line feed; only the object's last one may be without.
 
+    A whole object's lines end where the body ends, whatever the item's size says: the body may be a decompressed one.
+
     Args:
         item: An object, or a range of one, as `migrate` is given it.
-        body: Its bytes, as `migrate` is given them; read to the end of the item's last line.
+        body: Its bytes, as `migrate` is given them, or decompressed where the item is a whole object. A range's body is
+            read to the end of the range's last line.
         max_line_bytes: The longest line that is taken.
 
     Raises:
-        ItemError: `TOO_LARGE`: a line is longer.
+        ItemError: `TOO_LARGE`: a line is longer. `DAMAGED`: a range's body ends before the range does, or goes on
+            behind the object's end.
     """
-    first = item.first_byte or 0
-    end = item.size if item.last_byte is None else item.last_byte + 1
-    at = max(0, first - LOOK_BACK_BYTES)
+    if item.first_byte is None or item.last_byte is None:
+        yield from _all_lines(body, max_line_bytes)
+        return
+    at = max(0, item.first_byte - LOOK_BACK_BYTES)
     for line in _all_lines(body, max_line_bytes):
-        if at >= first:
+        following = at + len(line)
+        if following > item.size:
+            raise ItemError(
+                ErrorCode.DAMAGED,
+                f"the bytes of the range go on behind the object's {item.size:,}; a range cannot be decompressed",
+            )
+        if at >= item.first_byte:
             yield line
-        at += len(line)
-        if at >= end:
+        at = following
+        if at > item.last_byte:
             return
+    raise ItemError(
+        ErrorCode.DAMAGED, f"the bytes of the range end at byte {at:,}, before its last one, {item.last_byte:,}"
+    )
 
 
 def _all_lines(body: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from millrace.errors import WorkloadUnavailableError
+from millrace.options import Option
 
 ENTRY_POINTS = "millrace.workloads"
 """The entry point group (packaging.python.org, entry points specification)."""
@@ -32,12 +33,19 @@ def own_class(name: str) -> Any:
         raise _unavailable(
             name, f"the module {module_name} cannot be imported ({error}); is it in the image, below PYTHONPATH?"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise _unavailable(
+            name, f"the module {module_name} fails when it is imported: {type(error).__name__}: {error}"
+        ) from error
     found = getattr(module, attribute, None)
     if not isinstance(found, type):
         raise _unavailable(name, f"the module {module_name} has no class {attribute}")
     missing = [wanted for wanted in _REQUIRED if not hasattr(found, wanted)]
     if missing:
         raise _unavailable(name, f"the class is no workload, it lacks {', '.join(missing)}")
+    options = getattr(found, "options", ())
+    if not isinstance(options, tuple | list) or not all(isinstance(option, Option) for option in options):
+        raise _unavailable(name, "its options are no tuple of Option: one alone needs a comma, (Option(…),)")
     return found
 
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable
 from functools import cached_property
@@ -10,6 +9,9 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
+from console import embedded_aws
+from tests.embedded_control import control
 
 DEADLINE_SECONDS = 30.0
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -35,9 +37,12 @@ def until(what: str, answer: Callable[[], Any], seconds: float = DEADLINE_SECOND
 class Account:
     """Clients of one server, and shorthands for what most tests do."""
 
-    def __init__(self, endpoint_url: str, key: str = "test", secret: str = "test") -> None:
+    def __init__(self, endpoint_url: str, key: str | None = None, secret: str | None = None) -> None:
         """Talk to this server; the default key is the account's root."""
         self.endpoint_url = endpoint_url
+        if key is None or secret is None:
+            found = embedded_aws.credentials(endpoint_url)
+            key, secret = found.access_key, found.secret_key
         self._session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
 
     def client(self, service: str) -> Any:
@@ -63,14 +68,8 @@ class Account:
 
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call an endpoint under /_local_aws/."""
-        request = urllib.request.Request(
-            f"{self.endpoint_url}/_local_aws/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-        )
-        with urllib.request.urlopen(request) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
+        answer: dict[str, Any] = control(self.endpoint_url, path, body, method)
+        return answer
 
     def environment(self, max_vcpus: int = 16) -> str:
         """A new compute environment; returns its ARN."""

@@ -136,7 +136,8 @@ def test_a_dependent_job_waits_for_the_whole_array(account: Account, queue: str)
     after = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": parent}])
 
     assert account.job(after)["status"] == "PENDING"
-    assert account.ended(after)["startedAt"] >= account.job(parent)["stoppedAt"]
+    started = account.ended(after)["startedAt"]
+    assert all(started >= account.job(f"{parent}:{index}")["stoppedAt"] for index in range(2))
 
 
 def test_a_failed_dependency_fails_what_waits(account: Account, queue: str) -> None:
@@ -192,3 +193,14 @@ def test_a_child_can_be_killed_and_comes_back(account: Account, queue: str) -> N
         account.control("POST", f"batch/jobs/{parent}:{index}/interrupt", fault)
 
     assert account.ended(parent)["status"] == "SUCCEEDED"
+
+
+def test_the_parent_of_an_array_never_started(account: Account, queue: str) -> None:
+    """DescribeJobs says `startedAt: 0` and no `stoppedAt` of an array that has ended, whether it failed or succeeded
+    (recorded on AWS: aws/aws-parallelcluster, awsbatch-cli, tests/awsbatch/data/aws_api_responses).
+    """
+    for script, status in [("true", "SUCCEEDED"), ("exit 1", "FAILED")]:
+        parent = account.ended(account.submit(queue, account.shell(script), arrayProperties={"size": 2}))
+        assert (parent["status"], parent["startedAt"]) == (status, 0)
+        assert "stoppedAt" not in parent
+        assert account.job(f"{parent['jobId']}:0")["startedAt"] > 0

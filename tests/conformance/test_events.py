@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.conformance.account import Account, unique, until
 
@@ -161,3 +162,34 @@ def test_a_redrive_is_told(account: Account, listen: Any) -> None:
     assert [(detail["status"], detail["redriveCount"]) for detail in details] == [
         ("RUNNING", 0), ("FAILED", 0), ("RUNNING", 1), ("FAILED", 1),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["Source", "DetailType", "Detail"])
+def test_an_event_without_what_it_needs_is_refused(account: Account, missing: str) -> None:
+    """PutEvents answers InvalidArgument for that entry alone (recorded on AWS: localstack, test_events)."""
+    whole = {"Source": "a", "DetailType": "b", "Detail": "{}"}
+    lacking = {name: value for name, value in whole.items() if name != missing}
+    answer = account.client("events").put_events(Entries=[whole, lacking, whole])
+    assert answer["FailedEntryCount"] == 1
+    assert [entry.get("ErrorCode") for entry in answer["Entries"]] == [None, "InvalidArgument", None]
+    message = f"Parameter {missing} is not valid. Reason: {missing} is a required argument."
+    assert answer["Entries"][1]["ErrorMessage"] == message
+
+
+def test_a_template_with_an_unknown_placeholder_is_refused(account: Account) -> None:
+    """PutTargets knows a transformer's own paths and the reserved variables alone (recorded on AWS: localstack,
+    test_events_inputs).
+    """
+    events, name = account.client("events"), unique("rule")
+    events.put_rule(Name=name, EventPattern='{"source": ["a"]}')
+    arn = "arn:aws:sqs:us-east-1:123456789012:queue"
+
+    def put(template: str) -> None:
+        transformer = {"InputPathsMap": {"known": "$.detail"}, "InputTemplate": template}
+        events.put_targets(Rule=name, Targets=[{"Id": "one", "Arn": arn, "InputTransformer": transformer}])
+
+    put('{"a": <known>, "b": <aws.events.event.json>, "c": "<aws.events.rule-name>"}')
+    for wrong in ("notdefinedkey", "aws.events.unknown", "Known"):
+        with pytest.raises(ClientError, match=f"contains invalid placeholder {wrong}") as refused:
+            put(f'{{"a": <known>, "b": <{wrong}>}}')
+        assert refused.value.response["Error"]["Code"] == "ValidationException"

@@ -21,6 +21,10 @@ print(boto3.client("sts").get_caller_identity()["Arn"])
 """
 
 
+REGION = [{"name": "AWS_DEFAULT_REGION", "value": "us-east-1"}]
+"""What no agent of an EC2 instance tells a job."""
+
+
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, server: embedded_aws.EmbeddedAws) -> Iterator[Account]:
     """An account on a server that enforces IAM."""
@@ -63,7 +67,8 @@ def test_a_job_can_do_what_its_role_allows(strict: Account, bucket: str, status:
     arn = role(strict, "ecs-tasks.amazonaws.com", allowed)
     job = strict.ended(
         strict.submit(
-            strict.queue(), strict.definition(sys.executable, "-c", PUT, bucket, container={"jobRoleArn": arn})
+            strict.queue(),
+            strict.definition(sys.executable, "-c", PUT, bucket, container={"jobRoleArn": arn, "environment": REGION}),
         )
     )
 

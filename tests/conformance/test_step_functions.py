@@ -13,6 +13,8 @@ from tests.conformance.account import ROLE, Account, unique, until
 
 SLEEP = "exec sleep 60"
 SYNC = "arn:aws:states:::batch:submitJob.sync"
+ABORTED = "The Task state in AWS Step Functions execution [{arn}] which was managing this resource was aborted"
+"""The reason of a job whose task or execution is over (measured on AWS: floci-io/floci, AslExecutorEcsRunTaskMode)."""
 
 
 def task(queue: str, definition: str, **fields: Any) -> dict[str, Any]:
@@ -50,7 +52,9 @@ def test_without_sync_it_only_submits(account: Account, queue: str) -> None:
     state = task(queue, account.shell("true"), Resource="arn:aws:states:::batch:submitJob")
     output = json.loads(account.run({"Run": state})["output"])
 
-    assert output.keys() == {"JobArn", "JobId", "JobName"}
+    assert output.keys() == {"JobArn", "JobId", "JobName", "SdkHttpMetadata", "SdkResponseMetadata"}
+    assert output["SdkHttpMetadata"]["HttpStatusCode"] == 200
+    assert output["SdkHttpMetadata"]["HttpHeaders"]["x-amzn-RequestId"] == output["SdkResponseMetadata"]["RequestId"]
     assert account.ended(output["JobId"])["status"] == "SUCCEEDED"
 
 
@@ -74,8 +78,8 @@ def test_refusals_of_the_api(account: Account, queue: str) -> None:
 
 
 def test_throttling_is_retried(account: Account, queue: str) -> None:
-    """Retry on Batch.TooManyRequestsException submits again."""
-    retry = [{"ErrorEquals": ["Batch.TooManyRequestsException"], "IntervalSeconds": 1, "MaxAttempts": 3}]
+    """Retry on Batch.AWSBatchException submits again."""
+    retry = [{"ErrorEquals": ["Batch.AWSBatchException"], "IntervalSeconds": 1, "MaxAttempts": 3}]
     machine = account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("true"), Retry=retry)}})
     account.control("POST", "batch/throttle", {"requests": 2})
     arn = account.start(machine)
@@ -122,26 +126,69 @@ def test_stopping_terminates_the_job(account: Account, queue: str) -> None:
 
 
 def test_a_task_that_takes_too_long(account: Account, queue: str) -> None:
-    """TimeoutSeconds of the state is States.Timeout; the job goes on, as AWS promises no cancellation then."""
+    """TimeoutSeconds of the state is States.Timeout without a cause, TaskTimedOut in the history, and stops the job."""
     arn = account.start(
         account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell(SLEEP), TimeoutSeconds=1)}})
     )
     execution = account.execution(arn)
 
     assert (execution["status"], execution["error"]) == ("FAILED", "States.Timeout")
-    job_id = submitted_job(account, arn)
-    assert account.job(job_id)["status"] == "RUNNING"
-    account.batch.terminate_job(jobId=job_id, reason="test")
+    assert "cause" not in execution
+    job = account.ended(submitted_job(account, arn))
+    assert (job["status"], job["isTerminated"], job["statusReason"]) == ("FAILED", True, ABORTED.format(arn=arn))
+    events = account.history(arn)
+    assert [event["type"] for event in events][-2:] == ["TaskTimedOut", "ExecutionFailed"]
+    assert events[-2]["taskTimedOutEventDetails"] == {
+        "error": "States.Timeout", "resourceType": "batch", "resource": "submitJob.sync",
+    }  # fmt: skip
+    assert events[-1]["executionFailedEventDetails"] == {"error": "States.Timeout"}
 
 
 def test_an_execution_that_takes_too_long(account: Account, queue: str) -> None:
-    """TimeoutSeconds of the machine ends the execution TIMED_OUT."""
+    """TimeoutSeconds of the machine ends the execution TIMED_OUT, without error and cause, and stops its job."""
     definition = {"StartAt": "Run", "TimeoutSeconds": 1, "States": {"Run": task(queue, account.shell(SLEEP))}}
     arn = account.start(account.machine(definition))
 
-    assert account.execution(arn)["status"] == "TIMED_OUT"
-    assert account.history(arn)[-1]["type"] == "ExecutionTimedOut"
-    account.batch.terminate_job(jobId=submitted_job(account, arn), reason="test")
+    execution = account.execution(arn)
+    assert execution["status"] == "TIMED_OUT"
+    assert not {"error", "cause", "output"} & execution.keys()
+    last = account.history(arn)[-1]
+    assert (last["type"], last["executionTimedOutEventDetails"]) == ("ExecutionTimedOut", {"error": "States.Timeout"})
+    job = account.ended(submitted_job(account, arn))
+    assert (job["isTerminated"], job["statusReason"]) == (True, ABORTED.format(arn=arn))
+
+
+def test_the_history_of_a_task(account: Account, queue: str) -> None:
+    """Scheduled with region, parameters and time limit, started, submitted with the SDK's own fields, succeeded: as
+    LocalStack recorded it of AWS for another service (test_ecs_task_service, test_run_task_sync).
+    """
+    arn = account.start(
+        account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("true"), TimeoutSeconds=60)}})
+    )
+    account.execution(arn)
+    events = [event for event in account.history(arn) if event["type"].startswith("Task")]
+
+    kinds = ["TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded", "TaskStateExited"]
+    assert [event["type"] for event in events] == kinds
+    integration = {"resourceType": "batch", "resource": "submitJob.sync"}
+    scheduled = events[1]["taskScheduledEventDetails"]
+    assert json.loads(scheduled.pop("parameters"))["JobQueue"] == queue
+    assert scheduled == {**integration, "region": "us-east-1", "timeoutInSeconds": 60}
+    assert events[2]["taskStartedEventDetails"] == integration
+    submitted = json.loads(events[3]["taskSubmittedEventDetails"]["output"])
+    assert {"JobId", "JobName", "JobArn", "SdkHttpMetadata", "SdkResponseMetadata"} == submitted.keys()
+    assert submitted["SdkHttpMetadata"]["HttpStatusCode"] == 200
+    assert integration.items() <= events[4]["taskSucceededEventDetails"].items()
+    assert "SdkHttpMetadata" not in json.loads(events[4]["taskSucceededEventDetails"]["output"])
+
+
+def test_throttling_arrives_as_the_services_own_exception(account: Account, queue: str) -> None:
+    """TooManyRequestsException is not in Batch's model, so that Step Functions calls it AWSBatchException."""
+    machine = account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("true"))}})
+    account.control("POST", "batch/throttle", {"requests": 1})
+    execution = account.execution(account.start(machine))
+    assert execution["error"] == "Batch.AWSBatchException"
+    assert "Error Code: TooManyRequestsException" in execution["cause"]
 
 
 def test_many_executions_wait_at_once(account: Account) -> None:
@@ -250,8 +297,8 @@ def test_history_names_the_task(account: Account, queue: str) -> None:
     events = account.history(arn)
 
     assert [event["type"] for event in events] == [
-        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskSubmitted", "TaskSucceeded", "TaskStateExited",
-        "ExecutionSucceeded",
+        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
+        "TaskStateExited", "ExecutionSucceeded",
     ]  # fmt: skip
     scheduled = events[2]["taskScheduledEventDetails"]
     assert (scheduled["resourceType"], scheduled["resource"]) == ("batch", "submitJob.sync")
@@ -303,7 +350,7 @@ def test_mocked_tasks(tmp_path: Path, server: embedded_aws.EmbeddedAws, queue: s
         "StateMachines": {"mocked": {"TestCases": {"Throttled": {"Run": "ThrottledOnce"}}}},
         "MockedResponses": {
             "ThrottledOnce": {
-                "0": {"Throw": {"Error": "Batch.TooManyRequestsException", "Cause": "slow down"}},
+                "0": {"Throw": {"Error": "Batch.AWSBatchException", "Cause": "slow down"}},
                 "1": {"Return": {"JobId": "mocked-job"}},
             }
         },
@@ -313,7 +360,7 @@ def test_mocked_tasks(tmp_path: Path, server: embedded_aws.EmbeddedAws, queue: s
     options = ("--wait-scale=0", f"--mock-config={file}")
     with embedded_aws.running(0, state_dir=tmp_path / "state", options=options) as running:
         account = Account(running.endpoint_url)
-        retry = [{"ErrorEquals": ["Batch.TooManyRequestsException"], "MaxAttempts": 2}]
+        retry = [{"ErrorEquals": ["Batch.AWSBatchException"], "MaxAttempts": 2}]
         definition = {"StartAt": "Run", "States": {"Run": task(queue, "any", Retry=retry, ResultPath="$.job")}}
         account.states.create_state_machine(name="mocked", roleArn=ROLE, definition=json.dumps(definition))
         arn = account.start("arn:aws:states:us-east-1:123456789012:stateMachine:mocked#Throttled")

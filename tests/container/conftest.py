@@ -72,12 +72,13 @@ def stack(image: str, server: embedded_aws.EmbeddedAws, tmp_path_factory: pytest
 @pytest.fixture(scope="session")
 def runs(stack: Stack, server: embedded_aws.EmbeddedAws) -> Runs:
     """Starts executions, waits for them, looks at what they wrote."""
+    found = embedded_aws.credentials(server.endpoint_url)
     s3: Any = boto3.client(
         "s3",
         endpoint_url=server.endpoint_url,
         region_name=LOCAL_REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=found.access_key,
+        aws_secret_access_key=found.secret_key,
     )
     return Runs(Aws.embedded(server.endpoint_url), s3, stack.state_machine_arn, stack.job_queue_arn)
 

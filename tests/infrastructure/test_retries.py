@@ -51,6 +51,11 @@ PLANTS = [
         "does not retry Lambda.TooManyRequestsException",
     ),
     Plant(
+        "An answer of Lambda that never came back is asked for again.",
+        lambda c: c.state("Prepare Run")["Retry"][0]["ErrorEquals"].remove("Lambda.ClientExecutionTimeoutException"),
+        "does not retry Lambda.ClientExecutionTimeoutException",
+    ),
+    Plant(
         "A wrong input must fail at once.",
         lambda c: c.state("Prepare Run")["Retry"][0]["ErrorEquals"].append("InvalidRunRequest"),
         "retries InvalidRunRequest",

@@ -190,5 +190,5 @@ def _outputs(world: World, row: dict[str, Any], record: RunRecord) -> dict[str, 
     key, body = _body(world, row, record)
     sound = world.workload.fault(body) is None
     made = world.workload.outputs(key, body) if sound else dict.fromkeys(world.workload.suffixes, b"")
-    place = RESULT_PREFIX + key.removeprefix(SOURCE_PREFIX)
+    place = RESULT_PREFIX + world.workload.renamed(key.removeprefix(SOURCE_PREFIX))
     return {place + suffix: expected for suffix, expected in made.items()}

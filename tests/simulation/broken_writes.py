@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 import batch_jobs.committing
+import batch_jobs.listing_pages
 import batch_jobs.merge
 import batch_jobs.merged_files
 import batch_jobs.migrate
 import batch_jobs.plan
+import batch_jobs.source_items
 import tests.simulation.jobs
 from millrace.commit import Commit, PartialFile
 from millrace.errors import ObjectNotFoundError
@@ -237,3 +239,15 @@ def any_success_takes_the_mark_off(patch: pytest.MonkeyPatch) -> None:
         "_is_marked",
         lambda folder, _plan, job: bool(batch_jobs.merge._read(folder.file("_SUCCESS"), job)),
     )
+
+
+def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
+    """The plan holds whatever the listing names, as often as it names it."""
+    patch.setattr(batch_jobs.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
+    for module in (batch_jobs.source_items, batch_jobs.listing_pages):
+        patch.setattr(module, "check_pages", lambda _ends, _source: None)
+
+
+def two_items_share_an_output(patch: pytest.MonkeyPatch) -> None:
+    """Objects whose copies would have one key are copied one over the other."""
+    patch.setattr(batch_jobs.plan, "mark_collisions", lambda items, _workload, _source: items)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS, WRITES, refusal
-from tests.simulation.keys import kind_of
+from tests.simulation.faults import BODIES, CONDITIONAL, LISTINGS, LOST_ANSWERS, REFUSALS, WRITES, refusal
+from tests.simulation.keys import SOURCE, SOURCE_PREFIX, kind_of
 from tests.simulation.process import Process
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class SimulatedClient:
     def __init__(self, world: World, process: Process) -> None:
         self._world = world
         self._process = process
+        self._listed: list[dict[str, Any]] = []
 
     def __getattr__(self, verb: str) -> Callable[..., dict[str, Any]]:
         if verb not in VERBS:
@@ -66,6 +67,8 @@ class SimulatedClient:
         if fault == "slow answer":
             world.scheduler.pause(steps=world.chance.randrange(1, 40), seconds=20)
             process.live(world.scheduler.now)
+        if verb == "list_objects_v2" and (bucket, key) == (SOURCE, SOURCE_PREFIX) and process.runs == "plan":
+            self._list_wrong(answer["Contents"])
         if verb == "get_object":
             if fault in BODIES:
                 world.faulty_reads.add((process.run_id, read))
@@ -87,6 +90,20 @@ class SimulatedClient:
         if verb in WRITES:
             world.online.changed(process, bucket, key, before, after)
         return answer
+
+    def _list_wrong(self, page: list[dict[str, Any]]) -> None:
+        """Name a key twice, or keys that were named before, or keys in no order."""
+        world = self._world
+        before, self._listed = self._listed, list(page)
+        kind = world.listings.choice(LISTINGS)
+        again = {"key listed twice": page[:1], "page listed again": before}.get(kind, page[:-1])
+        if not page or not again or not world.faults.happens(kind, 1 / 30, world.listings):
+            return
+        if kind == "keys listed in no order":
+            page.reverse()
+        else:
+            page[:0] = again
+        world.trace(self._process, kind)
 
     def _befall(self, fault: str | None) -> None:
         """SIGTERM, or being taken for dead."""

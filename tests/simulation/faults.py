@@ -23,6 +23,8 @@ REFUSALS = ("503 SlowDown", "500 InternalError", "connection refused")
 LOST_ANSWERS = ("500 after success", "time-out after success", "connection lost after success")
 CONDITIONAL = ("409 on a conditional write", "412 after own success")
 BODIES = ("slow body", "truncated body", "reset in mid-body", "time-out in mid-body")
+LISTINGS = ("key listed twice", "page listed again", "keys listed in no order")
+"""What a listing of the source answers that S3 never would; drawn apart, at one listing in thirty."""
 ENDS = ("crash before", "crash after", "SIGTERM", "SIGTERM, then killed", "zombie")
 """What befalls a process."""
 OTHERS = ("SlowDown storm", "slow answer")
@@ -99,9 +101,9 @@ class Faults:
                 return "503 SlowDown" if fault == "SlowDown storm" else fault
         return None
 
-    def happens(self, kind: str, rate: float) -> bool:
+    def happens(self, kind: str, rate: float, chance: random.Random | None = None) -> bool:
         """Whether something else happens that the simulation knows, and note it."""
-        if not self.on or self._chance.random() >= rate:
+        if not self.on or (chance or self._chance).random() >= rate:
             return False
         self.note(kind)
         return True

@@ -38,6 +38,8 @@ from tests.simulation.broken_writes import (
     results_written_over_each_other,
     run_request_overwritten,
     success_before_the_result,
+    the_listing_is_trusted,
+    two_items_share_an_output,
 )
 
 
@@ -50,12 +52,14 @@ class Mutant:
         caught_by: The promises, by name, of which one must be found broken.
         without: Promises, by name, that are not checked, to see that the sums alone show it.
         first: The seed to begin with, one that was seen to catch a fault which few do; the others come after it.
+        workload: The name of one of the other workloads, where the fault is one of its kind.
     """
 
     plant: Callable[[pytest.MonkeyPatch], None]
     caught_by: tuple[str, ...]
     without: tuple[str, ...] = ()
     first: int = 0
+    workload: str | None = None
 
     def __str__(self) -> str:
         return self.plant.__name__ + ("_seen_by_the_sums_alone" if self.without else "")
@@ -93,4 +97,13 @@ MUTANTS = (
     Mutant(a_marked_run_is_believed, ("FORGED", "SUCCESS_LAST", "NOT_COMPLETE", "READABLE")),
     Mutant(files_that_are_there_are_believed, ("FORGED", "MERGED", "READABLE")),
     Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",)),
+    Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
+    Mutant(the_listing_is_trusted, ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"), without=("PLANNED",)),
+    Mutant(two_items_share_an_output, ("ROW_HAS_CAUSE", "OUTPUT_RIGHT"), workload="copy-by-initial"),
+    Mutant(
+        two_items_share_an_output,
+        ("OUTPUT_RIGHT", "OUTPUT_THERE"),
+        without=("ROW_HAS_CAUSE",),
+        workload="copy-by-initial",
+    ),
 )

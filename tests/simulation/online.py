@@ -120,7 +120,8 @@ class OnlineChecks:
             body = world.source.bodies[item.etag]
             if world.workload.fault(body) is None:
                 for suffix, made in world.workload.outputs(item.key, body).items():
-                    expected[RESULT_PREFIX + item.key.removeprefix(SOURCE_PREFIX) + suffix] = (item, made)
+                    name = world.workload.renamed(item.key.removeprefix(SOURCE_PREFIX))
+                    expected[RESULT_PREFIX + name + suffix] = (item, made)
         self.writers[key] = (process, world.scheduler.steps)
         if after is not None:
             marked = after.metadata.get(RUN_MARK) == (process.run_id if world.workload.marked else None)

@@ -101,9 +101,9 @@ def command() -> ModelledWorkload:
     )
 
 
-def copy() -> ModelledWorkload:
+def copy(renamed: Callable[[str], str] = lambda name: name, **options: str) -> ModelledWorkload:
     """Copies, which S3 makes: no body is read, no output has the mark of its run."""
-    workload = CopyObjects(checked_options("copy", {}))
+    workload = CopyObjects(checked_options("copy", options))
 
     def merged(succeeded: Sequence[tuple[str, bytes]]) -> Merged:
         number = len(succeeded)
@@ -119,7 +119,13 @@ def copy() -> ModelledWorkload:
         outputs=lambda _key, body: {"": body},
         merged=merged,
         marked=False,
+        renamed=renamed,
     )
+
+
+def copy_by_initial() -> ModelledWorkload:
+    """Copies whose keys are the first characters of their sources': several objects would have one."""
+    return copy(lambda name: name[0], key_pattern="(.).*", key_template="\\1")
 
 
 OTHERS: Mapping[str, Callable[[], ModelledWorkload]] = {
@@ -127,6 +133,7 @@ OTHERS: Mapping[str, Callable[[], ModelledWorkload]] = {
     "images": images,
     "command": command,
     "copy": copy,
+    "copy-by-initial": copy_by_initial,
 }
 """Made anew for every seed."""
 

@@ -15,7 +15,7 @@ def test_a_broken_protocol_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyP
     """Some seed breaks the promise that the fault concerns."""
     mutant.plant(monkeypatch)
     for seed in (*range(mutant.first, SEEDS), *range(mutant.first)):
-        simulated = simulate(seed, frozenset(mutant.without))
+        simulated = simulate(seed, frozenset(mutant.without), workload=mutant.workload)
         if simulated.broken is not None:
             assert simulated.broken.name in mutant.caught_by, "\n".join(simulated.lines[-20:])
             return

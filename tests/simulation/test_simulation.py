@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.simulation.faults import BODIES, CONDITIONAL, LOST_ANSWERS, REFUSALS
+from tests.simulation.faults import BODIES, CONDITIONAL, LISTINGS, LOST_ANSWERS, REFUSALS
 from tests.simulation.other_workloads import OTHERS
 from tests.simulation.promises import Promise
 from tests.simulation.runs import Simulated, simulate
@@ -23,7 +23,7 @@ WRITES = (
     *("part", "part commit", "merged file", "failures.jsonl", "report.csv", "result.json", "_SUCCESS"),
 )
 KINDS = (
-    *(*REFUSALS, *LOST_ANSWERS, *CONDITIONAL, *BODIES),
+    *(*LISTINGS, *REFUSALS, *LOST_ANSWERS, *CONDITIONAL, *BODIES),
     *("SIGTERM", "SIGTERM, then killed", "zombie", "SlowDown storm", "slow answer"),
     *(f"source object {kind}" for kind in HAPPENINGS),
     *(f"duplicate SubmitJob of {verb}" for verb in ("plan", "migrate", "merge")),

@@ -40,6 +40,7 @@ class ModelledWorkload:
         outputs: The bytes of a sound item's outputs, by suffix, from its key and body.
         merged: The bytes of the merged files by name, and the workload's part of result.json, from the keys and bodies
             of the succeeded items.
+        renamed: An output's name without its suffix, from the item's, each relative to its folder.
         marked: Whether outputs carry the mark of their run. S3's own copies do not, and are never deleted.
     """
 
@@ -51,6 +52,7 @@ class ModelledWorkload:
     outputs: Callable[[str, bytes], dict[str, bytes]]
     merged: Callable[[Sequence[tuple[str, bytes]]], Merged]
     marked: bool = True
+    renamed: Callable[[str], str] = lambda name: name
 
 
 def _sizes_body(chance: random.Random) -> bytes:

@@ -42,6 +42,7 @@ class World:
         workload: The name of one of the other workloads; None lets the seed choose among the usual ones.
 
     Attributes:
+        listings: Decides which listings of the source are wrong.
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
@@ -58,6 +59,7 @@ class World:
         usual = self.chance.choice(WORKLOADS)
         self.workload = usual if workload is None else OTHERS[workload]()
         self.faults = Faults(random.Random(f"{seed} faults"), self.chance.choice((0, 2, 5, 10, 20, 40)))
+        self.listings = random.Random(f"{seed} listings")
         self.s3 = InMemoryS3Client(SOURCE, RESULT, page_size=self.chance.choice((2, 5, 1000)))
         self.source = SourceObjects(self.s3, random.Random(f"{seed} source"), self.workload)
         self.promises = Promises(without)

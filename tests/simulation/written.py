@@ -117,7 +117,7 @@ def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
     body = world.source.bodies[item.etag]
     states = world.source.states(item.key, record.listed[0], world.scheduler.steps)
     code = row.get("error_code")
-    usable = not world.workload.suffixes or not item.key.startswith(f"{SOURCE_PREFIX}_millrace/")
+    usable = _is_usable(world, run_id, item.key)
     fault = world.workload.fault(body)
     readable = any(state.etag == item.etag and state.readable for state in states)
     if row["status"] == "SUCCEEDED":
@@ -133,6 +133,15 @@ def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
         **{name: any(cause(state, item.etag) for state in states) for name, cause in _CAUSES.items()},
     }
     check(Promise.ROW_HAS_CAUSE, causes.get(code), f"{row}: {states}, {fault}")
+
+
+def _is_usable(world: World, run_id: str, key: str) -> bool:
+    """Whether an item may have an output: outside of run folders, and no other item's."""
+    if not world.workload.suffixes:
+        return True
+    names = [world.workload.renamed(other.removeprefix(SOURCE_PREFIX)) for other in world.records.of(run_id).items]
+    mine = world.workload.renamed(key.removeprefix(SOURCE_PREFIX))
+    return not mine.startswith("_millrace/") and names.count(mine) == 1
 
 
 def _is_foreign(world: World, run_id: str, uri: str) -> bool:

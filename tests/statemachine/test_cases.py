@@ -16,6 +16,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.session import get_session
+from botocore.validate import ParamValidator
 
 from console import embedded_aws
 from console.executions import new_name
@@ -34,13 +36,13 @@ SECONDS = 60
 def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Step Functions client."""
 
-    def client(url: str) -> Any:
+    def client(url: str, key: str = "test", secret: str = "test") -> Any:
         return boto3.client(
             "stepfunctions",
             endpoint_url=url,
             region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
             config=Config(proxies={}),
         )
 
@@ -50,7 +52,8 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         return
     options = [f"--mock-config={MOCKS}", "--wait-scale=0.01"]
     with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("mocked"), options=options) as server:
-        yield client(server.endpoint_url)
+        found = embedded_aws.credentials(server.endpoint_url)
+        yield client(server.endpoint_url, found.access_key, found.secret_key)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_a_throttled_submission_is_tried_again(states: Any, machine: str) -> Non
     found, history = run(states, machine, "SubmissionThrottled")
     assert found["status"] == "SUCCEEDED", found
     failures = [event["taskFailedEventDetails"]["error"] for event in history if "taskFailedEventDetails" in event]
-    assert failures == ["Batch.TooManyRequestsException"] * 3
+    assert failures == ["Batch.AWSBatchException"] * 3
 
 
 def test_a_call_that_took_too_long_is_tried_again(states: Any, machine: str) -> None:
@@ -159,3 +162,64 @@ def test_every_case_names_states_that_are_there() -> None:
     for case, states in mocks["StateMachines"]["Migration"]["TestCases"].items():
         assert set(states) <= known, case
         assert set(states.values()) <= set(mocks["MockedResponses"]), case
+
+
+def pascal(name: str) -> str:
+    """A member's name as Step Functions writes it."""
+    return name[0].upper() + name[1:]
+
+
+def as_modelled(shape: Any, value: Any) -> Any:
+    """A value of Step Functions, with PascalCase fields, as botocore's model names them; unknown names stay."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        names = {pascal(name): name for name in shape.members}
+        return {
+            names.get(name, name): as_modelled(shape.members[names[name]], each) if name in names else each
+            for name, each in value.items()
+        }
+    if shape.type_name == "list" and isinstance(value, list):
+        return [as_modelled(shape.member, each) for each in value]
+    return value
+
+
+def mocked() -> Iterator[tuple[str, str, Any]]:
+    """Each mocked answer with the state that gets it; what is thrown as States.TaskFailed is a job too."""
+    mocks = json.loads(MOCKS.read_text(encoding="utf-8"))
+    for states in mocks["StateMachines"]["Migration"]["TestCases"].values():
+        for state, response in states.items():
+            for answer in mocks["MockedResponses"][response].values():
+                if "Return" in answer:
+                    yield state, response, answer["Return"]
+                elif answer["Throw"]["Error"] == "States.TaskFailed":
+                    yield state, response, json.loads(answer["Throw"]["Cause"])
+
+
+def test_every_mock_is_an_answer_that_aws_can_give() -> None:
+    """What a mock returns has the fields and types, and all required ones, of the service's model: a JobDetail of a
+    task that waits for its job, Lambda's answer with a payload.
+    """
+    states = json.loads(DEFINITION.read_text(encoding="utf-8"))["States"]
+    models = {name: get_session().get_service_model(name) for name in ("batch", "lambda")}
+    seen = 0
+    for state, response, answer in mocked():
+        resource = states[state]["Resource"]
+        is_job = resource == "arn:aws:states:::batch:submitJob.sync"
+        assert is_job or resource == "arn:aws:states:::lambda:invoke", state
+        shape = models["batch"].shape_for("JobDetail") if is_job else models["lambda"].shape_for("InvocationResponse")
+        given = as_modelled(shape, answer)
+        if not is_job:
+            given = {**given, "Payload": json.dumps(given["Payload"])}
+        report = ParamValidator().validate(given, shape)
+        assert not report.has_errors(), f"{response}: {report.generate_report()}"
+        seen += 1
+    assert seen > len(states)
+
+
+def test_every_mocked_error_is_one_that_step_functions_gives() -> None:
+    """An error of Batch is one of its model or AWSBatchException, which stands for all others."""
+    mocks = json.loads(MOCKS.read_text(encoding="utf-8"))["MockedResponses"]
+    thrown = [answer["Throw"]["Error"] for each in mocks.values() for answer in each.values() if "Throw" in answer]
+    model = get_session().get_service_model("batch")
+    known = {f"Batch.{shape.name}" for shape in model.error_shapes} | {"Batch.AWSBatchException"}
+    assert {name for name in thrown if name.startswith("Batch.")} <= known
+    assert "Batch.AWSBatchException" in thrown

@@ -225,14 +225,14 @@ def test_a_job_that_has_to_stop_ends_its_command(scratch: Path) -> None:
     assert not list(scratch.iterdir())
 
 
-def test_a_full_disk_fails_the_attempt() -> None:
-    """It is not the item's fault: other items took the room."""
+def test_a_full_disk_is_raised_as_it_is() -> None:
+    """It is not the item's fault, which the job decides: other items took the room."""
 
     def body() -> Iterator[bytes]:
         yield b"some"
         raise OSError(28, os.strerror(28))
 
-    with pytest.raises(TryAgainError, match="disk is full"):
+    with pytest.raises(OSError, match="No space left"):
         worked("cat", "{input}", body=body())
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from console import embedded_aws
 from console import target as target_module
 from console.embedded_aws import EmbeddedAws
 from console.errors import ServerDownError, StackNotFoundError
@@ -108,3 +109,14 @@ def test_a_missing_stack_says_that_the_embedded_aws_is_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(target_module, "_own_server", lambda: EmbeddedAws("http://127.0.0.1:1", 1, 1, "log"))
     with pytest.raises(StackNotFoundError, match="--local means that one"):
         _ = Target.choose(stack="words", environ={}).stack
+
+
+def test_the_credentials_of_an_embedded_aws_are_those_that_were_exported() -> None:
+    """What `$(millrace local up)` exported counts for that address alone; without it the error says what to run."""
+    url = "http://127.0.0.1:1"
+    exported = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    assert embedded_aws.credentials(url, exported) == embedded_aws.Credentials("key", "secret")
+    assert "secret" not in repr(embedded_aws.credentials(url, exported))
+    for environ in ({}, exported | {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"}, exported | {"AWS_ACCESS_KEY_ID": ""}):
+        with pytest.raises(embedded_aws.CredentialsUnknownError, match="millrace local up"):
+            embedded_aws.credentials(url, environ)

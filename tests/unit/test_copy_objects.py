@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import json
+import re
 import sys
 import time
 import zlib
@@ -12,16 +13,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.workloads.copy_attributes import CopyAttributes
-from batch_jobs.workloads.copy_collisions import Collisions
 from batch_jobs.workloads.copy_keys import KeyRewriting
 from batch_jobs.workloads.copy_objects import CopyObjects
-from batch_jobs.workloads.copy_partial import Copied, CopyPartial
 from batch_jobs.workloads.copy_verification import verified_by
-from millrace.errors import CredentialsError, DamagedFileError, InvalidRunRequest, ItemError, ThrottledError
+from millrace.errors import CredentialsError, ErrorCode, InvalidRunRequest, ItemError, ThrottledError
 from millrace.known_workloads import checked_options
 from millrace.plan import Item
 from millrace.request import RunRequest
@@ -126,7 +125,6 @@ def test_a_run_of_copies() -> None:
         for key in objects  # type: ignore[union-attr]
     }
     assert read <= 2
-    assert run.file("collisions.csv") is None
 
 
 def test_what_a_manifest_does_not_say_is_copied() -> None:
@@ -392,43 +390,57 @@ def test_prefixes_never_make_one_key_of_two(keys: set[str], strip: str, add: str
     assert len(made) == sum(key.startswith(strip) and bool(add + key.removeprefix(strip)) for key in keys)
 
 
-@given(pairs=st.lists(st.tuples(st.sampled_from(["a", "b\x00", "b", "é", "=1"]), KEYS), unique=True))
-def test_collisions_are_the_keys_that_come_twice(pairs: list[tuple[str, str]]) -> None:
-    """Counted another way; the rows are in order, and safe to open."""
-    with Collisions() as collisions:
-        collisions.add(pairs[:3])
-        collisions.add(pairs[3:])
-        number = collisions.write(file := io.BytesIO())
-    several = {copy for copy, times in Counter(copy for copy, _source in pairs).items() if times > 1}
-    assert number == len(several)
-    assert file.getvalue().startswith(b"key,copied_from\r\n")
-    assert (b"\n'=1," in file.getvalue()) == ("=1" in several)
-
-
+@settings(max_examples=40)
 @given(
-    copies=st.lists(st.builds(Copied, st.integers(0, 9), st.sampled_from(["checksum", "size"]), st.tuples(KEYS, KEYS)))
+    keys=st.sets(st.text("ab/\x00é", min_size=1, max_size=4), max_size=12), tail=st.sampled_from([".", ".?.", "[^/]*"])
 )
-def test_partials_depend_on_what_was_added_alone(copies: list[Copied]) -> None:
-    """Not on its order, nor on an interruption."""
-    one, other = CopyPartial(), CopyPartial()
-    for copied in copies:
-        one.add(copied)
-    for copied in reversed(copies):
-        other.add(copied)
-        other.write(saved := io.BytesIO())
-        other = CopyPartial()
-        other.read(io.BytesIO(saved.getvalue()))
-    files = io.BytesIO(), io.BytesIO()
-    one.write(files[0])
-    other.write(files[1])
-    assert files[0].getvalue() == files[1].getvalue()
+def test_no_two_keys_are_copied_to_one(keys: set[str], tail: str) -> None:
+    """Every object whose copy would have the key of another's is a row that names both; the others are copied."""
+    run = run_of({f"in/{key}": key.encode() for key in keys}, key_pattern=f".*?({tail})", key_template=r"to/\1")
+    new = {key: "to/" + found[1] for key in keys if (found := re.fullmatch(f".*?({tail})", key, re.DOTALL))}
+    times = Counter(new.values())
+    run.all()
+    assert run.outputs() == {copy: key.encode() for key, copy in new.items() if times[copy] == 1}
+    rows = [json.loads(line) for line in (run.file("failures.jsonl") or b"").splitlines()]
+    shared = {row["key"][3:]: row for row in rows if "would have one output" in row["message"]}
+    assert set(shared) == {key for key, copy in new.items() if times[copy] > 1}
+    assert {row["error_code"] for row in rows} <= {"KEY_NOT_USABLE"}
+    for key, row in shared.items():
+        others = [other for other, copy in new.items() if copy == new[key] and other != key]
+        assert repr(f"in/{key}") in row["message"]
+        assert any(repr(f"in/{other}") in row["message"] for other in others)
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b'{"objects": "1"}', b'{}\n["a"]\n', b"{}\n7\n"])
-def test_a_damaged_partial_is_told(raw: bytes) -> None:
-    """Sums of whole numbers, then pairs of keys; nothing else."""
-    with pytest.raises(DamagedFileError):
-        CopyPartial().read(io.BytesIO(raw))
+def test_keys_that_became_one_stay_apart_in_a_retry() -> None:
+    """A retry of the failed items copies none of them over another either, though one was changed and one is gone."""
+    run = run_of({"in/a/x": b"1", "in/b/x": b"2", "in/c/y": b"3"}, key_pattern=".*/(.)", key_template=r"\1")
+    run.all()
+    run.client.store(SOURCE, "in/a/x", b"4")
+    run.client.remove(SOURCE, "in/b/x")
+    run.retry().all()
+    assert run.outputs() == {"y": b"3"}
+    assert run.result()["failures"] == {"KEY_NOT_USABLE": 2}
+
+
+def test_an_own_workload_that_names_its_outputs_is_compared_too() -> None:
+    """Unless it says that its keys stay apart; an item that it can name no output for is migrate's matter."""
+
+    class Named(CopyObjects):
+        may_collide = True  # type: ignore[assignment]
+
+        def output_key(self, key: str) -> str:
+            if key == "broken":
+                raise ItemError(ErrorCode.KEY_NOT_USABLE, "no name")
+            return key.lower()
+
+    run = run_of({f"in/{key}": b"x" for key in ("A", "a", "b", "broken")})
+    run.load = lambda _name, checked: Named(checked)
+    run.plan()
+    rows = {outcome.key[3:]: outcome.message for outcome in run.migrate().outcomes}
+    assert rows["b"] is None
+    assert rows["broken"] == "no name"
+    assert "'in/A' and 'in/a' would have one output" in (rows["A"] or "")
+    assert "'in/a' and 'in/A' would have one output" in (rows["a"] or "")
 
 
 PLAIN = {"ContentLength": 3, "ETag": '"abc"'}

@@ -30,6 +30,14 @@ def listing(found: list[str], concurrency: int, page_size: int = 3) -> RunInMemo
     return RunInMemory({f"in/{key}": b"x" for key in found}, client=client, concurrency=concurrency)
 
 
+ODD = st.sampled_from(
+    "\x00\x01\t\n !%+-/059:;AZ[az{~\x7f\x80é\u07ff\u0800水\ud7ff\ue000\uffff\U00010000\U0010fffe\U0010ffff"
+)
+odd_names = st.text(ODD, min_size=1, max_size=5)
+"""Where a guess has to look twice: at the bounds of what it chooses from, keys that begin with other keys, the last
+character of all."""
+
+
 @settings(max_examples=60)
 @given(keys, st.integers(1, 6), st.integers(1, 4))
 def test_every_key_is_listed_once(found: list[str], concurrency: int, page_size: int) -> None:
@@ -41,12 +49,35 @@ def test_every_key_is_listed_once(found: list[str], concurrency: int, page_size:
     assert in_order == sorted(f"in/{key}" for key in found)
 
 
-@given(names, names)
+@settings(max_examples=200)
+@given(st.sets(odd_names, max_size=90), st.integers(1, 5), st.integers(2, 6), st.integers(1, 3))
+def test_adversarial_names_are_each_listed_once(found: set[str], page: int, concurrency: int, alone: int) -> None:
+    """Whatever the names and the size of a page: what is listed by several at once is the sorted set of the keys."""
+    run = listing(sorted(found), concurrency, page)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ALONE_PAGES", alone)
+        pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+    assert [key for page in sorted(pages) for key in page] == sorted(f"in/{key}" for key in found)
+
+
+@pytest.mark.parametrize("page_size", [1, 5, 10, 100])
+def test_a_page_that_ends_where_a_stretch_ends(page_size: int) -> None:
+    """Keys that are the very guesses, and others right behind them, are each listed once, and planned once."""
+    found = [f"{number}{end}" for number in range(400) for end in ("", " (1)", " (2)", "-", "M")]
+    found += ["\U0010ffff" * times for times in range(1, 40)]
+    run = listing(found, 6, page_size)
+    pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+    assert [key for page in sorted(pages) for key in page] == sorted(f"in/{key}" for key in found)
+    assert run.plan().items == len(found)
+
+
+@settings(max_examples=400)
+@given(names | odd_names, names | odd_names)
 def test_between_is_between(first: str, second: str) -> None:
-    """A guess lies behind the one key and before the other."""
+    """A guess lies strictly behind the one key and strictly before the other; between a key and itself lies none."""
     low, high = sorted((first, second))
-    if low == high:
-        return
+    assert between(low, low) is None
+    assert between(high, low) is None
     middle = between(low, high)
     assert middle is None or low < middle < high
     assert middle is None or middle.encode()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console import embedded_aws
 from console.aws import Aws
 from console.deployment import _environment
 from millrace.layout import S3Uri
@@ -91,6 +92,9 @@ def settle(case: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (home / ".aws/models/s3/2099-01-01/service-2.json").write_text("{}")
 
 
+OF_THE_SERVER = embedded_aws.Credentials("LOCALKEY", "secret")
+"""What this process knows of the embedded AWS that it asks."""
+
 CASES = [*VARIABLES, *FILES, "models"]
 
 
@@ -101,6 +105,7 @@ def test_the_command_takes_nothing_from_the_users_aws(
     """An object goes to the embedded AWS and comes back, signed as its administrator, for its own region."""
     settle(case, tmp_path, monkeypatch)
     with serving(InMemoryS3Client("bucket")) as (url, handler):
+        monkeypatch.setitem(embedded_aws._known, url, OF_THE_SERVER)
         s3 = Aws.embedded(url).s3
         uri = S3Uri("bucket", "a.txt")
         s3.put(uri, BytesIO(b"hello"))
@@ -108,7 +113,7 @@ def test_the_command_takes_nothing_from_the_users_aws(
             assert b"".join(chunks) == b"hello"
     for _, path, headers in handler.seen:
         assert path.startswith("/bucket/a.txt")
-        assert "Credential=test/" in headers["authorization"]
+        assert f"Credential={OF_THE_SERVER.access_key}/" in headers["authorization"]
         assert "/us-east-1/s3/aws4_request" in headers["authorization"]
         assert "x-amz-security-token" not in headers
 
@@ -116,8 +121,9 @@ def test_the_command_takes_nothing_from_the_users_aws(
 PROBE = """
 import json, os, pathlib, sys
 from local_aws.options import parse_options
+from local_aws.credentials import Credentials
 from local_aws.server import set_environment
-set_environment(parse_options(["--port", "4566"]), pathlib.Path("/tmp"))
+set_environment(parse_options(["--port", "4566"]), pathlib.Path("/tmp"), Credentials("LOCALKEY", "secret"))
 from local_aws.shapes import batch_model
 batch_model()
 json.dump(dict(os.environ), sys.stdout)
@@ -150,7 +156,7 @@ def test_functions_of_the_embedded_aws_take_nothing_from_it_either(
     if case == "models":
         return  # a function's own boto3 reads ~/.aws/models, and nothing can turn that off
     called = subprocess.run([sys.executable, "-c", CALL], env=inherited | region, capture_output=True, check=True)
-    assert called.stdout.split() == [b"http://127.0.0.1:4566", b"us-east-1", b"test"]
+    assert called.stdout.split() == [b"http://127.0.0.1:4566", b"us-east-1", b"LOCALKEY"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -158,14 +164,16 @@ def test_sam_is_given_nothing_of_it(case: str, tmp_path: Path, monkeypatch: pyte
     """It deploys on the embedded AWS only, and asks no proxy for it."""
     settle(case, tmp_path, monkeypatch)
     monkeypatch.setenv("no_proxy", "example.org")
+    monkeypatch.setitem(embedded_aws._known, "http://127.0.0.1:4599", OF_THE_SERVER)
     given = _environment("http://127.0.0.1:4599")
     assert {name: value for name, value in given.items() if name.startswith("AWS_")} == {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": OF_THE_SERVER.access_key,
+        "AWS_SECRET_ACCESS_KEY": OF_THE_SERVER.secret_key,
+        "AWS_SESSION_TOKEN": "",
         "AWS_ENDPOINT_URL": "http://127.0.0.1:4599",
     }
     for name in ("NO_PROXY", "no_proxy"):

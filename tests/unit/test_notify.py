@@ -18,6 +18,7 @@ import notify
 from millrace.errors import DamagedFileError
 from millrace.notification.job_error import JobErrors
 from millrace.notification.publishing import EventsRefusedError
+from millrace.notification.state_changes import _time
 from millrace.s3 import S3
 from millrace.settings import NotifySettings
 from tests.in_memory_s3 import InMemoryS3Client
@@ -480,3 +481,10 @@ def test_what_is_told_quotes_no_object(services: Services) -> None:
     assert "    in/a\n" in text
     assert "COMMAND_FAILED, 16 items" in text
     assert "SECRET" not in text + told
+
+
+def test_the_parent_of_an_array_that_never_started_has_no_start() -> None:
+    """`startedAt: 0`, as AWS tells it of an array's parent, is "not started" and no time in 1970."""
+    assert _time({"startedAt": 0}, "startedAt") is None
+    assert _time({}, "startedAt") is None
+    assert _time({"startedAt": 1764000000000}, "startedAt") == "2025-11-24T16:00:00.000Z"

@@ -118,6 +118,24 @@ def test_a_module_that_fails_on_import_is_told(installed: Path) -> None:
         load_workload("needy:Mine", {})
 
 
+@pytest.mark.parametrize("text", ["import sys; sys.exit(0)", "raise ValueError('no')", "def broken("])
+def test_a_module_that_ends_or_fails_on_import_is_told(text: str, installed: Path) -> None:
+    """Exit code 2, once: sys.exit(0) must not pass for a plan that was made."""
+    (installed / "ending.py").write_text(text)
+    with pytest.raises(WorkloadUnavailableError, match="fails when it is imported"):
+        load_workload("ending:Mine", {})
+
+
+def test_options_without_their_comma_are_told(installed: Path) -> None:
+    """They are no tuple then."""
+    (installed / "comma.py").write_text(
+        "from line_count import LineCount, Option\n"
+        "class Mine(LineCount):\n    options = (Option('end', 'x', 'What ends a line.'))\n"
+    )
+    with pytest.raises(WorkloadUnavailableError, match="needs a comma"):
+        load_workload("comma:Mine", {})
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("a=3", ("a", 3)), ("a=true", ("a", True)), ('a=["x"]', ("a", ["x"])), ("a=x=y", ("a", "x=y")), ("a=", ("a", ""))],

@@ -151,6 +151,18 @@ def test_a_body_that_never_comes_whole_is_given_up(s3: S3, client: InMemoryS3Cli
     assert client.requests["get_object"] == s3.backoff.attempts
 
 
+def test_a_body_that_is_longer_than_it_says_is_an_error(s3: S3, client: InMemoryS3Client) -> None:
+    """No byte behind the length that S3 told is taken for the object's."""
+    client.store("bucket", "a", b"0123456789")
+
+    def after(_verb: str, _bucket: str, _key: str, answer: Any) -> Any:
+        return {**answer, "ContentLength": 7}
+
+    client.after = after
+    with pytest.raises(errors.StorageError, match="behind its 7 bytes"), s3.open(S3Uri("bucket", "a")) as reader:
+        list(reader)
+
+
 def test_a_broken_stream_is_an_interruption_too(s3: S3, client: InMemoryS3Client) -> None:
     """Botocore's own streaming errors lead to a new request, not to a failed read."""
     client.store("bucket", URI.key, b"x" * 50)

@@ -78,12 +78,13 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
 @pytest.fixture(scope="session")
 def s3(stack: LocalStack) -> Any:
     """A boto3 S3 client of the embedded AWS."""
+    found = embedded_aws.credentials(stack.endpoint_url)
     return boto3.client(
         "s3",
         endpoint_url=stack.endpoint_url,
         region_name=LOCAL_REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=found.access_key,
+        aws_secret_access_key=found.secret_key,
     )
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from botocore.exceptions import ClientError
 from console.aws import Aws
 from console.executions import new_name
 from millrace.layout import RunFolder, S3Uri
+from tests.embedded_control import control
 
 if TYPE_CHECKING:
     from mypy_boto3_batch.literals import JobStatusType
@@ -161,10 +161,7 @@ class Runs:
 
     def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Ask the embedded AWS for a fault or a process: docs/local-aws.md, "Endpoints for tests"."""
-        url = f"{self.aws.endpoint_url}/_local_aws/{path}"
-        content = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(url, content)) as answer:
-            return json.load(answer)
+        return control(str(self.aws.endpoint_url), path, body)
 
     # Objects
 

@@ -16,7 +16,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from console.aws import LOCAL_CREDENTIALS, LOCAL_REGION
+from console import embedded_aws
+from console.aws import LOCAL_REGION
 from console.checkout import ROOT
 from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Runs
@@ -99,7 +100,7 @@ def test_an_index_would_take_it(dist: Path) -> None:
 @pytest.fixture
 def count_words(stack: LocalStack, runs: Runs, source: str, destination: str, tmp_path: Path) -> CountWords:
     """Plan, migrate and merge with an environment's own modules, given its programs: the rows of words.csv."""
-    variables = {name.upper(): value for name, value in LOCAL_CREDENTIALS.items()}
+    variables = embedded_aws.credentials(stack.endpoint_url).variables()
     variables |= {"AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_REGION": LOCAL_REGION}
     runs.put(source, {"a.txt": b"one two two", "b.txt": b"two three"})
     folder = f"{destination}_millrace/from-a-wheel/"

@@ -483,7 +483,11 @@ def test_status_and_down(tmp_path: Path) -> None:
 
     assert "is down" in local("status").stdout
     up = local("up", "--port", "0").stdout
-    assert re.fullmatch(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:\d+\n", up)
+    assert re.fullmatch(
+        r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:\d+ AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 "
+        r"AWS_ACCESS_KEY_ID=\w{20} AWS_SECRET_ACCESS_KEY=[\w-]{40} AWS_SESSION_TOKEN=\n",
+        up,
+    )
     assert "up already" in local("up").stderr
     assert "not deployed" in local("status").stdout
     assert "Everything in it is gone" in local("down").stderr

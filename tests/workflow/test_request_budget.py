@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from tests.embedded_control import control
 from tests.workflow.conftest import LocalStack
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs, until
@@ -47,8 +46,7 @@ class Asked:
 
 def requests_until(stack: LocalStack, last: str) -> list[list[str]]:
     """The requests to S3 that the embedded AWS remembers, as service, verb and path; none before the last one came."""
-    with urllib.request.urlopen(f"{stack.endpoint_url}/_local_aws/requests") as answer:
-        requests = json.load(answer)["requests"]
+    requests = control(stack.endpoint_url, "requests")["requests"]
     return [line.split(" ", 2) for line in requests if line.startswith("s3 ")] if last in requests else []
 
 

@@ -90,7 +90,7 @@ def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
     (execution,) = until("the run of the upload", lambda: _executions(scoped) - earlier)
     described = scoped.aws.step_functions.describe_execution(executionArn=execution)
     asked = json.loads(described["input"])
-    assert asked["keys"] == ["in/new/a.txt"]
+    assert asked["upload"]["detail"]["object"]["key"] == "in/new/a.txt"
     folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
     output = scoped.runs.wait(Run(execution, folder))
     assert output["counts"]["succeeded"] == 1

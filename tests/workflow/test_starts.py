@@ -102,7 +102,9 @@ def test_uploaded_csv_files_become_rows(uploads: Uploads, s3: Any, tables: Table
     outputs = [uploads.runs.wait(run) for run in runs]
 
     asked = [uploads.input_of(run.execution) for run in runs]
-    assert sorted(key for request in asked for key in request["keys"]) == sorted(f"in/{name}" for name in NAMES)
+    assert sorted(request["upload"]["detail"]["object"]["key"] for request in asked) == sorted(
+        f"in/{name}" for name in NAMES
+    )
     assert [output["run_id"] for output in outputs] == [run.run_id for run in runs]
     assert [output["counts"]["items"] for output in outputs] == [1] * len(NAMES)
     written = tables.items(uploads.table, "ProductId")
@@ -120,7 +122,7 @@ def test_a_rule_sends_uploads_to_the_urgent_queue(uploads: Uploads, s3: Any) -> 
     found = {}
     for run in uploads.runs_since(earlier, 2):
         uploads.runs.wait(run)
-        (key,) = uploads.input_of(run.execution)["keys"]
+        key = uploads.input_of(run.execution)["upload"]["detail"]["object"]["key"]
         found[key] = len(urgent.jobs(run, "migrate")), len(uploads.runs.jobs(run, "migrate"))
     assert found == {"in/now/a.csv": (1, 0), "in/later/a.csv": (0, 1)}
 
@@ -155,7 +157,7 @@ def test_other_objects_start_nothing(uploads: Uploads, s3: Any) -> None:
     s3.put_object(Bucket=source, Key="in/last.csv", Body=HEADER)
     run = uploads.next_run(earlier)
     uploads.runs.wait(run)
-    assert uploads.input_of(run.execution)["keys"] == ["in/last.csv"]
+    assert uploads.input_of(run.execution)["upload"]["detail"]["object"]["key"] == "in/last.csv"
     assert len(uploads.started()) == len(earlier) + 1
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
 
-from console.aws import LOCAL_REGION
 from console.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.fault_proxy import FaultProxy
@@ -88,8 +86,7 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     states, machine = own.aws.step_functions, deployed.state_machine_arn
     earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
     sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=LOCAL_REGION)
-    events = session.client("events", endpoint_url=stack.endpoint_url)
+    events = stack.aws.client("events")
     (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
 
     def found() -> list[str]:

@@ -8,8 +8,10 @@
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
     ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt goes on
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
-    │   └── TableError               a DynamoDB table cannot be written just now
+    │   ├── TableError               a DynamoDB table cannot be written just now
+    │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
+    ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
@@ -66,7 +68,8 @@ class ErrorCode(StrEnum):
     COPY_DIFFERS = "COPY_DIFFERS"
     """A copy is not what its source is: another size, checksum or ETag."""
     KEY_NOT_USABLE = "KEY_NOT_USABLE"
-    """The output's key would be longer than 1,024 bytes or lie in a run folder, or cannot be made of the item's."""
+    """The output's key would be longer than 1,024 bytes, lie among run folders or be another item's too, or cannot be
+    made of the item's."""
     READ_FAILED = "READ_FAILED"
     """S3 refused to give this object for good, a disabled KMS key say, or failed for it through every retry."""
     WRITE_FAILED = "WRITE_FAILED"
@@ -166,10 +169,18 @@ class TableError(TryAgainError):
     """A DynamoDB table cannot be written just now: it is throttled or broken through every retry."""
 
 
+class HostFaultError(TryAgainError):
+    """The job's host failed, whatever the object: its disk is full, or there is no memory. The attempt ends."""
+
+
 class WorkloadUnavailableError(MillraceError):
     """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
 
     exit_code = 2
+
+
+class ListingError(MillraceError):
+    """What lists a source's keys named them in no order, or one of them twice: no plan can be made of that."""
 
 
 class MissingCommitError(MillraceError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import permutations
 
 from millrace.errors import InvalidRunRequest
 from millrace.options import Option, check_options, unknown_name
@@ -39,9 +40,38 @@ def checked_options(workload: str, given: Mapping[str, object]) -> dict[str, obj
     """The options with defaults filled in, in the order of their declaration; a user's own workload's as they are.
 
     Raises:
-        InvalidRunRequest: An option is unknown, has the wrong type or lies outside its bounds.
+        InvalidRunRequest: An option is unknown, has the wrong type or lies outside its bounds, or two items could have
+            one output.
     """
-    return dict(given) if is_own_workload(workload) else check_options(WORKLOAD_OPTIONS[workload], given)
+    if is_own_workload(workload):
+        return dict(given)
+    options = check_options(WORKLOAD_OPTIONS[workload], given)
+    check_item_suffixes(options.get("output_suffixes", ()), "options.output_suffixes")
+    return options
+
+
+def check_item_suffixes(suffixes: object, name: str) -> None:
+    """See that no two items can have one output, whatever their keys.
+
+    Where one suffix ends in another, they could: `.json` of the item `a.meta` is `.meta.json` of the item `a`.
+
+    Args:
+        suffixes: What is put behind the items' keys.
+        name: Whose they are, for the error.
+
+    Raises:
+        InvalidRunRequest: They are no tuple of texts, or two items could have one output.
+    """
+    if not isinstance(suffixes, tuple | list) or not all(isinstance(suffix, str) for suffix in suffixes):
+        raise InvalidRunRequest(name, suffixes, 'a tuple of texts, (".lines",): with one alone, mind the comma')
+    for one, other in permutations(suffixes, 2):
+        if one.endswith(other):
+            raise InvalidRunRequest(
+                name,
+                list(suffixes),
+                f"suffixes of which none ends in another: with {one!r} and {other!r}, outputs of two items could have "
+                f"one key, as a{one} is the output of a and, with {other!r}, of a{one.removesuffix(other)}",
+            )
 
 
 def option_value(workload: str, text: str) -> tuple[str, object]:

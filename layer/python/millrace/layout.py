@@ -11,8 +11,17 @@ from dataclasses import dataclass
 
 from millrace.errors import InvalidRunRequest
 
-RESERVED_FOLDER = "_millrace/"
-"""The folder below a destination that holds the run folders; no item's output may lie in it."""
+RESERVED_NAME = "_millrace"
+"""No segment of a destination, or of an item's whole output key, may be this: run folders lie below it."""
+
+RESERVED_FOLDER = f"{RESERVED_NAME}/"
+"""The folder below a destination that holds the run folders."""
+
+MAX_PARTIAL_SUFFIX_BYTES = 32
+"""The longest ending of an own workload's partials; those of the built-in ones are `.jsonl` or shorter."""
+
+MAX_RESULT_NAME_BYTES = 100
+"""The longest name of a file of an own workload's result; those of the built-in ones are shorter than a partial's."""
 
 MAX_KEY_BYTES = 1024
 """The longest key in UTF-8 bytes: S3 user guide, object keys."""
@@ -184,6 +193,23 @@ class RunFolder:
         """
         return self.progress_folder(index).join(hashlib.sha256(writer.encode()).hexdigest()[:16])
 
+    def longest_key_bytes(self, *, own_workload: bool) -> int:
+        """How long the longest key is that the run or one of its retries may write into its folder, in UTF-8 bytes.
+
+        Args:
+            own_workload: Whether the workload is a user's own, whose files may have longer names.
+        """
+        retry, digest = self.of_retry(MAX_RETRIES), "0" * 64
+        suffix = "x" * MAX_PARTIAL_SUFFIX_BYTES if own_workload else ".jsonl"
+        keys = [
+            *(retry.request, retry.plan, retry.commit(0), retry.part_commit(0), retry.progress(0, "")),
+            retry.shard_items(0, digest),
+            retry.partial(0, digest, suffix),
+            retry.part_partial(0, digest, suffix),
+            retry.file("x" * MAX_RESULT_NAME_BYTES if own_workload else "contact-sheet.html"),
+        ]
+        return max(len(uri.key.encode()) for uri in keys)
+
     def file(self, name: str) -> S3Uri:
         """A file at the top of the folder: `result.json`, `words.csv`, `report.csv`, `failures.jsonl`, `_SUCCESS`."""
         return self.root.join(name)
@@ -201,14 +227,36 @@ def output_uri(source: S3Uri, destination: S3Uri, key: str, suffix: str) -> S3Ur
     return destination.join(key[len(source.key) :] + suffix)
 
 
-def output_fault(destination: S3Uri, output: S3Uri) -> str | None:
+def output_fault(output: S3Uri) -> str | None:
     """Why nothing can be written to an output's URI, or None where something can."""
     length = len(output.key.encode())
     if length > MAX_KEY_BYTES:
         return f"the output's key would be {length} bytes long; S3 allows {MAX_KEY_BYTES}"
-    if output.key.startswith(destination.key + RESERVED_FOLDER):
-        return f"the output would lie in {destination.join(RESERVED_FOLDER)}, where the run folders are"
+    if RESERVED_NAME in output.key.split("/"):
+        return f"the output would be {output}; no key of an output has a segment {RESERVED_NAME}: run folders have"
     return None
+
+
+def check_destination(destination: S3Uri, run_id: str, *, own_workload: bool) -> None:
+    """See that every file of a run has a key that S3 allows, before anything is worked.
+
+    Args:
+        destination: The destination folder.
+        run_id: The run's id.
+        own_workload: Whether the workload is a user's own, whose files may have longer names.
+
+    Raises:
+        InvalidRunRequest: A key would be too long, in the run's folder or in that of a retry.
+    """
+    longest = RunFolder.of(destination, run_id).longest_key_bytes(own_workload=own_workload)
+    if longest > MAX_KEY_BYTES:
+        length = len(destination.key.encode())
+        raise InvalidRunRequest(
+            "destination",
+            str(destination),
+            f"a folder of at most {length - (longest - MAX_KEY_BYTES)} bytes, this one has {length}: the files of run "
+            f"{run_id} would have keys of up to {longest} bytes, and S3 allows {MAX_KEY_BYTES}",
+        )
 
 
 def checked_run_id(text: object) -> str:

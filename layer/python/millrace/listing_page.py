@@ -71,6 +71,13 @@ class WrittenPage(Sequence[ListedObject]):
         return _objects(self.rows) if self.rows else iter(())
 
 
+def page_keys(page: Page) -> list[str]:
+    """The keys of a page, without an object being made for each."""
+    if isinstance(page, WrittenPage):
+        return decoded_keys([row[0] for row in page.rows]) if page.rows else []
+    return [found.key for found in page]
+
+
 def take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_given: Any) -> None:
     """A handler of botocore's event `before-parse.s3.ListObjectsV2`.
 

@@ -90,6 +90,11 @@ class ObjectReader:
                 chunk = b""
             if chunk:
                 self._read += len(chunk)
+                if self._read > self.length:
+                    self.close()
+                    raise StorageError(
+                        f"the body goes on behind its {self.length} bytes", operation="get", target=str(self._uri)
+                    )
                 self._tries = Tries(self._backoff)
                 return chunk
             if self._read == self.length:

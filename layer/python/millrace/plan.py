@@ -29,6 +29,7 @@ class Item:
         first_line: Which line of the object the range begins with, counted from 1, where the plan job read the object
             to cut it where records begin; else None.
         head_bytes: How many bytes of the object's beginning (a header) are read before such a range; 0 for the first.
+        shares_output: The key of another item that would have the same output, so that neither is worked; else None.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Item:
     last_byte: int | None = None
     first_line: int | None = None
     head_bytes: int | None = None
+    shares_output: str | None = None
 
     @property
     def length(self) -> int:
@@ -59,6 +61,8 @@ class Item:
             line += f',"first_byte":{self.first_byte},"last_byte":{self.last_byte}'
         if self.first_line is not None and self.head_bytes is not None:
             line += f',"first_line":{self.first_line},"head_bytes":{self.head_bytes}'
+        if self.shares_output is not None:
+            line += f',"shares_output":{_text(self.shares_output)}'
         return f"{line}}}\n".encode()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.errors import MISSING, InvalidRunRequest
 from millrace.known_workloads import checked_options, known_workload
-from millrace.layout import S3Uri, checked_run_id
+from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.manifest.names import checked_manifest
 from millrace.named_keys import checked_keys
 from millrace.options import unknown_name
@@ -106,6 +106,12 @@ class RunRequest:
                 raise InvalidRunRequest(name, MISSING, "an S3 URI, s3://bucket/prefix/")
         source = S3Uri.parse_folder(given["source"], "source")
         destination = S3Uri.parse_folder(given["destination"], "destination")
+        if RESERVED_NAME in destination.key.split("/"):
+            raise InvalidRunRequest(
+                "destination",
+                str(destination),
+                f"a folder without a segment {RESERVED_NAME}: there runs keep their own files",
+            )
         if source.contains(destination) or destination.contains(source):
             raise InvalidRunRequest(
                 "destination",

@@ -218,4 +218,5 @@ def json_object(text: object) -> dict[str, Any]:
 
 def _time(detail: Mapping[str, Any], name: str) -> str | None:
     milliseconds = detail.get(name)
-    return None if milliseconds is None else iso_time(milliseconds)
+    # 0 is "not started": what AWS says of the parent of an array.
+    return iso_time(milliseconds) if milliseconds else None

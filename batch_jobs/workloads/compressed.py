@@ -1,0 +1,120 @@
+"""Reading through gzip, Zstandard, bzip2 and xz as they stream: for any workload whose objects may be compressed."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from batch_jobs.workloads.gunzip import gunzip
+from millrace.errors import ErrorCode, ItemError
+from millrace.plan import Item
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STEP_BYTES = 1 << 18
+"""The most that one step unpacks: a bomb costs time, but no memory."""
+
+XZ_MEMORY_BYTES = 128 << 20
+"""The largest dictionary that an xz file may ask for; `xz -9` asks for 65 MiB. zstd has the same limit built in."""
+
+ENDINGS = {".gz": "gzip", ".zst": "Zstandard", ".bz2": "bzip2", ".xz": "xz"}
+"""The endings of the keys whose objects `decompressed` unpacks, in lower case, and their formats."""
+
+PACKED_ENDINGS = (
+    *ENDINGS,
+    *(".tgz", ".gzip", ".zstd", ".tzst", ".bz", ".tbz", ".tbz2", ".txz", ".lzma", ".lz4", ".br", ".sz", ".snappy"),
+    *(".z", ".zip", ".7z", ".rar"),
+)
+"""The endings of objects that no byte range can be read of by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A format that is made of frames, one after the other.
+
+    Attributes:
+        name: For people.
+        begin: A decompressor for one frame.
+        broken: What it raises for bytes that are none.
+        padded: Whether zeros may lie behind a frame.
+    """
+
+    name: str
+    begin: Callable[[], Any]
+    broken: tuple[type[Exception], ...]
+    padded: bool = False
+
+
+_FORMATS = {
+    ".zst": _Format("Zstandard", zstd.ZstdDecompressor, (zstd.ZstdError,)),
+    ".bz2": _Format("bzip2", bz2.BZ2Decompressor, (OSError, ValueError)),
+    ".xz": _Format(
+        "xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES), (lzma.LZMAError,), padded=True
+    ),
+}
+
+
+def is_packed(key: str) -> bool:
+    """Whether the key's ending says that the object is compressed or an archive; case does not count."""
+    return key.lower().endswith(PACKED_ENDINGS)
+
+
+def decompressed(item: Item, body: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of an object whose key ends in `.gz`, `.zst`, `.bz2` or `.xz`, unpacked; any other's as they are.
+
+    Args:
+        item: The item; case of its key's ending does not count.
+        body: Its bytes, as `migrate` is given them.
+
+    Returns:
+        Chunks; those that were unpacked have at most 256 KiB.
+
+    Raises:
+        ItemError: `DAMAGED`: it is no such file, a checksum is wrong, it ends too early, or something else follows.
+            `NOT_SUPPORTED`: the item is a byte range of a compressed object. `TOO_LARGE`: it asks for more memory than
+            `XZ_MEMORY_BYTES`.
+    """
+    ending = next((ending for ending in ENDINGS if item.key.lower().endswith(ending)), None)
+    if ending is None:
+        return iter(body)
+    if item.first_byte is not None:
+        raise ItemError(ErrorCode.NOT_SUPPORTED, f"a byte range of a {ENDINGS[ending]} file cannot be unpacked")
+    return gunzip(body) if ending == ".gz" else _unpacked(body, _FORMATS[ending])
+
+
+def _unpacked(body: Iterable[bytes], form: _Format) -> Iterator[bytes]:
+    frame: Any = None
+    frames = 0
+    for chunk in body:
+        data = chunk
+        while data or (frame is not None and not frame.needs_input):
+            if frame is None:
+                data = data.lstrip(b"\0") if form.padded and frames else data
+                if not data:
+                    break
+                frame = form.begin()
+            text = _step(frame, data, form)
+            if text:
+                yield text
+            data = b""
+            if frame.eof:
+                data, frame, frames = frame.unused_data, None, frames + 1
+    if frame is not None or not frames:
+        raise ItemError(ErrorCode.DAMAGED, f"the {form.name} file ends before its last frame does: it was cut off")
+
+
+def _step(frame: Any, data: bytes, form: _Format) -> bytes:
+    try:
+        text: bytes = frame.decompress(data, STEP_BYTES)
+    except form.broken as error:
+        if "memory" in str(error).lower() and "limit" in str(error).lower():
+            raise ItemError(ErrorCode.TOO_LARGE, f"the {form.name} file asks for too much memory: {error}") from None
+        raise ItemError(ErrorCode.DAMAGED, f"this is not a sound {form.name} file: {error}") from None
+    return text

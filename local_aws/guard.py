@@ -1,0 +1,202 @@
+"""The guard in front of everything: a page of the World Wide Web, and who has no credentials, gets nothing.
+
+The embedded AWS runs what it is given as its owner's processes, and every page in the owner's browser can send requests
+to this machine. So each request must name this machine as its host (a name of the page's own could lead here), must not
+come out of a page, and must be signed with credentials of this very server, for a service that the stack uses.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from local_aws import signatures
+from local_aws.signatures import Request, Signature, SignatureRefusedError
+
+Application = Callable[..., Awaitable[None]]
+SERVICES = frozenset({
+    "batch", "cloudformation", "dynamodb", "events", "iam", "kms", "lambda", "logs", "monitoring", "s3", "sns", "sqs",
+    "states", "sts",
+})  # fmt: skip
+"""What the stack uses, by the name that requests are signed for."""
+CONTROL_SERVICE = "millrace"
+"""What requests to the server's own endpoints are signed for."""
+CONTROL_PREFIX = "/_local_aws/"
+HEALTH = "/_local_aws/health"
+"""Says which server this is, to whom it does not know yet: the one answer that needs no signature."""
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_XML_SERVICES = frozenset({"cloudformation", "iam", "monitoring", "sns", "sts"})
+_DIGEST_LENGTH = 64
+
+
+class Guard:
+    """An ASGI application that refuses, or hands on to another."""
+
+    def __init__(
+        self,
+        application: Application,
+        secret_of: Callable[[str, str], str | None],
+        service_of: Callable[[str, str, dict[str, str], dict[str, list[str]]], str],
+    ) -> None:
+        """Guard an application.
+
+        Args:
+            application: What is behind.
+            secret_of: The secret of an access key with this session token; None: there is no such key.
+            service_of: The service that a request (method, path, headers, query) would go to.
+        """
+        self._application, self._secret_of, self._service_of = application, secret_of, service_of
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a WebSocket: no service of the stack has one
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = _read(scope)
+        service = ""
+        try:
+            _check_no_page(scope)
+            if not (scope["path"] == HEALTH and scope["method"] == "GET"):
+                signature = signatures.read(request)
+                service = signature.service
+                receive = await self._check(request, signature, scope["path"], receive)
+        except SignatureRefusedError as error:
+            await _refuse(send, service, error)
+            return
+        await self._application(scope, receive, _without_cors(send))
+
+    async def _check(self, request: Request, signature: Signature, path: str, receive: Any) -> Any:
+        """Check the signature, the service and the body; returns what the application receives from."""
+        self._check_service(request, signature.service, path)
+        signature.check_time(datetime.now(UTC))
+        secret = self._secret_of(signature.access_key, signature.token)
+        if secret is None:
+            code = "InvalidAccessKeyId" if signature.service == "s3" else "UnrecognizedClientException"
+            raise SignatureRefusedError(code, "The security token included in the request is invalid.")
+        signed = signature.payload_digest(request)
+        if signed is not None:
+            signature.check(request, secret, signed)
+            if len(signed) != _DIGEST_LENGTH:  # UNSIGNED-PAYLOAD, or a body in chunks of their own
+                return receive
+        messages, digest = await _body(receive)
+        if signed is None:
+            signature.check(request, secret, digest)
+        elif signed != digest:
+            raise SignatureRefusedError(
+                "XAmzContentSHA256Mismatch",
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            )
+        return _again(messages, receive)
+
+    def _check_service(self, request: Request, service: str, path: str) -> None:
+        if path.startswith(CONTROL_PREFIX):
+            allowed = service == CONTROL_SERVICE
+        else:
+            query: dict[str, list[str]] = {}
+            for name, value in request.pairs():
+                query.setdefault(name, []).append(value)
+            behind = self._service_of(request.method, path, dict(request.headers), query)
+            # No bucket's name begins with "_": such paths are ministack's own, to look into it and to reset it.
+            allowed = service in SERVICES and behind in SERVICES and not path.startswith("/_")
+        if not allowed:
+            raise SignatureRefusedError("AccessDenied", f"the embedded AWS does not offer this: {service} {path[:100]}")
+
+
+def _read(scope: dict[str, Any]) -> Request:
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1").lower(), _text(value)
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _check_no_page(scope: dict[str, Any]) -> None:
+    """Refuse what a page in a browser sent, and what was sent to another name than this machine's own."""
+    values: dict[bytes, list[str]] = {}
+    for name, value in scope["headers"]:
+        values.setdefault(name.lower(), []).append(value.decode("latin-1"))
+    hosts = values.get(b"host", [])
+    try:
+        host = urlsplit(f"//{hosts[0]}").hostname if len(hosts) == 1 and "@" not in hosts[0] else None
+    except ValueError:
+        host = None
+    if host not in _LOOPBACK:
+        raise SignatureRefusedError("AccessDenied", "the embedded AWS is asked by the name 127.0.0.1 or localhost only")
+    # `none`: the owner's own doing, as a pre-signed URL that is pasted into the address bar.
+    sites = values.get(b"sec-fetch-site", [])
+    if b"origin" in values or any(site != "none" for site in sites):
+        raise SignatureRefusedError("AccessDenied", "the embedded AWS does not answer web pages")
+
+
+async def _body(receive: Any) -> tuple[list[dict[str, Any]], str]:
+    """All of a request's body, as the messages that it came in, and its SHA-256."""
+    messages, digest = [], hashlib.sha256()
+    while True:
+        message = await receive()
+        messages.append(message)
+        chunk = message.get("body", b"")
+        if len(chunk) > 1 << 16:
+            await asyncio.to_thread(digest.update, chunk)
+        else:
+            digest.update(chunk)
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return messages, digest.hexdigest()
+
+
+def _again(messages: list[dict[str, Any]], receive: Any) -> Callable[[], Awaitable[dict[str, Any]]]:
+    messages.reverse()
+
+    async def next_message() -> dict[str, Any]:
+        message: dict[str, Any] = messages.pop() if messages else await receive()
+        return message
+
+    return next_message
+
+
+def _without_cors(send: Any) -> Callable[[dict[str, Any]], Awaitable[None]]:
+    """Leave out every header that would let a page read an answer."""
+
+    async def sent(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            kept = [(name, value) for name, value in message.get("headers", []) if not _is_cors(name)]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return sent
+
+
+def _is_cors(name: bytes) -> bool:
+    return name.lower().startswith((b"access-control-", b"timing-allow-origin"))
+
+
+async def _refuse(send: Any, service: str, error: SignatureRefusedError) -> None:
+    """Answer 403 in the shape that the service's clients read."""
+    code, message = escape(error.code), escape(error.message)
+    if service == "s3":
+        kind, body = "application/xml", f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    elif service in _XML_SERVICES:
+        inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        kind, body = "text/xml", f"<ErrorResponse>{inner}<RequestId>refused</RequestId></ErrorResponse>"
+    else:
+        kind, body = "application/json", json.dumps({"__type": error.code, "message": error.message})
+    headers = [
+        (b"content-type", kind.encode()), (b"x-amzn-errortype", error.code.encode()),
+        (b"cache-control", b"no-store"), (b"connection", b"close"),
+    ]  # fmt: skip
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})

@@ -1,0 +1,65 @@
+"""What differs between Fargate and EC2: the region's variables, and the words for a start that failed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conformance.account import Account
+
+FARGATE = {
+    "platformCapabilities": ["FARGATE"],
+    "container": {
+        "executionRoleArn": "arn:aws:iam::123456789012:role/any",
+        "resourceRequirements": [{"type": "VCPU", "value": "0.25"}, {"type": "MEMORY", "value": "512"}],
+    },
+}
+SHOW = "python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+
+
+def test_fargate_tells_the_region_and_ec2_does_not(account: Account, queue: str) -> None:
+    """AWS_REGION and AWS_DEFAULT_REGION are Fargate's (aws/containers-roadmap#1611); a definition's own count."""
+    own = {"environment": [{"name": "AWS_REGION", "value": "eu-west-1"}]}
+    definitions = {
+        "fargate": account.shell(SHOW, platformCapabilities=["FARGATE"], container=dict(FARGATE["container"])),
+        "ec2": account.shell(SHOW),
+        "ec2, own": account.shell(SHOW, container=own),
+    }
+    seen = {}
+    for name, definition in definitions.items():
+        job = account.ended(account.submit(queue, definition))
+        variables = json.loads(account.output(job["jobId"])[0])
+        seen[name] = variables.get("AWS_REGION"), variables.get("AWS_DEFAULT_REGION")
+    assert seen == {
+        "fargate": ("us-east-1", "us-east-1"), "ec2": (None, None), "ec2, own": ("eu-west-1", None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
+        "ResourceInitializationError: unable to pull secrets or registry auth",
+        "Timeout waiting for network interface provisioning to complete.",
+    ],
+)
+def test_a_start_that_fails_is_told_in_the_platforms_words(account: Account, queue: str, words: str) -> None:
+    """A status reason that begins so is Fargate's; EC2 has "Task failed to start" and the words as the reason
+    (nextflow-io/nextflow#5099, #5681). No exit code in either, so that only a rule for the words, or no rule, retries.
+    """
+    ends = [(words, None), ("Task failed to start", words)]
+    for status_reason, reason in ends:
+        definition = account.shell(
+            "true",
+            retryStrategy={"attempts": 2, "evaluateOnExit": [{"action": "EXIT", "onExitCode": "2"}]},
+        )
+        name = f"start-{'fargate' if reason is None else 'ec2'}-{words[:8].strip()}"
+        fault = {"job_name": name, "status_reason": status_reason, "count": 1}
+        account.control("POST", "batch/start-faults", fault | ({} if reason is None else {"reason": reason}))
+        job = account.ended(account.submit(queue, definition, jobName=name))
+        first = job["attempts"][0]
+        assert first["statusReason"] == status_reason
+        assert first["container"].get("reason") == reason
+        assert "exitCode" not in first["container"]
+        assert (job["status"], len(job["attempts"])) == ("SUCCEEDED", 2)
