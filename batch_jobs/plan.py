@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from batch_jobs.code_identity import what_differs
 from batch_jobs.job import Job
 from batch_jobs.key_order import ascending
 from batch_jobs.merge_parts import parts_of_merge
@@ -51,6 +52,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         return kept
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
     workload = job.load(request.workload, request.options)
+    code_version = job.code_version(request.workload)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
@@ -66,7 +68,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         destination=request.destination,
         workload=request.workload,
         options=request.options,
-        code_version=job.settings.code_version,
+        code_version=code_version,
         items_digests=(items_digest(items.lines(shard)) for shard in shards),
         retry_of=retry_of,
     )
@@ -83,7 +85,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         total_bytes=items.total_bytes,
         skipped=dict(skipped),
         tolerated_failure_percent=request.tolerated_failure_percent,
-        code_version=job.settings.code_version,
+        code_version=code_version,
         digest=digest,
         planned_at=job.timestamp(),
         tolerated_failure_count=request.tolerated_failure_count,
@@ -130,6 +132,7 @@ def _kept_plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan | None:
 
 
 def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) -> None:
+    code_version = job.code_version(request.workload)
     asked = {
         "source": request.source,
         "destination": request.destination,
@@ -137,7 +140,7 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
         **{f"options.{name}": value for name, value in request.options.items()},
         "include": request.include,
         "exclude": request.exclude,
-        "code version": job.settings.code_version,
+        "code version": code_version,
     }
     planned = {
         "source": kept.source,
@@ -151,6 +154,8 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
     differing = [name for name in {**planned, **asked} if planned.get(name) != asked.get(name)]
     if differing:
         what = "; ".join(f"{name} was {planned.get(name)!r}, is {asked.get(name)!r}" for name in differing)
+        if "code version" in differing:
+            what += f" ({what_differs(kept.code_version, code_version)})"
         raise RunIdentityError(
             f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
             operation="plan",

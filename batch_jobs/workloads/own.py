@@ -25,8 +25,7 @@ def own_class(name: str) -> Any:
         WorkloadUnavailableError: The module cannot be imported, it has no such class, no package or several packages
             declare such an entry point, or the class is no workload.
     """
-    place = name if ":" in name else _entry_point(name)
-    module_name, _, attribute = place.partition(":")
+    module_name, _, attribute = own_place(name).partition(":")
     try:
         module = import_module(module_name)
     except ImportError as error:
@@ -47,6 +46,15 @@ def own_class(name: str) -> Any:
     if not isinstance(options, tuple | list) or not all(isinstance(option, Option) for option in options):
         raise _unavailable(name, "its options are no tuple of Option: one alone needs a comma, (Option(…),)")
     return found
+
+
+def own_place(name: str) -> str:
+    """Where a user's own workload is: `package.module:Class`.
+
+    Raises:
+        WorkloadUnavailableError: No package, or several, declare such an entry point.
+    """
+    return name if ":" in name else _entry_point(name)
 
 
 def _entry_point(name: str) -> str:
