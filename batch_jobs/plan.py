@@ -19,6 +19,7 @@ from batch_jobs.parallel import in_order
 from batch_jobs.retry_items import failed_items
 from batch_jobs.sharding import ItemStore
 from batch_jobs.source_items import source_items
+from batch_jobs.workloads.own import own_part
 from millrace.errors import DamagedFileError, RunIdentityError
 from millrace.generations import Generation, read_generations
 from millrace.layout import RunFolder, S3Uri
@@ -72,6 +73,8 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         items_digests=(items_digest(items.lines(shard)) for shard in shards),
         retry_of=retry_of,
     )
+    with own_part(request.workload, "merge_seconds"):
+        merge_parts = parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds)
     made = Plan(
         source=request.source,
         destination=request.destination,
@@ -93,7 +96,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         writes_per_second=request.writes_per_second,
         retry=folder.retry,
         retry_of=retry_of,
-        merge_parts=parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds),
+        merge_parts=merge_parts,
     )
 
     def write(index: int) -> None:

@@ -15,6 +15,7 @@ from batch_jobs.job import Job
 from batch_jobs.outputs import file_digest, temporary_file
 from batch_jobs.workloads import Partial, Workload
 from millrace.errors import DamagedFileError, ErrorCode, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.outcome import Outcome
 from millrace.plan import Plan
@@ -108,7 +109,7 @@ class ProgressFiles:
             file.seek(0)
             progress = Progress(workload.partial())
             try:
-                head = json.loads(file.readline())
+                head = read_json(file.readline())
                 digest, outcomes = head.pop("sha256"), head.pop("outcomes")
                 progress.outcomes = {position: Outcome.from_json(outcome) for position, outcome in outcomes}
             except (ValueError, TypeError, KeyError, AttributeError) as error:

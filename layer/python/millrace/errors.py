@@ -285,5 +285,8 @@ class ThrottledError(StorageError):
 
 def _shown(value: object) -> str:
     """The value as a person would type it, cut at 200 characters."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deeply to be shown"
     return text if len(text) <= 200 else text[:199] + "…"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
+from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
 
 CREDENTIALS = frozenset(
@@ -99,7 +99,7 @@ class FunctionSettings:
         """
         text = environ.get("QUEUES", "{}")
         try:
-            queues = json.loads(text)
+            queues = read_json(text)
         except ValueError:
             queues = None
         if not isinstance(queues, dict) or not all(isinstance(arn, str) for arn in queues.values()):
