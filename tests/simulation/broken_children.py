@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 import batch_jobs.committing
+import batch_jobs.item_worker
 import batch_jobs.migrate
 import tests.simulation.batch
 from batch_jobs.failing_fast import FailingFast
+from batch_jobs.job import Job
 from batch_jobs.progress import ProgressFiles
 from millrace.commit import Commit
 from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
 from millrace.object_reader import ObjectReader
 from millrace.outcome import Outcome
+from millrace.run_files import read_plan
 from millrace.s3 import S3, ObjectHead
 from tests.simulation.retry_rules import RetryRules, rules_of_the_template
 
@@ -98,6 +101,21 @@ def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
         return ObjectHead(found.size, found.etag, dict.fromkeys(found.metadata, Same()))
 
     patch.setattr(S3, "head", head)
+
+
+def a_full_disk_is_the_objects_fault(patch: pytest.MonkeyPatch) -> None:
+    """Whatever a workload raises is its item's row."""
+    patch.setattr(batch_jobs.item_worker, "host_fault", lambda _error: None)
+
+
+def the_code_is_its_version_alone(patch: pytest.MonkeyPatch) -> None:
+    """What was changed since has the same version."""
+    patch.setattr(Job, "code_version", lambda self, _workload: self.settings.code_version)
+
+
+def only_plan_compares_the_code(patch: pytest.MonkeyPatch) -> None:
+    """A child and the merge take the plan as it is."""
+    patch.setattr(Job, "read_plan", lambda self, folder: read_plan(folder, self.s3))
 
 
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
