@@ -349,3 +349,29 @@ def test_a_transfer_on_a_broken_host_is_no_row(installed: Path) -> None:
     run.plan()
     with pytest.raises(HostFaultError):
         run.migrate()
+
+
+@pytest.mark.parametrize(
+    ("returned", "why"),
+    [
+        ("{'a': {1, 2}}", "set is not JSON serializable"),
+        ("{'a': {'b': float('nan')}}", r"a\.b must be a finite number"),
+        ("{'a': ['\\ud800']}", "a must be text of valid Unicode"),
+        ("{('a', 'b'): 1}", "keys must be str"),
+        ("{'\\ud800': 1}", "names of valid Unicode"),
+        ("['a']", "a list, not an object"),
+        ("None", "a NoneType, not an object"),
+        ("looped()", "at most 64 levels"),
+    ],
+)
+def test_a_result_that_json_cannot_hold_ends_the_merge_once(returned: str, why: str, installed: Path) -> None:
+    """Exit code 2, before any file of the result is written."""
+    name = own(installed, "returning", f"def merge(self, partials, results):\n    return {returned}")
+    with (installed / "returning.py").open("a") as file:
+        file.write("def looped():\n    made = {}\n    made['a'] = made\n    return made\n")
+    run = RunInMemory({"in/a": b"x"}, request={"workload": name}, load=load_workload)
+    run.plan()
+    run.migrate()
+    with pytest.raises(WorkloadUnavailableError, match=f"its merge returned what result.json cannot hold: .*{why}"):
+        run.merge()
+    assert run.file("result.json") is None
