@@ -101,7 +101,11 @@ MUTANTS = (
     Mutant(files_that_are_there_are_believed, ("FORGED", "MERGED", "READABLE")),
     Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",)),
     Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
-    Mutant(the_listing_is_trusted, ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"), without=("PLANNED",)),
+    Mutant(
+        the_listing_is_trusted,
+        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"),
+        without=("PLANNED", "NOT_AGAIN"),
+    ),
     Mutant(two_items_share_an_output, ("ROW_HAS_CAUSE", "OUTPUT_RIGHT"), workload="copy-by-initial"),
     Mutant(
         two_items_share_an_output,
