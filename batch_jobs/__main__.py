@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_give
 from batch_jobs.host_faults import host_fault
 from batch_jobs.job_log import log_to_stderr, set_level, told
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest, checked_count, checked_percent
 from millrace.settings import JobSettings, log_level
@@ -96,7 +96,7 @@ def _read_request(folder: RunFolder, text: bytes, code_version: str | None = Non
         RunIdentityError: It was made by another version of the code than the given one.
     """
     try:
-        document = json.loads(text)
+        document = read_json(text)
         given, asked_by = document["request"], document.get("code_version")
         queue = given.get("queue", RunRequest.queue)
         # The queues' names are the template's business: Prepare Run has checked this one.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from millrace.errors import UsageError
+from millrace.json_text import check_arguments
 from millrace.request.run_request import RunRequest
 from millrace.workload.known import option_value
 
@@ -62,6 +63,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="how many may fail, where that is more; default: as planned",
     )
+    check_arguments(arguments)
     return parser.parse_args(arguments)
 
 

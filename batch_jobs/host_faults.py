@@ -20,7 +20,7 @@ _HINTS = {
     errno.EDQUOT: "raise the disk quota of the job's user",
     errno.EMFILE: "raise the job's limit of open files, or give it less to do at once (MILLRACE_CONCURRENCY)",
     errno.ENFILE: "the host has no file handles left",
-    errno.ENOMEM: "give the job more memory (JobMemory), or less to do at once (MILLRACE_CONCURRENCY)",
+    errno.ENOMEM: "give the job more memory (JobSize), or less to do at once (MILLRACE_CONCURRENCY)",
     errno.EIO: "the host's disk is broken",
     errno.EROFS: "the job's disk cannot be written; TMPDIR must name a folder that can",
     errno.ESTALE: "the host lost a file system that it had mounted",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from batch_jobs.code_identity import code_identity, what_differs
 from batch_jobs.stop import Stop
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import RunIdentityError, StorageError
@@ -28,6 +29,7 @@ class Job:
         settings: What Batch and the deployment say.
         stop: Whether to stop early.
         load: Makes a workload from its name and options.
+        identify: Tells which code works a workload, from the settings and the workload's name.
         now: What time it is, with its zone.
         clock: Seconds that only ever grow.
     """
@@ -36,6 +38,7 @@ class Job:
     settings: JobSettings = field(default_factory=JobSettings)
     stop: Stop = field(default_factory=Stop)
     load: Callable[[str, Mapping[str, Any]], Workload[Any]] = load_workload
+    identify: Callable[[JobSettings, str], str] = code_identity
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
 
@@ -51,17 +54,28 @@ class Job:
         """Now, ISO 8601, UTC."""
         return self.now().astimezone(UTC).isoformat(timespec="milliseconds")
 
+    def code_version(self, workload: str) -> str:
+        """Which code this job works a workload with, as plan and commits name it.
+
+        Raises:
+            WorkloadUnavailableError: It is a user's own, and is not here.
+        """
+        return self.identify(self.settings, workload)
+
     def read_plan(self, folder: RunFolder) -> Plan:
         """The run's plan.
 
         Raises:
             DamagedFileError: plan.json is not a plan, or there is none.
-            RunIdentityError: Another version of the code made it.
+            RunIdentityError: Other code made it.
+            WorkloadUnavailableError: It is for a user's own workload that is not here.
         """
         plan = read_plan(folder, self.s3)
-        if plan.code_version != self.settings.code_version:
+        code_version = self.code_version(plan.workload)
+        if plan.code_version != code_version:
             raise RunIdentityError(
-                f"the plan was made by version {plan.code_version}, this is {self.settings.code_version}; "
+                f"the plan was made by version {plan.code_version}, this is {code_version}: "
+                f"{what_differs(plan.code_version, code_version)}; "
                 "finish the run with that version, or start a new one",
                 operation="read the plan",
                 target=str(folder.plan),

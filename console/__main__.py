@@ -19,6 +19,7 @@ from console.find.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
 from millrace import __version__
 from millrace.errors import MillraceError, shortened
+from millrace.json_text import check_arguments
 
 
 @click.group(
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     invocation = Invocation(tuple(arguments))
     try:
+        check_arguments(arguments)
         # Verbs return nothing; click hands an early exit's code through: --help and --version end with 0.
         return millrace.main(arguments, prog_name="millrace", standalone_mode=False, obj=invocation) or 0
     except click.UsageError as error:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError, shortened
+from millrace.json_text import check_plain
 from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
 from millrace.request.run_request import RunRequest
@@ -64,6 +65,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
             whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
+    check_plain(event["input"], "input")
     request = _parse(_with_uploaded_key(event["input"]), settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
     destination = S3Uri.parse(request.destination)

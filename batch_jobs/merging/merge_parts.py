@@ -25,6 +25,7 @@ from millrace.errors import (
     ObjectNotFoundError,
     RunIdentityError,
 )
+from millrace.json_text import read_json
 from millrace.layout import RunFolder
 from millrace.run.commit import PartialFile
 from millrace.run.files import read_commit
@@ -164,7 +165,7 @@ def _merged(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFile
 def _read_part(folder: RunFolder, part: int, plan: Plan, s3: S3) -> PartCommit | None:
     uri = folder.part_commit(part)
     try:
-        given = json.loads(s3.read(uri))
+        given = read_json(s3.read(uri))
         partial = given["partial"]
         commit = PartCommit(**{**given, "partial": None if partial is None else PartialFile(**partial)})
     except ObjectNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +13,14 @@ from typing import Any, BinaryIO, cast
 from batch_jobs.job import Job
 from batch_jobs.migrating.outputs import HeldFiles, file_digest, temporary_file
 from batch_jobs.parallel import in_order
-from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
+from millrace.errors import (
+    ChangedError,
+    DamagedFileError,
+    InvalidRunRequest,
+    ObjectNotFoundError,
+    WorkloadUnavailableError,
+)
+from millrace.json_text import check_plain
 from millrace.layout import MAX_RESULT_NAME_BYTES, RunFolder, S3Uri
 from millrace.run.commit import PartialFile
 from millrace.run.plan import Plan
@@ -39,14 +47,34 @@ def write_merged_files(
 
     Returns:
         The files, and the workload's part of result.json.
+
+    Raises:
+        WorkloadUnavailableError: JSON cannot hold what the workload returned for it.
     """
     workload = job.load(plan.workload, plan.options)
     with HeldFiles(_refuse) as held_files, closing(open_partials(partials, job)) as opened:
         result = workload.merge(opened, held_files)
+        _check_result(result, plan.workload)
         files = [
             write_file(folder, held.name, cast("BinaryIO", held.file), held.content_type, job) for held in held_files
         ]
     return files, result
+
+
+def _check_result(result: object, workload: str) -> None:
+    """See that result.json can hold it; the error names places and types, as values may come from objects."""
+    why = "" if isinstance(result, dict) else f"a {type(result).__name__}, not an object"
+    try:
+        check_plain(result, "the whole")
+        json.dumps(result)
+    except InvalidRunRequest as error:
+        why = why or f"{error.field} must be {error.allowed}"
+    except (TypeError, ValueError) as error:
+        why = why or str(error)
+    if why:
+        raise WorkloadUnavailableError(
+            f"its merge returned what result.json cannot hold: {why}", operation="merge", target=workload
+        )
 
 
 def write_file(folder: RunFolder, name: str, file: BinaryIO, content_type: str, job: Job) -> WrittenFile:

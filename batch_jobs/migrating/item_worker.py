@@ -215,26 +215,36 @@ class ItemWorker:
             raise _read_error(broken) from broken
         if failure is None:
             return contribution
+        raise self._of_workload(item, failure)
+
+    def _of_workload(self, item: Item, failure: BaseException) -> BaseException:
+        """What to raise where a workload raised: the error itself where it says what it means, else the item's row."""
         if isinstance(failure, ItemError | StorageError | StoppedError | TryAgainError):
-            raise failure
+            return failure
         if isinstance(failure, MillraceError) and failure.exit_code == 2:
-            raise failure  # no other item would fare better: a program is missing, a table
+            return failure  # no other item would fare better: a program is missing, a table
         if host_fault(failure) is not None:
-            raise failure
+            return failure
         uri = str(S3Uri(self.source.bucket, item.key))
         log.warning("the workload failed", exc_info=failure, extra={"fields": {"item": uri}})
-        raise ItemError(ErrorCode.WORKLOAD_FAILED, explained(failure)) from failure
+        row = ItemError(ErrorCode.WORKLOAD_FAILED, explained(failure))
+        row.__cause__ = failure
+        return row
 
     def _transfer(self, item: Item, workload: Transferring[Any]) -> tuple[Any, list[str]]:
-        output = transfer_output(workload, self.source, self.destination, item.key)
+        failure: BaseException
+        output: S3Uri | None = None
         try:
+            output = transfer_output(workload, self.source, self.destination, item.key)
             source = S3Uri(self.source.bucket, item.key)
-            contribution = workload.transfer(item, source, output, self.s3, self.stop.check)
+            return workload.transfer(item, source, output, self.s3, self.stop.check), [str(output)]
         except StorageError as error:
             if error.target == str(output) and not isinstance(error, WriteRefusedError):
                 raise  # as where no output can be written: the item could be read
             raise _read_error(error) from error
-        return contribution, [str(output)]
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a workload's fault on one object is that object's row
+            failure = error
+        raise self._of_workload(item, failure)
 
     def _upload(self, item: Item, files: HeldFiles) -> list[str]:
         outputs = []

@@ -23,6 +23,7 @@ from batch_jobs.migrating.item_worker import ItemWorker
 from batch_jobs.migrating.progress import Progress, ProgressFiles
 from batch_jobs.parallel import until_stopped
 from batch_jobs.s3.paced_client import paced_client
+from batch_jobs.workloads.own import own_part
 from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import Commit
@@ -108,7 +109,8 @@ def _check_index(index: int, plan: Plan, job: Job) -> None:
 def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     workload = job.load(plan.workload, plan.options)
     if isinstance(workload, Beginning):
-        workload.begin(plan)
+        with own_part(plan.workload, "begin"):
+            workload.begin(plan)
     return ItemWorker(
         s3=replace(job.item_s3(in_flight.note), client=paced_client(job.s3.client, plan, job)),
         workload=workload,

@@ -14,6 +14,7 @@ from typing import Any
 from batch_jobs.job import Job
 from batch_jobs.migrating.outputs import file_digest, temporary_file
 from millrace.errors import DamagedFileError, ErrorCode, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.outcome import Outcome
 from millrace.run.plan import Plan
@@ -108,7 +109,7 @@ class ProgressFiles:
             file.seek(0)
             progress = Progress(workload.partial())
             try:
-                head = json.loads(file.readline())
+                head = read_json(file.readline())
                 digest, outcomes = head.pop("sha256"), head.pop("outcomes")
                 progress.outcomes = {position: Outcome.from_json(outcome) for position, outcome in outcomes}
             except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -10,6 +10,7 @@ from batch_jobs.job import Job
 from batch_jobs.migrating.item_body import Body
 from batch_jobs.planning.splitting import cut_large
 from batch_jobs.workloads.compressed import is_packed
+from batch_jobs.workloads.own import own_part
 from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
@@ -49,7 +50,8 @@ class Cutting:
         workload = self._workload
         if is_packed(key) and not getattr(workload, "splits_packed", False):
             return False
-        return isinstance(workload, Splitting) and workload.splits(key)
+        with own_part(self._request.workload, "splits"):
+            return isinstance(workload, Splitting) and workload.splits(key)
 
     def _record_starts(self, item: Item, places: Sequence[int]) -> Sequence[RecordStart] | None:
         workload = self._workload

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from batch_jobs.code_identity import what_differs
 from batch_jobs.job import Job
 from batch_jobs.merging.merge_parts import parts_of_merge
 from batch_jobs.parallel import in_order
@@ -18,6 +19,7 @@ from batch_jobs.planning.output_collisions import mark_collisions
 from batch_jobs.planning.rerun_items import failed_items
 from batch_jobs.planning.sharding import ItemStore
 from batch_jobs.planning.source_items import source_items
+from batch_jobs.workloads.own import own_part
 from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
@@ -51,6 +53,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         return kept
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
     workload = job.load(request.workload, request.options)
+    code_version = job.code_version(request.workload)
     before = _before(request, folder, job)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
@@ -66,10 +69,12 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         destination=request.destination,
         workload=request.workload,
         options=request.options,
-        code_version=job.settings.code_version,
+        code_version=code_version,
         items_digests=(items_digest(items.lines(shard)) for shard in shards),
         retry_of=retry_of,
     )
+    with own_part(request.workload, "merge_seconds"):
+        merge_parts = parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds)
     made = Plan(
         source=request.source,
         destination=request.destination,
@@ -83,7 +88,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         total_bytes=items.total_bytes,
         skipped=dict(skipped),
         tolerated_failure_percent=request.tolerated_failure_percent,
-        code_version=job.settings.code_version,
+        code_version=code_version,
         digest=digest,
         planned_at=job.timestamp(),
         tolerated_failure_count=request.tolerated_failure_count,
@@ -91,7 +96,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         writes_per_second=request.writes_per_second,
         retry=folder.retry,
         retry_of=retry_of,
-        merge_parts=parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds),
+        merge_parts=merge_parts,
     )
 
     def write(index: int) -> None:
@@ -130,6 +135,7 @@ def _kept_plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan | None:
 
 
 def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) -> None:
+    code_version = job.code_version(request.workload)
     asked = {
         "source": request.source,
         "destination": request.destination,
@@ -137,7 +143,7 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
         **{f"options.{name}": value for name, value in request.options.items()},
         "include": request.include,
         "exclude": request.exclude,
-        "code version": job.settings.code_version,
+        "code version": code_version,
     }
     planned = {
         "source": kept.source,
@@ -154,6 +160,8 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
             f"{name} was {shortened(repr(planned.get(name)))}, is {shortened(repr(asked.get(name)))}"
             for name in differing
         )
+        if "code version" in differing:
+            what += f" ({what_differs(kept.code_version, code_version)})"
         raise RunIdentityError(
             f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
             operation="plan",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from millrace.errors import WorkloadUnavailableError
-from millrace.workload.options import Option
+from millrace.encoded_text import explained
+from millrace.errors import MillraceError, WorkloadUnavailableError
+from millrace.workload.known import is_own_workload
+from millrace.workload.options import Option, type_names
 
 ENTRY_POINTS = "millrace.workloads"
 """The entry point group (packaging.python.org, entry points specification)."""
 
+_TYPES = (*type_names, tuple, Mapping)
 _REQUIRED = ("partial_suffix", "item_suffixes", "migrate", "partial", "merge")
 
 
@@ -25,8 +30,7 @@ def own_class(name: str) -> Any:
         WorkloadUnavailableError: The module cannot be imported, it has no such class, no package or several packages
             declare such an entry point, or the class is no workload.
     """
-    place = name if ":" in name else _entry_point(name)
-    module_name, _, attribute = place.partition(":")
+    module_name, _, attribute = own_place(name).partition(":")
     try:
         module = import_module(module_name)
     except ImportError as error:
@@ -46,7 +50,42 @@ def own_class(name: str) -> Any:
     options = getattr(found, "options", ())
     if not isinstance(options, tuple | list) or not all(isinstance(option, Option) for option in options):
         raise _unavailable(name, "its options are no tuple of Option: one alone needs a comma, (Option(…),)")
+    for option in options:
+        if not isinstance(option.default, _TYPES):
+            kinds = "a number, a text, true or false, a tuple of texts or an object of texts"
+            why = f"the default of its option {option.name} is {option.default!r}; it must be {kinds}"
+            raise _unavailable(name, why)
     return found
+
+
+def own_place(name: str) -> str:
+    """Where a user's own workload is: `package.module:Class`.
+
+    Raises:
+        WorkloadUnavailableError: No package, or several, declare such an entry point.
+    """
+    return name if ":" in name else _entry_point(name)
+
+
+@contextmanager
+def own_part(name: str, part: str) -> Iterator[None]:
+    """Around what is asked of a workload, not of an item of it: where a user's own raises, no other try fares better.
+
+    Args:
+        name: The workload's name; errors of a built-in one pass.
+        part: What is asked: "__init__".
+
+    Raises:
+        WorkloadUnavailableError: A user's own workload raised something that is no error of Millrace's.
+    """
+    try:
+        yield
+    except MillraceError:
+        raise
+    except (Exception, SystemExit) as error:
+        if not is_own_workload(name):
+            raise
+        raise _unavailable(name, f"its {part} raises {explained(error)}") from error
 
 
 def _entry_point(name: str) -> str:

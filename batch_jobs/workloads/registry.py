@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from batch_jobs.workloads.own import own_class
+from batch_jobs.workloads.own import own_class, own_part
 from millrace.errors import InvalidRunRequest, WorkloadUnavailableError
 from millrace.layout import MAX_PARTIAL_SUFFIX_BYTES
 from millrace.workload.contract import Workload
@@ -33,16 +33,21 @@ def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
 
     Raises:
         InvalidRunRequest: There is no such workload, or it does not take these options.
-        WorkloadUnavailableError: A user's own workload, or what a workload needs, is not in this image.
+        WorkloadUnavailableError: A user's own workload, or what a workload needs, is not in this image, or its
+            `__init__` raises something else.
     """
     if is_own_workload(known_workload(name)):
         made = own_class(name)
-        options = check_options(getattr(made, "options", ()), options)
+        with own_part(name, "options"):
+            options = check_options(getattr(made, "options", ()), options)
     else:
         made = _built_in_class(name)
-    workload: Workload[Any] = made(options)
-    check_item_suffixes(workload.item_suffixes, f"item_suffixes of {name}")
-    suffix = workload.partial_suffix
+    with own_part(name, "__init__"):
+        workload: Workload[Any] = made(options)
+    with own_part(name, "item_suffixes"):
+        check_item_suffixes(workload.item_suffixes, f"item_suffixes of {name}")
+    with own_part(name, "partial_suffix"):
+        suffix = workload.partial_suffix
     if not isinstance(suffix, str) or len(suffix.encode()) > MAX_PARTIAL_SUFFIX_BYTES:
         raise InvalidRunRequest(
             f"partial_suffix of {name}", suffix, f"text of at most {MAX_PARTIAL_SUFFIX_BYTES} bytes, as '.json'"

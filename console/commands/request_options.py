@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import click
 
 from console.run_order import workload_options
 from millrace.errors import InvalidRunRequest
+from millrace.json_text import read_json
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -107,7 +107,7 @@ def read_input(path: Path | None) -> dict[str, Any]:
     with click.open_file(str(path), encoding="utf-8") as file:
         text = file.read()
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except ValueError as error:
         raise InvalidRunRequest("input", str(path), f"a file with a JSON object; {error}") from None
     if not isinstance(found, dict):

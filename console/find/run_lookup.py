@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from console.file_names import shown
 from console.find.aws import Aws
 from console.find.executions import Run
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _described(aws: Aws, execution_arn: str) -> FoundRun:
         ) from None
     arn = execution["executionArn"]
     try:
-        request = json.loads(execution.get("input", ""))
+        request = read_json(execution.get("input", ""))
         run = Run.of(arn, request)
     except (ValueError, KeyError, AttributeError, InvalidRunRequest):
         # Somebody's input that Prepare Run refuses is still a run that can be looked at.
@@ -188,7 +188,7 @@ def read_request(aws: Aws, folder: RunFolder) -> dict[str, Any]:
     """
     text = aws.s3.read(folder.request)
     try:
-        document: dict[str, Any] = json.loads(text)
+        document: dict[str, Any] = read_json(text)
         dict(document["request"])
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(

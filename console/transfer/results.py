@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from console.find.aws import Aws, workers
 from console.transfer.downloads import Downloaded, download, folding
 from console.transfer.written import WrittenFiles
 from millrace.errors import DamagedFileError, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import RESERVED_FOLDER, RunFolder, S3Uri
 from millrace.report.run_report import write_report
 from millrace.run import files as run_files
@@ -81,7 +81,7 @@ def failure_examples(aws: Aws, folder: RunFolder, result: Mapping[str, Any]) -> 
     try:
         with aws.s3.open(_uri(result.get("failure_rows"), folder.file("failures.jsonl"))) as chunks:
             for line in _lines(chunks):
-                row = json.loads(line)
+                row = read_json(line)
                 if row.get("error_code") in missing:
                     found[row["error_code"]] = row
                     missing.discard(row["error_code"])
@@ -186,10 +186,10 @@ def _check_fetched(folder: RunFolder, result: Mapping[str, Any], directory: Path
 def outputs_of(aws: Aws, folder: RunFolder) -> Iterator[S3Uri]:
     """Every output that a commit of the run names, in shard order."""
     plan = _read(aws, folder.plan)
-    shards = json.loads(plan)["shards"] if plan is not None else 0
+    shards = read_json(plan)["shards"] if plan is not None else 0
     with workers() as pool:
         for commit in pool.map(lambda index: _read(aws, folder.commit(index)), range(shards)):
-            for outcome in json.loads(commit)["outcomes"] if commit is not None else []:
+            for outcome in read_json(commit)["outcomes"] if commit is not None else []:
                 yield from map(S3Uri.parse, outcome.get("outputs", []))
 
 

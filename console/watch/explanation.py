@@ -7,7 +7,6 @@ log.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from console.file_names import shown
 from console.find.aws import Aws
 from console.find.job_logs import log_lines, streams_of
 from console.watch.progress import history
+from millrace.json_text import read_json
 
 if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
@@ -134,7 +134,7 @@ def _ours(exit_code: object) -> int:
 def _json_object(text: str) -> dict[str, Any]:
     """The object that a text holds as JSON; empty where it holds none."""
     try:
-        found = json.loads(text)
+        found = read_json(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -118,6 +118,7 @@ class Batch:
         attempt = child.attempts
         run_id = run_of_uri(job.command[2])  # the command names run.json or plan.json
         process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], run_id)
+        process.code = world.code
         process.shard = child.index if process.runs == "migrate" else None
         # A chance of its own, so that what a seed does elsewhere does not depend on it.
         chance = random.Random(f"{world.seed} {job.job_id}:{child.index}#{attempt}")

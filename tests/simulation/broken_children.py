@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 import batch_jobs.migrating.committing
+import batch_jobs.migrating.item_worker
 import batch_jobs.migrating.migrate
 import tests.simulation.batch
+from batch_jobs.job import Job
 from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.progress import ProgressFiles
 from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import Commit
+from millrace.run.files import read_plan
 from millrace.run.outcome import Outcome
 from millrace.s3.reader import ObjectReader
 from millrace.s3.verbs import S3, ObjectHead
@@ -98,6 +101,21 @@ def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
         return ObjectHead(found.size, found.etag, dict.fromkeys(found.metadata, Same()))
 
     patch.setattr(S3, "head", head)
+
+
+def a_full_disk_is_the_objects_fault(patch: pytest.MonkeyPatch) -> None:
+    """Whatever a workload raises is its item's row."""
+    patch.setattr(batch_jobs.migrating.item_worker, "host_fault", lambda _error: None)
+
+
+def the_code_is_its_version_alone(patch: pytest.MonkeyPatch) -> None:
+    """What was changed since has the same version."""
+    patch.setattr(Job, "code_version", lambda self, _workload: self.settings.code_version)
+
+
+def only_plan_compares_the_code(patch: pytest.MonkeyPatch) -> None:
+    """A child and the merge take the plan as it is."""
+    patch.setattr(Job, "read_plan", lambda self, folder: read_plan(folder, self.s3))
 
 
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:

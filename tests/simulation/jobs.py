@@ -24,7 +24,7 @@ from prepare_run import prepare_run
 from read_plan import read_plan
 from read_result import read_result
 from tests.simulation.errors import Crash
-from tests.simulation.process import Process
+from tests.simulation.process import FIRST_CODE, Process
 from tests.simulation.promises import Promise
 from tests.simulation.world import World
 
@@ -52,11 +52,13 @@ def run_job(world: World, process: Process, command: list[str], settings: JobSet
     except MillraceError as error:
         process.exit_code = error.exit_code
         world.trace(process, f"{type(error).__name__}: {error}")
-        world.promises.check(Promise.READABLE, not isinstance(error, NEVER), f"{process.name}: {error}")
+        refused = isinstance(error, RunIdentityError) and process.code != FIRST_CODE
+        world.promises.check(Promise.READABLE, refused or not isinstance(error, NEVER), f"{process.name}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
         world.promises.check(Promise.DECLARED, kept=False, details=f"{process.name}: {error!r}")
     else:
         process.exit_code = 0
+        world.promises.check(Promise.ONE_CODE, process.code == FIRST_CODE, f"{process.name} did its work by other code")
         process.ended = world.scheduler.steps
         world.promises.check(Promise.READABLE, kept=True, details=process.name)
         world.promises.check(Promise.DECLARED, kept=True, details=process.name)

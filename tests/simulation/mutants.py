@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.broken_children import (
+    a_full_disk_is_the_objects_fault,
     broken_reads_go_on_without_if_match,
     committed_shards_are_worked_again,
     failed_outputs_are_left,
     items_read_without_if_match,
     objects_refused_for_good_count_as_a_broken_s3,
     only_known_words_are_retried,
+    only_plan_compares_the_code,
     outputs_of_other_runs_are_deleted,
     progress_of_another_plan_is_used,
+    the_code_is_its_version_alone,
     the_loser_trusts_its_own_rows,
 )
 from tests.simulation.broken_writes import (
@@ -92,6 +95,14 @@ MUTANTS = (
     Mutant(a_failed_run_has_no_mark, ("ONE_MARK",)),
     Mutant(any_success_takes_the_mark_off, ("ONE_MARK",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
+    Mutant(a_full_disk_is_the_objects_fault, ("ROW_HAS_CAUSE",)),
+    Mutant(
+        a_full_disk_is_the_objects_fault,
+        ("SAME_BYTES", "MERGED", "COMMIT_LAST", "NOT_COMPLETE", "ENDS", "DECLARED", "OUTPUT_THERE"),
+        without=("ROW_HAS_CAUSE",),
+    ),
+    Mutant(the_code_is_its_version_alone, ("ONE_CODE",)),
+    Mutant(only_plan_compares_the_code, ("ONE_CODE",)),
     Mutant(only_known_words_are_retried, ("ALL_ATTEMPTS",)),
     Mutant(a_result_that_is_there_is_believed, ("FORGED", "OUTPUT_OF_RUN", "NOT_COMPLETE", "READABLE")),
     Mutant(a_marked_run_is_believed, ("FORGED", "SUCCESS_LAST", "NOT_COMPLETE", "READABLE")),
@@ -100,8 +111,8 @@ MUTANTS = (
     Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
     Mutant(
         the_listing_is_trusted,
-        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED", "NOT_AGAIN"),
-        without=("PLANNED",),
+        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"),
+        without=("PLANNED", "NOT_AGAIN"),
     ),
     Mutant(two_items_share_an_output, ("ROW_HAS_CAUSE", "OUTPUT_RIGHT"), workload="copy-by-initial"),
     Mutant(

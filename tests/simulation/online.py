@@ -19,7 +19,7 @@ from tests.simulation.keys import (
     run_of,
     shard_of,
 )
-from tests.simulation.process import Process
+from tests.simulation.process import FIRST_CODE, Process
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class OnlineChecks:
         name = f"{process.name}: {bucket}/{key}"
         kind, run_id = kind_of(bucket, key), run_of(bucket, key)
         check(Promise.SOURCE, bucket != SOURCE, name)
+        check(Promise.ONE_CODE, process.code == FIRST_CODE, f"{name} was written by other code")
         if kind == "output":
             self._output(process, key, before, after, name)
             return

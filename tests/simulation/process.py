@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batch_jobs.stop import Stop
+from millrace.settings import JobSettings
 from tests.simulation.errors import Crash
+
+FIRST_CODE, OTHER_CODE = "1111111111111111", "2222222222222222"
+"""The digest of the code that plans every run, and that of a code which somebody deploys meanwhile."""
+
+
+def identity(code: str) -> Callable[[JobSettings, str], str]:
+    """What a job that runs this code says of it."""
+    return lambda settings, _workload: f"{settings.code_version}+jobs.{code}"
 
 
 @dataclass(eq=False)
@@ -30,6 +39,8 @@ class Process:
         exit_code: How it ended.
         reason: Batch's statusReason, where it did not end by itself.
         percent: The tolerance that a merge was started with.
+        code: Which code it runs.
+        disk_full: Whether its host's disk has no room any more.
     """
 
     name: str
@@ -48,6 +59,8 @@ class Process:
     exit_code: int | None = None
     reason: str = ""
     percent: float | None = None
+    code: str = FIRST_CODE
+    disk_full: bool = False
 
     @property
     def over(self) -> bool:

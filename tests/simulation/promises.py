@@ -37,6 +37,7 @@ class Promise(StrEnum):
     REPEATED = "5: repeating a complete run reads no item and changes nothing"
     FAIL_FAST = "a source that denies everything fails the run, instead of giving a row per item"
     SOURCE = "6: the source is never written"
+    ONE_CODE = "5: a run is finished by the code that planned it: other code is refused, and writes nothing"
     ALL_ATTEMPTS = "7: a job fails for good by its own answer, or after all of its attempts"
     ENDS = "7: every run ends, and once nothing disturbs it, completely"
     READABLE = "7: no job finds the run folder damaged or taken"

@@ -9,10 +9,15 @@ from tests.simulation import forgery, undisturbed, verdicts
 from tests.simulation.batch import Batch
 from tests.simulation.execution import Execution
 from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, SOURCE_PREFIX, run_key
+from tests.simulation.process import FIRST_CODE, OTHER_CODE
 from tests.simulation.promises import Promise
+from tests.simulation.state_machine import STATES
 from tests.simulation.world import World
 
 TOO_MANY = TooManyFailuresError.exit_code
+OTHER_CODES = 0.2
+"""How often other code is deployed before a failed run is gone on with."""
+VERBS = ("plan", "migrate", "merge")
 DENIED = 2
 """The exit code of a job that may not read its source at all."""
 
@@ -134,11 +139,28 @@ class Scenario:
                 continue
             if DENIED in codes:
                 world.source.allow_all(world.scheduler.steps)
+            execution = self._by_other_code(execution, run_id)
             world.promises.check(Promise.ENDS, tries < 12, f"run {run_id} failed {tries} times, last: {codes}")
             if chance.random() < 0.5:
                 execution.redrive()
             else:
                 execution = self._resume(run_id)
+
+    def _by_other_code(self, execution: Execution, run_id: str) -> Execution:
+        """Perhaps redrive or resume a planned run while other code is deployed: that fails, and it is put back."""
+        world = self._world
+        if world.codes.random() >= OTHER_CODES or world.s3.stored(RESULT, run_key(run_id, "plan.json")) is None:
+            return execution
+        world.faults.note("code changed")
+        world.code = OTHER_CODE
+        if STATES[execution.state] in VERBS and world.codes.random() < 0.5:
+            execution.redrive()
+        else:
+            execution = self._resume(run_id)
+        execution.wait()
+        world.code = FIRST_CODE
+        world.promises.check(Promise.ONE_CODE, execution.status != "SUCCEEDED", "a run succeeded by other code")
+        return execution
 
     def _start(self, run_id: str, request: dict[str, Any]) -> Execution:
         self._executions += 1
@@ -174,6 +196,12 @@ class Scenario:
         """Resume a complete run: nothing is read again, nothing changes, but for failed outputs that a crash left."""
         world, check = self._world, self._world.promises.check
         before = verdicts.kept(world, "run")
+        if world.codes.random() < OTHER_CODES:
+            world.code = OTHER_CODE
+            refused = self._resume("run")
+            world.scheduler.pause(ready=lambda: refused.ended and world.scheduler.quiet)
+            world.code = FIRST_CODE
+            check(Promise.ONE_CODE, refused.status == "FAILED", f"other code {refused.status}")
         repeated = Promise.REPEATED
         if world.chance.random() < 0.5:
             repeated = Promise.FORGED

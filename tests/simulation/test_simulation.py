@@ -39,6 +39,8 @@ KINDS = (
         "container not started",
         "attempt timed out",
         "progress of a deleted run left behind",
+        "disk full",
+        "code changed",
     ),
 )
 

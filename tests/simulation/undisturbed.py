@@ -18,6 +18,7 @@ from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import fast
 from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, kind_of, run_key
+from tests.simulation.process import FIRST_CODE, identity
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _job(world: World, s3: InMemoryS3Client, stop: Stop | None = None) -> Job:
         settings=JobSettings(concurrency=1),
         stop=stop or Stop(),
         load=world.workload.load,
+        identify=identity(FIRST_CODE),
     )
 
 

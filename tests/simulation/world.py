@@ -16,10 +16,11 @@ from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.simulation.client import SimulatedClient
 from tests.simulation.faults import Faults
+from tests.simulation.full_disks import on_a_disk
 from tests.simulation.keys import RESULT, SOURCE, run_key
 from tests.simulation.online import OnlineChecks
 from tests.simulation.other_workloads import OTHERS
-from tests.simulation.process import Process
+from tests.simulation.process import FIRST_CODE, Process, identity
 from tests.simulation.promises import Promises
 from tests.simulation.records import Records
 from tests.simulation.scheduler import Scheduler
@@ -43,6 +44,9 @@ class World:
 
     Attributes:
         listings: Decides which listings of the source are wrong.
+        disks: Decides which disks fill up, and when.
+        codes: Decides when other code is deployed.
+        code: The digest of the code that is deployed.
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
@@ -60,6 +64,9 @@ class World:
         self.workload = usual if workload is None else OTHERS[workload]()
         self.faults = Faults(random.Random(f"{seed} faults"), self.chance.choice((0, 2, 5, 10, 20, 40)))
         self.listings = random.Random(f"{seed} listings")
+        self.disks = random.Random(f"{seed} disks")
+        self.codes = random.Random(f"{seed} codes")
+        self.code = FIRST_CODE
         self.s3 = InMemoryS3Client(SOURCE, RESULT, page_size=self.chance.choice((2, 5, 1000)))
         self.source = SourceObjects(self.s3, random.Random(f"{seed} source"), self.workload)
         self.promises = Promises(without)
@@ -126,7 +133,8 @@ class World:
             s3=self.storage(process),
             settings=settings,
             stop=process.stop,
-            load=self.workload.load,
+            load=lambda name, options: on_a_disk(self.workload.load(name, options), self, process),
+            identify=identity(process.code),
             now=lambda: BEGINNING + timedelta(seconds=self.scheduler.now),
             clock=self.scheduler.clock,
         )

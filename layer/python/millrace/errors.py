@@ -285,7 +285,11 @@ class ThrottledError(StorageError):
 
 def _shown(value: object) -> str:
     """The value as a person would type it, cut at 200 characters."""
-    return shortened(repr(value) if isinstance(value, str) else str(value))
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deeply to be shown"
+    return shortened(text)
 
 
 def shortened(text: str, most: int = 200) -> str:

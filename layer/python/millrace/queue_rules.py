@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from millrace.errors import InvalidRunRequest
+from millrace.json_text import read_json
 
 FORM = 'a JSON list of rules, [{"prefix": "urgent/", "queue": "urgent"}]'
 
@@ -39,7 +39,7 @@ def parse_queue_rules(text: str, queues: Collection[str]) -> tuple[QueueRule, ..
         InvalidRunRequest: It is something else, or names a queue that there is not.
     """
     try:
-        rules = tuple(QueueRule(**rule) for rule in json.loads(text))
+        rules = tuple(QueueRule(**rule) for rule in read_json(text))
     except (ValueError, TypeError):
         raise InvalidRunRequest("QUEUE_RULES", text, FORM) from None
     for rule in rules:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
+from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
 
 CREDENTIALS = frozenset(
@@ -40,7 +40,8 @@ class JobSettings:
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
         shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
-        code_version: The version of the code, as plan and commits name it.
+        code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
+        image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
     """
 
     array_index: int = 0
@@ -52,6 +53,7 @@ class JobSettings:
     most_in_flight: int = 256
     shards_at_once: int | None = None
     code_version: str = __version__
+    image: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
@@ -70,6 +72,7 @@ class JobSettings:
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
             shards_at_once=_shards_at_once(environ),
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            image=environ.get("MILLRACE_IMAGE", ""),
         )
 
 
@@ -96,7 +99,7 @@ class FunctionSettings:
         """
         text = environ.get("QUEUES", "{}")
         try:
-            queues = json.loads(text)
+            queues = read_json(text)
         except ValueError:
             queues = None
         if not isinstance(queues, dict) or not all(isinstance(arn, str) for arn in queues.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_jobs import __main__ as entry
-from batch_jobs.host_faults import check_words, host_fault
+from batch_jobs.host_faults import _HINTS, check_words, host_fault
 from batch_jobs.workloads.csv_to_dynamodb.files.zip_members import zip_members
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import (
@@ -360,3 +361,12 @@ def test_sys_exit_in_a_workload_is_its_row() -> None:
     run = RunInMemory({"in/b": b"b"}, load=lambda _name, options: Failing(options, lambda: sys.exit(0)))
     run.plan()
     assert run.migrate().outcomes[0].error_code == "WORKLOAD_FAILED"
+
+
+def test_what_helps_exists() -> None:
+    """A hint names parameters of the template and variables that the jobs read, by the names that they have."""
+    root = Path(__file__).parents[3]
+    known = (root / "template.yaml").read_text() + (root / "layer/python/millrace/settings.py").read_text()
+    named = {name for hint in _HINTS.values() for name in re.findall(r"\((\w+)\)", hint)}
+    assert named
+    assert [name for name in named if not re.search(rf"\b{name}\b", known)] == []

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from batch_jobs.host_faults import host_fault
 from batch_jobs.workloads.registry import load_workload
-from millrace.errors import DamagedFileError, InvalidRunRequest, WorkloadUnavailableError
+from millrace.errors import DamagedFileError, HostFaultError, InvalidRunRequest, WorkloadUnavailableError
 from millrace.request.run_request import RunRequest
 from millrace.workload.known import checked_options, is_own_workload, known_workload, option_value
+from millrace.workload.options import Option
 from millrace.workload.totals import Totals
 from tests.run_in_memory import RunInMemory
 
@@ -206,3 +208,170 @@ def test_lines_that_cannot_be_decoded_say_what_they_are(installed: Path) -> None
     assert rows["in/b"].endswith("(an unpaired surrogate)")
     assert rows["in/c"].startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9")
     assert rows["in/d"].endswith("(an unpaired surrogate)")
+
+
+def own(folder: Path, module: str, members: str, base: str = "LineCount") -> str:
+    """A module with a class of one's own; returns the workload's name."""
+    body = "".join(f"    {line}\n" for line in members.splitlines())
+    (folder / f"{module}.py").write_text(
+        f"import errno, sys\nfrom line_count import LineCount, Option\nclass Mine({base}):\n{body}"
+    )
+    sys.modules.pop(module, None)  # of another test
+    return f"{module}:Mine"
+
+
+@pytest.mark.parametrize("minimum", [None, 0])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1, 1.0), (0.5, 0.5), (0, 0.0), (2**70, 2.0**70)],
+)
+def test_an_option_that_is_a_number_takes_a_whole_one(value: float, expected: float, minimum: int | None) -> None:
+    """JSON makes no difference between 1 and 1.0; the workload always gets a float."""
+    checked = Option("ratio", 0.25, "A share.", minimum=minimum).check(value)
+    assert checked == expected
+    assert isinstance(checked, float)
+
+
+@pytest.mark.parametrize("value", [True, False, "1", None, [1], float("nan"), float("inf"), -float("inf"), 10**400])
+def test_what_is_no_number_is_refused_by_name(value: object) -> None:
+    """Neither NaN nor infinity, nor true."""
+    with pytest.raises(InvalidRunRequest, match=r"options\.ratio is .*; allowed: a finite number"):
+        Option("ratio", 0.25, "A share.").check(value)
+
+
+def test_a_number_has_bounds() -> None:
+    """As a whole one has."""
+    option = Option("ratio", 0.25, "A share.", minimum=0, maximum=0.5)
+    assert option.check(0.5) == 0.5
+    with pytest.raises(InvalidRunRequest, match=r"options\.ratio is 1\.0; allowed: 0 to 0\.5"):
+        option.check(1)
+
+
+@pytest.mark.parametrize("default", [None, 1j, b"x", {1}])
+def test_an_option_with_a_default_of_another_kind_is_told(default: object, installed: Path) -> None:
+    """Its type is the option's type: there must be a check for it."""
+    name = own(installed, "kinds", f"options = (Option('x', {default!r}, 'What.'),)")
+    with pytest.raises(WorkloadUnavailableError, match="the default of its option x is"):
+        load_workload(name, {})
+
+
+@pytest.mark.parametrize("suffixes", ["('.x')", "'.x'", "('.x', 1)", "{'.x'}", "None", "b'.x'"])
+def test_suffixes_that_are_no_tuple_are_told(suffixes: str, installed: Path) -> None:
+    """A forgotten comma makes a text of them, each letter a suffix."""
+    name = own(installed, "suffixes", f"item_suffixes = {suffixes}")
+    with pytest.raises(InvalidRunRequest, match="mind the comma") as caught:
+        load_workload(name, {"end": "\n"})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("members", "part"),
+    [
+        ("def __init__(self, options):\n    raise ValueError('no such model')", "__init__"),
+        ("def __init__(self, options):\n    options['misspelt']", "__init__"),
+        ("def __init__(self, options):\n    sys.exit(0)", "__init__"),
+        ("def __init__(self):\n    pass", "__init__"),
+        ("@property\ndef item_suffixes(self):\n    return self.missing", "item_suffixes"),
+        ("@property\ndef partial_suffix(self):\n    raise KeyError('x')", "partial_suffix"),
+        ("options = (Option('end', 'x', 'An end.', pattern='('),)", "options"),
+        ("options = (Option('end', 'x', 'An end.', rule=lambda name, value: 1 / 0),)", "options"),
+        ("def splits(self, key):\n    raise ValueError('no')", "splits"),
+        ("def merge_seconds(self, shards, total_bytes):\n    return 1 / 0", "merge_seconds"),
+    ],
+)
+def test_a_class_that_raises_before_any_item_ends_the_plan_once(members: str, part: str, installed: Path) -> None:
+    """Exit code 2, which is not retried, with what was asked of the class and what it raised; nothing is planned."""
+    name = own(installed, "raising", members)
+    run = RunInMemory(
+        {"in/a": b"x\n" * 2**20},
+        request={"workload": name, "shard": {"target_bytes": 1}},
+        load=load_workload,
+    )
+    with pytest.raises(WorkloadUnavailableError, match=f"its {part} raises ") as caught:
+        run.plan()
+    assert caught.value.exit_code == 2
+    assert run.file("plan.json") is None
+
+
+def test_a_begin_that_raises_ends_migrate_once(installed: Path) -> None:
+    """Before the first item."""
+    name = own(installed, "beginning", "def begin(self, plan):\n    raise ValueError('no')")
+    run = RunInMemory({"in/a": b"x"}, request={"workload": name}, load=load_workload)
+    run.plan()
+    with pytest.raises(WorkloadUnavailableError, match="its begin raises ValueError: no"):
+        run.migrate()
+
+
+def test_a_full_disk_in_a_constructor_is_tried_again(installed: Path) -> None:
+    """The host's fault is not the class's."""
+    name = own(installed, "filling", "def __init__(self, options):\n    raise OSError(errno.ENOSPC, 'full')")
+    with pytest.raises(WorkloadUnavailableError) as caught:
+        load_workload(name, {})
+    assert host_fault(caught.value) is not None
+
+
+TRANSFERRING = """
+def output_key(self, key):
+    {output_key}
+
+def transfer(self, item, source, destination, s3, check):
+    {transfer}
+"""
+
+
+@pytest.mark.parametrize(
+    ("output_key", "transfer"),
+    [
+        ("return key", "raise ValueError('no')"),
+        ("return key", "sys.exit(0)"),
+        ("return key", "return {}['missing']"),
+        ("raise ValueError('no')", "pass"),
+        ("return 5", "pass"),
+        ("return '\\ud800'", "pass"),
+    ],
+)
+def test_a_transfer_that_raises_is_its_items_row(output_key: str, transfer: str, installed: Path) -> None:
+    """As a migrate that does: the other items go on, the shard is committed."""
+    bad = TRANSFERRING.format(
+        output_key=f"if key == 'a': {output_key}\n    return key", transfer=f"if item.key == 'in/a': {transfer}"
+    )
+    name = own(installed, "transferring", bad)
+    run = RunInMemory({"in/a": b"a", "in/b": b"b"}, request={"workload": name}, load=load_workload)
+    run.plan()
+    codes = [outcome.error_code for outcome in run.migrate().outcomes]
+    assert codes == ["WORKLOAD_FAILED", None]
+
+
+def test_a_transfer_on_a_broken_host_is_no_row(installed: Path) -> None:
+    """The attempt ends, and the next one goes on."""
+    lines = TRANSFERRING.format(output_key="return key", transfer="raise OSError(errno.ENOSPC, 'full')")
+    run = RunInMemory({"in/a": b"a"}, request={"workload": own(installed, "full", lines)}, load=load_workload)
+    run.plan()
+    with pytest.raises(HostFaultError):
+        run.migrate()
+
+
+@pytest.mark.parametrize(
+    ("returned", "why"),
+    [
+        ("{'a': {1, 2}}", "set is not JSON serializable"),
+        ("{'a': {'b': float('nan')}}", r"a\.b must be a finite number"),
+        ("{'a': ['\\ud800']}", "a must be text of valid Unicode"),
+        ("{('a', 'b'): 1}", "keys must be str"),
+        ("{'\\ud800': 1}", "names of valid Unicode"),
+        ("['a']", "a list, not an object"),
+        ("None", "a NoneType, not an object"),
+        ("looped()", "at most 64 levels"),
+    ],
+)
+def test_a_result_that_json_cannot_hold_ends_the_merge_once(returned: str, why: str, installed: Path) -> None:
+    """Exit code 2, before any file of the result is written."""
+    name = own(installed, "returning", f"def merge(self, partials, results):\n    return {returned}")
+    with (installed / "returning.py").open("a") as file:
+        file.write("def looped():\n    made = {}\n    made['a'] = made\n    return made\n")
+    run = RunInMemory({"in/a": b"x"}, request={"workload": name}, load=load_workload)
+    run.plan()
+    run.migrate()
+    with pytest.raises(WorkloadUnavailableError, match=f"its merge returned what result.json cannot hold: .*{why}"):
+        run.merge()
+    assert run.file("result.json") is None

@@ -6,12 +6,12 @@ Batch user guide, "Job state change events" and "Job queue blocked events"; Step
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.text import iso_time
 
@@ -210,7 +210,7 @@ def read_event(event: Mapping[str, Any]) -> StateChange:
 def json_object(text: object) -> dict[str, Any]:
     """The object that a text holds as JSON; empty where it holds none."""
     try:
-        found = json.loads(text) if isinstance(text, str) else None
+        found = read_json(text) if isinstance(text, str) else None
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

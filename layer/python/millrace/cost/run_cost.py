@@ -14,6 +14,7 @@ from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
 from millrace.errors import ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder
 from millrace.s3.verbs import S3
 
@@ -88,7 +89,7 @@ def read_cost(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
         StorageError: It cannot be read.
     """
     try:
-        found = json.loads(s3.read(folder.base.file(NAME)))
+        found = read_json(s3.read(folder.base.file(NAME)))
     except (ObjectNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("dollars"), float) and "at" in found else None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from millrace.errors import MISSING, InvalidRunRequest
+from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
@@ -80,6 +81,7 @@ class RunRequest:
         """
         if not isinstance(given, Mapping):
             raise InvalidRunRequest("input", given, 'an object, {"source": "s3://…", "destination": "s3://…"}')
+        check_plain(given, "input")
         known = cls.__dataclass_fields__
         for name in given:
             if name not in known:

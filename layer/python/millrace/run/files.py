@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
+from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import Commit
 from millrace.run.plan import Plan
@@ -75,12 +75,12 @@ def read_result(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
     except ObjectNotFoundError:
         return None
     try:
-        plan = json.loads(s3.read(folder.base.plan))
+        plan = read_json(s3.read(folder.base.plan))
     except (ObjectNotFoundError, ValueError):
         plan = None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = read_json(text)
+    except ValueError as error:
         raise _not_the_result(folder, f"it is not JSON: {error}") from error
     fault = result_fault(found, plan if isinstance(plan, dict) else {})
     if fault is not None:

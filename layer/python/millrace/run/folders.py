@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
+from millrace.json_text import check_plain, read_json
 from millrace.layout import MAX_RETRIES, RunFolder, S3Uri
 from millrace.run.files import plan_if_there
 from millrace.s3.verbs import S3
@@ -22,10 +23,11 @@ def read_request(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
         DamagedFileError: It is not a JSON object with a request.
     """
     try:
-        document = json.loads(s3.read(folder.request))
+        document = read_json(s3.read(folder.request))
+        check_plain(document, "run.json")
     except ObjectNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, InvalidRunRequest) as error:
         raise _damaged(folder, str(error)) from error
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise _damaged(folder, "it holds no request")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from millrace.errors import DamagedFileError
+from millrace.errors import DamagedFileError, InvalidRunRequest
+from millrace.json_text import check_plain, read_json
 
 _text = json.encoder.encode_basestring
 """A string as JSON has it, ASCII or not: a plan writes millions of items, so their lines are put together by hand."""
@@ -185,8 +186,10 @@ class Plan:
             DamagedFileError: It is not a plan, or one of another version of Millrace.
         """
         try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            given = read_json(text)
+            check_plain(given, "plan.json")
+            return cls(**given)
+        except (ValueError, TypeError, InvalidRunRequest) as error:
             raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
 
 
@@ -242,7 +245,7 @@ def _items(lines: Sequence[bytes], name: str) -> Iterator[Item]:
     for start in range(0, len(lines), _LINES):
         some = lines[start : start + _LINES]
         try:
-            items = [Item(**given) for given in json.loads(b"[%b]" % b",".join(some))]
+            items = [Item(**given) for given in read_json(b"[%b]" % b",".join(some))]
         except (ValueError, TypeError):
             items = []
         yield from items if len(items) == len(some) else _items_one_by_one(some, start, name)
@@ -252,7 +255,7 @@ def _items_one_by_one(lines: Iterable[bytes], before: int, name: str) -> Iterato
     """What `_items` yields, or the number of the line that is none."""
     for number, line in enumerate(lines, start=before + 1):
         try:
-            yield Item(**json.loads(line))
+            yield Item(**read_json(line))
         except (ValueError, TypeError) as error:
             raise DamagedFileError(
                 f"line {number} is not an item: {error}", operation="read the shard", target=name

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from millrace.json_text import read_json
 from millrace.run.outcome import Counts
 from millrace.run.plan import Plan
 
@@ -87,10 +88,10 @@ class Result:
 def rank_of(text: bytes) -> tuple[int, bool]:
     """The rank of a result.json that is there; the lowest where it is not one."""
     try:
-        found = json.loads(text)
+        found = read_json(text)
         number = found["retry"]["number"] if found.get("retry") else 0
         return (number, found["status"] != "FAILED") if type(number) is int else (-1, False)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return -1, False
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from itertools import permutations
 
 from millrace.errors import InvalidRunRequest
+from millrace.json_text import read_json
 from millrace.workload.built_in import WORKLOAD_OPTIONS
 from millrace.workload.options import Option, check_options, unknown_name
 
@@ -113,6 +113,6 @@ def _typed(option: Option, text: str) -> object:
 
 def _json_or_text(text: str) -> object:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from millrace.errors import MISSING, InvalidRunRequest
 
 type_names = {
     int: "a whole number",
+    float: "a finite number",
     str: "a string",
     bool: "true or false",
     list: "a list of strings",
@@ -26,9 +28,9 @@ class Option:
     Attributes:
         name: As the user writes it.
         default: Its value where the user gives none; its type is the option's type (a list holds strings, and so
-            does an object).
-        minimum: For a whole number, the least allowed; for a list, the fewest strings.
-        maximum: For a whole number, the most allowed.
+            does an object; a number may be given as a whole one).
+        minimum: For a number, the least allowed; for a list, the fewest strings.
+        maximum: For a number, the most allowed.
         choices: For a string, or each string of an object, all that is allowed.
         pattern: For a string, or each string of an object, the regular expression that all of it matches.
         form: The pattern in words, for the error.
@@ -38,10 +40,10 @@ class Option:
     """
 
     name: str
-    default: int | str | bool | tuple[str, ...] | Mapping[str, str]
+    default: int | float | str | bool | tuple[str, ...] | Mapping[str, str]
     doc: str
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     choices: tuple[str, ...] = ()
     pattern: str = ""
     form: str = ""
@@ -65,6 +67,8 @@ class Option:
             return self._checked_list(field, value)
         if isinstance(self.default, Mapping):
             return self._checked_object(field, value)
+        if isinstance(self.default, float):
+            return self._checked_float(field, value)
         if type(value) is not type(self.default):
             raise InvalidRunRequest(field, value, type_names[type(self.default)])
         if isinstance(value, str):
@@ -72,6 +76,16 @@ class Option:
         elif isinstance(value, int) and not isinstance(value, bool):
             self._check_number(field, value)
         return value
+
+    def _checked_float(self, field: str, value: object) -> float:
+        try:
+            number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        except OverflowError:  # a whole number of more than 308 digits
+            number = math.inf
+        if not math.isfinite(number):
+            raise InvalidRunRequest(field, value, type_names[float])
+        self._check_number(field, number)
+        return number
 
     def _checked_list(self, field: str, value: object) -> list[str]:
         if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
@@ -87,7 +101,7 @@ class Option:
             self._check_text(f"{field}.{name}", text)
         return dict(value)
 
-    def _check_number(self, field: str, number: int) -> None:
+    def _check_number(self, field: str, number: float) -> None:
         low, high = self.minimum, self.maximum
         if (low is not None and number < low) or (high is not None and number > high):
             raise InvalidRunRequest(

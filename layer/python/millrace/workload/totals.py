@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 from millrace.errors import DamagedFileError
+from millrace.json_text import read_json
 
 
 class Totals:
@@ -49,7 +50,7 @@ class Totals:
             DamagedFileError: It is not a partial.
         """
         try:
-            numbers = json.loads(file.read())
+            numbers = read_json(file.read())
         except ValueError as error:
             raise DamagedFileError(f"this is not a partial: {error}", operation="read the partial") from error
         if not isinstance(numbers, dict) or not all(type(number) is int for number in numbers.values()):

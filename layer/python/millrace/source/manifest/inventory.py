@@ -7,10 +7,10 @@ fileSchema and files (key, size, MD5checksum); manifest.checksum beside it holds
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from millrace.errors import AccessDeniedError, ManifestError, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import S3Uri
 from millrace.s3.verbs import S3
 from millrace.source.manifest.names import INVENTORY
@@ -55,7 +55,7 @@ def read_report(uri: S3Uri, s3: S3) -> Report:
     if told is not None and told != hashlib.md5(text, usedforsecurity=False).hexdigest():
         raise ManifestError("manifest.checksum is the MD5 of another file", operation="read", target=str(uri))
     try:
-        given = json.loads(text)
+        given = read_json(text)
         bucket = given["destinationBucket"].rpartition(":")[2]
         kind = str(given["fileFormat"])
         report = Report(
