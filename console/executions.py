@@ -10,6 +10,8 @@ from secrets import token_hex
 from typing import Any
 
 from console.aws import Aws
+from console.embedded_aws import keep_workload_folders
+from millrace.known_workloads import is_own_workload
 from millrace.layout import RunFolder, S3Uri
 
 
@@ -58,14 +60,28 @@ def start(aws: Aws, state_machine_arn: str, request: Mapping[str, Any], name: Ca
 
     text = json.dumps(request, ensure_ascii=False)
     while True:
+        drawn = name()
+        say_where_modules_are(aws, request, drawn)
         try:
-            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=name(), input=text)
+            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=drawn, input=text)
         except ClientError as error:
             # Two runs drew the same name in the same second: draw again.
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                 raise
         else:
             return Run.of(answer["executionArn"], request)
+
+
+def say_where_modules_are(aws: Aws, request: Mapping[str, Any], name: str) -> None:
+    """Tell the embedded AWS where the user's own workload is, before a job of the run looks for it.
+
+    Args:
+        aws: Where; only the embedded AWS needs to be told.
+        request: The execution's input.
+        name: The execution's name.
+    """
+    if is_own_workload(str(request.get("workload"))) and aws.endpoint_url is not None:
+        keep_workload_folders(aws.endpoint_url, request.get("run_id") or name)
 
 
 def find_running(aws: Aws, state_machine_arn: str, destination: S3Uri, run_id: str) -> Run | None:

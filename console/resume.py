@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from console.errors import RunNotFoundError, RunStateError
-from console.executions import start
+from console.executions import say_where_modules_are, start
 from console.explanation import explain
 from console.results import check_result, read_result
 from console.run_lookup import FoundRun, find_run, read_request, running_executions
@@ -161,5 +161,6 @@ def _redriven(target: Target, found: FoundRun) -> FoundRun:
         raise RunStateError(
             f"{reason}; resume it without --redrive", operation="redrive", target=execution["executionArn"]
         )
+    say_where_modules_are(target.aws, found.request, found.run_id)
     target.aws.step_functions.redrive_execution(executionArn=execution["executionArn"], clientToken=token_hex(16))
     return find_run(target.aws, target.stack.state_machine_arn, execution["executionArn"])
