@@ -11,6 +11,7 @@ from typing import Any
 from batch_jobs.stop import Stop
 from batch_jobs.workloads import Workload, load_workload
 from millrace.errors import RunIdentityError, StorageError
+from millrace.known_workloads import check_allowed
 from millrace.layout import RunFolder
 from millrace.plan import Plan
 from millrace.run_files import read_plan
@@ -55,9 +56,11 @@ class Job:
 
         Raises:
             DamagedFileError: plan.json is not a plan, or there is none.
+            InvalidRunRequest: The plan's workload may not run here.
             RunIdentityError: Another version of the code made it.
         """
         plan = read_plan(folder, self.s3)
+        check_allowed(plan.workload, self.settings.allowed_workloads)
         if plan.code_version != self.settings.code_version:
             raise RunIdentityError(
                 f"the plan was made by version {plan.code_version}, this is {self.settings.code_version}; "

@@ -20,6 +20,7 @@ from batch_jobs.sharding import ItemStore
 from batch_jobs.source_items import source_items
 from millrace.errors import DamagedFileError, RunIdentityError
 from millrace.generations import Generation, read_generations
+from millrace.known_workloads import check_allowed
 from millrace.layout import RunFolder, S3Uri
 from millrace.listing import SKIPPED
 from millrace.plan import Plan, items_digest, plan_digest
@@ -42,10 +43,11 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         BucketNotFoundError: A bucket is missing.
         ListingError: The source's keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the destination not be written.
-        InvalidRunRequest: The workload does not take these options.
+        InvalidRunRequest: The workload may not run here, or does not take these options.
         WorkloadUnavailableError: The workload, or what it needs, is not in this image.
         StoppedError: The job has to stop.
     """
+    check_allowed(request.workload, job.settings.allowed_workloads)
     kept = _kept_plan(request, folder, job)
     if kept is not None:
         return kept

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
-from millrace.known_workloads import is_own_workload
+from millrace.known_workloads import check_allowed, is_own_workload
 from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
 from millrace.request import RunRequest
@@ -60,8 +60,8 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
 
     Raises:
-        InvalidRunRequest: The input is wrong, a bucket is missing or denied, the run id is taken or unknown, or the run
-            whose failed items are to be retried has not come to its end.
+        InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
+            is taken or unknown, or the run whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
     request = _parse(_with_uploaded_key(event["input"]), settings)
@@ -124,8 +124,9 @@ def _with_uploaded_key(given: Any) -> Any:
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
-    """Check the request; where it names no queue, the first rule that fits does."""
+    """Check the request, and that its workload may run here; where it names no queue, the first rule that fits does."""
     request = RunRequest.parse(given, queues=tuple(settings.queues))
+    check_allowed(request.workload, settings.allowed_workloads)
     if "queue" in given:
         return request
     uris = [request.source] if request.keys is None else [f"{request.source}{key}" for key in request.keys]
