@@ -97,7 +97,8 @@ def _entry_points(folders: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[st
                 continue
             seen.add(title)
             for found in package.entry_points.select(group=ENTRY_POINTS):
-                yield found.name, f"{found.module}:{found.attr}", where
+                # Its attributes `module` and `attr` raise AttributeError where the text is of another form.
+                yield found.name, found.value.partition("[")[0].replace(" ", ""), where
 
 
 def _folder_of(name: str, module: str, folders: tuple[str, ...]) -> str:

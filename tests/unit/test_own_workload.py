@@ -154,6 +154,16 @@ def test_a_module_of_a_package_is_found_without_importing_the_package(installed:
         load_workload("bare.inner:Mine", {})
 
 
+@pytest.mark.parametrize("value", ["", ":", "no such thing!", ".line_count:LineCount", "line_count", "line_count:a.b"])
+def test_an_entry_point_that_names_no_class_is_told(value: str, installed: Path) -> None:
+    """Whatever the package's file holds, it is exit code 2, and another package's workload is found all the same."""
+    declare(installed, "odd", f"acme.odd = {value}")
+    declare(installed, "acme", "acme.lines = line_count : LineCount [extra]")
+    with pytest.raises(WorkloadUnavailableError):
+        load_workload("acme.odd", {})
+    assert load_workload("acme.lines", {}).partial_suffix == ".json"
+
+
 def test_without_a_code_folder_only_entry_points_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is installed says by its entry point what of it is a workload."""
     monkeypatch.delenv("MILLRACE_WORKLOAD_PATH")
