@@ -18,6 +18,7 @@ from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import Workload
+from millrace.workload.known import check_allowed
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,12 @@ class Job:
 
         Raises:
             DamagedFileError: plan.json is not a plan, or there is none.
+            InvalidRunRequest: The plan's workload may not run here.
             RunIdentityError: Other code made it.
             WorkloadUnavailableError: It is for a user's own workload that is not here.
         """
         plan = read_plan(folder, self.s3)
+        check_allowed(plan.workload, self.settings.allowed_workloads)
         code_version = self.code_version(plan.workload)
         if plan.code_version != code_version:
             raise RunIdentityError(

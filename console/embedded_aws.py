@@ -2,7 +2,8 @@
 
 The server (`python -m local_aws`) runs in an environment of its own and stays up when the caller exits.
 Which one it is stands in `<state_dir>/server.json`; the credentials that it made for itself at its start, which every
-request must be signed with, in `<state_dir>/credentials`, which only its owner can read.
+request must be signed with, in `<state_dir>/credentials`, which only its owner can read. Where a user's own modules are
+stands in `<state_dir>/workload-folders`, in a file for each run of an own workload.
 
 EmbeddedAwsError
     NotInstalledError  its environment is missing
@@ -16,6 +17,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -36,12 +38,15 @@ _HEALTH_SECONDS = 3.0
 _STATE_FILE = "server.json"
 _LOG_FILE = "server.log"
 _CREDENTIALS_FILE = "credentials"
+_FOLDERS = "workload-folders"
 _SHOWN_LOG_LINES = 15
 _USAGE_EXIT_CODE = 2  # of the server: wrong options, or the port is taken
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Asks the server itself: a proxy of the environment knows nothing of this machine's loopback."""
 _known: dict[str, "Credentials"] = {}
 """The credentials of the servers that this process started or found, by address."""
+_state_dirs: dict[str, Path] = {}
+"""Where the state of these servers is, by address."""
 _started: dict[int, subprocess.Popen[bytes]] = {}
 """The servers that this very process started, by pid: they become its zombies if it outlives them."""
 
@@ -131,6 +136,8 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
                     str(ready_write),
                     "--credentials-file",
                     str((state_dir / _CREDENTIALS_FILE).absolute()),
+                    "--workload-folders",
+                    str((state_dir / _FOLDERS).absolute()),
                     *options,
                 ],
                 cwd=REPOSITORY,
@@ -200,7 +207,8 @@ def exports(endpoint_url: str) -> str:
 
 
 def _remember(server: EmbeddedAws, state_dir: Path) -> None:
-    """Read a server's credentials, where its file is there."""
+    """Read a server's credentials, where its file is there, and keep where its state is."""
+    _state_dirs[server.endpoint_url] = state_dir
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(state_dir / _CREDENTIALS_FILE)
     if parser.has_section("default"):
@@ -228,6 +236,7 @@ def stop(state_dir: Path, *, seconds: float = STOP_SECONDS) -> bool:
     _known.pop(server.endpoint_url, None)
     (state_dir / _STATE_FILE).unlink(missing_ok=True)
     (state_dir / _CREDENTIALS_FILE).unlink(missing_ok=True)
+    shutil.rmtree(state_dir / _FOLDERS, ignore_errors=True)
     return True
 
 
@@ -241,14 +250,36 @@ def running(port: int, *, state_dir: Path, options: Sequence[str] = ()) -> Itera
         stop(state_dir)
 
 
+def keep_workload_folders(endpoint_url: str, run_id: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Note for the jobs of a run where modules of the user's own are: the working directory, and PYTHONPATH.
+
+    Args:
+        endpoint_url: The server's address. Nothing is noted for one whose state is not known here: a run without a
+            note takes the latest one.
+        run_id: The run.
+        environ: Where PYTHONPATH is.
+    """
+    if endpoint_url not in _state_dirs:
+        find(REPOSITORY / "build/local")  # as after `$(millrace local up)` in this shell
+    state_dir = _state_dirs.get(endpoint_url)
+    if state_dir is None:
+        return
+    folders = [Path.cwd(), *map(Path, filter(None, environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    note = state_dir / _FOLDERS / run_id
+    note.parent.mkdir(parents=True, exist_ok=True)
+    temporary = note.with_name(f".{run_id}.{os.getpid()}")
+    temporary.write_bytes(os.fsencode(os.pathsep.join(str(folder.absolute()) for folder in folders)))
+    temporary.replace(note)
+
+
 def _environment() -> dict[str, str]:
-    """The caller's environment without what would leak the project's own packages into the server."""
-    dropped = {"PYTHONHOME", "VIRTUAL_ENV"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    folders = [Path.cwd(), *map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
-    # For the jobs, not for the server: where a workload of the user's own is found.
-    modules = os.pathsep.join(str(folder.absolute()) for folder in folders)
-    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "MILLRACE_WORKLOAD_PATH": modules}
+    """The caller's environment without what tells Python where modules are, or how to run."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") and name not in {"VIRTUAL_ENV", "MILLRACE_WORKLOAD_PATH"}
+    }
+    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log_file: Path, seconds: float) -> int:

@@ -22,7 +22,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
-from millrace.workload.known import is_own_workload
+from millrace.workload.known import check_allowed, is_own_workload
 
 logger = Logger()
 tracer = Tracer()
@@ -61,8 +61,8 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
 
     Raises:
-        InvalidRunRequest: The input is wrong, a bucket is missing or denied, the run id is taken or unknown, or the run
-            whose failed items are to be retried has not come to its end.
+        InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
+            is taken or unknown, or the run whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
     check_plain(event["input"], "input")
@@ -126,8 +126,9 @@ def _with_uploaded_key(given: Any) -> Any:
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
-    """Check the request; where it names no queue, the first rule that fits does."""
+    """Check the request, and that its workload may run here; where it names no queue, the first rule that fits does."""
     request = RunRequest.parse(given, queues=tuple(settings.queues))
+    check_allowed(request.workload, settings.allowed_workloads)
     if "queue" in given:
         return request
     uris = [request.source] if request.keys is None else [f"{request.source}{key}" for key in request.keys]

@@ -26,6 +26,8 @@ class Options:
     """Jobs at once, over all queues."""
     credentials_file: Path | None = None
     """Where this start's credentials go; None: into the server's own temporary folder."""
+    workload_folders: Path | None = None
+    """A folder of files, one for each run, that say where its user's own modules are; None: jobs import none."""
     log_file: Path | None = None
     """Where the server's own log goes; None: standard error."""
     attempt_seconds_scale: float = 1.0
@@ -77,6 +79,9 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="jobs at once")
     parser.add_argument(
         "--credentials-file", type=Path, default=None, help="where the credentials of this start are written, mode 0600"
+    )
+    parser.add_argument(
+        "--workload-folders", type=Path, default=None, help="where each run's file is that names folders of own modules"
     )
     parser.add_argument("--log-file", type=Path, default=None, help="where the server's own log goes")
     parser.add_argument("--mock-config", type=Path, default=None, help="MockConfigFile.json of Step Functions Local")

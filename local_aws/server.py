@@ -158,7 +158,9 @@ def build(options: Options, directory: Path) -> Server:
     ministack = Ministack()
     guard = OrphanGuard(directory)
     executor: Executor = (
-        DockerExecutor(guard) if options.executor == "docker" else ProcessExecutor(options.job_python, guard)
+        DockerExecutor(guard)
+        if options.executor == "docker"
+        else ProcessExecutor(options.job_python, guard, options.workload_folders)
     )
     timers = Timers()
     attempts = Attempts(

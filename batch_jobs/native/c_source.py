@@ -74,7 +74,8 @@ class CSource:
             made = Path(folder, path.name)
             caches = [f"ZIG_{which}_CACHE_DIR={folder}" for which in ("GLOBAL", "LOCAL")]
             target = _TARGETS.get((sys.platform, os.uname().machine), [])
-            compiler = ["env", *caches, sys.executable, "-m", "ziglang", "cc", "-O3", "-shared", "-fPIC", "-s", *target]
+            zig = [sys.executable, "-P", "-m", "ziglang"]  # -P: nothing is imported from the working directory
+            compiler = ["env", *caches, *zig, "cc", "-O3", "-shared", "-fPIC", "-s", *target]
             subprocess.run([*compiler, "-o", str(made), str(self.path)], check=True)  # noqa: S603 - our own
             load(made)
             for old in path.parent.glob(f"{self.path.stem}-*-{sys.platform}-{os.uname().machine}.so"):

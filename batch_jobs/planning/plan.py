@@ -27,6 +27,7 @@ from millrace.run.files import plan_if_there
 from millrace.run.generations import Generation, read_generations
 from millrace.run.plan import Plan, items_digest, plan_digest
 from millrace.source.filters import SKIPPED
+from millrace.workload.known import check_allowed
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +45,11 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         BucketNotFoundError: A bucket is missing.
         ListingError: The source's keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the destination not be written.
-        InvalidRunRequest: The workload does not take these options.
+        InvalidRunRequest: The workload may not run here, or does not take these options.
         WorkloadUnavailableError: The workload, or what it needs, is not in this image.
         StoppedError: The job has to stop.
     """
+    check_allowed(request.workload, job.settings.allowed_workloads)
     kept = _kept_plan(request, folder, job)
     if kept is not None:
         return kept

@@ -10,7 +10,7 @@ import click
 from console.commands.status import with_execution
 from console.commands.to_the_end import follow
 from console.errors import RunFailedError, RunNotFoundError, RunStateError
-from console.find.executions import start
+from console.find.executions import say_where_modules_are, start
 from console.find.run_lookup import FoundRun, find_run, read_request, running_executions
 from console.find.target import Target
 from console.local.pipeline import fill_folder
@@ -169,5 +169,6 @@ def _redriven(target: Target, found: FoundRun) -> FoundRun:
         raise RunStateError(
             f"{reason}; resume it without --redrive", operation="redrive", target=execution["executionArn"]
         )
+    say_where_modules_are(target.aws, found.request, found.run_id)
     target.aws.step_functions.redrive_execution(executionArn=execution["executionArn"], clientToken=token_hex(16))
     return find_run(target.aws, target.stack.state_machine_arn, execution["executionArn"])

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
+from console.embedded_aws import keep_workload_folders
 from console.find.aws import Aws
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
+from millrace.workload.known import is_own_workload
 
 MAX_INPUT_BYTES = 262_144
 """Of an execution's input, as UTF-8: Step Functions API reference, StartExecution, `input`."""
@@ -73,14 +75,28 @@ def start(aws: Aws, state_machine_arn: str, request: Mapping[str, Any], name: Ca
             "name many objects in a file in S3, by --manifest",
         )
     while True:
+        drawn = name()
+        say_where_modules_are(aws, request, drawn)
         try:
-            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=name(), input=text)
+            answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=drawn, input=text)
         except ClientError as error:
             # Two runs drew the same name in the same second: draw again.
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                 raise
         else:
             return Run.of(answer["executionArn"], request)
+
+
+def say_where_modules_are(aws: Aws, request: Mapping[str, Any], name: str) -> None:
+    """Tell the embedded AWS where the user's own workload is, before a job of the run looks for it.
+
+    Args:
+        aws: Where; only the embedded AWS needs to be told.
+        request: The execution's input.
+        name: The execution's name.
+    """
+    if is_own_workload(str(request.get("workload"))) and aws.endpoint_url is not None:
+        keep_workload_folders(aws.endpoint_url, request.get("run_id") or name)
 
 
 def find_running(aws: Aws, state_machine_arn: str, destination: S3Uri, run_id: str) -> Run | None:

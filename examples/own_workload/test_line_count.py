@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 
+import pytest
 from line_count import LineCount
 
 from batch_jobs.migrating.outputs import HeldFiles
 from batch_jobs.workloads.registry import load_workload
 from millrace.run.plan import Item
+
+
+@pytest.fixture(autouse=True)
+def _code_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(Path(__file__).parent))
 
 
 def test_lines_are_counted_across_chunks() -> None:

@@ -5,6 +5,7 @@ A process has a session and a fresh directory of its own; both end with it, what
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from local_aws.options import REPOSITORY
 
 COMMAND_IMAGE = "command"
 """An image with this repository name has no entry point: its command runs as it is."""
+_RUN = re.compile(r"/_millrace/([A-Za-z0-9_-]{1,80})/")
+"""The run that a job's command names a file of."""
 _READ_BYTES = 65536
 _LAST_OUTPUT_SECONDS = 5.0
 
@@ -84,10 +87,17 @@ class ProcessTask:
 class ProcessExecutor:
     """Starts each task as a process."""
 
-    def __init__(self, job_python: Path, guard: OrphanGuard) -> None:
-        """Use this interpreter for the project's image; tell the guard of every process group."""
+    def __init__(self, job_python: Path, guard: OrphanGuard, workload_folders: Path | None = None) -> None:
+        """Use this interpreter for the project's image; tell the guard of every process group.
+
+        Args:
+            job_python: The interpreter.
+            guard: Ends what is left when this process is gone.
+            workload_folders: Where each run's file is that says where its user's own modules are.
+        """
         self._job_python = job_python
         self._guard = guard
+        self._workload_folders = workload_folders
 
     def start(self, request: TaskRequest, output: Callable[[bytes], None]) -> ProcessTask:
         """Start a task in a process.
@@ -121,7 +131,8 @@ class ProcessExecutor:
             if not request.command:
                 raise TaskStartError("CannotStartContainerError: Error response from daemon: No command specified")
             return list(request.command)
-        return [str(self._job_python), "-m", "batch_jobs", *request.command]
+        # -P: the working directory is no place for modules, whatever it is; -s: nor is the user's site directory.
+        return [str(self._job_python), "-P", "-s", "-m", "batch_jobs", *request.command]
 
     def _environment(self, request: TaskRequest, directory: Path) -> dict[str, str]:
         machine = {
@@ -129,17 +140,27 @@ class ProcessExecutor:
             "HOME": str(directory),
             "TMPDIR": str(directory),
             "LANG": "C.UTF-8",
-            # The user's own path comes last: a workload of theirs is found there without building an image.
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python"), *_own_path()]),
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python")]),
+            # Not for Python: the job itself looks there, for a workload of the user's own alone.
+            "MILLRACE_WORKLOAD_PATH": self._modules(request.command),
         }
         return machine | request.environment
+
+    def _modules(self, command: tuple[str, ...]) -> str:
+        """Where the modules of this run's user are; for a run that nobody told of, those of the run told of last."""
+        if self._workload_folders is None:
+            return ""
+        run = _RUN.search(" ".join(command))
+        notes = [self._workload_folders / run[1]] if run else []
+        with contextlib.suppress(FileNotFoundError):
+            others = [path for path in self._workload_folders.iterdir() if path.name[0] != "."]
+            notes += sorted(others, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for note in notes:
+            with contextlib.suppress(FileNotFoundError):
+                return os.fsdecode(note.read_bytes())
+        return ""
 
 
 def is_command_image(image: str) -> bool:
     """True for an image whose repository is called `command`, wherever it is and whatever its tag."""
     return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0] == COMMAND_IMAGE
-
-
-def _own_path() -> list[str]:
-    """Where the user who started the embedded AWS keeps modules: `console/embedded_aws.py` tells it."""
-    return [folder for folder in os.environ.get("MILLRACE_WORKLOAD_PATH", "").split(os.pathsep) if folder]

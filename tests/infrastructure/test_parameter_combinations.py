@@ -26,6 +26,7 @@ ANSWERS: dict[str, list[str]] = {
     "ResultBucketName": ["", "my-results"], "ResultPrefix": ["", "out/"],
     "TableNames": ["", "words,import-*"],
     "KmsKeyArn": ["", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"],
+    "AllowedWorkloads": ["*", "word-count,acme.*,line_count:LineCount"],
     "BucketOwner": ["", "123456789012"],
     "RunFolderDays": ["0", "30"], "VersionDays": ["30", "0"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],

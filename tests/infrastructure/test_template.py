@@ -106,6 +106,19 @@ def test_every_log_group_takes_the_key() -> None:
     assert len(with_key) == 3
 
 
+def test_what_may_run_is_told_to_all_that_look() -> None:
+    """Prepare Run, and the jobs that make a plan and that read it."""
+    definitions = made({}, {"AWS::Batch::JobDefinition"})
+    told = [each["Properties"]["ContainerProperties"]["Environment"] for each in definitions.values()]
+    told.append([
+        {"Name": name, "Value": value}
+        for name, value in TEMPLATE["Resources"]["PrepareRunFunction"]["Properties"]["Environment"]["Variables"].items()
+    ])  # fmt: skip
+    assert len(told) == 4
+    for variables in told:
+        assert {"Name": "MILLRACE_ALLOWED_WORKLOADS", "Value": {"Ref": "AllowedWorkloads"}} in variables
+
+
 @pytest.mark.parametrize(("days", "status", "rules"), [("30", "Enabled", 1), ("0", "Suspended", 0)])
 def test_made_buckets_keep_what_is_overwritten(days: str, status: str, rules: int) -> None:
     """Versions are kept for VersionDays, and then deleted with the markers that they leave; 0 keeps none."""

@@ -550,3 +550,54 @@ def test_whatever_the_users_aws_is_a_local_run_succeeds(tmp_path: Path) -> None:
         assert words_csv((tmp_path / "out/words.csv").read_text()) == {"one": 1, "two": 2}
     finally:
         assert local("down").returncode == 0
+
+
+RECORDING = "open({marker!r}, 'a').write(__name__ + chr(10))\n"
+
+
+def _run_in(folder: Path, state_dir: Path, destination: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """`millrace local run` on the files of a folder, from that folder."""
+    given = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "MILLRACE_WORKLOAD_PATH"}}
+    command = [str(Path(sys.executable).with_name("millrace")), "local", "run", "--state-dir", str(state_dir)]
+    return subprocess.run(
+        [*command, "--source", "data", "--destination", str(destination), "--json", *words],
+        cwd=folder, env=given, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+def test_modules_beside_the_data_are_not_imported_and_moving_needs_no_down(stack: Any, tmp_path: Path) -> None:
+    """Built-in workloads import nothing from there; own ones of one name run in two folders in turn, each its own code.
+
+    `queue.py` and `json.py` would break any job, and `sitecustomize.py` and `usercustomize.py` run in every Python.
+    """
+    marker = str(tmp_path / "imported")
+    for name, result in (("one", 1), ("two", 2)):
+        folder = tmp_path / name
+        (folder / "data").mkdir(parents=True)
+        (folder / "data/a.txt").write_text("some words\n")
+        for module in ("queue", "json", "sitecustomize", "usercustomize", "millrace", "batch_jobs", "word_count"):
+            (folder / f"{module}.py").write_text(RECORDING.format(marker=marker) + "raise SystemExit('wrong one')\n")
+        (folder / "beside.py").write_text(f"NUMBER = {result}\n")
+        text = (ROOT / "examples/own_workload/line_count.py").read_text()
+        (folder / "mine.py").write_text(
+            text.replace("\n\nclass ", "\nimport json, queue\nfrom beside import NUMBER\n\nclass ", 1).replace(
+                '{"lines": lines', '{"number": NUMBER, "lines": lines'
+            )
+        )
+    for name, result in (("one", 1), ("two", 2), ("one", 1)):
+        built_in = _run_in(tmp_path / name, stack.state_dir, tmp_path / "out-built-in")
+        assert built_in.returncode == 0, built_in.stderr
+        own = _run_in(tmp_path / name, stack.state_dir, tmp_path / f"out-{name}", "--workload", "mine:LineCount")
+        assert own.returncode == 0, own.stderr
+        assert json.loads(own.stdout)["result"]["number"] == result
+    assert not Path(marker).exists(), Path(marker).read_text()
+
+
+def test_a_name_that_python_has_is_refused_in_a_run(stack: Any, tmp_path: Path) -> None:
+    """Without importing it, exit code 2, with what is wrong."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.txt").write_text("some words\n")
+    for name in ("os:getcwd", "subprocess:Popen", "batch_jobs.workloads.word_count.workload:WordCount"):
+        ended = _run_in(tmp_path, stack.state_dir, tmp_path / "out", "--workload", name)
+        assert ended.returncode == 2, ended.stderr
+        assert f"there is no module {name.partition(':')[0]} in" in ended.stderr

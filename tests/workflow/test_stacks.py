@@ -30,6 +30,7 @@ SCOPES = {
     "UploadWorkload": "word-count",
     "UploadPrefix": "new/",
     "UploadQueue": "urgent",
+    "AllowedWorkloads": "word-*,acme.*",
 }
 
 
@@ -80,6 +81,24 @@ def test_the_outputs_start_a_run_as_they_are(scoped: Strict) -> None:
         "source": f"s3://{scoped.stack.source_bucket}/in/",
         "destination": f"s3://{scoped.stack.result_bucket}/out/results/",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("workload", ["copy", "command", "os:getcwd", "evil.acme.x"])
+def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workload: str) -> None:
+    """By Prepare Run, with what may run, before any job; word-count, which may, is run by the other tests."""
+    name = new_name()
+    options = {"command": ["true"]} if workload == "command" else {}
+    run = started(
+        scoped,
+        f"s3://{scoped.stack.source_bucket}/in/{name}/",
+        f"s3://{scoped.stack.result_bucket}/out/{name}/",
+        workload=workload,
+        options=options,
+    )
+    status, error, cause = scoped.end(run)
+    assert (status, error) == ("FAILED", "InvalidRunRequest")
+    assert "word-* or acme.*" in cause
+    assert scoped.runs.jobs(run, "plan") == []
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from millrace import __version__
 from millrace.errors import InvalidRunRequest
@@ -42,6 +43,7 @@ class JobSettings:
         shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
+        allowed_workloads: Which workloads may run; a star in a name stands for anything.
     """
 
     array_index: int = 0
@@ -54,6 +56,7 @@ class JobSettings:
     shards_at_once: int | None = None
     code_version: str = __version__
     image: str = ""
+    allowed_workloads: tuple[str, ...] = ("*",)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
@@ -73,6 +76,7 @@ class JobSettings:
             shards_at_once=_shards_at_once(environ),
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             image=environ.get("MILLRACE_IMAGE", ""),
+            allowed_workloads=_allowed_workloads(environ),
         )
 
 
@@ -84,18 +88,20 @@ class FunctionSettings:
         queues: The job queues' ARNs by the names that a run request uses.
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
+        allowed_workloads: Which workloads may run; a star in a name stands for anything.
     """
 
     queues: dict[str, str]
     code_version: str = __version__
     queue_rules: tuple[QueueRule, ...] = ()
+    allowed_workloads: tuple[str, ...] = ("*",)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
-        """Read `QUEUES`, a JSON object of ARNs by name, `QUEUE_RULES` and `MILLRACE_CODE_VERSION`.
+        """Read `QUEUES`, a JSON object of ARNs by name, `QUEUE_RULES` and `MILLRACE_*`.
 
         Raises:
-            InvalidRunRequest: `QUEUES` is not such an object, or a rule is none.
+            InvalidRunRequest: `QUEUES` is not such an object, a rule is none, or no workload may run.
         """
         text = environ.get("QUEUES", "{}")
         try:
@@ -110,6 +116,7 @@ class FunctionSettings:
             queues=queues,
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
+            allowed_workloads=_allowed_workloads(environ),
         )
 
 
@@ -172,6 +179,12 @@ def bucket_owner(environ: Mapping[str, str] = os.environ) -> str | None:
     return account
 
 
+def workload_path(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """`MILLRACE_WORKLOAD_PATH`: the folders that hold a user's own modules, and nothing else is taken from."""
+    folders = environ.get("MILLRACE_WORKLOAD_PATH", "").split(os.pathsep)
+    return tuple(str(Path(folder).absolute()) for folder in folders if folder)
+
+
 def log_level(environ: Mapping[str, str] = os.environ) -> str:
     """The least level that a job logs, `MILLRACE_LOG_LEVEL`: DEBUG, INFO (the default), WARNING or ERROR.
 
@@ -205,6 +218,15 @@ def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.en
             raise InvalidRunRequest("options.environment", words, "no variable that leads to the job's credentials")
         environment[name] = value if equals else environ[name]
     return environment
+
+
+def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """`MILLRACE_ALLOWED_WORKLOADS`, names with commas between; all where it is not set."""
+    text = environ.get("MILLRACE_ALLOWED_WORKLOADS") or "*"
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise InvalidRunRequest("MILLRACE_ALLOWED_WORKLOADS", text, "names of workloads with commas between, or *")
+    return names
 
 
 def _shards_at_once(environ: Mapping[str, str]) -> int | None:

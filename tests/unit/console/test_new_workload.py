@@ -29,7 +29,8 @@ def test_the_new_workload_runs(
     """It is planned, migrated and merged by its class, as it was written, and the command says how."""
     assert _run(["new-workload", name]) == 0
     assert f"--workload {made}" in capsys.readouterr().out
-    monkeypatch.syspath_prepend(str(here / made.partition(":")[0]))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(here / made.partition(":")[0]))
     run = RunInMemory({"in/a": b"one\ntwo\n", "in/b": b"three"}, request={"workload": made}, load=load_workload)
     run.all()
     assert run.outputs() == {"a.lines": b"2\n", "b.lines": b"0\n"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -66,8 +67,11 @@ class LongPartial(Sizes):
     ("name", "why"),
     [("Wrong", "none ends in another"), ("WithoutComma", "mind the comma"), ("LongPartial", "at most 32 bytes")],
 )
-def test_an_own_workloads_suffixes_are_checked_when_it_is_loaded(name: str, why: str) -> None:
+def test_an_own_workloads_suffixes_are_checked_when_it_is_loaded(
+    name: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the plan job, before anything is listed."""
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(Path(__file__).parents[3]))
     with pytest.raises(InvalidRunRequest, match=why):
         load_workload(f"tests.unit.test_key_limits:{name}", {})
 

@@ -25,12 +25,13 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "own_workload"
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The example's module can be imported, and packages can be put into a folder that is searched too."""
+    """The run's code folders are that of the example's module, and one that packages can be put into."""
     packages = tmp_path / "packages"
     packages.mkdir()
-    monkeypatch.syspath_prepend(str(EXAMPLE))
-    monkeypatch.syspath_prepend(str(packages))
-    monkeypatch.delitem(sys.modules, "line_count", raising=False)
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", os.pathsep.join([str(packages), str(EXAMPLE)]))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for module in ("line_count", "needy", "ending", "comma", "queues", "installed_lines"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return packages
 
 
@@ -96,10 +97,18 @@ def test_an_unknown_workload_is_refused_with_what_is_allowed(name: object) -> No
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("no_such_module:Mine", "cannot be imported"),
+        ("no_such_module:Mine", "there is no module no_such_module in"),
         ("line_count:Missing", "has no class Missing"),
-        ("os:getcwd", "has no class getcwd"),
-        ("collections:Counter", "lacks partial_suffix, item_suffixes, migrate, partial, merge"),
+        ("os:getcwd", "there is no module os in"),
+        ("subprocess:Popen", "there is no module subprocess in"),
+        ("sys:Mine", "there is no module sys in"),
+        ("collections:Counter", "there is no module collections in"),
+        (
+            "batch_jobs.workloads.word_count.workload:WordCount",
+            r"there is no module batch_jobs\.workloads\.word_count in",
+        ),
+        ("PIL.Image:Image", r"there is no module PIL\.Image in"),
+        ("line_count:Option", "lacks partial_suffix, item_suffixes, migrate, partial, merge"),
         ("acme.missing", "here: acme.twice, acme.words"),
         ("acme.twice", "several packages declare it"),
     ],
@@ -111,6 +120,66 @@ def test_a_workload_that_is_not_there_is_told(name: str, why: str, installed: Pa
     with pytest.raises(WorkloadUnavailableError, match=why) as caught:
         load_workload(name, {})
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["queue", "batch_jobs", "boto3", "sys"])
+def test_a_module_that_is_hidden_is_told_and_nothing_of_it_runs(name: str, installed: Path) -> None:
+    """Python's own modules, Millrace's and those of installed packages come first, so it would not be imported."""
+    (installed / f"{name}.py").write_text("raise SystemExit('it ran')\n")
+    with pytest.raises(WorkloadUnavailableError, match="is hidden by another module of its name"):
+        load_workload(f"{name}:Mine", {})
+
+
+def test_a_built_in_workload_adds_no_folder() -> None:
+    """Nothing is ever imported from the user's folders for it."""
+    before = [*sys.path]
+    load_workload("word-count", checked_options("word-count", {}))
+    assert sys.path == before
+
+
+def test_only_the_folder_that_holds_the_module_is_added_and_behind_everything() -> None:
+    """Once, however often the workload is loaded."""
+    before = [*sys.path]
+    load_workload("line_count:LineCount", {})
+    load_workload("line_count:LineCount", {})
+    assert sys.path == [*before, str(EXAMPLE)]
+
+
+def test_a_module_of_a_package_is_found_without_importing_the_package(installed: Path) -> None:
+    """A package that does not have it is not imported to find that out; a folder alone is a package too."""
+    (installed / "noisy").mkdir()
+    (installed / "noisy/__init__.py").write_text("raise SystemExit('it ran')\n")
+    with pytest.raises(WorkloadUnavailableError, match=r"there is no module noisy\.missing in"):
+        load_workload("noisy.missing:Mine", {})
+    (installed / "bare/inner").mkdir(parents=True)
+    (installed / "bare/inner/mine.py").write_text("from line_count import LineCount\n")
+    (installed / "line_count.py").write_text((EXAMPLE / "line_count.py").read_text())
+    assert load_workload("bare.inner.mine:LineCount", {}).partial_suffix == ".json"
+    with pytest.raises(WorkloadUnavailableError, match=r"there is no module bare\.inner in"):
+        load_workload("bare.inner:Mine", {})
+
+
+@pytest.mark.parametrize("value", ["", ":", "no such thing!", ".line_count:LineCount", "line_count", "line_count:a.b"])
+def test_an_entry_point_that_names_no_class_is_told(value: str, installed: Path) -> None:
+    """Whatever the package's file holds, it is exit code 2, and another package's workload is found all the same."""
+    declare(installed, "odd", f"acme.odd = {value}")
+    declare(installed, "acme", "acme.lines = line_count : LineCount [extra]")
+    with pytest.raises(WorkloadUnavailableError):
+        load_workload("acme.odd", {})
+    assert load_workload("acme.lines", {}).partial_suffix == ".json"
+
+
+def test_without_a_code_folder_only_entry_points_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed says by its entry point what of it is a workload."""
+    monkeypatch.delenv("MILLRACE_WORKLOAD_PATH")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "installed_lines.py").write_text((EXAMPLE / "line_count.py").read_text())
+    declare(site, "acme", "acme.lines = installed_lines:LineCount")
+    monkeypatch.syspath_prepend(str(site))
+    with pytest.raises(WorkloadUnavailableError, match="MILLRACE_WORKLOAD_PATH"):
+        load_workload("installed_lines:LineCount", {})
+    assert load_workload("acme.lines", {}).partial_suffix == ".json"
 
 
 def test_a_module_that_fails_on_import_is_told(installed: Path) -> None:
@@ -130,6 +199,7 @@ def test_a_module_that_ends_or_fails_on_import_is_told(text: str, installed: Pat
 
 def test_options_without_their_comma_are_told(installed: Path) -> None:
     """They are no tuple then."""
+    (installed / "line_count.py").write_text((EXAMPLE / "line_count.py").read_text())
     (installed / "comma.py").write_text(
         "from line_count import LineCount, Option\n"
         "class Mine(LineCount):\n    options = (Option('end', 'x', 'What ends a line.'))\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import permutations
 
 from millrace.errors import InvalidRunRequest
@@ -34,6 +35,24 @@ def known_workload(name: object) -> str:
         allowed = [*sorted(WORKLOAD_OPTIONS), "your own as package.module:Class or package.name"]
         raise InvalidRunRequest("workload", name, " or ".join(allowed))
     return name
+
+
+def check_allowed(workload: str, allowed: Sequence[str]) -> None:
+    """See that this deployment lets the workload run.
+
+    Args:
+        workload: The workload's name.
+        allowed: Names of workloads, in which a star stands for anything. Case counts.
+
+    Raises:
+        InvalidRunRequest: None of them is the workload's.
+    """
+    if not any(fnmatchcase(workload, name) for name in allowed):
+        raise InvalidRunRequest(
+            "workload",
+            workload,
+            f"{' or '.join(allowed)}: the stack's parameter AllowedWorkloads lets nothing else run",
+        )
 
 
 def checked_options(workload: str, given: Mapping[str, object]) -> dict[str, object]:
