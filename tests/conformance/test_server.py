@@ -8,6 +8,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_no_job_outlives_the_server(start: Start, number: signal.Signals) -> Non
     os.kill(running.pid, number)
 
     for pid in [running.pid, *processes]:
-        until(f"process {pid} is gone", lambda pid=pid: not is_running(pid))
+        until(f"process {pid} is gone", partial(lambda each: not is_running(each), pid))
     until("the server's files are gone", lambda: not directory.parent.exists())
 
 
