@@ -180,4 +180,5 @@ def test_only_the_hooks_touch_ministack() -> None:
     importing = re.compile(r"import_module\(.ministack|^\s*(import|from) ministack", re.MULTILINE)
     package = embedded_aws.REPOSITORY / "local_aws"
 
-    assert [path.name for path in package.glob("*.py") if importing.search(path.read_text())] == ["ministack_hooks.py"]
+    found = [path for path in package.rglob("*.py") if importing.search(path.read_text())]
+    assert found == [package / "ministack/hooks.py"]

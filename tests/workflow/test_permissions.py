@@ -498,7 +498,7 @@ def test_no_denial_is_too_many(denial: Permission) -> None:
 
 def test_results_of_the_built_in_workloads_are_named() -> None:
     """Every file that a built-in workload merges into the run folder is one that migrate may not write."""
-    text = "".join(path.read_text("utf-8") for path in (ROOT / "batch_jobs/workloads").glob("*.py"))
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "batch_jobs/workloads").rglob("*.py"))
     merged = set(re.findall(r'results\.open\(\s*"([^"]+)"', text))
     assert merged
     assert merged <= set(WRITERS["MergeJobDefinition"])
