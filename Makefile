@@ -13,7 +13,7 @@ REQUIREMENTS := requirements-dev.txt
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
+.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
 .PHONY: simulate check format dist image push deploy lock clean
 
 help:  ## this list
@@ -44,8 +44,16 @@ demo: install  ## count the words of examples/documents on the embedded AWS
 
 # 0: one process, one test after the other, as a debugger needs it.
 TEST_PROCESSES ?= 2
-test: install $(if $(shell command -v npm),node_modules/.package-lock.json)  ## every test that needs no AWS account and no Docker
-	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES)
+TESTS ?=
+LINTERS_OF_TESTS := install $(if $(shell command -v npm),node_modules/.package-lock.json)
+test: $(LINTERS_OF_TESTS)  ## the tests that need no AWS account and no Docker, without the longest (TESTS="folder ...")
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m "not long" $(TESTS)
+
+test-long: $(LINTERS_OF_TESTS)  ## the longest tests: every permission taken away once, 10,000 items, 300 seeds, the mutants
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m long $(TESTS)
+
+coverage: $(LINTERS_OF_TESTS)  ## the unit tests, and how much of the code they run; the floor is in pyproject.toml
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m "not long" --cov tests/unit
 
 FUZZ_ROUNDS ?= 100000
 test-memory:  ## the C source on random input, under the sanitizers of the compiler cc (gcc or clang)
@@ -93,6 +101,9 @@ check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## lin
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/check-yaml --unsafe *.yaml image/*.yaml $(wildcard stacks/*.yaml)
+	$(BIN)/hadolint --failure-threshold warning batch_jobs/Dockerfile examples/own_workload/Dockerfile
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m checks
 

@@ -17,7 +17,7 @@ SHARING = {
 """What the tests of a file or folder share; the first that fits counts. What is missing costs time, no more."""
 
 
-class Scheduling(LoadScopeScheduling):
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives processes one test at a time, and those that share something all at once.
 
     It goes by paths: under pytest 9.2 the marks of `--dist=loadgroup` have no effect (pytest-xdist issue 1386).

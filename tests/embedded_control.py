@@ -20,6 +20,6 @@ def control(endpoint_url: str, path: str, body: dict[str, Any] | None = None, me
     content = None if body is None else json.dumps(body).encode()
     request = AWSRequest(method, f"{endpoint_url}/_local_aws/{path}", {"Content-Type": "application/json"}, content)
     SigV4Auth(Credentials(found.access_key, found.secret_key), "millrace", "us-east-1").add_auth(request)
-    sent = urllib.request.Request(request.url, content, dict(request.headers), method=method)
+    sent = urllib.request.Request(str(request.url), content, dict(request.headers), method=method)
     with urllib.request.urlopen(sent) as answer:
         return json.load(answer)

@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
+from mypy_boto3_s3 import S3Client
 
 ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 """The storage classes whose objects cannot be read."""
@@ -101,7 +102,13 @@ class InMemoryS3Client:
         """The objects whose keys begin with the prefix."""
         with self._lock:
             found = self._buckets[bucket]
-            return {key: found.versions[key][-1].body for key in found.keys if key.startswith(prefix)}
+            newest = ((key, found.versions[key][-1]) for key in found.keys if key.startswith(prefix))
+            return {key: stored.body for key, stored in newest if stored is not None}
+
+    @property
+    def stub(self) -> S3Client:
+        """Itself, as the type that boto3-stubs give a client."""
+        return cast("S3Client", self)
 
     def stored(self, bucket: str, key: str) -> Stored | None:
         """The newest version of an object."""
@@ -200,6 +207,7 @@ class InMemoryS3Client:
             contents = []
             for key in found:
                 stored = bucket.versions[key][-1]
+                assert stored is not None, "a key of the listing has a version"
                 contents.append(
                     {
                         "Key": encode(key),
@@ -389,7 +397,7 @@ class InMemoryS3Client:
 def error(code: str, status: int, operation: str = "Operation", message: str = "") -> ClientError:
     """A refusal as S3 gives it."""
     return ClientError(
-        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": cast("Any", {"HTTPStatusCode": status})},
         operation,
     )
 

@@ -7,6 +7,7 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from hypothesis import strategies as st
 
 from millrace.s3.client import new_client
@@ -71,13 +72,13 @@ class Raw:
 
 def answering(*answers: tuple[int, bytes]) -> tuple[S3, list[str]]:
     """A real client whose requests are answered from a list, and the URLs that it asked for."""
-    client = new_client(1)
+    client: Any = new_client(1)
     left, asked = list(answers), []
 
     def answer(request: Any, **_given: Any) -> AWSResponse:
         asked.append(request.url)
         status, body = left.pop(0)
-        return AWSResponse(request.url, status, {"content-type": "application/xml"}, Raw(body))
+        return AWSResponse(request.url, status, HTTPHeaders.from_dict({"content-type": "application/xml"}), Raw(body))
 
     client.meta.events.register("before-send.s3.ListObjectsV2", answer)
     return S3(client, fast()), asked

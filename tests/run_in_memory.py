@@ -127,7 +127,7 @@ class RunInMemory:
     def job(self, stop: Stop | None = None, **settings: Any) -> Job:
         """A job's surroundings; the date goes on by a second whenever it is asked for."""
         return Job(
-            s3=S3(self.client, fast()),
+            s3=S3(self.client.stub, fast()),
             settings=JobSettings(concurrency=self.concurrency, **settings),
             stop=stop or Stop(wait=lambda _seconds: None),
             load=self.load,

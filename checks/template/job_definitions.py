@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from checks.faults import Fault
-from checks.parameters import default, extremes
 from checks.sources import TEMPLATE, Sources
-from checks.template.fargate import memory_choices
 
+GIB = 1024
+MEMORY_MIB: dict[str, tuple[int, ...]] = {
+    "0.25": (512, 1 * GIB, 2 * GIB),
+    "0.5": tuple(range(1 * GIB, 4 * GIB + 1, GIB)),
+    "1": tuple(range(2 * GIB, 8 * GIB + 1, GIB)),
+    "2": tuple(range(4 * GIB, 16 * GIB + 1, GIB)),
+    "4": tuple(range(8 * GIB, 30 * GIB + 1, GIB)),
+    "8": tuple(range(16 * GIB, 60 * GIB + 1, 4 * GIB)),
+    "16": tuple(range(32 * GIB, 120 * GIB + 1, 8 * GIB)),
+    "32": (60 * GIB, 120 * GIB, 244 * GIB),
+}
+"""Batch API reference, ResourceRequirement; a test compares it with the text in botocore's model."""
 BY_DIGEST = "@sha256:[0-9a-f]{64}$"
 FINAL_RULES = [{"OnExitCode": code, "Action": "EXIT"} for code in ("2", "3")]
 """The ends that a new attempt cannot change: millrace/errors.py, `exit_code`. Batch retries what no rule matches."""
 REGION_VARIABLE = {"Name": "AWS_REGION", "Value": {"Ref": "AWS::Region"}}
+
+
+def memory_choices(vcpus: str) -> tuple[int, ...]:
+    """The MiB that go with a number of vCPUs, written as in the API ("0.25", "1"); empty for a number without any."""
+    return MEMORY_MIB.get(vcpus, ())
 
 
 def check(sources: Sources) -> Iterator[Fault]:
@@ -68,7 +84,7 @@ def _container_faults(container: dict[str, Any], parameters: dict[str, Any], whe
 
 
 def _number_faults(value: Any, least: int, most: int | None, parameters: dict[str, Any], where: str) -> Iterator[Fault]:
-    possible = extremes(value, parameters)
+    possible = _extremes(value, parameters)
     if value is None or not possible:
         yield Fault(where, "is not set: Batch's default is no limit, and one attempt")
         return
@@ -97,4 +113,37 @@ def _sizes(vcpus: Any, memory: Any, template: dict[str, Any]) -> Iterator[tuple[
                 yield row[of_vcpus], int(row[of_memory])
         case _:
             parameters = template.get("Parameters", {})
-            yield str(default(vcpus, parameters)), int(default(memory, parameters))
+            yield str(_default(vcpus, parameters)), int(_default(memory, parameters))
+
+
+def _extremes(value: Any, parameters: dict[str, Any]) -> list[Any]:
+    """The values that a property can have, as far as the template bounds it.
+
+    Args:
+        value: A constant, or a Ref to a parameter.
+        parameters: The template's section Parameters.
+
+    Returns:
+        The constant; or the parameter's allowed values; or its bounds and default, infinite where it has no bound;
+        empty for any function other than Ref.
+    """
+    match value:
+        case {"Ref": str(name)} if name in parameters:
+            parameter = parameters[name]
+            if "AllowedValues" in parameter:
+                return list(parameter["AllowedValues"])
+            bounds = [parameter.get("MinValue", -math.inf), parameter.get("MaxValue", math.inf)]
+            return [*bounds, parameter["Default"]] if "Default" in parameter else bounds
+        case dict():
+            return []
+        case _:
+            return [value]
+
+
+def _default(value: Any, parameters: dict[str, Any]) -> Any:
+    """What a property is when every parameter keeps its default: the constant, or the default behind a Ref."""
+    match value:
+        case {"Ref": str(name)} if name in parameters:
+            return parameters[name].get("Default")
+        case _:
+            return value

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The part of ministack_hooks for what EventBridge refuses and ministack takes.
+"""EventBridge: refuses the requests that ministack wrongly accepts.
 
 An input transformer may name its own paths and the reserved variables alone, and an event must say where it comes
 from, of what kind it is and what it tells (EventBridge user guide, "Input transformation"; API: PutEvents).

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The fourth part of ministack_hooks: permissions that AWS asks a role for, and ministack nobody.
+"""IAM: permissions that AWS requires and ministack does not check.
 
 CreateStateMachine and UpdateStateMachine ask the state machine's role for the managed rule behind `.sync`, and an
 EventBridge rule starts a state machine under the role of its target. Lambda hands what a function failed on to the

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The sixth part of ministack_hooks: the KMS keys of buckets and topics, and who may use them.
+"""KMS: the keys of buckets and topics, and who may use them.
 
 By itself ministack's CloudFormation drops a bucket's and a topic's encryption, and its S3 and SNS ask nobody for a
 right to the key. On AWS they use it with the caller's rights: S3 needs kms:GenerateDataKey to write and kms:Decrypt to

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The third part of ministack_hooks: a Lambda function's exception is reported by its class name.
+"""Lambda functions: an exception is reported by its class name.
 
 ministack reports every exception of a Python handler as Runtime.HandlerError, so that a state machine's ErrorEquals on
 the function's own exceptions would never match here, and always on AWS.

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The second half of ministack_hooks: what we use and replace of ministack's Step Functions.
+"""Step Functions: the parts of ministack's engine that we use and replace.
 
 Each replacement is there for a behaviour of AWS that ministack lacks, named at its place and held by a test in
 tests/conformance.

@@ -1,4 +1,4 @@
-"""Another part of ministack_hooks: S3's limit on the length of a key, which ministack does not know."""
+"""S3 keys: refuses keys that are too long, a limit that ministack does not have."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The fourth part of ministack_hooks: what happens to an event that a rule's Lambda target cannot be given.
+"""EventBridge targets: what happens to an event that cannot be delivered to a rule's Lambda function.
 
 By itself ministack calls the function once, whoever may call it, and drops the event when that fails. On AWS the call
 is asynchronous: Lambda tries again and hands a failure to the function's destination; and an event that cannot be

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""The fifth part of ministack_hooks: a topic's message that a subscriber does not take.
+"""SNS: messages that a subscriber does not accept.
 
 By itself ministack drops it. On AWS it goes to the queue that the subscription's RedrivePolicy names: at once where the
 endpoint is gone or refuses the topic, after retries where an HTTP server is down (SNS developer guide, "Dead-letter

@@ -91,7 +91,7 @@ def test_a_page_of_another_origin_can_do_and_read_nothing(
     assert all((kind, status, text) in {("opaque", 0, ""), ("error", 0, "")} for _, kind, status, text in told), told
     found = embedded_aws.credentials(server.endpoint_url)
     session = boto3.Session(found.access_key, found.secret_key, region_name="us-east-1")
-    clients = {
+    clients: dict[str, Any] = {
         name: session.client(name, endpoint_url=server.endpoint_url) for name in ("lambda", "iam", "s3", "batch")
     }
     assert clients["lambda"].list_functions()["Functions"] == []

@@ -45,7 +45,7 @@ class Account:
             key, secret = found.access_key, found.secret_key
         self._session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
 
-    def client(self, service: str) -> Any:
+    def client(self, service: Any) -> Any:
         """A boto3 client without retries: a test wants to see the first answer."""
         return self._session.client(
             service, endpoint_url=self.endpoint_url, config=Config(retries={"total_max_attempts": 1})

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -185,10 +186,8 @@ def test_a_child_can_be_killed_and_comes_back(account: Account, queue: str) -> N
     parent = account.submit(queue, definition, arrayProperties={"size": 2})
     for index in range(2):
         account.reached(f"{parent}:{index}", "RUNNING")
-        until(
-            "it has a process",
-            lambda child=f"{parent}:{index}": account.control("GET", f"batch/jobs/{child}/process")["pid"],
-        )
+        process = f"batch/jobs/{parent}:{index}/process"
+        until("it has a process", partial(lambda path: account.control("GET", path)["pid"], process))
         fault = {"status_reason": "Host EC2 (instance i-1) terminated."}
         account.control("POST", f"batch/jobs/{parent}:{index}/interrupt", fault)
 

@@ -131,7 +131,7 @@ def test_every_end_of_an_execution(account: Account, listen: Any, status: str) -
         "FAILED": {"Type": "Fail", "Error": "E", "Cause": "C"},
     }
     wait = {"Type": "Wait", "Seconds": 500, "End": True}  # 10 seconds at the scale of these tests
-    definition = {"StartAt": "S", "States": {"S": states.get(status, wait)}}
+    definition: dict[str, Any] = {"StartAt": "S", "States": {"S": states.get(status, wait)}}
     if status == "TIMED_OUT":
         definition["TimeoutSeconds"] = 1
     machine = account.machine(definition)

@@ -263,7 +263,7 @@ def test_a_presigned_url_ends(account: Account) -> None:
     for seconds, status in [(60, 200), (-1, 403), (0, 403), (604_801, 403)]:
         request = AWSRequest("GET", f"{account.endpoint_url}/{bucket}")
         S3SigV4QueryAuth(Credentials(found.access_key, found.secret_key), "s3", "us-east-1", seconds).add_auth(request)
-        url = urlsplit(request.url)
+        url = urlsplit(str(request.url))
         assert send(account.endpoint_url, "GET", f"{url.path}?{url.query}")[0] == status, seconds
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -180,7 +180,7 @@ def encrypted(strict: Account) -> dict[str, str]:
         },
         "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["Key", "Arn"]}}},
     }
-    outputs = {name: {"Value": {"Ref": name}} for name in ("Bucket", "Topic")}
+    outputs: dict[str, Any] = {name: {"Value": {"Ref": name}} for name in ("Bucket", "Topic")}
     outputs["Key"] = {"Value": {"Fn::GetAtt": ["Key", "Arn"]}}
     formation, name = strict.client("cloudformation"), unique("stack")
     formation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs}))
@@ -213,7 +213,7 @@ def test_a_key_is_asked_for(
 ) -> None:
     """Who writes, reads, copies, uploads in parts or publishes needs the right to the key, through that service."""
     all_else = {"Effect": "Allow", "Action": ["s3:*", "sns:*"], "Resource": "*"}
-    key = {"Effect": "Allow", "Action": actions, "Resource": encrypted["Key"]}
+    key: dict[str, Any] = {"Effect": "Allow", "Action": actions, "Resource": encrypted["Key"]}
     key["Condition"] = {"StringEquals": {"kms:ViaService": f"{service}.us-east-1.amazonaws.com"}}
     who, bucket = caller(strict, all_else, key), encrypted["Bucket"]
     s3, sns = who.client("s3"), who.client("sns")
@@ -223,7 +223,7 @@ def test_a_key_is_asked_for(
         upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
         s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"x")
 
-    tries = {
+    tries: dict[str, Callable[[], object]] = {
         "put": lambda: s3.put_object(Bucket=bucket, Key="new", Body=b"x"),
         "get": lambda: s3.get_object(Bucket=bucket, Key="there"),
         "copy": lambda: s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "there"}),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.conformance.account import Account
 
-FARGATE = {
+FARGATE: dict[str, Any] = {
     "platformCapabilities": ["FARGATE"],
     "container": {
         "executionRoleArn": "arn:aws:iam::123456789012:role/any",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -19,13 +21,14 @@ def test_a_key_of_more_than_1024_bytes_is_refused(account: Account, letter: str)
     assert storage.get_object(Bucket=bucket, Key=longest)["Body"].read() == b"there"
     copy = {"Bucket": bucket, "Key": longest}
     too_long = longest + "k"
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: storage.put_object(Bucket=bucket, Key=too_long, Body=b"x"),
         lambda: storage.get_object(Bucket=bucket, Key=too_long),
         lambda: storage.copy_object(Bucket=bucket, Key=too_long, CopySource=copy),
         lambda: storage.create_multipart_upload(Bucket=bucket, Key=too_long),
         lambda: storage.delete_object(Bucket=bucket, Key=too_long),
-    ):
+    )
+    for call in calls:
         with pytest.raises(ClientError) as refused:
             call()
         answer = refused.value.response

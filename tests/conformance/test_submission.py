@@ -1,5 +1,6 @@
 """What SubmitJob and the definitions and resources around it refuse and accept."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -180,10 +181,11 @@ def test_deleting_resources(account: Account) -> None:
     queue = account.queue()
     (described,) = account.batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
     environment = described["computeEnvironmentOrder"][0]["computeEnvironment"]
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: account.batch.delete_job_queue(jobQueue=queue),
         lambda: account.batch.delete_compute_environment(computeEnvironment=environment),
-    ):
+    )
+    for call in calls:
         with pytest.raises(account.batch.exceptions.ClientException):
             call()
     account.batch.update_job_queue(jobQueue=queue, state="DISABLED")

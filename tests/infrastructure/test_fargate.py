@@ -7,7 +7,7 @@ import re
 import botocore.session
 from botocore.model import StructureShape
 
-from checks.template.fargate import MEMORY_MIB, memory_choices
+from checks.template.job_definitions import MEMORY_MIB, memory_choices
 
 
 def test_holds_every_pair_that_the_api_documents() -> None:

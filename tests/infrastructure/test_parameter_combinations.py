@@ -71,6 +71,7 @@ def faults(template: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.fixed_dictionaries({name: st.sampled_from(each) for name, each in ANSWERS.items()}))
 @example(values={})

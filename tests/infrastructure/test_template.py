@@ -9,7 +9,7 @@ import pytest
 from checks.conditions import Resolver, references
 from checks.security.policies import _Plain
 from checks.template.deploy_failures import COMBINATIONS
-from checks.template.fargate import MEMORY_MIB
+from checks.template.job_definitions import MEMORY_MIB
 from console.find.stack import job_size
 from tests.infrastructure.checkout import REAL
 

@@ -10,6 +10,7 @@ from tests.simulation.runs import simulate
 SEEDS = 500
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_a_broken_protocol_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some seed breaks the promise that the fault concerns."""

@@ -32,7 +32,7 @@ PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys
 from millrace.layout import S3Uri
-from millrace.s3 import connect
+from millrace.s3.verbs import connect
 class Breaks(io.BytesIO):
     reads = 0
     def read(self, *given):

@@ -22,6 +22,7 @@ from console.find.aws import LOCAL_REGION
 from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Runs
 
+pytestmark = pytest.mark.long
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 PLACES: dict[str, str] = PACKAGES["package-dir"]
 """Where the packages lie here, by their names there."""

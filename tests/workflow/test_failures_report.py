@@ -6,6 +6,8 @@ import json
 import random
 from collections import Counter
 
+import pytest
+
 from millrace.layout import S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
@@ -15,6 +17,7 @@ from tests.workflow.texts import NOT_TEXT, counted, texts, totals
 ITEMS = 10_000
 
 
+@pytest.mark.long
 def test_ten_thousand_items_of_which_54_fail(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
     """Of 10,000 planned objects 5 are not text, and 37 are deleted and 12 changed before migrate reads the first one:
     the report has exactly those 54 failed rows, planned is succeeded plus failed, and words.csv equals an independent

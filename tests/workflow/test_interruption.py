@@ -30,6 +30,7 @@ SIGNAL_SECONDS = 0.3
 """Until a process has surely run its signal handler; nobody outside can see that. Too short costs time, no more."""
 
 
+@pytest.mark.long
 def test_thirty_of_two_hundred_children_are_killed(
     runs: Runs, proxy: FaultProxy, source: str, destination: str
 ) -> None:

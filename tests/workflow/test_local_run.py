@@ -123,7 +123,8 @@ def test_two_thousand_files_in_one_shard(
 
 
 @pytest.mark.parametrize(
-    ("shards", "limits"), [(2, ("--max-items", "10", "--max-shards", "2")), (40, ("--max-items", "50"))]
+    ("shards", "limits"),
+    [(2, ("--max-items", "10", "--max-shards", "2")), pytest.param(40, ("--max-items", "50"), marks=pytest.mark.long)],
 )
 def test_two_thousand_files_in_many_shards(
     millrace: Millrace,
@@ -456,7 +457,7 @@ def test_sam_missing(tmp_path: Path) -> None:
     ours = [path for path in sys.path if path.endswith("site-packages")]
     (Path(packages) / "ours.pth").write_text("\n".join([*ours, str(ROOT), str(ROOT / "layer/python")]) + "\n")
     assert shutil.which("sam", path="/usr/bin:/bin") is None
-    command = [python, "-m", "console", "local"]
+    command = [str(python), "-m", "console", "local"]
     state = ("--state-dir", str(tmp_path / "state"))
     try:
         ended = subprocess.run(

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from batch_jobs.planning.splitting import LEAST_RANGE_BYTES
 from checks.conditions import Resolver
 from checks.sources import Sources
 from console.checkout import ROOT
 from console.find.executions import new_name
+from millrace.cost.ranges import LEAST_RANGE_BYTES
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.notices import Notices
 from tests.workflow.permissions import Permission, permissions
@@ -380,6 +380,7 @@ def test_a_run_needs_no_more_than_its_roles(strict: Strict, count: int) -> None:
     assert output["counts"]["succeeded"] == output["counts"]["shards"] == count
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("permission", PERMISSIONS, ids=str)
 def test_every_permission_is_needed(
     strict: Strict, usual: Callable[[Callable[[Strict], Any]], Any], permission: Permission
@@ -391,6 +392,7 @@ def test_every_permission_is_needed(
         assert part(strict) != expected
 
 
+@pytest.mark.long
 def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]], Any]) -> None:
     """With all permissions nothing is denied: the comparisons above start from success."""
     assert usual(whole_run)[0] == "SUCCEEDED"
@@ -496,7 +498,7 @@ def test_no_denial_is_too_many(denial: Permission) -> None:
 
 def test_results_of_the_built_in_workloads_are_named() -> None:
     """Every file that a built-in workload merges into the run folder is one that migrate may not write."""
-    text = "".join(path.read_text("utf-8") for path in (ROOT / "batch_jobs/workloads").glob("*.py"))
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "batch_jobs/workloads").rglob("*.py"))
     merged = set(re.findall(r'results\.open\(\s*"([^"]+)"', text))
     assert merged
     assert merged <= set(WRITERS["MergeJobDefinition"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_redrive(runs: Runs, proxy: FaultProxy, source: str, destination: str, f
     fault = refuse(403, "AccessDenied") if failure.verb == "plan" else call_instead(kill)
     with proxy.when("PUT", "/_SUCCESS$") as marked:
         with proxy.when(verb, uri.format(source=source), fault):
-            parts = {"merge_limit_seconds": 0} if failure.verb == "merge-parts" else {}
+            parts: dict[str, Any] = {"merge_limit_seconds": 0} if failure.verb == "merge-parts" else {}
             started.append(runs.start(source, destination, max_items=3, **parts))
             run = started[0]
             runs.wait(run, "FAILED")

@@ -190,7 +190,11 @@ def test_an_event_that_comes_twice_gives_one_result(uploads: Uploads, s3: Any, t
 
 def test_an_upload_that_is_gone_is_a_failed_run(uploads: Uploads) -> None:
     """Deleted before the run could look: its row says NOT_FOUND, and the run fails rather than do nothing."""
-    request = {"keys": ["in/never-was.csv"], "workload": "csv-to-dynamodb", "options": {"table": uploads.table}}
+    request: dict[str, Any] = {
+        "keys": ["in/never-was.csv"],
+        "workload": "csv-to-dynamodb",
+        "options": {"table": uploads.table},
+    }
     source, destination = f"s3://{uploads.stack.source_bucket}/", f"s3://{uploads.stack.result_bucket}/gone/"
     run = uploads.runs.start(source, destination, **request)
     uploads.runs.wait(run, "FAILED")

@@ -3,4 +3,4 @@
 Standard library and boto3 only, so that the layer stays small and the same files go into the job image.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

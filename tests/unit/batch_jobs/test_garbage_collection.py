@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 from batch_jobs.planning.listing_pages import listing_pages
 from millrace.layout import S3Uri
@@ -14,7 +15,7 @@ def test_a_listing_leaves_the_collector_as_it_was() -> None:
     usual = gc.get_threshold()
     before = (600, 9, 8)
     gc.set_threshold(*before)
-    pages = listing_pages(S3Uri(SOURCE, "in/"), RunInMemory({"in/a": b"x", "in/b": b"x"}).job())
+    pages: Any = listing_pages(S3Uri(SOURCE, "in/"), RunInMemory({"in/a": b"x", "in/b": b"x"}).job())
     next(pages)
     assert gc.get_threshold() > before
     pages.close()

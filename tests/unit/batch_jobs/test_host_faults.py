@@ -307,7 +307,7 @@ def test_no_file_handles_left_are_no_row(tmp_path: Path) -> None:
     script.write_text(
         "import resource\n"
         "from tests.run_in_memory import RunInMemory\n"
-        "from batch_jobs.workloads import load_workload\n"
+        "from batch_jobs.workloads.registry import load_workload\n"
         "from millrace.errors import HostFaultError\n"
         "run = RunInMemory({'in/a': b'a'}, request={'workload': 'command', 'options': {'command': ['true']}}, "
         "load=load_workload)\n"

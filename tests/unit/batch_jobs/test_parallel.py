@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_only_so_many_are_ahead() -> None:
     """Things are taken as results are, not all at once: memory stays bounded."""
     taken = 0
 
-    def things() -> object:
+    def things() -> Iterator[int]:
         nonlocal taken
         for number in range(1000):
             taken += 1

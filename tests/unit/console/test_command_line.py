@@ -89,7 +89,7 @@ def test_a_key_with_a_nul_is_that_items_row() -> None:
 def test_exit_codes_are_read_as_numbers_and_ranges() -> None:
     """Single codes and ranges add up."""
     codes = ExitCodes.parse(["0"], ["75"], ["1-3", "9"])
-    assert (codes.success, codes.retry, codes.bad_item) == ({0}, {75}, {1, 2, 3, 9})
+    assert [codes.success, codes.retry, codes.bad_item] == [{0}, {75}, {1, 2, 3, 9}]
 
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "256", "3-1", "1-", "٣"])

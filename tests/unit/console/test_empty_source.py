@@ -22,7 +22,7 @@ def nothing_worked(objects: dict[str, bytes], **request: Any) -> tuple[Any, Foun
     run = RunInMemory(objects, request)
     assert run.plan().items == 0
     given = {"source": f"s3://{SOURCE}/in/", "destination": f"s3://{RESULT}/out/", **request}
-    return SimpleNamespace(s3=S3(run.client)), FoundRun("run", "arn", given, run.folder)
+    return SimpleNamespace(s3=S3(run.client.stub)), FoundRun("run", "arn", given, run.folder)
 
 
 @pytest.mark.parametrize(

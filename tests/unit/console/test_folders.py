@@ -314,7 +314,7 @@ def complete() -> tuple[Any, RunInMemory]:
     """A run of two items, one of them bad, that is complete; and the AWS that it is in."""
     run = RunInMemory({"in/a": b"1", "in/b": b"bad"}, {"tolerated_failure_percent": 50, "shard": {"max_items": 1}})
     run.all()
-    return SimpleNamespace(s3=S3(run.client, fast())), run
+    return SimpleNamespace(s3=S3(run.client.stub, fast())), run
 
 
 def test_a_complete_run_is_what_its_commits_say() -> None:

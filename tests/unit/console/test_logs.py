@@ -58,7 +58,7 @@ def test_the_jobs_of_failed_items_are_found_by_their_commits() -> None:
     run = RunInMemory({"in/a": b"1", "in/b": b"bad", "in/c": b"1", "in/d": b"bad"}, {"shard": {"max_items": 1}})
     for index in range(run.plan().shards):
         run.migrate(index, job_id=f"array:{index}")
-    aws: Any = SimpleNamespace(s3=S3(run.client))
+    aws: Any = SimpleNamespace(s3=S3(run.client.stub))
     counts = ShardCounts(aws, run.folder)
     counts.look(CANCELLED)
     assert counts.jobs_with_failed_items() == ["array:1", "array:3"]

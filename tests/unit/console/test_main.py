@@ -12,7 +12,7 @@ import pytest
 from console import __main__ as edge
 from console.embedded_aws import PortTakenError
 from console.errors import DeployError, RunFailedError, RunInterrupted, RunNotFoundError
-from console.verbs import Invocation
+from console.verbs import Invocation, debug_option
 from millrace.errors import InvalidRunRequest, TooManyFailuresError
 
 
@@ -20,7 +20,7 @@ def ended(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: str
     """The exit code of a verb that raises this."""
 
     @click.command
-    @edge.debug_option
+    @debug_option
     def verb() -> None:
         raise error
 

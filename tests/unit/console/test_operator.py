@@ -67,7 +67,7 @@ def progress(status: str = "RUNNING", **execution: Any) -> RunProgress:
     given: Any = {"executionArn": ARN, "startDate": START, "status": status, **execution}
     counts = Counts(20, 18, 2, 2000)
     work = Work(Committed(2, counts, 1, Counts(10, 9, 1, 1000)), 5.0, 500.0, 8.0)
-    planned = {"shards": 6, "items": 60, "bytes": 6000, "digest": "sha256:0"}
+    planned: Any = {"shards": 6, "items": 60, "bytes": 6000, "digest": "sha256:0"}
     return RunProgress(status, tuple(steps), given, None, planned, work, "RUNNABLE for 10 s: no capacity")
 
 

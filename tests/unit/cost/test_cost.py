@@ -277,10 +277,10 @@ def test_what_is_not_known_is_said(s3: InMemoryS3Client) -> None:
 def test_the_cost_is_kept(s3: InMemoryS3Client) -> None:
     """cost.json gives back what was written; where there is none, or something else, there is nothing."""
     folder = FOLDER.of_retry(1)
-    assert read_cost(folder, S3(s3)) is None
+    assert read_cost(folder, S3(s3.stub)) is None
     cost = run_cost(FakeBatch(*JOBS), [QUEUE], folder, S3(s3))  # type: ignore[arg-type]
-    write_cost(folder, S3(s3), cost)
-    assert read_cost(FOLDER, S3(s3)) == cost
+    write_cost(folder, S3(s3.stub), cost)
+    assert read_cost(FOLDER, S3(s3.stub)) == cost
     for damaged in (b"", b"[]", b'{"dollars": "7"}'):
         s3.store("results", FOLDER.file("cost.json").key, damaged)
-        assert read_cost(FOLDER, S3(s3)) is None
+        assert read_cost(FOLDER, S3(s3.stub)) is None

@@ -7,7 +7,7 @@ import json
 import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -85,8 +85,8 @@ class Services:
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     """The function, told of everything, on services in memory."""
     made = Services()
-    monkeypatch.setattr(notify, "s3", S3(made.s3))
-    monkeypatch.setattr(notify, "jobs", JobErrors(made.batch, made.logs))
+    monkeypatch.setattr(notify, "s3", S3(made.s3.stub))
+    monkeypatch.setattr(notify, "jobs", JobErrors(cast("Any", made.batch), cast("Any", made.logs)))
     monkeypatch.setattr(notify, "bus", made.bus)
     monkeypatch.setattr(notify, "topic", made.topic)
     monkeypatch.setattr(notify.told, "client", made.table)
@@ -233,7 +233,7 @@ def test_two_calls_at_once(services: Services, monkeypatch: pytest.MonkeyPatch) 
 def test_the_bus_takes_some_entries_late(services: Services, code: str) -> None:
     """PutEvents answers 200 and refuses the entry for the moment: it is put again until it is taken."""
     services.bus = Bus(code, code)
-    notify.bus = services.bus
+    notify.bus = cast("Any", services.bus)
     services.tell(run_event("SUCCEEDED"))
 
     assert services.bus.calls == [1, 1, 1]
@@ -243,7 +243,7 @@ def test_the_bus_takes_some_entries_late(services: Services, code: str) -> None:
 @pytest.mark.parametrize("answers", [["NotAuthorizedForSourceException"], ["InternalFailure"] * 5])
 def test_the_bus_refuses(services: Services, answers: list[str]) -> None:
     """What no further try can mend, or none has mended, fails the call; nothing is remembered as told."""
-    notify.bus = Bus(*answers)
+    notify.bus = cast("Any", Bus(*answers))
     with pytest.raises(EventsRefusedError, match=answers[0]):
         services.tell(run_event("SUCCEEDED"))
 

@@ -40,13 +40,13 @@ def event(name: str = "run-1", started_at: str = "2026-11-21T09:00:00Z", **given
 def refusal(client: InMemoryS3Client, **given: Any) -> MillraceError:
     """The error that an input is refused with."""
     with pytest.raises(MillraceError) as raised:
-        prepare_run(event(**given), S3(client), SETTINGS)
+        prepare_run(event(**given), S3(client.stub), SETTINGS)
     return raised.value
 
 
 def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None:
     """Source and destination are enough: the rest is defaults, and run.json says which."""
-    run = prepare_run(event(), S3(client), SETTINGS)
+    run = prepare_run(event(), S3(client.stub), SETTINGS)
 
     folder = "s3://results/out/_millrace/run-1"
     assert run == {
@@ -128,13 +128,13 @@ def test_a_missing_uri_is_named(client: InMemoryS3Client, missing: str) -> None:
     given = event()
     del given["input"][missing]
     with pytest.raises(InvalidRunRequest, match=f"{missing} is missing; allowed: an S3 URI"):
-        prepare_run(given, S3(client), SETTINGS)
+        prepare_run(given, S3(client.stub), SETTINGS)
 
 
 def test_an_input_that_is_no_object_is_refused(client: InMemoryS3Client) -> None:
     """The console sends whatever JSON one types."""
     with pytest.raises(InvalidRunRequest, match="input is"):
-        prepare_run({**event(), "input": ["s3://letters/in/"]}, S3(client), SETTINGS)
+        prepare_run({**event(), "input": ["s3://letters/in/"]}, S3(client.stub), SETTINGS)
 
 
 def test_a_bucket_that_may_not_be_listed_is_refused(client: InMemoryS3Client) -> None:
@@ -149,67 +149,69 @@ def test_a_bucket_that_may_not_be_listed_is_refused(client: InMemoryS3Client) ->
 
 def test_a_second_call_of_the_same_execution_finds_its_own_file(client: InMemoryS3Client) -> None:
     """Step Functions may call the function twice for one execution."""
-    first = prepare_run(event(), S3(client), SETTINGS)
-    assert prepare_run(event(), S3(client), SETTINGS) == first
+    first = prepare_run(event(), S3(client.stub), SETTINGS)
+    assert prepare_run(event(), S3(client.stub), SETTINGS) == first
 
 
 def test_a_name_used_before_is_refused(client: InMemoryS3Client) -> None:
     """Another execution of the same name must not write into the earlier run's folder."""
-    prepare_run(event(), S3(client), SETTINGS)
+    prepare_run(event(), S3(client.stub), SETTINGS)
     with pytest.raises(InvalidRunRequest, match=r'is taken; .*"run_id": "run-1"'):
-        prepare_run(event(started_at="2027-03-01T00:00:00Z"), S3(client), SETTINGS)
+        prepare_run(event(started_at="2027-03-01T00:00:00Z"), S3(client.stub), SETTINGS)
 
 
 def test_an_execution_name_that_cannot_be_a_folder_is_refused(client: InMemoryS3Client) -> None:
     """Step Functions takes names that S3 keys and job names do not."""
     with pytest.raises(InvalidRunRequest, match=r"the execution's name is 'a\.b'"):
-        prepare_run(event("a.b"), S3(client), SETTINGS)
+        prepare_run(event("a.b"), S3(client.stub), SETTINGS)
 
 
 def test_a_run_goes_on_under_its_first_id(client: InMemoryS3Client) -> None:
     """`run_id` leads to the earlier run's folder, and may bring another tolerance with it."""
-    first = prepare_run(event(), S3(client), SETTINGS)
-    resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client), SETTINGS)
+    first = prepare_run(event(), S3(client.stub), SETTINGS)
+    resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client.stub), SETTINGS)
     assert resumed == {**first, "tolerated_failure_percent": "5"}
 
 
 def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:
     """What decides the result must be what it was; the error says what differs."""
-    prepare_run(event(), S3(client), SETTINGS)
+    prepare_run(event(), S3(client.stub), SETTINGS)
     with pytest.raises(RunIdentityError, match=r'include was \[\], is \["\*.md"\]'):
-        prepare_run(event("run-2", run_id="run-1", include=["*.md"]), S3(client), SETTINGS)
+        prepare_run(event("run-2", run_id="run-1", include=["*.md"]), S3(client.stub), SETTINGS)
 
 
 def test_another_code_version_cannot_go_on(client: InMemoryS3Client) -> None:
     """A run that was started before an update is refused before any job, and the error says what differs."""
-    prepare_run(event(), S3(client), SETTINGS)
+    prepare_run(event(), S3(client.stub), SETTINGS)
     newer = replace(SETTINGS, code_version="1.3.0")
     with pytest.raises(RunIdentityError, match=r'code version was "1\.2\.3", is "1\.3\.0"'):
-        prepare_run(event("run-2", run_id="run-1"), S3(client), newer)
+        prepare_run(event("run-2", run_id="run-1"), S3(client.stub), newer)
 
 
 @pytest.mark.parametrize(("percent", "text"), [(0.1, "0.1"), (33.333333333, "33.333333333"), (5, "5")])
 def test_the_tolerance_reaches_the_merge_as_it_was_given(client: InMemoryS3Client, percent: float, text: str) -> None:
     """The words of the merge job's command give the very numbers of the input."""
-    run = prepare_run(event(tolerated_failure_percent=percent, tolerated_failure_count=1_000_000), S3(client), SETTINGS)
+    run = prepare_run(
+        event(tolerated_failure_percent=percent, tolerated_failure_count=1_000_000), S3(client.stub), SETTINGS
+    )
     assert run["tolerated_failure_percent"] == text
     assert run["tolerated_failure_count"] == "1000000"
 
 
 def test_once_starts_a_run_or_goes_on_with_it(client: InMemoryS3Client) -> None:
     """Of two executions that an event started twice, the second joins the run of the first; another request may not."""
-    given = {"run_id": "upload-7", "once": True, "keys": ["a.csv"]}
-    first = prepare_run(event("one", **given), S3(client), SETTINGS)
+    given: dict[str, Any] = {"run_id": "upload-7", "once": True, "keys": ["a.csv"]}
+    first = prepare_run(event("one", **given), S3(client.stub), SETTINGS)
     written = client.bodies("results")
-    second = prepare_run(event("two", started_at="2026-11-21T09:00:05Z", **given), S3(client), SETTINGS)
+    second = prepare_run(event("two", started_at="2026-11-21T09:00:05Z", **given), S3(client.stub), SETTINGS)
 
     assert first == second
     assert first["run_id"] == "upload-7"
     assert client.bodies("results") == written
     assert list(written) == ["out/_millrace/upload-7/run.json"]
     with pytest.raises(RunIdentityError, match=r'keys was \["a\.csv"\], is \["b\.csv"\]'):
-        prepare_run(event("three", **{**given, "keys": ["b.csv"]}), S3(client), SETTINGS)
-    assert prepare_run(event("four", run_id="upload-7", keys=["a.csv"]), S3(client), SETTINGS) == first
+        prepare_run(event("three", **{**given, "keys": ["b.csv"]}), S3(client.stub), SETTINGS)
+    assert prepare_run(event("four", run_id="upload-7", keys=["a.csv"]), S3(client.stub), SETTINGS) == first
 
 
 @pytest.mark.parametrize(
@@ -232,7 +234,7 @@ def test_a_rule_names_the_queue_that_the_request_does_not(given: dict[str, Any],
     )
     queues = {"standard": QUEUE, "urgent": QUEUE + "-urgent"}
     client = InMemoryS3Client("letters", "others", "results")
-    run = prepare_run(event(**given), S3(client), replace(SETTINGS, queues=queues, queue_rules=rules))
+    run = prepare_run(event(**given), S3(client.stub), replace(SETTINGS, queues=queues, queue_rules=rules))
     assert run["queue"] == queues[queue]
     assert json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])["request"]["queue"] == queue
 
@@ -240,7 +242,7 @@ def test_a_rule_names_the_queue_that_the_request_does_not(given: dict[str, Any],
 def test_queues_are_those_of_the_stack(client: InMemoryS3Client) -> None:
     """The queue's name becomes its ARN."""
     settings = replace(SETTINGS, queues={"standard": QUEUE, "urgent": QUEUE + "-urgent"})
-    assert prepare_run(event(queue="urgent"), S3(client), settings)["queue"] == QUEUE + "-urgent"
+    assert prepare_run(event(queue="urgent"), S3(client.stub), settings)["queue"] == QUEUE + "-urgent"
 
 
 @pytest.mark.parametrize("run_id", ["r", "x" * 80])
@@ -252,9 +254,9 @@ def test_a_destination_is_as_long_as_every_key_below_it_allows(
     room = 1024 - len(f"_millrace/{run_id}/retries/999/") - below
     fits = "é" * ((room - 1) // 2) + "x" * ((room - 1) % 2) + "/"
     assert len(fits.encode()) == room
-    prepare_run(event(run_id, workload=workload, destination=f"s3://results/{fits}"), S3(client), SETTINGS)
+    prepare_run(event(run_id, workload=workload, destination=f"s3://results/{fits}"), S3(client.stub), SETTINGS)
     with pytest.raises(InvalidRunRequest, match=f"at most {room} bytes, this one has {room + 1}") as caught:
-        prepare_run(event(run_id, workload=workload, destination=f"s3://results/y{fits}"), S3(client), SETTINGS)
+        prepare_run(event(run_id, workload=workload, destination=f"s3://results/y{fits}"), S3(client.stub), SETTINGS)
     assert caught.value.field == "destination"
 
 
@@ -272,7 +274,7 @@ def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, fo
 @pytest.mark.parametrize("folder", ["x_millrace/", "_millrace2/", "_MILLRACE/", "a/.millrace/"])
 def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
     """A whole segment counts, character by character."""
-    assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client), SETTINGS)["run_id"] == "run-1"
+    assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client.stub), SETTINGS)["run_id"] == "run-1"
 
 
 UPLOAD = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "letters"}}}
@@ -287,7 +289,7 @@ def uploaded(key: Any) -> dict[str, Any]:
 def test_the_key_of_an_upload_is_read_from_the_event(key: str) -> None:
     """Quotes, backslashes and what looks like JSON or a placeholder: the run's one key is the object's, as it is."""
     client = InMemoryS3Client("letters", "results")
-    prepare_run(event(source="s3://letters/", upload=json.loads(json.dumps(uploaded(key)))), S3(client), SETTINGS)
+    prepare_run(event(source="s3://letters/", upload=json.loads(json.dumps(uploaded(key)))), S3(client.stub), SETTINGS)
     written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
     assert written["request"]["keys"] == [key]
     assert "upload" not in written["request"]

@@ -33,13 +33,13 @@ def test_the_counts_of_the_plan_are_returned() -> None:
     client = InMemoryS3Client("results")
     client.store("results", "_millrace/run-1/plan.json", PLAN.to_json())
     expected = {"shards": 12, "items": 3456, "bytes": 789, "digest": "sha256:ab", "merge_parts": 0}
-    assert read_plan(EVENT, S3(client)) == expected
+    assert read_plan(EVENT, S3(client.stub)) == expected
 
 
 def test_a_missing_plan_is_named() -> None:
     """The error says which object is not there."""
     with pytest.raises(ObjectNotFoundError, match=r"s3://results/_millrace/run-1/plan.json"):
-        read_plan(EVENT, S3(InMemoryS3Client("results")))
+        read_plan(EVENT, S3(InMemoryS3Client("results").stub))
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"shards": 3}', b"\xff"])
@@ -48,4 +48,4 @@ def test_a_damaged_plan_is_named(text: bytes) -> None:
     client = InMemoryS3Client("results")
     client.store("results", "_millrace/run-1/plan.json", text)
     with pytest.raises(DamagedFileError, match=r"s3://results/_millrace/run-1/plan.json"):
-        read_plan(EVENT, S3(client))
+        read_plan(EVENT, S3(client.stub))

@@ -15,7 +15,7 @@ from read_result import read_result
 from tests.run_in_memory import RESULT, RunInMemory, fast
 
 
-def merged(**job: str) -> RunInMemory:
+def merged(**job: Any) -> RunInMemory:
     """A run of three shards and four items, one of them bad, that is merged."""
     objects = {"in/a": b"1", "in/b": b"22", "in/c": b"bad", "in/d": b"4444"}
     run = RunInMemory(objects, {"shard": {"max_items": 1}, "tolerated_failure_percent": 50})
@@ -27,7 +27,7 @@ def merged(**job: str) -> RunInMemory:
 
 def output(run: RunInMemory, migrate_job: str = "second") -> dict[str, Any]:
     """What the function makes of it."""
-    return read_result({"plan": str(run.folder.plan), "migrate_job": migrate_job}, S3(run.client, fast()))
+    return read_result({"plan": str(run.folder.plan), "migrate_job": migrate_job}, S3(run.client.stub, fast()))
 
 
 def store(run: RunInMemory, name: str, body: bytes) -> None:

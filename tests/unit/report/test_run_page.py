@@ -29,7 +29,7 @@ def a_run(*shards: int) -> RunInMemory:
 
 def reported(run: RunInMemory) -> tuple[RunReport, S3]:
     """Its report, and its S3."""
-    s3 = S3(run.client, fast())
+    s3 = S3(run.client.stub, fast())
     return write_report(run.folder, s3, io.BytesIO(), io.BytesIO(), concurrency=1), s3
 
 

@@ -29,7 +29,7 @@ def a_run(**request: Any) -> RunInMemory:
 def reported(run: RunInMemory, concurrency: int = 1) -> tuple[RunReport, bytes, bytes]:
     """What was found, report.csv and failures.jsonl."""
     report, failures = io.BytesIO(), io.BytesIO()
-    found = write_report(run.folder, S3(run.client, fast()), report, failures, concurrency=concurrency)
+    found = write_report(run.folder, S3(run.client.stub, fast()), report, failures, concurrency=concurrency)
     return found, report.getvalue(), failures.getvalue()
 
 
@@ -139,7 +139,7 @@ def test_one_shard_at_a_time_is_in_memory() -> None:
             written.append(report.getvalue().count(b"\r\n"))
 
     run.client.before = look
-    write_report(run.folder, S3(run.client, fast()), report, io.BytesIO(), concurrency=1)
+    write_report(run.folder, S3(run.client.stub, fast()), report, io.BytesIO(), concurrency=1)
 
     assert written == [1, 3, 5, 7, 9]
 

@@ -15,7 +15,7 @@ from millrace.request.tolerance import Tolerance
 def test_the_larger_allowance_counts(percent: int, count: int, failed: int, more: int) -> None:
     """Failures are tolerated up to the larger of the share and the number, both inclusive."""
     items = failed + more
-    allowed = max(Fraction(percent * items, 100), count)
+    allowed = max(Fraction(percent * items, 100), Fraction(count))
     assert Tolerance(percent, count).allows(failed, items) == (failed <= allowed)
 
 

@@ -33,7 +33,7 @@ def test_a_page_holds_what_was_written(
     written: list[ListedObject], write: Callable[[ListedObject, str], str], extra: str
 ) -> None:
     """Every legal key comes out character by character, from S3's own form and from any other."""
-    response = {"status_code": 200, "body": page_of("".join(write(one, extra) for one in written))}
+    response: dict[str, Any] = {"status_code": 200, "body": page_of("".join(write(one, extra) for one in written))}
     added: dict[str, Any] = {}
     take_objects(response, added)
     found = added.get(OBJECTS, [])

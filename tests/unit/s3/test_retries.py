@@ -32,7 +32,7 @@ def event(name: str, **given: Any) -> dict[str, Any]:
 
 def prepared(run: RunInMemory, name: str, **given: Any) -> dict[str, Any]:
     """Prepare Run's answer."""
-    return prepare_run(event(name, **run.request, **given), S3(run.client, fast()), SETTINGS)
+    return prepare_run(event(name, **run.request, **given), S3(run.client.stub, fast()), SETTINGS)
 
 
 def retried(run: RunInMemory, name: str, **given: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def test_a_retry_cannot_be_of_something_else() -> None:
         retried(run, "again", exclude=["b"])
     newer = replace(SETTINGS, code_version="9.9")
     with pytest.raises(RunIdentityError, match=r'code version was .*, is "9\.9"'):
-        prepare_run(event("again", **run.request, run_id="run", retry_failed=True), S3(run.client, fast()), newer)
+        prepare_run(event("again", **run.request, run_id="run", retry_failed=True), S3(run.client.stub, fast()), newer)
 
 
 def test_a_damaged_request_is_named() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from millrace.s3.client import new_client
 
@@ -25,7 +26,7 @@ def sent_header(monkeypatch: pytest.MonkeyPatch, account: str, call: str, **give
     def answer(request: Any, **_: Any) -> AWSResponse:
         value = request.headers.get(OWNER)
         seen.append(value.decode() if isinstance(value, bytes) else value)
-        return AWSResponse(request.url, 200, {}, type("Raw", (), {"stream": lambda _self: iter([b""])})())
+        return AWSResponse(request.url, 200, HTTPHeaders(), type("Raw", (), {"stream": lambda _self: iter([b""])})())
 
     client.meta.events.register("before-send.s3", answer)
     getattr(client, call)(Bucket="b", **given)

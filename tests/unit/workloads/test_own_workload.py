@@ -237,8 +237,8 @@ def test_totals_that_are_none_are_damaged(raw: bytes) -> None:
 
 
 DECODING = """
-from batch_jobs.workloads.line_ranges import lines
-from batch_jobs.workloads.totals import Totals
+from millrace.workload.lines import lines
+from millrace.workload.totals import Totals
 
 
 class Decoding:
@@ -273,7 +273,7 @@ def test_lines_that_cannot_be_decoded_say_what_they_are(installed: Path) -> None
     request = {"workload": "decoding_lines:Decoding", "tolerated_failure_percent": 100}
     run = RunInMemory(objects, request=request, load=load_workload)
     run.plan()
-    rows = {outcome.key: outcome.message for outcome in run.migrate().outcomes}
+    rows = {outcome.key: outcome.message or "" for outcome in run.migrate().outcomes}
     assert rows["in/a"].endswith("(1f 8b: this is gzip)")
     assert rows["in/b"].endswith("(an unpaired surrogate)")
     assert rows["in/c"].startswith("UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9")

@@ -37,7 +37,7 @@ def test_the_higher_rank_stays(there: int, mine: int) -> None:
     client = InMemoryS3Client(RESULT)
     if there >= 0:
         client.store(RESULT, URI.key, ASCENDING[there].to_json())
-    publish(URI, ASCENDING[mine], S3(client, fast()))
+    publish(URI, ASCENDING[mine], S3(client.stub, fast()))
 
     assert client.bodies(RESULT)[URI.key] == ASCENDING[max(there, mine)].to_json()
 
@@ -47,7 +47,7 @@ def test_what_is_no_result_is_replaced(there: bytes) -> None:
     """Somebody's scribble ranks below every result."""
     client = InMemoryS3Client(RESULT)
     client.store(RESULT, URI.key, there)
-    publish(URI, ASCENDING[0], S3(client, fast()))
+    publish(URI, ASCENDING[0], S3(client.stub, fast()))
 
     assert json.loads(client.bodies(RESULT)[URI.key])["status"] == "FAILED"
 
@@ -64,7 +64,7 @@ def test_a_race_is_won_by_the_higher_rank(between: int) -> None:
             client.store(RESULT, URI.key, ASCENDING[between].to_json())
 
     client.before = write
-    publish(URI, ASCENDING[2], S3(client, fast()))
+    publish(URI, ASCENDING[2], S3(client.stub, fast()))
 
     assert client.bodies(RESULT)[URI.key] == ASCENDING[max(between, 2)].to_json()
 
@@ -79,7 +79,7 @@ def test_a_lost_answer_is_found_out() -> None:
             raise error("PreconditionFailed", 412)
 
     client.after = lose
-    publish(URI, FIRST, S3(client, fast()))
+    publish(URI, FIRST, S3(client.stub, fast()))
 
     assert client.bodies(RESULT)[URI.key] == FIRST.to_json()
 
@@ -94,7 +94,7 @@ def test_it_gives_up_on_a_store_that_never_agrees() -> None:
 
     client.before = refuse
     with pytest.raises(StorageError, match="other copies of merge keep writing it"):
-        publish(URI, FIRST, S3(client, fast()))
+        publish(URI, FIRST, S3(client.stub, fast()))
 
 
 def test_the_rank_is_read_back() -> None:

@@ -53,7 +53,7 @@ def test_the_log_says_which_engine_counts(
         monkeypatch.setattr("batch_jobs.workloads.word_count.workload.word_library", lambda: None)
     with caplog.at_level(logging.INFO):
         WordCount(checked_options("word-count", {}))
-    assert [record.fields["engine"] for record in caplog.records] == [engine]
+    assert [vars(record)["fields"]["engine"] for record in caplog.records] == [engine]
 
 
 def test_a_count_that_the_table_loses_is_an_error() -> None:

@@ -131,7 +131,7 @@ def test_a_caller_that_goes_away_leaves_no_thread(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "ALONE_PAGES", 2)
     run = listing([f"{number:04}" for number in range(3000)], 4)
     threads = threading.active_count()
-    pages = listing_pages(FOLDER, run.job())
+    pages: Any = listing_pages(FOLDER, run.job())
     for _ in range(10):
         next(pages)
     pages.close()
@@ -142,7 +142,7 @@ def test_a_listing_ends_when_the_job_has_to_stop() -> None:
     """Between two pages."""
     run = listing([f"{number:04}" for number in range(3000)], 4)
     stop = Stop(wait=lambda _seconds: None)
-    pages = listing_pages(FOLDER, run.job(stop))
+    pages: Any = listing_pages(FOLDER, run.job(stop))
     for _ in range(20):
         next(pages)
     stop.request("SIGTERM")

@@ -95,7 +95,9 @@ def test_named_keys_are_looked_up_one_by_one() -> None:
 
     planned = [item for shard in shard_files(run, plan) for item in shard.items]
     assert [item.key for item in planned] == sorted(ODD_KEYS)
-    assert {(item.size, item.etag) for item in planned} == {(4, run.client.stored(SOURCE, "in/a b").etag)}
+    stored = run.client.stored(SOURCE, "in/a b")
+    assert stored is not None
+    assert {(item.size, item.etag) for item in planned} == {(4, stored.etag)}
     assert run.client.requests["list_objects_v2"] == len(odd)
 
 

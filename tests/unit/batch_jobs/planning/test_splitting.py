@@ -24,6 +24,7 @@ from batch_jobs.workloads.registry import load_workload
 from batch_jobs.workloads.word_count.text_ranges import RangeText
 from batch_jobs.workloads.word_count.word_blocks import MAX_WORD_BYTES
 from batch_jobs.workloads.word_count.words import words_of
+from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
@@ -131,7 +132,7 @@ def test_ranges_cover_the_object(size: int, target_bytes: int) -> None:
     """Without gap or overlap, none longer than the target (or the least range), in about equal lengths."""
     item = Item("in/a", size, '"e"', "v1", "STANDARD_IA")
     ranges = list(cut_large([item], target_bytes, lambda _key: True))
-    most = max(target_bytes, splitting.LEAST_RANGE_BYTES)
+    most = max(target_bytes, LEAST_RANGE_BYTES)
     if size <= most:
         assert ranges == [item]
         return
@@ -163,7 +164,7 @@ def test_only_large_objects_that_may_be_cut_are() -> None:
 def test_a_huge_object_is_not_cut_into_more_ranges_than_the_children_of_an_array_hold() -> None:
     """50 TB at a target of 1 MiB."""
     ranges = list(cut_large([Item("a", 50 * 2**40, '"e"')], 1 << 20, lambda _key: True))
-    assert len(ranges) == splitting.MOST_RANGES
+    assert len(ranges) == MOST_RANGES
 
 
 @pytest.mark.parametrize(("megabytes", "ranges", "shards"), [(256, 1, 1), (1024, 16, 4), (300, 5, 2)])
@@ -172,7 +173,7 @@ def test_a_shard_of_a_large_object_holds_ranges_for_several_cores(megabytes: int
     client = InMemoryS3Client("letters", "results")
     listing = [{"Key": "in/a", "Size": megabytes << 20, "ETag": '"e"'}]
     client.list_objects_v2 = lambda **_given: {"Contents": listing}  # type: ignore[method-assign]
-    job = Job(S3(client), JobSettings(concurrency=1))
+    job = Job(S3(client.stub), JobSettings(concurrency=1))
     request = RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/"})
     items, _ = source_items(request, job)
 
@@ -187,7 +188,7 @@ def test_a_range_is_read_with_one_request(first: int, last: int, gets: int) -> N
     raw = bytes(range(100))
     etag = client.store(SOURCE, "a", raw)
     item = Item("a", 100, etag, first_byte=first, last_byte=last)
-    with RangeReader(S3(client, fast()), S3Uri(SOURCE, "a"), item, first, last) as reader:
+    with RangeReader(S3(client.stub, fast()), S3Uri(SOURCE, "a"), item, first, last) as reader:
         assert b"".join(reader) == raw[max(0, first - LOOK_BACK_BYTES) :]
         assert next(reader, None) is None
     assert client.requests == {"get_object": gets}
@@ -200,7 +201,7 @@ def test_a_long_record_is_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
     client = InMemoryS3Client(SOURCE)
     raw = bytes(range(100))
     item = Item("a", 100, client.store(SOURCE, "a", raw), first_byte=20, last_byte=29)
-    with RangeReader(S3(client, fast()), S3Uri(SOURCE, "a"), item, 20, 29) as reader:
+    with RangeReader(S3(client.stub, fast()), S3Uri(SOURCE, "a"), item, 20, 29) as reader:
         assert next(reader) == raw[16:40]
         assert client.requests == {"get_object": 1}
         assert b"".join(reader) == raw[40:]
@@ -229,13 +230,10 @@ def test_a_run_over_ranges_counts_what_a_run_over_the_whole_counts(target_bytes:
     objects = {"in/a": text.encode(), "in/b.gz": gzip.compress(text.encode())}
     whole, shards = merged(real_run(objects))
     assert shards == 1
-    least = splitting.LEAST_RANGE_BYTES
-    splitting.LEAST_RANGE_BYTES = 1
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "LEAST_RANGE_BYTES", 1)
         run = real_run(objects, shard={"target_bytes": target_bytes})
         cut, shards = merged(run)
-    finally:
-        splitting.LEAST_RANGE_BYTES = least
     assert cut == whole
     assert shards > 1
     assert set(run.outputs()) == {"b.gz.words.txt"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mypy_boto3_s3 import S3Client
 
 from batch_jobs.s3.connection import connect
 from batch_jobs.s3.obstore_client import ObstoreClient, carries
@@ -53,7 +54,7 @@ class Served:
         self.stores = BotocoreStores(client, session.get_credentials())
         # One attempt each: botocore's own tries aside, what is compared is what one answer leads to.
         self.plain = S3(client, fast(attempts=1))
-        self.fast = S3(ObstoreClient(client, self.stores), fast(attempts=1))
+        self.fast = S3(cast("S3Client", ObstoreClient(client, self.stores)), fast(attempts=1))
 
     def by_obstore(self) -> bool:
         """Whether the last request was obstore's: it does not say that it is botocore."""
@@ -270,13 +271,12 @@ def test_credentials_are_asked_for_again(served: Served) -> None:
 
         def get_frozen_credentials(self) -> Any:
             self.times += 1
-            return (
-                botocore.session.Session().get_credentials().get_frozen_credentials()._replace(token=f"t{self.times}")
-            )
+            found: Any = botocore.session.Session().get_credentials()
+            return found.get_frozen_credentials()._replace(token=f"t{self.times}")
 
     renewed = Renewed()
     stores = BotocoreStores(served.plain.client, renewed)
-    S3(ObstoreClient(served.plain.client, stores), Backoff(attempts=1)).put(URI, b"x")
+    S3(cast("S3Client", ObstoreClient(served.plain.client, stores)), Backoff(attempts=1)).put(URI, b"x")
 
     assert served.handler.seen[-1][2]["x-amz-security-token"] == f"t{renewed.times}"
 

@@ -42,7 +42,7 @@ print(json.dumps(found))
 JOB = """
 import ctypes, os, subprocess, sys
 from pathlib import Path
-from batch_jobs.workloads.command_process import run
+from batch_jobs.workloads.command.process import run
 if os.getuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
     # A change of the user makes a process undumpable; one that this user starts is not.

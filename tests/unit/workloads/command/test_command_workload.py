@@ -36,7 +36,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def worked(
-    *command: str, key: str = "in/a b.txt", body: Iterator[bytes] | None = None, **options: object
+    *command: str, key: str = "in/a b.txt", body: Iterator[bytes] | None = None, **options: Any
 ) -> tuple[dict[str, bytes], dict[str, int]]:
     """The outputs by suffix, and the contribution."""
     workload = load_workload("command", checked_options("command", {"command": list(command), **options}))
@@ -54,7 +54,7 @@ def python(program: str) -> list[str]:
     return [sys.executable, "-c", program.replace("{", "{{").replace("}", "}}"), "{input}", "{output}"]
 
 
-def failure(*command: str, **options: object) -> ItemError:
+def failure(*command: str, **options: Any) -> ItemError:
     """The row's error."""
     with pytest.raises(ItemError) as caught:
         worked(*command, **options)

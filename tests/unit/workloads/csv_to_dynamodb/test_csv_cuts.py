@@ -29,10 +29,10 @@ from tests.run_in_memory import SOURCE, RunInMemory
 @pytest.fixture(autouse=True)
 def small_ranges() -> Iterator[None]:
     """Ranges of a few bytes."""
-    least, sample = splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS
-    splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS = 1, 30
-    yield
-    splitting.LEAST_RANGE_BYTES, csv_start.SAMPLE_CHARACTERS = least, sample
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "LEAST_RANGE_BYTES", 1)
+        patch.setattr(csv_start, "SAMPLE_CHARACTERS", 30)
+        yield
 
 
 def starts(raw: bytes, places: list[int], form: CsvFormat | None = None, size: int = 7) -> list[RecordStart]:

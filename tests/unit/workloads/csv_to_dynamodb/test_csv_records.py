@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from itertools import repeat
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ CELL = st.text(st.characters(codec="utf-8"), max_size=8)
     size=st.integers(1, 40),
 )
 def test_what_csv_writes_is_read_back(
-    rows: list[list[str]], delimiter: str, line_end: str, quoting: int, size: int
+    rows: list[list[str]], delimiter: str, line_end: str, quoting: Any, size: int
 ) -> None:
     """Cells with any character, line breaks and quotes included, come back as they were, however the file is cut."""
     text = io.StringIO(newline="")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ def names_in(made: InMemoryDynamoDB) -> list[str]:
 
 
 @pytest.fixture
-def made() -> Iterator[InMemoryDynamoDB]:
+def made() -> InMemoryDynamoDB:
     """A database with the table films."""
     database = InMemoryDynamoDB()
     database.create_table("films", ("id",))

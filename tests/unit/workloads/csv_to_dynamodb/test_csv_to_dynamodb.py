@@ -101,7 +101,7 @@ def workload(made: InMemoryDynamoDB, **options: object) -> CsvToDynamoDB:
     return CsvToDynamoDB(checked, made, Patience(1, lambda _dropped, _seconds: None))
 
 
-def run(work: CsvToDynamoDB, raw: bytes, key: str = "films.csv", **where: int) -> ImportedObject:
+def run(work: CsvToDynamoDB, raw: bytes, key: str = "films.csv", **where: Any) -> ImportedObject:
     """Import an object that comes in small chunks."""
     chunks = (raw[start : start + 100] for start in range(0, len(raw), 100))
     return work.migrate(Item(key, len(raw), '"etag"', **where), chunks, KeptOutputs())
@@ -535,7 +535,8 @@ def test_requests_over_http(monkeypatch: pytest.MonkeyPatch, *, proxied: bool) -
         finally:
             server.shutdown()
             thread.join()
-            work._ready[1]._table.endpoint._http.close()  # type: ignore[index, attr-defined]
+            ready: Any = work._ready
+            ready[1]._table.endpoint._http.close()
     assert made.items("films") == [{"id": {"S": "1"}, "name": {"S": "x"}}]
     assert seen[1]["x-amz-target"] == "DynamoDB_20120810.BatchWriteItem"
     assert "Credential=AKIDEXAMPLE/" in seen[1]["authorization"]

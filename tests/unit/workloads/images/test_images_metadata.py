@@ -183,12 +183,12 @@ def with_place(kind: str) -> bytes:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("Comment", text)
     texts.add_itxt("XML:com.adobe.xmp", text)
-    more: dict[str, Any] = {"JPEG": {"xmp": text.encode(), "comment": text}, "WEBP": {"xmp": text.encode()}}.get(
-        kind, {}
-    )
-    if kind == "PNG":
-        more = {"pnginfo": texts}
-    image.save(file := BytesIO(), kind, exif=exif, **more)
+    more: dict[str, dict[str, Any]] = {
+        "JPEG": {"xmp": text.encode(), "comment": text},
+        "WEBP": {"xmp": text.encode()},
+        "PNG": {"pnginfo": texts},
+    }
+    image.save(file := BytesIO(), kind, exif=exif, **more.get(kind, {}))
     return file.getvalue()
 
 

@@ -25,7 +25,7 @@ from millrace.run.plan import Item
 from millrace.workload.known import checked_options
 
 
-def worked(raw: bytes, key: str = "a.jpg", **options: object) -> tuple[dict[str, bytes], Pictured]:
+def worked(raw: bytes, key: str = "a.jpg", **options: Any) -> tuple[dict[str, bytes], Pictured]:
     """The outputs by suffix, and the contribution."""
     workload = load_workload("images", checked_options("images", options))
     with HeldFiles(lambda name: None if name in workload.item_suffixes else "undeclared") as files:
@@ -37,7 +37,7 @@ def worked(raw: bytes, key: str = "a.jpg", **options: object) -> tuple[dict[str,
         return made, pictured
 
 
-def failure(raw: bytes, **options: object) -> ItemError:
+def failure(raw: bytes, **options: Any) -> ItemError:
     """The row's error."""
     with pytest.raises(ItemError) as caught:
         worked(raw, **options)
@@ -288,8 +288,11 @@ def test_a_thumbnail_equals_an_independent_pipeline(kind: str, quality: int) -> 
     soft = Image.effect_noise((40, 30), 80).resize((4000, 3000), Image.Resampling.BICUBIC)
     bands = [soft, soft.transpose(Image.Transpose.ROTATE_180), soft.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     image = soft if kind == "gray" else Image.merge("RGB", bands)
-    given = {"progressive": {"progressive": True}, "no chroma subsampling": {"subsampling": 0}}.get(kind, {})
-    raw = saved(image, "JPEG", quality=quality, **given)
+    kinds: dict[str, dict[str, Any]] = {
+        "progressive": {"progressive": True},
+        "no chroma subsampling": {"subsampling": 0},
+    }
+    raw = saved(image, "JPEG", quality=quality, **kinds.get(kind, {}))
     thumbnail = read(worked(raw, format="png")[0][".thumbnail.png"])
     whole = read(raw).resize((200, 150), Image.Resampling.LANCZOS)
     difference = ImageStat.Stat(ImageChops.difference(thumbnail, whole))

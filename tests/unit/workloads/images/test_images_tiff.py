@@ -122,7 +122,13 @@ def test_a_tiff_is_shown_as_it_is_or_refused(kind: str) -> None:
     fills = (1, 2) if given.get("bits", 8) <= 8 else (1,)
     for order, planar, compression, fill in itertools.product("<>", planes, (1, 8), fills):
         for layout in ({}, {"rows": 10}, {"tile": (32, 32)}):
-            case = {"order": order, "planar": planar, "compression": compression, "fill": fill, **layout}
+            case: dict[str, Any] = {
+                "order": order,
+                "planar": planar,
+                "compression": compression,
+                "fill": fill,
+                **layout,
+            }
             image = shown(Tiff(**given, **case).made())
             if isinstance(image, ErrorCode):
                 assert image is ErrorCode.NOT_SUPPORTED, case

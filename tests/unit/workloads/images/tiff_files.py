@@ -72,7 +72,7 @@ class Tiff:
         boxes = self._boxes()
         groups = [[sample] for sample in self.samples] if self.planar == 2 else [self.samples]
         chunks = [self._chunk(group, box) for group in groups for box in boxes]
-        tags = {
+        tags: dict[int, tuple[int, list[float]]] = {
             256: (4, [WIDTH]),
             257: (4, [HEIGHT]),
             258: (3, [self.bits] * len(self.samples)),
@@ -85,9 +85,9 @@ class Tiff:
             **self.more,
         }
         if self.tile:
-            tags |= {322: (4, [self.tile[0]]), 323: (4, [self.tile[1]]), 325: (4, list(map(len, chunks)))}
+            tags |= {322: (4, [self.tile[0]]), 323: (4, [self.tile[1]]), 325: (4, [len(chunk) for chunk in chunks])}
         else:
-            tags |= {278: (4, [self.rows]), 279: (4, list(map(len, chunks)))}
+            tags |= {278: (4, [self.rows]), 279: (4, [len(chunk) for chunk in chunks])}
         if self.extra:
             tags[338] = (3, list(self.extra))
         if self.palette:
