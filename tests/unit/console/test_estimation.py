@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from console.find.source_size import measure
-from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
+from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from millrace.text import dollars_text
+from millrace.workload.record import UNKNOWN_PACE, Pace
 
+CSV: dict[str, Any] = {"workload": "csv-to-dynamodb", "options": {"table": "rows"}}
 PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
 
 
@@ -70,14 +72,14 @@ def test_an_empty_source_costs_two_small_jobs() -> None:
 
 
 def test_the_price_table_is_dated_and_complete() -> None:
-    """It has a date, both architectures, and a pace for each built-in workload that has one of its own."""
+    """It has a date and both architectures; a pace is the workload's own, unless the user knows better."""
     table = prices()
     assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
     assert set(table["fargate"]) == {"X86_64", "ARM64"}
     assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
-    assert Pace.of("command") == Pace(**table["workloads"]["other"])
-    assert Pace.of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
-    assert Pace.of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
+    assert pace_of("command") == UNKNOWN_PACE
+    assert pace_of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
+    assert pace_of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
 
 
 def test_a_source_is_measured_as_it_would_be_planned() -> None:
@@ -91,11 +93,23 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
 
 
-@pytest.mark.parametrize(("key", "workload", "items"), [("a/x", {}, 4), ("a/x.gz", {}, 1), ("a/x", "images", 1)])
-def test_only_plain_text_is_cut_into_ranges(key: str, workload: Any, items: int) -> None:
-    """word-count splits a large object that is not gzipped; nothing else is split."""
-    named = {"workload": workload} if workload else {}
-    asked = request(shard={"target_bytes": 1_048_576}, **named)
+@pytest.mark.parametrize(
+    ("key", "workload", "items"),
+    [
+        ("a/x", {}, 4),
+        ("a/x.gz", {}, 1),
+        ("a/x.ZST", {}, 1),
+        ("a/x", {"workload": "images"}, 1),
+        ("a/x.csv", CSV, 4),
+        ("a/x.zip", CSV, 1),
+        ("a/x", {**CSV, "options": {"table": "rows", "encoding": "utf-16"}}, 1),
+        ("a/x", {**CSV, "options": {"table": "rows", "encoding": "no-such"}}, 1),
+        ("a/x", {"workload": "line_count:LineCount"}, 1),
+    ],
+)
+def test_a_large_object_is_cut_as_its_workload_says(key: str, workload: dict[str, Any], items: int) -> None:
+    """By the workload's record and options, never where the object is packed; a user's own is not known here."""
+    asked = request(shard={"target_bytes": 1_048_576}, **workload)
     found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
     assert (found.items, found.bytes) == (items, 4_000_001)
 

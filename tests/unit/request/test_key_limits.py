@@ -15,7 +15,8 @@ from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, MillraceErr
 from millrace.layout import MAX_KEY_BYTES, RunFolder, S3Uri, check_destination, output_fault
 from millrace.run.plan import Item
 from millrace.workload.contract import Outputs
-from millrace.workload.known import check_item_suffixes, checked_options
+from millrace.workload.record import check_item_suffixes
+from millrace.workload.registry import checked_options
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 KEYS = st.text("a.b/", min_size=1, max_size=5)
@@ -26,7 +27,7 @@ SUFFIXES = st.lists(st.text("a.b/", max_size=3), max_size=3, unique=True)
 def test_suffixes_that_are_let_through_never_give_two_items_one_output(keys: list[str], suffixes: list[str]) -> None:
     """Whatever the keys; and what is refused is refused for a pair of keys that exists."""
     try:
-        check_item_suffixes(suffixes, "suffixes")
+        check_item_suffixes("suffixes", suffixes)
     except InvalidRunRequest:
         pairs = [(one, other) for one in suffixes for other in suffixes if one != other and one.endswith(other)]
         assert all("a" + one == "a" + one.removesuffix(other) + other for one, other in pairs)

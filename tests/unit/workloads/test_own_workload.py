@@ -14,8 +14,8 @@ import pytest
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import DamagedFileError, InvalidRunRequest, WorkloadUnavailableError
 from millrace.request.run_request import RunRequest
-from millrace.workload.known import checked_options, is_own_workload, known_workload, option_value
-from millrace.workload.totals import Totals
+from millrace.workload import Totals
+from millrace.workload.registry import checked_options, is_own_workload, known_workload, option_value
 from tests.run_in_memory import RunInMemory
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "own_workload"
