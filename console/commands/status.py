@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 from rich.text import Text
 
@@ -10,6 +13,7 @@ from console.file_names import shown
 from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
 from console.terminal import Terminal, seconds
+from console.transfer.results import read_result
 from console.verbs import json_option, run_argument, target_options
 from console.watch.display import items_done, print_steps
 from console.watch.explanation import explain
@@ -18,6 +22,7 @@ from console.watch.run_costs import cost_lines, cost_until_now
 from console.watch.run_document import run_document
 from console.watch.watching import Watcher
 from millrace.errors import TooManyFailuresError
+from millrace.request.tolerance import Tolerance
 
 STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 """A status's colour; every other one is an end that nobody wished for."""
@@ -99,17 +104,37 @@ def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError |
     if failure is None:
         return
     terminal.out.print(Text("\nWhy   ").append(str(failure), "red"), soft_wrap=True)
-    for line in ways_on(found, failure, target):
+    too_many = failure.exit_code == TooManyFailuresError.exit_code and found.folder is not None
+    result = read_result(target.aws, found.run.folder) if too_many else None
+    for line in ways_on(found, failure, target, result):
         terminal.print(line)
 
 
-def ways_on(found: FoundRun, failure: RunFailedError, target: Target) -> list[str]:
-    """The command lines that lead on from a failed run."""
+def ways_on(
+    found: FoundRun, failure: RunFailedError, target: Target, result: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The command lines that lead on from a failed run.
+
+    Args:
+        found: The run.
+        failure: Why it failed.
+        target: Where it is.
+        result: Its result.json, where it has one: how many items failed.
+    """
     if found.folder is None or failure.state == "Prepare Run":
         return []
-    again = ("--retry-failed",) if failure.exit_code == TooManyFailuresError.exit_code else ()
+    rows = f"Rows    {target.command('report', found.run_id)}"
+    if failure.exit_code == TooManyFailuresError.exit_code:
+        failed, items = ((result or {}).get("counts", {}).get(name, 0) for name in ("failed", "items"))
+        # What failed once mostly fails again: first the line that surely ends well.
+        percent = ("--tolerated-failure-percent", Tolerance.accepting(failed, items) if failed else "100")
+        return [
+            rows,
+            f"Accept  {target.command('resume', found.run_id, *percent)}",
+            f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
+        ]
     return [
-        *([] if failure.error == "Aborted" else [f"Logs  {target.command('logs', found.run_id, '--failed')}"]),
-        f"Rows  {target.command('report', found.run_id)}",
-        f"On    {target.command('resume', found.run_id, *again)}",
+        *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),
+        rows,
+        f"On      {target.command('resume', found.run_id)}",
     ]

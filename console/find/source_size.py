@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from millrace.cost.estimation import ShardSize
+from millrace.cost.ranges import ranges_of
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
-from millrace.source.sharding import cut, range_bytes
-from millrace.workload.registry import workload_records
-
-LEAST_RANGE_BYTES = 1_048_576
-"""The plan job cuts no shorter ranges."""
+from millrace.source.sharding import cut
 
 TOLD_EVERY = 1000
 """How often `seen` is told: once a page of the listing."""
@@ -72,14 +69,6 @@ def measure(
 
 
 def _ranges(item: Item, request: RunRequest) -> list[int]:
-    """The lengths of the ranges that the plan job would cut a large object into, by the workload's record.
-
-    A user's own workload is known in the job alone: its objects count as whole here.
-    """
-    most = max(request.shard.target_bytes, LEAST_RANGE_BYTES)
-    record = workload_records().get(request.workload)
-    if item.size <= most or not item.etag or record is None or not record.may_cut(request.options, item.key):
-        return [item.size]
-    longest = request.shard.target_bytes if record.cuts_at_records else range_bytes(request.shard.target_bytes)
-    count = -(-item.size // max(longest, LEAST_RANGE_BYTES))
+    """The lengths of the ranges that a large object is cut into, as the workload has it cut."""
+    count = ranges_of(item, request)
     return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]

@@ -42,9 +42,6 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )
-    if not counts["items"]:
-        source = shown(str(result.get("source", "")))
-        terminal.print(f"Nothing was found: there is no object under {source}, or none that was asked for.")
     if result.get("failures"):
         _print_failures(terminal, result["failures"], examples)
 

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
+from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
 from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from millrace.text import dollars_text
-from millrace.workload.record import UNKNOWN_PACE, Pace
+from millrace.workload import Pace, Splitting
+from millrace.workload.record import UNKNOWN_PACE
+from millrace.workload.registry import workload_records
 
-CSV: dict[str, Any] = {"workload": "csv-to-dynamodb", "options": {"table": "rows"}}
 PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
 
 
@@ -93,25 +95,50 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
 
 
+CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
+
+
 @pytest.mark.parametrize(
-    ("key", "workload", "items"),
+    ("key", "given", "items"),
     [
         ("a/x", {}, 4),
         ("a/x.gz", {}, 1),
-        ("a/x.ZST", {}, 1),
+        ("a/x.GZ", {}, 1),
+        ("a/x.zst", {}, 1),
         ("a/x", {"workload": "images"}, 1),
-        ("a/x.csv", CSV, 4),
-        ("a/x.zip", CSV, 1),
-        ("a/x", {**CSV, "options": {"table": "rows", "encoding": "utf-16"}}, 1),
-        ("a/x", {**CSV, "options": {"table": "rows", "encoding": "no-such"}}, 1),
-        ("a/x", {"workload": "line_count:LineCount"}, 1),
+        ("a/x", {"workload": "copy"}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films"}}, 4),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "encoding": "latin1"}}, 4),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "encoding": "utf-16"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "delimiter": "\u00a6"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "on_bad_row": "fail"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "cut_large_files": False}}, 1),
+        ("a/x.csv.ZIP", {**CSV, "options": {"table": "films"}}, 1),
     ],
 )
-def test_a_large_object_is_cut_as_its_workload_says(key: str, workload: dict[str, Any], items: int) -> None:
-    """By the workload's record and options, never where the object is packed; a user's own is not known here."""
-    asked = request(shard={"target_bytes": 1_048_576}, **workload)
+def test_the_estimate_cuts_large_objects_as_the_workload_does(key: str, given: dict[str, Any], items: int) -> None:
+    """Plain text and CSV files that can be cut are, nothing else is; the plan job's own workload says the same."""
+    asked = request(shard={"target_bytes": 1_048_576}, **given)
     found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
+    workload = load_workload(asked.workload, asked.options)
     assert (found.items, found.bytes) == (items, 4_000_001)
+    assert (isinstance(workload, Splitting) and workload.splits(key)) is (items > 1)
+
+
+def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
+    """A text's ranges are a quarter of a shard, a CSV file's as long as one: the estimate knows both."""
+    large = listed(("a/x", 1 << 30))
+    sizes = {"shard": {"target_bytes": 256 << 20}}
+    text = measure(lambda chosen: chosen.items(large), request(**sizes), lambda _n: None)
+    csv = measure(
+        lambda chosen: chosen.items(large), request(**sizes, **CSV, options={"table": "films"}), lambda _n: None
+    )
+    assert (text.items, csv.items) == (16, 4)
+
+
+def test_every_built_in_workload_has_a_pace_but_command() -> None:
+    """Only what runs the user's own program has no pace of its own."""
+    assert {name for name, record in workload_records().items() if record.pace == UNKNOWN_PACE} == {"command"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Which large objects a built-in workload has cut into ranges, and how long they are: what the plan job does.
+
+The plan job asks the workload itself; `millrace estimate`, which may not import it, asks its record. A test holds the
+two together.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from millrace.request.run_request import RunRequest
+from millrace.run.plan import Item
+from millrace.source.sharding import RANGES_OF_A_SHARD, range_bytes
+from millrace.workload.registry import workload_records
+
+LEAST_RANGE_BYTES = 1_048_576
+"""No range is shorter: below, the reading around its ends would cost more than its bytes."""
+
+MOST_RANGES = 10_000 * RANGES_OF_A_SHARD
+"""Into how many ranges one object is cut at most: those of the largest array job's children."""
+
+
+def ranges_of(item: Item, request: RunRequest) -> int:
+    """How many items the plan job makes of an object; 1 for one that stays whole.
+
+    A workload of the user's own may have its objects cut as well: what it says is not known here.
+    """
+    target = request.shard.target_bytes
+    if item.size <= max(target, LEAST_RANGE_BYTES) or not item.etag:
+        return 1
+    record = workload_records().get(request.workload)
+    if record is None or not record.may_cut(request.options, item.key):
+        return 1
+    # A range that is cut at records has the head of its object read to it: the fewer the better.
+    longest = target if record.cuts_at_records else range_bytes(target)
+    return min(ceil(item.size / max(longest, LEAST_RANGE_BYTES)), MOST_RANGES)
