@@ -70,7 +70,7 @@ class LongPartial(Sizes):
 def test_an_own_workloads_suffixes_are_checked_when_it_is_loaded(name: str, why: str) -> None:
     """In the plan job, before anything is listed."""
     with pytest.raises(InvalidRunRequest, match=why):
-        load_workload(f"tests.unit.test_key_limits:{name}", {})
+        load_workload(f"tests.unit.request.test_key_limits:{name}", {})
 
 
 def test_clean_up_leaves_what_a_row_names() -> None:

@@ -165,8 +165,8 @@ def test_totals_that_are_none_are_damaged(raw: bytes) -> None:
 
 
 DECODING = """
-from batch_jobs.workloads.line_ranges import lines
-from batch_jobs.workloads.totals import Totals
+from millrace.workload import lines
+from millrace.workload import Totals
 
 
 class Decoding:

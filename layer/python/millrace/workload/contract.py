@@ -8,11 +8,13 @@ into the outputs it opens, and returns the item's contribution to its shard. The
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from millrace.layout import S3Uri
 from millrace.run.plan import Item, Plan
-from millrace.s3.verbs import S3
+
+if TYPE_CHECKING:
+    from millrace.s3.verbs import S3  # who only checks a request does not wait for botocore
 
 LOOK_BACK_BYTES = 4
 """With how many bytes before a range its body begins: the longest UTF-8 character."""
