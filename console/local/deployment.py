@@ -16,23 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from console import embedded_aws
-from console.checkout import Checkout
+from console.checkout import RECORDS, Checkout
 from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 from millrace.errors import InvalidRunRequest
 
-RECORDS = (
-    "batch_jobs/__init__.py",
-    "batch_jobs/workloads/__init__.py",
-    "batch_jobs/workloads/*/__init__.py",
-    "batch_jobs/workloads/*/record.py",
-)
-"""What the layer has of the jobs (layer/Makefile). They run straight from the checkout: no other change in batch_jobs/
-needs a deployment."""
-
 BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer", *RECORDS)
-"""What `sam build` reads: files and folders, some as patterns."""
+"""What `sam build` reads: files and folders, some as patterns. The jobs run straight from the checkout: no
+other change in batch_jobs/ needs a deployment."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")
 """What `sam deploy` puts on the embedded AWS."""

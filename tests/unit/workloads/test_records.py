@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from batch_jobs.workloads.registry import load_workload
+from console.doctor.drift import packaged
 from millrace.workload.contract import RecordSplitting, Splitting
 from millrace.workload.registry import checked_options, workload_records
 
@@ -164,6 +165,13 @@ def test_the_layer_brings_the_records_to_prepare_run_and_no_more(checkout: Path,
     assert told["workloads"] == sorted([*workload_records(), "line-count"])
     assert {path.name for path in built.glob("batch_jobs/**/*.py")} == {"__init__.py", "record.py"}
     assert not {"PIL", "numpy", "obstore", "re2", "pyarrow", "backports.zstd", "jinja2"} & set(told["loaded"])
+
+
+def test_doctor_compares_what_the_layer_holds(tmp_path: Path) -> None:
+    """The files that `millrace doctor` expects in the layer are those that its build puts there, records included."""
+    command = ["make", "--makefile", str(REPOSITORY / "layer/Makefile"), "build-MillraceLayer"]
+    subprocess.run(command, env={**os.environ, "ARTIFACTS_DIR": str(tmp_path)}, capture_output=True, check=True)
+    assert set(packaged("layer")) == {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
 
 
 @pytest.mark.parametrize("name", sorted(workload_records()))
