@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import click
 from rich.text import Text
 
@@ -15,17 +12,14 @@ from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.transfer.results import read_result
 from console.verbs import json_option, run_argument, target_options
-from console.watch.display import items_done, print_steps
+from console.watch.display import STATUS_STYLES, items_done, print_steps
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_costs import cost_lines, cost_until_now
 from console.watch.run_document import run_document
+from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import Watcher
 from millrace.errors import TooManyFailuresError
-from millrace.request.tolerance import Tolerance
-
-STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
-"""A status's colour; every other one is an end that nobody wished for."""
 
 
 @click.command
@@ -74,7 +68,7 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     redriven = execution.get("redriveCount", 0)
     facts: list[tuple[str, str | Text]] = [
         ("Run", found.run_id),
-        ("Status", Text(progress.status, STYLES.get(progress.status, "red"))),
+        ("Status", Text(progress.status, STATUS_STYLES.get(progress.status, "red"))),
         ("Started", f"{execution['startDate'].astimezone():%Y-%m-%d %H:%M:%S %Z}"),
     ]
     if name != found.run_id:
@@ -84,7 +78,9 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     ended = execution.get("stopDate")
     if ended:
         facts.append(("Took", seconds((ended - execution["startDate"]).total_seconds())))
-    facts += [(name.capitalize(), shown(str(found.request[name]))) for name in NAMED if found.request.get(name)]
+    facts += [
+        (name.capitalize(), shown(str(found.request[name]))) for name in REQUEST_FIELDS if found.request.get(name)
+    ]
     if found.folder is not None:
         facts.append(("Run folder", shown(str(found.folder.root))))
     for label, value in facts:
@@ -95,10 +91,6 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
         terminal.print(f"\n{done}")
 
 
-NAMED = ("workload", "source", "destination")
-"""What is shown of the request."""
-
-
 def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError | None, target: Target) -> None:
     """Say why a run failed, and what to do about it."""
     if failure is None:
@@ -106,35 +98,5 @@ def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError |
     terminal.out.print(Text("\nWhy   ").append(str(failure), "red"), soft_wrap=True)
     too_many = failure.exit_code == TooManyFailuresError.exit_code and found.folder is not None
     result = read_result(target.aws, found.run.folder) if too_many else None
-    for line in ways_on(found, failure, target, result):
+    for line in next_commands(found, failure, target, result):
         terminal.print(line)
-
-
-def ways_on(
-    found: FoundRun, failure: RunFailedError, target: Target, result: Mapping[str, Any] | None = None
-) -> list[str]:
-    """The command lines that lead on from a failed run.
-
-    Args:
-        found: The run.
-        failure: Why it failed.
-        target: Where it is.
-        result: Its result.json, where it has one: how many items failed.
-    """
-    if found.folder is None or failure.state == "Prepare Run":
-        return []
-    rows = f"Rows    {target.command('report', found.run_id)}"
-    if failure.exit_code == TooManyFailuresError.exit_code:
-        failed, items = ((result or {}).get("counts", {}).get(name, 0) for name in ("failed", "items"))
-        # What failed once mostly fails again: first the line that surely ends well.
-        percent = ("--tolerated-failure-percent", Tolerance.accepting(failed, items) if failed else "100")
-        return [
-            rows,
-            f"Accept  {target.command('resume', found.run_id, *percent)}",
-            f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
-        ]
-    return [
-        *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),
-        rows,
-        f"On      {target.command('resume', found.run_id)}",
-    ]

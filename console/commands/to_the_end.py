@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
 from console.find.empty_source import check_not_empty
@@ -14,7 +14,7 @@ from console.watch.display import shown as shown_run
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
-from console.watch.summary import print_summary
+from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
 
@@ -71,7 +71,7 @@ def _print_outcome(
         terminal.print("")
         for name, uri in result_files(result, found.run.folder).items():
             terminal.print(f"{name.ljust(15)} {shown(uri)}")
-    for line in ways_on(found, failure, target, result) if failure is not None else []:
+    for line in next_commands(found, failure, target, result) if failure is not None else []:
         terminal.note(line)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from console.checkout import Checkout
-from console.commands.status import ways_on
 from console.embedded_aws import exports
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
@@ -28,7 +27,7 @@ from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
 from console.watch.display import shown as shown_run
 from console.watch.explanation import explain
-from console.watch.summary import print_summary
+from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
 from millrace.layout import S3Uri
@@ -101,7 +100,7 @@ def run_locally(
     _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
     found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
     if failure is not None:
-        for line in ways_on(found, failure, target, result):
+        for line in next_commands(found, failure, target, result):
             terminal.note(line)
         raise failure
     if result is not None:

@@ -20,6 +20,9 @@ from console.watch.steps import Children, Step
 Show = Callable[[RunProgress], None]
 """What is told how far the run is."""
 
+STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+"""A status's colour; every other status is red."""
+
 WIDE = 100
 """From so many columns on there is room for a long bar."""
 

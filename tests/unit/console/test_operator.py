@@ -18,7 +18,7 @@ from console.commands.logs import _readable
 from console.commands.resume import _name
 from console.commands.start import begin
 from console.commands.start import start as start_verb
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.doctor.checks import _asked, _image, _waiting
 from console.doctor.drift import DEFINITION, same_definition
 from console.doctor.limits import QUOTAS, quota_behind, rates, vcpu_quota
@@ -35,6 +35,7 @@ from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.shard_counts import Committed
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
+from console.watch.summary import next_commands
 from console.watch.work import Work
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
@@ -113,12 +114,12 @@ def test_the_document_has_one_shape() -> None:
     json.dumps(failed)
 
 
-def test_the_ways_on_fit_the_failure() -> None:
+def test_the_next_commands_fit_the_failure() -> None:
     """Too many failures: the line that accepts them comes first; an abort has no logs; a refused input no way on."""
     target = Target(Aws(), "words", "--stack=words")
 
     def ways(state: str, error: str, code: int, result: dict[str, Any] | None = None) -> str:
-        return "\n".join(ways_on(found_run(), RunFailedError(state, error, "", exit_code=code), target, result))
+        return "\n".join(next_commands(found_run(), RunFailedError(state, error, "", exit_code=code), target, result))
 
     assert "millrace resume r-1 --retry-failed --stack=words" in ways("Merge", "TooManyFailuresError", 3)
     counted = ways("Merge", "TooManyFailuresError", 3, {"counts": {"items": 12, "failed": 3}})
