@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from millrace.errors import UsageError
 from millrace.json_text import check_arguments
 from millrace.request.run_request import RunRequest
-from millrace.workload.known import option_value
+from millrace.workload.registry import option_value
 
 FROM_ENVIRONMENT = -1
 """The value of `merge --part` without a number: AWS_BATCH_JOB_ARRAY_INDEX has it."""

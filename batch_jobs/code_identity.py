@@ -24,7 +24,7 @@ import millrace
 from batch_jobs.workloads.own import own_class, own_place
 from millrace.errors import WorkloadUnavailableError
 from millrace.settings import JobSettings
-from millrace.workload.known import is_own_workload
+from millrace.workload.registry import is_own_workload
 
 _PACKAGED = frozenset({"batch_jobs", "millrace"})
 _PARTS = {

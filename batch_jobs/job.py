@@ -18,7 +18,7 @@ from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import Workload
-from millrace.workload.known import check_allowed
+from millrace.workload.registry import check_allowed
 
 
 @dataclass(frozen=True)

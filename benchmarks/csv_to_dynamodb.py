@@ -124,7 +124,7 @@ def by_millrace(rows: int) -> None:
     from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts  # noqa: PLC0415
     from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB  # noqa: PLC0415
     from millrace.run.plan import Item  # noqa: PLC0415
-    from millrace.workload.known import checked_options  # noqa: PLC0415
+    from millrace.workload.registry import checked_options  # noqa: PLC0415
 
     options = {"table": "movies", "types": {"vote_average": "N", "vote_count": "N"}}
     workload = CsvToDynamoDB(checked_options("csv-to-dynamodb", options))

@@ -22,11 +22,11 @@ from typing import Any
 
 from PIL import Image
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from benchmarks.results import Table, add_output_option
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 WIDTH, HEIGHT, BOX = 4000, 3000, 200
 
@@ -90,7 +90,7 @@ def millrace(**options: object) -> Way:
     workload = load_workload("images", checked_options("images", options))
 
     def work(raw: bytes) -> object:
-        with HeldFiles(lambda _name: None) as files:
+        with SpooledOutputs(lambda _name: None) as files:
             return workload.migrate(Item("a.jpg", len(raw), '"e"'), [raw], files)
 
     return work

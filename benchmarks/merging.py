@@ -21,12 +21,12 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from batch_jobs.workloads.word_count.word_totals import read_rows, write_rows
 from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import SCRIPTS
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 DIFFERENT = 8
 """How many partials are made."""
@@ -59,7 +59,7 @@ def repeated(partials: list[bytes], count: int) -> Iterator[BinaryIO]:
 def with_workload(partials: list[bytes], count: int) -> int:
     """CPU seconds of the workload's merge are what the job takes; returns how many words there were."""
     workload = load_workload("word-count", checked_options("word-count", {}))
-    with HeldFiles(lambda _name: None) as results:
+    with SpooledOutputs(lambda _name: None) as results:
         merged = workload.merge(repeated(partials, count), results)
     return int(merged["total_words"])
 
@@ -78,7 +78,7 @@ def in_parts(partials: list[bytes], count: int, parts: int) -> tuple[list[float]
         made.append(cast("BinaryIO", file))
         spent.append(time.process_time() - begin)
     begin = time.process_time()
-    with HeldFiles(lambda _name: None) as results:
+    with SpooledOutputs(lambda _name: None) as results:
         workload.merge(made, results)
     for each in made:
         each.close()

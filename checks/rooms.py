@@ -39,7 +39,8 @@ def check(sources: Sources) -> Iterator[Fault]:
                 yield Fault(where, "its __init__.py says nothing; two lines say what belongs here and what does not")
             elif where not in TOP_FOLDERS and len([line for line in text.splitlines() if line.strip()]) < 2:
                 yield Fault(where, "its __init__.py does not say what belongs elsewhere; a second line does")
-            if f"`{where}/`" not in on_the_map:
+            # A built-in workload has its page in docs/workloads instead: adding one touches one folder.
+            if f"`{where}/`" not in on_the_map and not (folder / "record.py").is_file():
                 yield Fault(where, f"is missing in the table of rooms in {MAP}")
 
 

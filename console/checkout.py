@@ -66,3 +66,12 @@ class Checkout:
     def sam_log(self) -> Path:
         """The output of the last `sam build` and `sam deploy`."""
         return self.state / "sam.log"
+
+
+RECORDS = (
+    "batch_jobs/__init__.py",
+    "batch_jobs/workloads/__init__.py",
+    "batch_jobs/workloads/*/__init__.py",
+    "batch_jobs/workloads/*/record.py",
+)
+"""What the functions' layer has of the jobs, as patterns: layer/Makefile copies it."""

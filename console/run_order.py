@@ -10,7 +10,7 @@ from console.transfer.directories import Place, refuse_overlap
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
-from millrace.workload.known import option_value
+from millrace.workload.registry import option_value
 
 
 @dataclass(frozen=True)

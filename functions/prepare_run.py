@@ -22,7 +22,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
-from millrace.workload.known import check_allowed, is_own_workload
+from millrace.workload.registry import check_allowed, is_own_workload
 
 logger = Logger()
 tracer = Tracer()

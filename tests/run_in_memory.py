@@ -19,11 +19,10 @@ from millrace.errors import ErrorCode, ItemError
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
 from millrace.run.commit import Commit
-from millrace.run.plan import Item, Plan
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
-from millrace.workload.contract import Outputs
+from millrace.workload import Item, Outputs, Plan
 from tests.in_memory_s3 import InMemoryS3Client
 
 SOURCE, RESULT = "source", "result"

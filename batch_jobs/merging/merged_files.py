@@ -11,7 +11,7 @@ from os import SEEK_END
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.outputs import HeldFiles, file_digest, temporary_file
+from batch_jobs.migrating.outputs import SpooledOutputs, file_digest, temporary_file
 from batch_jobs.parallel import in_order
 from millrace.errors import (
     ChangedError,
@@ -52,12 +52,10 @@ def write_merged_files(
         WorkloadUnavailableError: JSON cannot hold what the workload returned for it.
     """
     workload = job.load(plan.workload, plan.options)
-    with HeldFiles(_refuse) as held_files, closing(open_partials(partials, job)) as opened:
-        result = workload.merge(opened, held_files)
+    with SpooledOutputs(_refuse) as spooled, closing(open_partials(partials, job)) as opened:
+        result = workload.merge(opened, spooled)
         _check_result(result, plan.workload)
-        files = [
-            write_file(folder, held.name, cast("BinaryIO", held.file), held.content_type, job) for held in held_files
-        ]
+        files = [write_file(folder, held.name, cast("BinaryIO", held.file), held.content_type, job) for held in spooled]
     return files, result
 
 

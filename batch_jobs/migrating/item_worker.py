@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from batch_jobs.host_faults import host_fault, told
 from batch_jobs.migrating.item_body import Body
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.migrating.transfer_outputs import transfer_output
 from batch_jobs.s3.range_reader import open_item
 from batch_jobs.stop import Stop
@@ -33,7 +33,7 @@ from millrace.run.outcome import Outcome
 from millrace.run.plan import Item
 from millrace.s3.reader import ObjectReader
 from millrace.s3.verbs import S3
-from millrace.workload.contract import Transferring, Workload
+from millrace.workload.contract import ServerSideCopy, Workload
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +109,10 @@ class ItemWorker:
         if fault:
             return Worked(position, Outcome.failed(item, *fault))
         try:
-            if self._transferring is not None:
-                contribution, outputs = self._transfer(item, self._transferring)
+            if self._server_side is not None:
+                contribution, outputs = self._transfer(item, self._server_side)
             else:
-                with HeldFiles(self._refuse if item.first_byte is None else _refuse_for_range) as files:
+                with SpooledOutputs(self._refuse if item.first_byte is None else _refuse_for_range) as files:
                     contribution = self._migrate(item, files)
                     outputs = self._upload(item, files)
         except Exception as error:  # noqa: BLE001 - raised again where it concerns more than this item
@@ -164,9 +164,9 @@ class ItemWorker:
         raise error
 
     @cached_property
-    def _transferring(self) -> Transferring[Any] | None:
+    def _server_side(self) -> ServerSideCopy[Any] | None:
         # Once: to look for the methods of a Protocol takes as long as to read a small item.
-        return self.workload if isinstance(self.workload, Transferring) else None
+        return self.workload if isinstance(self.workload, ServerSideCopy) else None
 
     def _fault(self, item: Item) -> tuple[ErrorCode, str] | None:
         """Why the item need not even be asked for."""
@@ -181,7 +181,7 @@ class ItemWorker:
                 return ErrorCode.KEY_NOT_USABLE, reason
         return None
 
-    def _migrate(self, item: Item, files: HeldFiles) -> Any:
+    def _migrate(self, item: Item, files: SpooledOutputs) -> Any:
         uri = S3Uri(self.source.bucket, item.key)
         try:
             if (whole := self._whole(uri, item)) is None:
@@ -201,7 +201,7 @@ class ItemWorker:
             return None  # 0 bytes: perhaps a manifest did not say how many
         return self.s3.read_small(uri, item.size, etag=item.etag, version_id=item.version_id)
 
-    def _migrate_body(self, item: Item, body: Body | list[bytes], files: HeldFiles) -> Any:
+    def _migrate_body(self, item: Item, body: Body | list[bytes], files: SpooledOutputs) -> Any:
         failure: BaseException | None = None
         contribution = None
         try:
@@ -231,7 +231,7 @@ class ItemWorker:
         row.__cause__ = failure
         return row
 
-    def _transfer(self, item: Item, workload: Transferring[Any]) -> tuple[Any, list[str]]:
+    def _transfer(self, item: Item, workload: ServerSideCopy[Any]) -> tuple[Any, list[str]]:
         failure: BaseException
         output: S3Uri | None = None
         try:
@@ -246,7 +246,7 @@ class ItemWorker:
             failure = error
         raise self._of_workload(item, failure)
 
-    def _upload(self, item: Item, files: HeldFiles) -> list[str]:
+    def _upload(self, item: Item, files: SpooledOutputs) -> list[str]:
         outputs = []
         for held in files:
             uri = output_uri(self.source, self.destination, item.key, held.name)

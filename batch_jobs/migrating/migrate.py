@@ -30,7 +30,7 @@ from millrace.run.commit import Commit
 from millrace.run.files import read_commit
 from millrace.run.outcome import Counts
 from millrace.run.plan import Plan, Shard, items_digest
-from millrace.workload.contract import Beginning, ManyAtOnce
+from millrace.workload.contract import NeedsPlan, SmallItems
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _check_index(index: int, plan: Plan, job: Job) -> None:
 
 def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     workload = job.load(plan.workload, plan.options)
-    if isinstance(workload, Beginning):
+    if isinstance(workload, NeedsPlan):
         with own_part(plan.workload, "begin"):
             workload.begin(plan)
     return ItemWorker(
@@ -118,7 +118,7 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
         destination=S3Uri.parse(plan.destination),
         output_mark=plan.output_mark,
         stop=job.stop,
-        is_small=workload.is_small if isinstance(workload, ManyAtOnce) else lambda _item: False,
+        is_small=workload.is_small if isinstance(workload, SmallItems) else lambda _item: False,
     )
 
 

@@ -38,7 +38,7 @@ class HeldFile(SpooledTemporaryFile[bytes]):
         super().__init__(SPOOL_BYTES)
 
     def close(self) -> None:
-        """Nothing: `HeldFiles.discard` lets go of the file."""
+        """Nothing: `SpooledOutputs.discard` lets go of the file."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -59,7 +59,7 @@ class Held:
     file: HeldFile
 
 
-class HeldFiles:
+class SpooledOutputs:
     """The `Outputs` that a workload is given. A context manager: on leaving, the files are gone.
 
     Args:

@@ -6,10 +6,10 @@ from typing import Any
 
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri, output_fault
-from millrace.workload.contract import Transferring
+from millrace.workload.contract import ServerSideCopy
 
 
-def transfer_output(workload: Transferring[Any], source: S3Uri, destination: S3Uri, key: str) -> S3Uri:
+def transfer_output(workload: ServerSideCopy[Any], source: S3Uri, destination: S3Uri, key: str) -> S3Uri:
     """The output's place.
 
     Args:

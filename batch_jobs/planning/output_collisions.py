@@ -18,7 +18,7 @@ from typing import Any
 from batch_jobs.planning.sharding import ItemStore
 from millrace.layout import S3Uri
 from millrace.run.plan import Item, Shard
-from millrace.workload.contract import Transferring
+from millrace.workload.contract import ServerSideCopy
 
 _BATCH = 4096
 """How many items are read at once."""
@@ -32,7 +32,7 @@ def mark_collisions(items: ItemStore, workload: object, source: S3Uri) -> ItemSt
         workload: If it names its items' outputs itself, they are compared, unless its `may_collide` says no.
         source: The source folder.
     """
-    if not isinstance(workload, Transferring) or not getattr(workload, "may_collide", True):
+    if not isinstance(workload, ServerSideCopy) or not getattr(workload, "may_collide", True):
         return items
     with TemporaryDirectory(prefix="millrace-outputs-") as folder, closing(_database(folder)) as outputs:
         outputs.executemany("INSERT INTO outputs VALUES (?, ?)", _outputs(items, workload, source))
@@ -50,7 +50,7 @@ def _database(folder: str) -> sqlite3.Connection:
     return database
 
 
-def _outputs(items: ItemStore, workload: Transferring[Any], source: S3Uri) -> Iterator[tuple[bytes, int]]:
+def _outputs(items: ItemStore, workload: ServerSideCopy[Any], source: S3Uri) -> Iterator[tuple[bytes, int]]:
     """Each item's output, as bytes: a key may hold a NUL; and its position."""
     for position, item in enumerate(_all(items)):
         try:

@@ -27,7 +27,7 @@ from millrace.run.files import plan_if_there
 from millrace.run.generations import Generation, read_generations
 from millrace.run.plan import Plan, items_digest, plan_digest
 from millrace.source.filters import SKIPPED
-from millrace.workload.known import check_allowed
+from millrace.workload.registry import check_allowed
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Cutting large objects into byte ranges, each an item of its own.
 
 Most cuts are at fixed offsets, so that the plan job reads no object: where a record really ends, the workload finds out
-(`batch_jobs.workloads.Splitting`). Where a range does not tell, the workload names the cuts beforehand, from the
-object's bytes (`millrace.workload.record_splitting`).
+(`millrace.workload.Splitting`). Where a range does not tell, the workload names the cuts beforehand, from the
+object's bytes (`millrace.workload.RecordSplitting`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 
 from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.run.plan import Item
-from millrace.workload.record_splitting import RecordStart
+from millrace.workload import RecordStart
 
 RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""

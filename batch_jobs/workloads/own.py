@@ -17,8 +17,8 @@ from typing import Any
 from millrace.encoded_text import explained
 from millrace.errors import MillraceError, WorkloadUnavailableError
 from millrace.settings import workload_path
-from millrace.workload.known import is_own_workload
 from millrace.workload.options import Option, type_names
+from millrace.workload.registry import is_own_workload
 
 ENTRY_POINTS = "millrace.workloads"
 """The entry point group (packaging.python.org, entry points specification)."""

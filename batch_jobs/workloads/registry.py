@@ -1,4 +1,7 @@
-"""The workloads by name: those that come with Millrace, and users' own."""
+"""Loading a workload by its name: one that comes with Millrace, or a user's own.
+
+A user's own is `package.module:Class`, or an entry point of the group `millrace.workloads`.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,9 @@ from batch_jobs.workloads.own import own_class, own_part
 from millrace.errors import InvalidRunRequest, WorkloadUnavailableError
 from millrace.layout import MAX_PARTIAL_SUFFIX_BYTES
 from millrace.workload.contract import Workload
-from millrace.workload.known import check_item_suffixes, is_own_workload, known_workload
 from millrace.workload.options import check_options
-
-_MODULES = {
-    "word-count": ("batch_jobs.workloads.word_count.workload", "WordCount"),
-    "csv-to-dynamodb": ("batch_jobs.workloads.csv_to_dynamodb.workload", "CsvToDynamoDB"),
-    "images": ("batch_jobs.workloads.images.workload", "Images"),
-    "command": ("batch_jobs.workloads.command.workload", "Command"),
-    "copy": ("batch_jobs.workloads.copy.workload", "CopyObjects"),
-}
-"""Imported only when asked for, so that a job starts without the libraries of other workloads."""
+from millrace.workload.record import WorkloadRecord, check_item_suffixes
+from millrace.workload.registry import is_own_workload, known_workload, workload_records
 
 
 def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
@@ -29,23 +24,22 @@ def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
     Args:
         name: A built-in workload's, or that of a user's own: `package.module:Class`, or an entry point's name.
         options: Checked where the workload is built in. A user's own are checked here, if its class declares them: the
-            class attribute `options`, a tuple of `millrace.workload.options.Option`.
+            class attribute `options`, a tuple of `millrace.workload.Option`.
 
     Raises:
         InvalidRunRequest: There is no such workload, or it does not take these options.
-        WorkloadUnavailableError: A user's own workload, or what a workload needs, is not in this image, or its
-            `__init__` raises something else.
+        WorkloadUnavailableError: A user's own workload, or what a workload needs, is not in this image.
     """
     if is_own_workload(known_workload(name)):
         made = own_class(name)
         with own_part(name, "options"):
             options = check_options(getattr(made, "options", ()), options)
     else:
-        made = _built_in_class(name)
+        made = _built_in_class(workload_records()[name])
     with own_part(name, "__init__"):
         workload: Workload[Any] = made(options)
     with own_part(name, "item_suffixes"):
-        check_item_suffixes(workload.item_suffixes, f"item_suffixes of {name}")
+        check_item_suffixes(f"item_suffixes of {name}", workload.item_suffixes)
     with own_part(name, "partial_suffix"):
         suffix = workload.partial_suffix
     if not isinstance(suffix, str) or len(suffix.encode()) > MAX_PARTIAL_SUFFIX_BYTES:
@@ -55,13 +49,20 @@ def load_workload(name: str, options: Mapping[str, Any]) -> Workload[Any]:
     return workload
 
 
-def _built_in_class(name: str) -> Any:
-    module, attribute = _MODULES[name]
+def _built_in_class(record: WorkloadRecord) -> Any:
+    """The class, imported only now: a job starts without the libraries of other workloads."""
+    module, _, attribute = record.class_path.partition(":")
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
+        extra = record.extra
+        where = (
+            f"batch_jobs/requirements-{extra}.txt holds what it needs; build the image with: make image EXTRAS={extra}"
+            if extra
+            else "batch_jobs/requirements.txt holds what it needs"
+        )
         raise WorkloadUnavailableError(
-            f"the Python package {error.name} is not installed; batch_jobs/requirements-{name}.txt holds what it needs",
+            f"the Python package {error.name} is not installed; {where}",
             operation="load the workload",
-            target=name,
+            target=record.name,
         ) from error

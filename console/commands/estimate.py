@@ -15,7 +15,7 @@ from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import Terminal, number_of, seconds, size
 from console.verbs import json_option, target_options
-from millrace.cost.estimation import Estimate, Jobs, Pace, estimate
+from millrace.cost.estimation import Estimate, Jobs, estimate, pace_of
 from millrace.cost.prices import prices
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
@@ -23,6 +23,7 @@ from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
 from millrace.text import dollars_text
+from millrace.workload import Pace
 
 
 @click.command("estimate", short_help="Say what a run would take and cost, before it is started.")
@@ -64,7 +65,7 @@ def estimate_run(
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)
-    pace = Pace.of(request.workload, seconds_per_item, None if mb_per_second is None else mb_per_second * 1e6)
+    pace = pace_of(request.workload, seconds_per_item, None if mb_per_second is None else mb_per_second * 1e6)
     made = estimate(found.shards, found.listed, jobs, pace)
     if as_json:
         terminal.json(_document(request, found, made, jobs, pace))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 from zipfile import ZipFile
 
-from console.checkout import ROOT, Checkout
+from console.checkout import RECORDS, ROOT, Checkout
 from console.find.target import Target
 
 DEFINITION = ROOT / "statemachine" / "migration.asl.json"
@@ -87,9 +88,17 @@ def _differing(target: Target, location: str | None, folder: str) -> set[str]:
     with opener.open(location, timeout=DOWNLOAD_SECONDS) as answer:
         archive = ZipFile(BytesIO(answer.read()))
     names = set(archive.namelist())
-    files = {path.relative_to(ROOT / folder).as_posix(): path for path in (ROOT / folder).rglob("*.py")}
     return {
-        f"{folder}/{name}"
-        for name, path in files.items()
+        path.relative_to(ROOT).as_posix()
+        for name, path in packaged(folder).items()
         if name not in names or archive.read(name) != path.read_bytes()
     }
+
+
+def packaged(folder: str) -> dict[str, Path]:
+    """The Python files that `sam build` makes a zip of, by their names in it: of `functions`, or of `layer`."""
+    files = {path.relative_to(ROOT / folder).as_posix(): path for path in (ROOT / folder).rglob("*.py")}
+    if folder == "layer":
+        records = [path for pattern in RECORDS for path in ROOT.glob(pattern)]
+        files |= {f"python/{path.relative_to(ROOT).as_posix()}": path for path in records}
+    return files

@@ -13,7 +13,7 @@ from console.embedded_aws import keep_workload_folders
 from console.find.aws import Aws
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
-from millrace.workload.known import is_own_workload
+from millrace.workload.registry import is_own_workload
 
 MAX_INPUT_BYTES = 262_144
 """Of an execution's input, as UTF-8: Step Functions API reference, StartExecution, `input`."""

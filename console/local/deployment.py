@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from console import embedded_aws
-from console.checkout import Checkout
+from console.checkout import RECORDS, Checkout
 from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 from millrace.errors import InvalidRunRequest
 
-BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer")
-"""What `sam build` reads. The jobs run straight from the checkout: a change in batch_jobs/ needs no deployment."""
+BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer", *RECORDS)
+"""What `sam build` reads: files and folders, some as patterns. The jobs run straight from the checkout: no
+other change in batch_jobs/ needs a deployment."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")
 """What `sam deploy` puts on the embedded AWS."""
@@ -141,8 +142,8 @@ def digest(root: Path, parts: tuple[str, ...]) -> str:
     """A digest over the content of files and folders, and the runtime; compiled Python files do not count."""
     whole = sha256(RUNTIME.encode())
     for part in parts:
-        path = root / part
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        found = [file for path in root.glob(part) for file in (path.rglob("*") if path.is_dir() else (path,))]
+        for file in sorted(found):
             if file.is_file() and "__pycache__" not in file.parts:
                 whole.update(f"{file.relative_to(root).as_posix()}\0{sha256(file.read_bytes()).hexdigest()}\n".encode())
     return f"sha256:{whole.hexdigest()}"

@@ -6,10 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
-from millrace.run.plan import Item
-from millrace.workload.contract import Outputs
-from millrace.workload.options import Option
-from millrace.workload.totals import Totals
+from millrace.workload import Item, Option, Outputs, Totals
 
 
 class LineCount:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from line_count import LineCount
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from millrace.run.plan import Item
 
@@ -21,7 +21,7 @@ def _code_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lines_are_counted_across_chunks() -> None:
     workload = load_workload("line_count:LineCount", {})
-    with HeldFiles(lambda name: None if name in LineCount.item_suffixes else "not declared") as files:
+    with SpooledOutputs(lambda name: None if name in LineCount.item_suffixes else "not declared") as files:
         counted = workload.migrate(Item("a.txt", 7, '"etag"'), [b"one\nt", b"wo\n"], files)
         (held,) = files
         held.file.seek(0)
@@ -37,4 +37,4 @@ def test_shards_add_up() -> None:
         partial.add({"lines": lines, "bytes": 100})
         partial.write(file := BytesIO())
         files.append(BytesIO(file.getvalue()))
-    assert workload.merge(files, HeldFiles(lambda _name: None)) == {"bytes": 200, "lines": 42}
+    assert workload.merge(files, SpooledOutputs(lambda _name: None)) == {"bytes": 200, "lines": 42}

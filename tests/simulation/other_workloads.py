@@ -11,14 +11,14 @@ from typing import Any
 
 from PIL import Image
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.command.workload import Command
 from batch_jobs.workloads.copy.workload import CopyObjects
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from batch_jobs.workloads.images.workload import Images
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.simulation.workloads import Merged, ModelledWorkload
 
@@ -40,7 +40,9 @@ def csv_to_dynamodb() -> ModelledWorkload:
 
     return ModelledWorkload(
         name="csv-to-dynamodb",
-        load=lambda _name, _options: CsvToDynamoDB(options, database, Patience(0, lambda _dropped, _seconds: None)),
+        load=lambda _name, _options: CsvToDynamoDB(
+            options, database, TableRetryPolicy(0, lambda _dropped, _seconds: None)
+        ),
         make=_csv,
         fault=lambda body: None if body.startswith(b"id,name\n") else "WRONG_COLUMNS" if body else "DAMAGED",
         suffixes=(),
@@ -59,7 +61,7 @@ def images() -> ModelledWorkload:
             partial.add(_pictured(workload, key, body)[1])
         partial.write(file := io.BytesIO())
         file.seek(0)
-        with HeldFiles(lambda _name: None) as results:
+        with SpooledOutputs(lambda _name: None) as results:
             part = workload.merge([file], results)
             return _contents(results), {**part, "images": len(succeeded)}
 
@@ -202,12 +204,12 @@ def _picture(chance: random.Random) -> bytes:
 
 @cache
 def _pictured(workload: Images, key: str, body: bytes) -> tuple[dict[str, bytes], Any]:
-    with HeldFiles(lambda _name: None) as outputs:
+    with SpooledOutputs(lambda _name: None) as outputs:
         contribution = workload.migrate(Item(key, len(body), '"e"'), [body], outputs)
         return _contents(outputs), contribution
 
 
-def _contents(files: HeldFiles) -> dict[str, bytes]:
+def _contents(files: SpooledOutputs) -> dict[str, bytes]:
     found = {}
     for held in files:
         held.file.seek(0)

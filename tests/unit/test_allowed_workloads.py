@@ -11,7 +11,7 @@ from batch_jobs.merging.merge import merge
 from millrace.errors import InvalidRunRequest
 from millrace.s3.verbs import S3
 from millrace.settings import FunctionSettings, JobSettings
-from millrace.workload.known import check_allowed
+from millrace.workload.registry import check_allowed
 from prepare_run import prepare_run
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RunInMemory
@@ -72,7 +72,7 @@ def test_prepare_run_refuses_what_may_not_run_and_writes_nothing() -> None:
             "execution_name": "run-1",
             "started_at": "2026-11-21T09:00:00Z",
         }
-        return prepare_run(event, S3(client), FunctionSettings(queues, "1", allowed_workloads=allowed))
+        return prepare_run(event, S3(client.stub), FunctionSettings(queues, "1", allowed_workloads=allowed))
 
     for given in ({}, {"workload": "command", "options": {"command": ["true"]}}, {"workload": "os:getcwd"}):
         with pytest.raises(InvalidRunRequest, match=r"workload is .*copy or acme\.\*"):

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import WorkloadUnavailableError
-from millrace.workload.built_in import WORKLOAD_OPTIONS
+from millrace.workload.registry import workload_records
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.run_in_memory import RunInMemory
 
@@ -178,7 +178,7 @@ def run_of(page: str, objects: dict[str, bytes], options: dict[str, Any]) -> Run
     def load(name: str, given: Any) -> Any:
         if name != "csv-to-dynamodb":
             return load_workload(name, given)
-        return CsvToDynamoDB(given, database, Patience(0, lambda _dropped, _seconds: None))
+        return CsvToDynamoDB(given, database, TableRetryPolicy(0, lambda _dropped, _seconds: None))
 
     request = {"workload": page, "options": {**OPTIONS[page], **options}, "tolerated_failure_percent": 100}
     return RunInMemory(objects, request, load=load)
@@ -232,7 +232,7 @@ def test_a_program_that_is_missing_ends_the_plan_job() -> None:
         run.plan()
 
 
-@pytest.mark.parametrize("workload", sorted(WORKLOAD_OPTIONS))
+@pytest.mark.parametrize("workload", sorted(workload_records()))
 def test_every_workload_has_its_page_and_table(workload: str) -> None:
     """docs/workloads/WORKLOAD.md, with a table of what comes in."""
     text = (PAGES / f"{workload}.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import batch_jobs
 from batch_jobs import code_identity
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import MillraceError, RunIdentityError, WorkloadUnavailableError
@@ -21,7 +23,7 @@ SETTINGS = JobSettings(code_version="1")
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/millrace@sha256:"
 
 OWN = """
-from batch_jobs.workloads.totals import Totals
+from millrace.workload import Totals
 
 
 class Mine:
@@ -47,11 +49,18 @@ class Mine:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one's own, first on the path."""
+    """A folder of one's own, where own modules are found."""
     own = tmp_path / "own"
     own.mkdir()
-    monkeypatch.syspath_prepend(str(own))
+    of_ones_own(monkeypatch, own)
     return own
+
+
+def of_ones_own(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Own modules are found in this folder from now on."""
+    earlier = os.environ.get("MILLRACE_WORKLOAD_PATH")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in (earlier, str(folder))])
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(folder))
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +81,7 @@ def anew(*names: str) -> None:
 def identity(workload: str, folder: Path | None = None, monkeypatch: pytest.MonkeyPatch | None = None) -> str:
     """What a job that starts now would say."""
     if folder and monkeypatch:
-        monkeypatch.syspath_prepend(str(folder))
+        of_ones_own(monkeypatch, folder)
     anew(workload.partition(":")[0].partition(".")[0])
     return code_identity.code_identity(SETTINGS, workload)
 
@@ -100,18 +109,18 @@ def test_the_image_is_read_from_the_job_definition() -> None:
     assert JobSettings.from_environment({}).image == ""
 
 
-@pytest.mark.parametrize("changed", ["migrate.py", "workloads/word_table.c", "workloads/new.py"])
+@pytest.mark.parametrize("changed", ["migrating/migrate.py", "native/word_table.c", "workloads/new.py"])
 def test_a_changed_packaged_source_changes_the_identity(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy of the packages has the same digest, until a file of it differs; what is compiled does not count."""
-    root = Path(code_identity.batch_jobs.__path__[0])
+    root = Path(batch_jobs.__path__[0])
     here = code_identity.code_identity(SETTINGS, "copy")
     copied = tmp_path / "elsewhere" / "batch_jobs"
     shutil.copytree(root, copied, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     (copied / "__pycache__").mkdir()
     (copied / "__pycache__" / "migrate.cpython-311.pyc").write_bytes(b"other")
-    monkeypatch.setattr(code_identity.batch_jobs, "__path__", [str(copied)])
+    monkeypatch.setattr(batch_jobs, "__path__", [str(copied)])
     code_identity._packaged.cache_clear()
     try:
         assert code_identity.code_identity(SETTINGS, "copy") == here
@@ -233,13 +242,13 @@ def test_a_class_from_another_folder_counts(tmp_path: Path, folder: Path, monkey
     assert identity("derived:Derived") != before
 
 
-def test_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_without_a_file_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody could tell whether it was changed."""
     module = type(sys)("made_up")
     exec(OWN, module.__dict__)
     module.Mine.__module__ = "made_up"
     monkeypatch.setitem(sys.modules, "made_up", module)
-    with pytest.raises(WorkloadUnavailableError, match="made_up has no file"):
+    with pytest.raises(WorkloadUnavailableError, match=f"no module made_up in {folder}"):
         code_identity.code_identity(SETTINGS, "made_up:Mine")
 
 

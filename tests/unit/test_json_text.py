@@ -30,7 +30,7 @@ from millrace.run.folders import read_request
 from millrace.run.plan import Plan
 from millrace.settings import FunctionSettings
 from millrace.source.manifest.inventory import read_report
-from millrace.workload.known import option_value
+from millrace.workload.registry import option_value
 from millrace.workload.totals import Totals
 from prepare_run import prepare_run
 from tests.run_in_memory import RESULT, RunInMemory

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from batch_jobs.workloads.copy.attributes import CopyAttributes
-from batch_jobs.workloads.copy.server_side_copy import ServerSideCopy
+from batch_jobs.workloads.copy.object_copy import ObjectCopy
 from millrace.errors import ChangedError, ObjectNotFoundError, StoppedError
 from millrace.layout import S3Uri
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.workflow.runs import Run, Runs
 
 MIB = 2**20
@@ -126,7 +126,7 @@ class TestInParts:
             described = s3.head_object(Bucket=place.bucket, Key=place.key)
             item = Item(place.key, size, described["ETag"], storage_class=described.get("StorageClass", "STANDARD"))
             attributes = CopyAttributes(checked_options("copy", options or {}))
-            _copied, verified = ServerSideCopy(
+            _copied, verified = ObjectCopy(
                 stack.aws.s3, item, place, target, attributes, lambda: None, copy_bytes=5 * MIB, part_bytes=5 * MIB
             ).make()
             return place, target, verified
@@ -164,9 +164,7 @@ class TestInParts:
 
         attributes = CopyAttributes(checked_options("copy", {}))
         item = Item(place.key, 11 * MIB, etag)
-        copy = ServerSideCopy(
-            stack.aws.s3, item, place, target, attributes, check, copy_bytes=5 * MIB, part_bytes=5 * MIB
-        )
+        copy = ObjectCopy(stack.aws.s3, item, place, target, attributes, check, copy_bytes=5 * MIB, part_bytes=5 * MIB)
         with pytest.raises(StoppedError):
             copy.make()
         uploads = s3.list_multipart_uploads(Bucket=target.bucket, Prefix=target.key)
@@ -185,7 +183,7 @@ def test_only_what_was_planned_is_copied(
     else:
         s3.delete_object(Bucket=place.bucket, Key=place.key)
     attributes = CopyAttributes(checked_options("copy", {}))
-    copy = ServerSideCopy(stack.aws.s3, Item(place.key, 7, etag), place, target, attributes, lambda: None)
+    copy = ObjectCopy(stack.aws.s3, Item(place.key, 7, etag), place, target, attributes, lambda: None)
     with pytest.raises(error):
         copy.make()
     assert not s3.list_objects_v2(Bucket=target.bucket, Prefix=target.key)["KeyCount"]

@@ -21,11 +21,10 @@ from batch_jobs.host_faults import check_disk, check_words, host_fault
 from batch_jobs.workloads.command.command_line import CommandLine, safe_name
 from batch_jobs.workloads.command.exit_codes import ExitCodes, ending, shell_code
 from batch_jobs.workloads.command.process import Ended, run
+from batch_jobs.workloads.command.record import RECORD
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, TryAgainError, WorkloadUnavailableError
-from millrace.run.plan import Item
 from millrace.settings import command_environment
-from millrace.workload.contract import Outputs
-from millrace.workload.totals import Totals
+from millrace.workload import Item, Outputs, Totals
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +35,19 @@ class Command:
     Disk: each item being worked takes its own size and that of its outputs, in a directory of its own below `TMPDIR`.
 
     Args:
-        options: Those of `command` in `millrace.workload.built_in`.
+        options: As its record declares them.
 
     Raises:
         InvalidRunRequest: The argument list, the suffixes or an exit code is not as it must be.
         WorkloadUnavailableError: The program is not in the image, or may not be run.
     """
 
-    name: ClassVar[str] = "command"
+    name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".json"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._line = CommandLine.parse(options["command"])
-        self.item_suffixes = tuple(options["output_suffixes"])
+        self.item_suffixes = RECORD.item_suffixes(options)
         self._content_type: str = options["content_type"]
         self._seconds: int = options["time_limit_seconds"]
         self._codes = ExitCodes.parse(

@@ -8,12 +8,11 @@ from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.workloads.copy.attributes import CopyAttributes
 from batch_jobs.workloads.copy.keys import KeyRewriting
-from batch_jobs.workloads.copy.server_side_copy import COPY_BYTES, PART_BYTES, ServerSideCopy
+from batch_jobs.workloads.copy.object_copy import COPY_BYTES, PART_BYTES, ObjectCopy
+from batch_jobs.workloads.copy.record import RECORD
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
 from millrace.s3.verbs import S3
-from millrace.workload.contract import Outputs
-from millrace.workload.totals import Totals
+from millrace.workload import Item, Outputs, Totals
 
 WAYS = ("checksum", "etag", "size")
 """What copies are verified by, the surest first."""
@@ -23,7 +22,7 @@ class CopyObjects:
     """Copies objects. Their bytes never come to the job: S3 copies them.
 
     Args:
-        options: Those of `copy` in `millrace.workload.built_in`.
+        options: As its record declares them.
         copy_bytes: Up to which size an object is copied by one request.
         part_bytes: The size of the parts, beyond.
 
@@ -31,7 +30,7 @@ class CopyObjects:
         InvalidRunRequest: Options contradict each other.
     """
 
-    name: ClassVar[str] = "copy"
+    name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".json"
     item_suffixes: ClassVar[tuple[str, ...]] = ()
 
@@ -69,7 +68,7 @@ class CopyObjects:
             StorageError: S3 refused, failed or could not be reached.
             ItemError: `COPY_DIFFERS`.
         """
-        copy = ServerSideCopy(s3, item, source, destination, self._attributes, check, **self._sizes)
+        copy = ObjectCopy(s3, item, source, destination, self._attributes, check, **self._sizes)
         size, verified_by = copy.make()
         return {"objects": 1, "bytes": size, verified_by: 1}
 

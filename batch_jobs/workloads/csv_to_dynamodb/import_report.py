@@ -12,7 +12,7 @@ from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts
 from batch_jobs.workloads.csv_to_dynamodb.import_partial import read_import
 from millrace.errors import DamagedFileError
 from millrace.report.completion import safe_cell
-from millrace.workload.contract import Outputs
+from millrace.workload import Outputs
 
 _NAMED_FILES = 20
 """How many files with rejected rows result.json names."""

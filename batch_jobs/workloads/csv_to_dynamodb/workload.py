@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
-from batch_jobs.workloads.csv_to_dynamodb.files.cuts import can_be_cut, record_starts
+from batch_jobs.workloads.csv_to_dynamodb.files.cuts import record_starts
 from batch_jobs.workloads.csv_to_dynamodb.files.files import Unpacking, csv_files, plain_text
 from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
 from batch_jobs.workloads.csv_to_dynamodb.files.records import CsvRecords, EmptyFileError
@@ -18,15 +18,13 @@ from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts, Impor
 from batch_jobs.workloads.csv_to_dynamodb.import_partial import ImportPartial
 from batch_jobs.workloads.csv_to_dynamodb.import_report import write_report
 from batch_jobs.workloads.csv_to_dynamodb.items import ItemMapping, Source, check_attributes, columns_of
+from batch_jobs.workloads.csv_to_dynamodb.record import RECORD
 from batch_jobs.workloads.csv_to_dynamodb.rows import RowError
 from batch_jobs.workloads.csv_to_dynamodb.table import Endpoint, Table
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience, Waiting
-from batch_jobs.workloads.csv_to_dynamodb.write_rate import WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
 from batch_jobs.workloads.csv_to_dynamodb.writer import TableWriter
 from millrace.errors import InvalidRunRequest
-from millrace.run.plan import Item, Plan
-from millrace.workload.contract import Outputs
-from millrace.workload.record_splitting import RecordStart
+from millrace.workload import Item, Outputs, Plan, RecordStart
 
 
 class CsvToDynamoDB:
@@ -35,24 +33,24 @@ class CsvToDynamoDB:
     Memory: about 30 MB for each object being worked, whatever its size. A zip lies on disk meanwhile.
 
     Args:
-        options: As `millrace.workload.built_in` declares them.
+        options: As its record declares them.
         endpoint: Where DynamoDB is; None for where botocore's environment says.
-        patience: How long a busy table is waited for.
+        policy: How long a busy table is waited for.
     """
 
-    name: ClassVar[str] = "csv-to-dynamodb"
+    name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".jsonl"
     item_suffixes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
-        self, options: Mapping[str, Any], endpoint: Endpoint | None = None, patience: Patience | None = None
+        self, options: Mapping[str, Any], endpoint: Endpoint | None = None, policy: TableRetryPolicy | None = None
     ) -> None:
         check_attributes(options)
         self._options = options
         self._format = CsvFormat.of(options)
         self._unpacking = Unpacking(tuple(options["members"]), options["max_unpacked_mib"] << 20)
         self._endpoint = endpoint
-        self._patience = patience or Patience()
+        self._policy = policy or TableRetryPolicy()
         self._imported_at = ""
         self._shards = 1
         self._lock = threading.Lock()
@@ -115,12 +113,7 @@ class CsvToDynamoDB:
 
     def splits(self, key: str) -> bool:
         """Whether a file may be cut: plain text in a format that can be cut, where a bad row fails nothing else."""
-        return (
-            self._options["cut_large_files"]
-            and self._options["on_bad_row"] == "report"
-            and can_be_cut(self._format)
-            and not key.lower().endswith((".gz", ".zip"))
-        )
+        return RECORD.may_cut(self._options, key)
 
     def record_starts(self, item: Item, body: Iterable[bytes], places: Sequence[int]) -> Iterator[RecordStart]:  # noqa: ARG002 - it does not matter which one
         """Where rows begin, at or behind each place.
@@ -163,9 +156,9 @@ class CsvToDynamoDB:
                     )
                 parallel = self._options["parallel_writes"]
                 table = Table(self._options["table"], self._endpoint or _http_endpoint(parallel))
-                key = Waiting(self._patience, table.name).until_answered(table.describe)
+                key = TableRetries(self._policy, table.name).until_answered(table.describe)
                 rate = WriteRate(self._options["write_units_per_second"] / self._shards)
-                writer = TableWriter(table, parallel, rate, self._patience)
+                writer = TableWriter(table, parallel, rate, self._policy)
                 self._ready = ItemMapping.of(self._options, key), writer
             return self._ready
 

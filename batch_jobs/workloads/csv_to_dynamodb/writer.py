@@ -10,8 +10,7 @@ from typing import Any
 
 from batch_jobs.workloads.csv_to_dynamodb.keyed_writes import KeyedWrites, Refusal, Row
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError, Table, ValidationError
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience, Waiting
-from batch_jobs.workloads.csv_to_dynamodb.write_rate import WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
 from millrace.errors import TableError
 
 _UNIT_BYTES = 1024
@@ -25,14 +24,14 @@ class TableWriter:
         table: The table.
         parallel: How many requests are under way at once.
         rate: How fast.
-        patience: How long the table may be busy.
+        policy: How long the table may be busy.
     """
 
-    def __init__(self, table: Table, parallel: int, rate: WriteRate, patience: Patience) -> None:
+    def __init__(self, table: Table, parallel: int, rate: WriteRate, policy: TableRetryPolicy) -> None:
         self._table = table
         self._parallel = parallel
         self._rate = rate
-        self._patience = patience
+        self._policy = policy
         self._given_up = ""
         self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="write")
 
@@ -71,20 +70,20 @@ class TableWriter:
 
     def _put(self, rows: Sequence[Row], dropped: threading.Event) -> None:
         puts = [row.put for row in rows]
-        waiting = Waiting(self._patience, self._table.name, dropped)
+        retries = TableRetries(self._policy, self._table.name, dropped)
         while puts and not dropped.is_set():
             self._rate.take(sum(-(-len(put) // _UNIT_BYTES) for put in puts), dropped)
             body = b",".join(puts)
             try:
                 left = self._table.write(body)
             except BusyError as error:
-                waiting.pause(str(error))
+                retries.pause(str(error))
                 continue
             if len(left) < len(puts):
-                waiting.progress()
+                retries.progress()
             puts = [_encoded(put) for put in left]
             if puts:
-                waiting.pause("unprocessed items")
+                retries.pause("unprocessed items")
 
 
 def _encoded(put: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Opening an object as a picture: which formats, how large, and what it means where that fails."""
+"""Opening an object as a picture: which formats, how large, how many at once, and what it means where that fails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from struct import error as StructError  # noqa: N812 - it is a class, whatever its name looks like
 from tempfile import TemporaryFile
+from threading import Condition
 from typing import IO
 from zlib import error as ZlibError  # noqa: N812 - as above
 
@@ -151,3 +152,29 @@ def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
 
 def _not_supported(reason: str) -> ItemError:
     return ItemError(ErrorCode.NOT_SUPPORTED, f"the picture is of a kind that is not read: {reason}")
+
+
+class PixelBudget:
+    """Lets threads in as long as what they hold together stays within a limit; one alone may hold more.
+
+    Args:
+        limit_bytes: The limit.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def hold(self, size: int) -> Generator[None, None, None]:
+        """Wait until so many bytes may be held, and hold them inside."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or self._held + size <= self._limit)
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()

@@ -31,9 +31,9 @@ _SEPIA = (0.393, 0.769, 0.189, 0, 0.349, 0.686, 0.168, 0, 0.272, 0.534, 0.131, 0
 """The usual matrix of sepia, for red, green and blue."""
 
 _WRITERS = {
-    "jpeg": ("JPEG", "image/jpeg", ".jpg"),
-    "png": ("PNG", "image/png", ".png"),
-    "webp": ("WEBP", "image/webp", ".webp"),
+    "jpeg": ("JPEG", "image/jpeg"),
+    "png": ("PNG", "image/png"),
+    "webp": ("WEBP", "image/webp"),
 }
 
 
@@ -44,13 +44,11 @@ class Writer:
     Attributes:
         pillow_format: The format, as Pillow names it.
         content_type: The format's media type.
-        suffix: The ending of its files.
         quality: 1 to 100, for JPEG and WebP.
     """
 
     pillow_format: str
     content_type: str
-    suffix: str
     quality: int
 
     @classmethod

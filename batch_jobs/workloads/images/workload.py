@@ -18,8 +18,8 @@ from PIL.ImageFile import ImageFile
 from batch_jobs.workloads.images.colors import to_srgb
 from batch_jobs.workloads.images.contact_sheet import CELL, Cell, contact_sheet
 from batch_jobs.workloads.images.metadata import exif_of, metadata, orientation_of
-from batch_jobs.workloads.images.pixel_budget import PixelBudget
-from batch_jobs.workloads.images.reading import damage_told, guard_pillow, opened
+from batch_jobs.workloads.images.reading import PixelBudget, damage_told, guard_pillow, opened
+from batch_jobs.workloads.images.record import CONTACT_SHEET, METADATA_SUFFIX, RECORD, filtered_suffix, thumbnail_suffix
 from batch_jobs.workloads.images.scaling import (
     Size,
     Writer,
@@ -34,13 +34,11 @@ from batch_jobs.workloads.images.scaling import (
 )
 from batch_jobs.workloads.images.totals import ImageTotals, Pictured
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
-from millrace.workload.contract import Outputs
+from millrace.workload import Item, Outputs
 
 _HELD_BYTES = 512 << 20
 """What the pictures being decoded take together: a job has 2 GiB."""
 
-_METADATA = ".metadata.json"
 _CELL_WRITER = Writer.of("jpeg", 70)
 
 
@@ -62,10 +60,10 @@ class Images:
     other.
 
     Args:
-        options: Those of `images` in `millrace.workload.built_in`.
+        options: As its record declares them.
     """
 
-    name: ClassVar[str] = "images"
+    name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".jsonl"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -80,9 +78,9 @@ class Images:
         self._cells: int = options["contact_sheet"]
         self._writer = Writer.of(options["format"], options["quality"])
         self._budget = PixelBudget(_HELD_BYTES)
-        self._thumbnail = f".thumbnail{self._writer.suffix}"
-        self._filtered = "" if self._filter == "none" else f".{self._filter}{self._writer.suffix}"
-        self.item_suffixes = tuple(filter(None, (self._thumbnail, self._filtered, _METADATA)))
+        self._thumbnail = thumbnail_suffix(options)
+        self._filtered = filtered_suffix(options)
+        self.item_suffixes = RECORD.item_suffixes(options)
 
     def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> Pictured:
         """Work one picture.
@@ -118,7 +116,7 @@ class Images:
                 if self._filtered:
                     self._write_filtered(source, outputs)
                 thumbnail_bytes, cell = self._write_thumbnail(source, outputs)
-        with outputs.open(_METADATA, "application/json") as file:
+        with outputs.open(METADATA_SUFFIX, "application/json") as file:
             rows = {"key": item.key, "bytes": item.size, **told}
             file.write(json.dumps(rows, ensure_ascii=False, indent=2).encode() + b"\n")
         shown = Cell(item.key, *cell) if cell else None
@@ -142,7 +140,7 @@ class Images:
             totals.read(file)
         images = totals.formats.total()
         if self._cells:
-            with results.open("contact-sheet.html", "text/html; charset=utf-8") as file:
+            with results.open(CONTACT_SHEET, "text/html; charset=utf-8") as file:
                 file.write(contact_sheet(totals.cells, images))
         formats = dict(sorted(totals.formats.items()))
         return {"images": images, "formats": formats, **totals.sums, "shown": len(totals.cells)}

@@ -14,7 +14,7 @@ from batch_jobs.workloads.word_count.word_blocks import MAX_WORD_BYTES, whole_ch
 from batch_jobs.workloads.word_count.words import spaced
 from millrace.encoded_text import not_text
 from millrace.errors import ErrorCode, ItemError
-from millrace.workload.contract import LOOK_BACK_BYTES
+from millrace.workload import LOOK_BACK_BYTES
 
 _STEP = 4096
 """How many bytes are looked through at once for a separator."""

@@ -16,15 +16,15 @@ from itertools import islice
 from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.native.word_library import word_library
-from batch_jobs.workloads.gunzip import gunzip
 from batch_jobs.workloads.word_count.compiled_counter import CompiledCounter
+from batch_jobs.workloads.word_count.record import RECORD, SUFFIX
 from batch_jobs.workloads.word_count.text_ranges import RangeText
 from batch_jobs.workloads.word_count.word_blocks import short_text
 from batch_jobs.workloads.word_count.word_counter import WordCounter
 from batch_jobs.workloads.word_count.word_table import WORDS_IN_MEMORY, WordTable
 from batch_jobs.workloads.word_count.word_totals import WordTotals
-from millrace.run.plan import Item
-from millrace.workload.contract import Outputs
+from millrace.workload import Item, Outputs
+from millrace.workload.compressed import gunzip
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class WordCount:
             `outputs`: "per-item", or "none" for the run's totals alone.
     """
 
-    name: ClassVar[str] = "word-count"
+    name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".tsv"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -50,11 +50,12 @@ class WordCount:
         self._stop_words = frozenset(word.lower() for word in options["stop_words"])
         self._compiled = word_library() is not None
         log.info("counting words", extra={"fields": {"engine": "compiled" if self._compiled else "Python"}})
-        self.item_suffixes: tuple[str, ...] = (_SUFFIX,) if options["outputs"] == "per-item" else ()
+        self._options = options
+        self.item_suffixes = RECORD.item_suffixes(options)
 
     def splits(self, key: str) -> bool:
-        """Text can be cut anywhere (`text_ranges` says which words are whose), a gzip file cannot."""
-        return not _is_packed(key)
+        """Text can be cut anywhere (`text_ranges` says which words are whose), a compressed file cannot."""
+        return RECORD.may_cut(self._options, key)
 
     def is_small(self, item: Item) -> bool:
         """A short text: counting it takes as much memory as its words, some times over."""
@@ -82,7 +83,7 @@ class WordCount:
         else:
             totals = counter.count(gunzip(body) if _is_packed(item.key) else body)
         if self.item_suffixes and item.first_byte is None:
-            with outputs.open(_SUFFIX, "text/plain; charset=utf-8") as file:
+            with outputs.open(SUFFIX, "text/plain; charset=utf-8") as file:
                 totals.write_ranked(file)
         return totals
 
@@ -165,8 +166,6 @@ class WordPartial:
         """
         self._held.add_lines(file)
 
-
-_SUFFIX = ".words.txt"
 
 _SMALL_BYTES = 1 << 16
 

@@ -34,7 +34,7 @@ from millrace.errors import (
 )
 from millrace.run.plan import Item
 from millrace.workload.contract import Outputs
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.run_in_memory import RunInMemory, Sizes
 
 FAULTS: list[BaseException] = [

@@ -16,7 +16,14 @@ UNREACHABLE = "http://127.0.0.1:9"
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
     """A small checkout of its own."""
-    for name in ("functions/f.py", "layer/python/l.py", "statemachine/m.json", "template.yaml", "samconfig.toml"):
+    for name in (
+        "functions/f.py",
+        "layer/python/l.py",
+        "batch_jobs/workloads/w/record.py",
+        "statemachine/m.json",
+        "template.yaml",
+        "samconfig.toml",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     return Checkout(tmp_path, tmp_path / "build/local")
@@ -31,7 +38,7 @@ def test_a_changed_source_makes_a_deployment_due(checkout: Checkout) -> None:
         seen.add(digest(checkout.root, DEPLOYED_FROM))
     (checkout.root / "functions/f.py").rename(checkout.root / "functions/g.py")
     seen.add(digest(checkout.root, DEPLOYED_FROM))
-    assert len(seen) == 7
+    assert len(seen) == 8
     now = digest(checkout.root, BUILT_FROM)
     assert now != built
     (checkout.root / "statemachine/m.json").write_text("again")

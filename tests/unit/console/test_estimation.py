@@ -7,13 +7,14 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
+from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from millrace.text import dollars_text
-from millrace.workload.built_in import WORKLOAD_OPTIONS
-from millrace.workload.contract import Splitting
+from millrace.workload import Pace, Splitting
+from millrace.workload.record import UNKNOWN_PACE
+from millrace.workload.registry import workload_records
 
 PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
 
@@ -73,14 +74,14 @@ def test_an_empty_source_costs_two_small_jobs() -> None:
 
 
 def test_the_price_table_is_dated_and_complete() -> None:
-    """It has a date, both architectures, and a pace for each built-in workload that has one of its own."""
+    """It has a date and both architectures; a pace is the workload's own, unless the user knows better."""
     table = prices()
     assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
     assert set(table["fargate"]) == {"X86_64", "ARM64"}
     assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
-    assert Pace.of("command") == Pace(**table["workloads"]["other"])
-    assert Pace.of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
-    assert Pace.of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
+    assert pace_of("command") == UNKNOWN_PACE
+    assert pace_of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
+    assert pace_of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
 
 
 def test_a_source_is_measured_as_it_would_be_planned() -> None:
@@ -103,6 +104,7 @@ CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
         ("a/x", {}, 4),
         ("a/x.gz", {}, 1),
         ("a/x.GZ", {}, 1),
+        ("a/x.zst", {}, 1),
         ("a/x", {"workload": "images"}, 1),
         ("a/x", {"workload": "copy"}, 1),
         ("a/x.csv", {**CSV, "options": {"table": "films"}}, 4),
@@ -136,8 +138,7 @@ def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
 
 def test_every_built_in_workload_has_a_pace_but_command() -> None:
     """Only what runs the user's own program has no pace of its own."""
-    table = prices()["workloads"]
-    assert set(WORKLOAD_OPTIONS) - set(table) == {"command"}
+    assert {name for name, record in workload_records().items() if record.pace == UNKNOWN_PACE} == {"command"}
 
 
 @pytest.mark.parametrize(

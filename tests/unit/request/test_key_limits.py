@@ -16,7 +16,8 @@ from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, MillraceErr
 from millrace.layout import MAX_KEY_BYTES, RunFolder, S3Uri, check_destination, output_fault
 from millrace.run.plan import Item
 from millrace.workload.contract import Outputs
-from millrace.workload.known import check_item_suffixes, checked_options
+from millrace.workload.record import check_item_suffixes
+from millrace.workload.registry import checked_options
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 KEYS = st.text("a.b/", min_size=1, max_size=5)
@@ -27,7 +28,7 @@ SUFFIXES = st.lists(st.text("a.b/", max_size=3), max_size=3, unique=True)
 def test_suffixes_that_are_let_through_never_give_two_items_one_output(keys: list[str], suffixes: list[str]) -> None:
     """Whatever the keys; and what is refused is refused for a pair of keys that exists."""
     try:
-        check_item_suffixes(suffixes, "suffixes")
+        check_item_suffixes("suffixes", suffixes)
     except InvalidRunRequest:
         pairs = [(one, other) for one in suffixes for other in suffixes if one != other and one.endswith(other)]
         assert all("a" + one == "a" + one.removesuffix(other) + other for one, other in pairs)
@@ -73,7 +74,7 @@ def test_an_own_workloads_suffixes_are_checked_when_it_is_loaded(
     """In the plan job, before anything is listed."""
     monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(Path(__file__).parents[3]))
     with pytest.raises(InvalidRunRequest, match=why):
-        load_workload(f"tests.unit.test_key_limits:{name}", {})
+        load_workload(f"tests.unit.request.test_key_limits:{name}", {})
 
 
 def test_clean_up_leaves_what_a_row_names() -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from millrace.errors import InvalidRunRequest
 from millrace.s3.header_values import content_type_fault, metadata_fault
-from millrace.workload.built_in import WORKLOAD_OPTIONS
 from millrace.workload.options import check_options
+from millrace.workload.registry import workload_records
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("copy", {"content_type": "text/plain\r\nX-Evil: 1"}),
@@ -55,13 +55,13 @@ def test_what_s3_would_refuse_is_refused_with_the_request(workload: str, options
     """Prepare Run checks the options with these rules: nothing is planned, read or paid for."""
     name = next(reversed(options)) if "encryption" not in options else "kms_key"
     with pytest.raises(InvalidRunRequest, match=f"options.{name}"):
-        check_options(WORKLOAD_OPTIONS[workload], options)
+        check_options(workload_records()[workload].options, options)
 
 
 @pytest.mark.parametrize(("workload", "options"), RIGHT)
 def test_what_s3_takes_is_taken(workload: str, options: dict[str, Any]) -> None:
     """The limits themselves, Unicode letters in tags, parameters of a media type."""
-    checked = check_options(WORKLOAD_OPTIONS[workload], options)
+    checked = check_options(workload_records()[workload].options, options)
     assert {name: checked[name] for name in options} == options
 
 
@@ -69,7 +69,7 @@ def test_what_s3_takes_is_taken(workload: str, options: dict[str, Any]) -> None:
 def test_what_is_let_through_is_a_header_value(text: str) -> None:
     """Whatever passes is one line of ASCII that no signature strips; outputs.open refuses what does not pass."""
     fault = content_type_fault(text)
-    with HeldFiles(lambda _name: None) as files:
+    with SpooledOutputs(lambda _name: None) as files:
         if fault is None:
             assert text == text.strip()
             assert text.isascii()

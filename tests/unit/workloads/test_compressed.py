@@ -13,12 +13,9 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.workloads.compressed import STEP_BYTES, decompressed, is_packed
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
-from millrace.workload.contract import Outputs
-from millrace.workload.lines import lines
-from millrace.workload.totals import Totals
+from millrace.workload import Item, Outputs, Totals, decompressed, is_packed, lines
+from millrace.workload.compressed import STEP_BYTES
 from tests.run_in_memory import RunInMemory
 
 PACK: dict[str, Callable[[bytes], bytes]] = {

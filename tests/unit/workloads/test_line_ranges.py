@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.planning import splitting
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
-from millrace.workload.contract import LOOK_BACK_BYTES, Outputs
-from millrace.workload.lines import lines
-from millrace.workload.totals import Totals
+from millrace.workload import LOOK_BACK_BYTES, Item, Outputs, Totals, lines
 from tests.run_in_memory import RunInMemory
 
 

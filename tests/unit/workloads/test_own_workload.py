@@ -15,9 +15,9 @@ from batch_jobs.host_faults import host_fault
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import DamagedFileError, HostFaultError, InvalidRunRequest, WorkloadUnavailableError
 from millrace.request.run_request import RunRequest
-from millrace.workload.known import checked_options, is_own_workload, known_workload, option_value
+from millrace.workload import Totals
 from millrace.workload.options import Option
-from millrace.workload.totals import Totals
+from millrace.workload.registry import checked_options, is_own_workload, known_workload, option_value
 from tests.run_in_memory import RunInMemory
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "own_workload"
@@ -105,7 +105,7 @@ def test_an_unknown_workload_is_refused_with_what_is_allowed(name: object) -> No
         ("collections:Counter", "there is no module collections in"),
         (
             "batch_jobs.workloads.word_count.workload:WordCount",
-            r"there is no module batch_jobs\.workloads\.word_count in",
+            r"there is no module batch_jobs\.workloads\.word_count\.workload in",
         ),
         ("PIL.Image:Image", r"there is no module PIL\.Image in"),
         ("line_count:Option", "lacks partial_suffix, item_suffixes, migrate, partial, merge"),
@@ -237,8 +237,8 @@ def test_totals_that_are_none_are_damaged(raw: bytes) -> None:
 
 
 DECODING = """
-from millrace.workload.lines import lines
-from millrace.workload.totals import Totals
+from millrace.workload import lines
+from millrace.workload import Totals
 
 
 class Decoding:
@@ -283,6 +283,7 @@ def test_lines_that_cannot_be_decoded_say_what_they_are(installed: Path) -> None
 def own(folder: Path, module: str, members: str, base: str = "LineCount") -> str:
     """A module with a class of one's own; returns the workload's name."""
     body = "".join(f"    {line}\n" for line in members.splitlines())
+    (folder / "line_count.py").write_text((EXAMPLE / "line_count.py").read_text())
     (folder / f"{module}.py").write_text(
         f"import errno, sys\nfrom line_count import LineCount, Option\nclass Mine({base}):\n{body}"
     )

@@ -16,7 +16,7 @@ from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
 from batch_jobs.workloads.csv_to_dynamodb.files.records import CsvRecords, gathered, lines_end
 from batch_jobs.workloads.csv_to_dynamodb.files.start import is_blank, read_start
 from millrace.errors import ErrorCode, ItemError
-from millrace.workload.record_splitting import RecordStart
+from millrace.workload import RecordStart
 
 MAX_RECORD_BYTES = 1_048_576
 """A file with a longer row is not cut: far from where the import refuses one, which depends on how the bytes come."""
@@ -26,16 +26,6 @@ MAX_HEAD_BYTES = 1_048_576
 
 _UTF8 = frozenset({"utf-8", "utf-8-sig"})
 _BOM = b"\xef\xbb\xbf"
-
-
-def can_be_cut(form: CsvFormat) -> bool:
-    """Whether files of a format can be cut: where every line break, mark and cell is the same seen byte by byte.
-
-    That is so in UTF-8, and in encodings that have a byte for each character and ASCII's bytes for ASCII's characters.
-    """
-    marks = ("" if form.delimiter == "auto" else form.delimiter) + form.quote + form.escape
-    known = form.encoding in {*_UTF8, "ascii"} or form.encoding.startswith(("iso8859-", "cp125"))
-    return marks.isascii() and known
 
 
 def record_starts(
@@ -50,7 +40,7 @@ def record_starts(
 
     Args:
         chunks: The file's bytes, all of them; no archive.
-        form: How it is written; `can_be_cut`.
+        form: How it is written; one of which `can_be_cut` is true in the record.
         places: Offsets, growing.
         check: Looks at the columns, and raises where the import would refuse them.
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from batch_jobs.workloads.csv_to_dynamodb.files.zip_members import MAX_RATIO, RATIO_FREE_BYTES, zip_members
-from batch_jobs.workloads.gunzip import gunzip
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
+from millrace.workload import Item
+from millrace.workload.compressed import gunzip
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """A zip file's first bytes; the second where it is empty."""

@@ -1,4 +1,4 @@
-"""What a run would take: time and dollars, from its shards and the price table `prices.toml`. An estimate, no more."""
+"""What a run would take: time and dollars, from its shards, the workload's pace and the price table `prices.toml`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
+from millrace.workload.record import UNKNOWN_PACE, Pace
+from millrace.workload.registry import workload_records
 
 TRANSITIONS = 9
 """The states of one run, its start and its end."""
@@ -50,29 +52,6 @@ class Jobs:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How fast one job works on one vCPU.
-
-    Attributes:
-        seconds_per_item: What an object costs whatever its size.
-        bytes_per_second: What its bytes cost on top.
-        outputs: How many objects are written for each.
-    """
-
-    seconds_per_item: float
-    bytes_per_second: float
-    outputs: float
-
-    @classmethod
-    def of(cls, workload: str, seconds_per_item: float | None = None, bytes_per_second: float | None = None) -> Pace:
-        """The table's pace of a workload, or what the user knows better."""
-        table = prices()["workloads"]
-        pace = cls(**table.get(workload, table["other"]))
-        given = {"seconds_per_item": seconds_per_item, "bytes_per_second": bytes_per_second}
-        return replace(pace, **{name: value for name, value in given.items() if value is not None})
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What a run would take.
 
@@ -95,6 +74,14 @@ class Estimate:
     def total_dollars(self) -> float:
         """The whole run."""
         return sum(self.dollars.values())
+
+
+def pace_of(workload: str, seconds_per_item: float | None = None, bytes_per_second: float | None = None) -> Pace:
+    """The pace that a workload's record gives, or what the user knows better."""
+    record = workload_records().get(workload)
+    given = {"seconds_per_item": seconds_per_item, "bytes_per_second": bytes_per_second}
+    known = {name: value for name, value in given.items() if value is not None}
+    return replace(record.pace if record else UNKNOWN_PACE, **known)
 
 
 def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -> Estimate:

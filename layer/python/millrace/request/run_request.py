@@ -13,8 +13,8 @@ from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
 from millrace.source.sharding import MAX_ARRAY_SIZE, ShardLimits
-from millrace.workload.known import checked_options, known_workload
 from millrace.workload.options import unknown_name
+from millrace.workload.registry import checked_options, known_workload
 
 
 @dataclass(frozen=True)

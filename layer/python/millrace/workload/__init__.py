@@ -1,4 +1,53 @@
-"""What authors of workloads import: the contract, options, totals, lines.
+"""What authors of workloads import, all of it from `millrace.workload`; and what is known of the built-in ones.
 
-The workloads themselves are in `batch_jobs/workloads`.
+The workloads themselves are in `batch_jobs/workloads`, a folder each.
 """
+
+from millrace.errors import ErrorCode, ItemError, TryAgainError
+from millrace.run.plan import Item, Plan
+from millrace.workload.compressed import decompressed, is_packed
+from millrace.workload.contract import (
+    LOOK_BACK_BYTES,
+    MergingInParts,
+    NeedsPlan,
+    Outputs,
+    Partial,
+    RecordSplitting,
+    RecordStart,
+    ServerSideCopy,
+    SmallItems,
+    Splitting,
+    Workload,
+)
+from millrace.workload.lines import lines
+from millrace.workload.options import Option
+from millrace.workload.record import Pace, ReportPart, WorkloadRecord, check_item_suffixes
+from millrace.workload.totals import Totals
+
+__all__ = [
+    "LOOK_BACK_BYTES",
+    "ErrorCode",
+    "Item",
+    "ItemError",
+    "MergingInParts",
+    "NeedsPlan",
+    "Option",
+    "Outputs",
+    "Pace",
+    "Partial",
+    "Plan",
+    "RecordSplitting",
+    "RecordStart",
+    "ReportPart",
+    "ServerSideCopy",
+    "SmallItems",
+    "Splitting",
+    "Totals",
+    "TryAgainError",
+    "Workload",
+    "WorkloadRecord",
+    "check_item_suffixes",
+    "decompressed",
+    "is_packed",
+    "lines",
+]

@@ -7,12 +7,14 @@ into the outputs it opens, and returns the item's contribution to its shard. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from millrace.layout import S3Uri
 from millrace.run.plan import Item, Plan
-from millrace.s3.verbs import S3
+
+if TYPE_CHECKING:
+    from millrace.s3.verbs import S3  # who only checks a request does not wait for botocore
 
 LOOK_BACK_BYTES = 4
 """With how many bytes before a range its body begins: the longest UTF-8 character."""
@@ -116,8 +118,46 @@ class Splitting(Protocol):
         """
 
 
+class RecordStart(NamedTuple):
+    """Where a record begins.
+
+    Attributes:
+        byte: The offset of its first byte in the object.
+        line: Its line, counted from 1.
+        head_bytes: How many bytes of the object's beginning whoever reads from here on needs first: its header's.
+    """
+
+    byte: int
+    line: int
+    head_bytes: int
+
+
 @runtime_checkable
-class ManyAtOnce(Protocol):
+class RecordSplitting(Splitting, Protocol):
+    """What a workload has instead, if a range alone does not tell where its records begin: quoted line breaks.
+
+    The plan job reads such an object once, and the workload names the cuts. The body of a range is then the object's
+    head, followed by the range's own bytes, whole records all of them; `item.first_line` says which line the first is.
+    """
+
+    def record_starts(self, item: Item, body: Iterable[bytes], places: Sequence[int]) -> Iterator[RecordStart]:
+        """The first record at or behind each place.
+
+        Args:
+            item: The whole object.
+            body: Its bytes from the first one on; read no further than is needed.
+            places: Offsets, growing.
+
+        Yields:
+            In order, each once; fewer than there are places where the records are long.
+
+        Raises:
+            ItemError: The object is worked in one piece. Whatever is wrong with it, migrate will tell.
+        """
+
+
+@runtime_checkable
+class SmallItems(Protocol):
     """What a workload has besides, if hundreds of small items may be under way at once.
 
     While they wait for S3 they cost nothing; but they are handed to `migrate` in as many threads, each of which keeps
@@ -129,7 +169,7 @@ class ManyAtOnce(Protocol):
 
 
 @runtime_checkable
-class Beginning(Protocol):
+class NeedsPlan(Protocol):
     """What a workload has besides, if it needs to know of the run before its first item."""
 
     def begin(self, plan: Plan) -> None:
@@ -157,7 +197,7 @@ class MergingInParts(Protocol):
 
 
 @runtime_checkable
-class Transferring(Protocol[Made_co]):
+class ServerSideCopy(Protocol[Made_co]):
     """What a workload has instead of `migrate`, if S3 itself is to make the items' outputs: no byte of them is read.
 
     Each item has one output, which has no mark of the run. Items whose outputs would have one key are not worked: the

@@ -22,7 +22,7 @@ from millrace.errors import (
     TooManyFailuresError,
 )
 from millrace.workload.contract import MergingInParts
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 IN_PARTS: dict[str, Any] = {"shard": {"max_items": 1}, "merge_limit_seconds": 0}

@@ -4,13 +4,13 @@ import hashlib
 
 import pytest
 
-from batch_jobs.migrating.outputs import SPOOL_BYTES, HeldFiles, file_digest, temporary_file
+from batch_jobs.migrating.outputs import SPOOL_BYTES, SpooledOutputs, file_digest, temporary_file
 
 
 @pytest.mark.parametrize("size", [0, 10, SPOOL_BYTES + 1])
 def test_a_closed_file_is_kept(size: int) -> None:
     """A workload may close what it wrote, in memory or on disk: the job can still read it."""
-    with HeldFiles(lambda _name: None) as files:
+    with SpooledOutputs(lambda _name: None) as files:
         with files.open(".a", "text/plain") as file:
             file.write(b"x" * size)
         files.open(".b").close()
@@ -23,7 +23,7 @@ def test_a_closed_file_is_kept(size: int) -> None:
 
 def test_left_files_are_gone() -> None:
     """After the block nothing can be read any more."""
-    with HeldFiles(lambda _name: None) as files:
+    with SpooledOutputs(lambda _name: None) as files:
         file = files.open(".a")
     with pytest.raises(ValueError, match="closed"):
         file.write(b"x")
@@ -31,7 +31,7 @@ def test_left_files_are_gone() -> None:
 
 def test_a_name_is_refused() -> None:
     """A name that may not be used, or is in use, is a fault of the workload."""
-    with HeldFiles(lambda name: "not declared" if name == ".x" else None) as files:
+    with SpooledOutputs(lambda name: "not declared" if name == ".x" else None) as files:
         files.open(".a")
         with pytest.raises(ValueError, match="it is open already"):
             files.open(".a")

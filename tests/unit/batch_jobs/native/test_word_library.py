@@ -15,7 +15,7 @@ from batch_jobs.native.c_source import CSource
 from batch_jobs.workloads.word_count.compiled_counter import CompiledCounter
 from batch_jobs.workloads.word_count.word_counter import MiscountError
 from batch_jobs.workloads.word_count.workload import WordCount
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 MEMORY = Path(__file__).parents[3] / "memory"
 

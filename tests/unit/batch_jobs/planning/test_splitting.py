@@ -32,7 +32,7 @@ from millrace.run.plan import Item
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import LOOK_BACK_BYTES
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, fast
 

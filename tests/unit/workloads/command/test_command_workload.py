@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import (
     ErrorCode,
@@ -23,7 +23,7 @@ from millrace.errors import (
     WorkloadUnavailableError,
 )
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def worked(
 ) -> tuple[dict[str, bytes], dict[str, int]]:
     """The outputs by suffix, and the contribution."""
     workload = load_workload("command", checked_options("command", {"command": list(command), **options}))
-    with HeldFiles(lambda name: None if name in workload.item_suffixes else "undeclared") as files:
+    with SpooledOutputs(lambda name: None if name in workload.item_suffixes else "undeclared") as files:
         contribution = workload.migrate(Item(key, 9, '"e"'), body or iter([b"one\n", b"two\n"]), files)
         made = {}
         for held in files:
@@ -255,5 +255,5 @@ def test_merge_adds_up_commands_time_and_exit_codes() -> None:
         partial.add({"commands": 1, "milliseconds": milliseconds, code: 1})
         partial.write(file := BytesIO())
         files.append(BytesIO(file.getvalue()))
-    result = workload.merge(files, HeldFiles(lambda _name: None))
+    result = workload.merge(files, SpooledOutputs(lambda _name: None))
     assert result == {"commands": 2, "seconds": 1.75, "exit_codes": {"0": 1, "1": 1}}

@@ -6,6 +6,7 @@ import csv
 import io
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import repeat
 from typing import Any
 
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 
 from batch_jobs.planning import splitting
 from batch_jobs.workloads.csv_to_dynamodb.files import start as csv_start
-from batch_jobs.workloads.csv_to_dynamodb.files.cuts import can_be_cut, record_starts
+from batch_jobs.workloads.csv_to_dynamodb.files.cuts import record_starts
 from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.record import RECORD
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from millrace.errors import ErrorCode, ItemError
-from millrace.workload.record_splitting import RecordStart
+from millrace.workload import RecordStart
+from millrace.workload.registry import checked_options
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.in_memory_s3 import error
 from tests.run_in_memory import SOURCE, RunInMemory
@@ -47,7 +50,7 @@ def run_of(raw: bytes, target_bytes: int, options: dict[str, Any]) -> tuple[RunI
     made.create_table("films", ("at",))
 
     def load(_name: str, checked: Any) -> CsvToDynamoDB:
-        return CsvToDynamoDB(checked, made, Patience(0, lambda _dropped, _seconds: None))
+        return CsvToDynamoDB(checked, made, TableRetryPolicy(0, lambda _dropped, _seconds: None))
 
     request = {
         "workload": "csv-to-dynamodb",
@@ -261,7 +264,8 @@ def test_a_line_of_two_hundred_megabytes_is_left_alone_early() -> None:
 )
 def test_formats_that_can_be_cut(form: CsvFormat, *, may: bool) -> None:
     """Those whose bytes show line breaks and marks."""
-    assert can_be_cut(form) is may
+    options = {**asdict(form), "table": "rows", "column_names": list(form.column_names)}
+    assert RECORD.may_cut(checked_options("csv-to-dynamodb", options), "a.csv") is may
 
 
 def test_every_range_has_the_delimiter_that_the_first_rows_tell() -> None:

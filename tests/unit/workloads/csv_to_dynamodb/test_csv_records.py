@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
 from batch_jobs.workloads.csv_to_dynamodb.files.records import MAX_RECORD_CHARACTERS, CsvRecords
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 
 def read(raw: bytes, form: CsvFormat | None = None, size: int = 7) -> list[tuple[int, list[str] | str]]:

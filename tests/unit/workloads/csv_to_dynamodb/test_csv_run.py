@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from millrace.errors import TableRefusedError, TryAgainError
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error
@@ -25,7 +25,7 @@ def run_into(made: InMemoryDynamoDB, **request: Any) -> RunInMemory:
     """A run that writes to the table films."""
 
     def load(_name: str, options: dict[str, Any]) -> CsvToDynamoDB:
-        return CsvToDynamoDB(options, made, Patience(0, lambda _dropped, _seconds: None))
+        return CsvToDynamoDB(options, made, TableRetryPolicy(0, lambda _dropped, _seconds: None))
 
     given = {"workload": "csv-to-dynamodb", "options": {"table": "films"}, "tolerated_failure_percent": 50, **request}
     return RunInMemory(objects=OBJECTS, request=given, load=load)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from batch_jobs.workloads.csv_to_dynamodb.endpoint import HttpEndpoint
 from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts, ImportedObject
 from batch_jobs.workloads.csv_to_dynamodb.import_partial import ImportPartial
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import (
@@ -34,7 +34,7 @@ from millrace.errors import (
 )
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item, Plan
-from millrace.workload.known import checked_options, option_value
+from millrace.workload.registry import checked_options, option_value
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -98,7 +98,7 @@ def database(*key: str, **hooks: Any) -> InMemoryDynamoDB:
 def workload(made: InMemoryDynamoDB, **options: object) -> CsvToDynamoDB:
     """The workload, writing to the table films, never sleeping."""
     checked = checked_options("csv-to-dynamodb", {"table": "films", **options})
-    return CsvToDynamoDB(checked, made, Patience(1, lambda _dropped, _seconds: None))
+    return CsvToDynamoDB(checked, made, TableRetryPolicy(1, lambda _dropped, _seconds: None))
 
 
 def run(work: CsvToDynamoDB, raw: bytes, key: str = "films.csv", **where: Any) -> ImportedObject:
@@ -295,7 +295,7 @@ def test_a_wrong_table_is_no_bad_object() -> None:
         CsvToDynamoDB(
             checked_options("csv-to-dynamodb", {"table": "films"}),
             database(before=throttle),
-            Patience(0, lambda _dropped, _seconds: None),
+            TableRetryPolicy(0, lambda _dropped, _seconds: None),
         ).migrate(Item("films.csv", 1, '"etag"'), [BAD], KeptOutputs())
 
 

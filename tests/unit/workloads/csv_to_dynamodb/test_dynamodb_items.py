@@ -11,7 +11,7 @@ import pytest
 from batch_jobs.workloads.csv_to_dynamodb.items import ItemMapping, Source, check_attributes
 from batch_jobs.workloads.csv_to_dynamodb.rows import RowError, TableKey
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, TableRefusedError
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 SOURCE = Source("in/movies.zip", "data/movies.csv", "2026-11-21T09:00:00Z")
 ID = TableKey("movies", ("id",), {"id": "S"})

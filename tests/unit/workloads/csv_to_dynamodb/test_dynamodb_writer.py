@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.workloads.csv_to_dynamodb.keyed_writes import BATCH_BYTES, Refusal
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError, Table
-from batch_jobs.workloads.csv_to_dynamodb.table_patience import Patience, Waiting
-from batch_jobs.workloads.csv_to_dynamodb.write_rate import WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
 from batch_jobs.workloads.csv_to_dynamodb.writer import TableWriter
 from millrace.errors import TableError, TableRefusedError
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error
@@ -34,9 +33,9 @@ class Clock:
         self.slept.append(seconds)
         self.now += seconds
 
-    def patience(self, give_up_seconds: float = 300.0) -> Patience:
-        """A patience by this clock, its jitter at its most."""
-        return Patience(give_up_seconds, self.sleep, lambda: 1.0, lambda: self.now)
+    def policy(self, give_up_seconds: float = 300.0) -> TableRetryPolicy:
+        """A policy by this clock, its jitter at its most."""
+        return TableRetryPolicy(give_up_seconds, self.sleep, lambda: 1.0, lambda: self.now)
 
 
 def database(**hooks: Any) -> InMemoryDynamoDB:
@@ -48,7 +47,7 @@ def database(**hooks: Any) -> InMemoryDynamoDB:
 
 def writer_of(endpoint: Any, parallel: int = 4, clock: Clock | None = None) -> TableWriter:
     """A writer to the table rows."""
-    return TableWriter(Table("rows", endpoint), parallel, WriteRate(0), (clock or Clock()).patience())
+    return TableWriter(Table("rows", endpoint), parallel, WriteRate(0), (clock or Clock()).policy())
 
 
 def put_of(key: str, value: str) -> bytes:
@@ -317,7 +316,7 @@ def test_a_batch_takes_a_unit_for_each_begun_kilobyte_of_an_item() -> None:
             taken.append(units)
 
     made = database()
-    writer = TableWriter(Table("rows", made), 1, Rate(1), Clock().patience())
+    writer = TableWriter(Table("rows", made), 1, Rate(1), Clock().policy())
     write(writer, [("a", "x"), ("b", "x" * 1500), ("c", "x" * 5000)])
     assert taken == [1 + 2 + 5]
 
@@ -344,6 +343,6 @@ def test_a_table_that_is_being_made_is_waited_for() -> None:
             return status, answer.replace(b"ACTIVE", next(statuses, "ACTIVE").encode())
 
     clock = Clock()
-    key = Waiting(clock.patience(), "rows").until_answered(Table("rows", Endpoint()).describe)
+    key = TableRetries(clock.policy(), "rows").until_answered(Table("rows", Endpoint()).describe)
     assert key.names == ("id",)
     assert len(clock.slept) == 2

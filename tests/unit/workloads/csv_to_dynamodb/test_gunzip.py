@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.workloads.gunzip import gunzip
 from millrace.errors import ErrorCode, ItemError
+from millrace.workload.compressed import gunzip
 
 
 def pieces(raw: bytes, size: int) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batch_jobs.workloads.images.contact_sheet import Cell, contact_sheet
-from batch_jobs.workloads.images.pixel_budget import PixelBudget
+from batch_jobs.workloads.images.reading import PixelBudget
 from batch_jobs.workloads.images.totals import ImageTotals, Pictured
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import DamagedFileError

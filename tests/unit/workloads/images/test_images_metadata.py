@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.images.metadata import metadata
 from batch_jobs.workloads.registry import load_workload
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 PHOTOGRAPH = Path(__file__).parents[4] / "examples" / "images" / "held-upright.jpg"
 
@@ -26,7 +26,7 @@ PHOTOGRAPH = Path(__file__).parents[4] / "examples" / "images" / "held-upright.j
 def told(raw: bytes, key: str = "a.jpg", **options: object) -> tuple[dict[str, Any], list[bytes]]:
     """The metadata, and all outputs."""
     workload = load_workload("images", checked_options("images", options))
-    with HeldFiles(lambda _name: None) as files:
+    with SpooledOutputs(lambda _name: None) as files:
         workload.migrate(Item(key, len(raw), '"e"'), [raw], files)
         made = {}
         for held in files:

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.images.reading import opened
 from batch_jobs.workloads.images.scaling import reduce_decoding
 from batch_jobs.workloads.images.totals import Pictured
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import ErrorCode, ItemError, WorkloadUnavailableError
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 
 
 def worked(raw: bytes, key: str = "a.jpg", **options: Any) -> tuple[dict[str, bytes], Pictured]:
     """The outputs by suffix, and the contribution."""
     workload = load_workload("images", checked_options("images", options))
-    with HeldFiles(lambda name: None if name in workload.item_suffixes else "undeclared") as files:
+    with SpooledOutputs(lambda name: None if name in workload.item_suffixes else "undeclared") as files:
         pictured = workload.migrate(Item(key, len(raw), '"e"'), [raw[:50], raw[50:]], files)
         made = {}
         for held in files:
@@ -204,7 +204,7 @@ def test_the_limits_are_options() -> None:
         raise AssertionError("the object was read")
         yield b""
 
-    with pytest.raises(ItemError) as caught, HeldFiles(lambda _name: None) as files:
+    with pytest.raises(ItemError) as caught, SpooledOutputs(lambda _name: None) as files:
         workload.migrate(Item("a.jpg", 1_000_001, '"e"'), unread(), files)
     assert caught.value.code is ErrorCode.TOO_LARGE
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batch_jobs.migrating.outputs import HeldFiles
+from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import ErrorCode, ItemError
 from millrace.run.plan import Item
-from millrace.workload.known import checked_options
+from millrace.workload.registry import checked_options
 from tests.unit.workloads.images.tiff_files import HEIGHT, WIDTH, Sample, Tiff, across, down, full, nothing
 
 
 def shown(raw: bytes) -> Image.Image | ErrorCode:
     """The thumbnail, which is as large as the picture; or the row's error."""
     workload = load_workload("images", checked_options("images", {"format": "png", "color_profile": "keep"}))
-    with HeldFiles(lambda _name: None) as files:
+    with SpooledOutputs(lambda _name: None) as files:
         try:
             workload.migrate(Item("a.tif", len(raw), '"e"'), [raw], files)
         except ItemError as error:

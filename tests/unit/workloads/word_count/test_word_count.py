@@ -19,9 +19,8 @@ from batch_jobs.workloads.registry import load_workload
 from batch_jobs.workloads.word_count.word_totals import WordTotals
 from batch_jobs.workloads.word_count.words import words_of
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
-from millrace.workload.contract import Workload
-from millrace.workload.known import checked_options
+from millrace.workload import Item, Workload
+from millrace.workload.registry import checked_options
 
 
 @pytest.fixture(params=["compiled", "Python"], autouse=True)

@@ -1,7 +1,7 @@
 """The workload's own part of the page, from its part of result.json.
 
-A workload of this repository may have a function here. Any other's part is shown by its shape: a list of objects that
-have a name and a number as bars, any other list of objects as a table, an object of numbers as bars, the rest as facts.
+It is shown by its shape: a list of objects that have a name and a number as bars, any other list of objects as a table,
+an object of numbers as bars, the rest as facts. A built-in workload's record adds headings and pictures.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
+from types import MappingProxyType
 from typing import Any
 
 from millrace.report.page.blocks import Bars, Block, Facts, Name, Pictures, Section, Table
 from millrace.text import bytes_text
+from millrace.workload.record import ReportPart
+from millrace.workload.registry import workload_records
 
 ReadFile = Callable[[str], bytes | None]
 """Reads one of the run's merged files; None where there is none, or it is too large to stand in a page."""
@@ -33,21 +36,30 @@ def workload_part(workload: str, result: Mapping[str, Any], read: ReadFile) -> S
         result: Its part of result.json.
         read: Reads the run's merged files.
     """
-    pictures = _pictures(read) if workload == "images" else []
-    return Section("workload", f"Result of {workload}", [*pictures, *by_shape(result)])
+    record = workload_records().get(workload)
+    part = record.report if record else ReportPart()
+    pictures = _pictures(read, part.pictures) if part.pictures else []
+    return Section("workload", f"Result of {workload}", [*pictures, *by_shape(result, part.titles)])
 
 
-def by_shape(result: Mapping[str, Any]) -> list[Block]:
-    """Facts, then bars and tables, in the order of the result."""
+def by_shape(result: Mapping[str, Any], titles: Mapping[str, str] = MappingProxyType({})) -> list[Block]:
+    """Facts, then bars and tables, in the order of the result.
+
+    Args:
+        result: The workload's part of result.json.
+        titles: Headings for its fields; any other's is its name.
+    """
     facts = {title: value for title, value in result.items() if not isinstance(value, list | dict)}
     blocks: list[Block] = (
-        [Facts([(_title(each), _value(each, value)) for each, value in facts.items()])] if facts else []
+        [Facts([(titles.get(each) or _title(each), _value(each, value)) for each, value in facts.items()])]
+        if facts
+        else []
     )
     for title, value in result.items():
         if isinstance(value, dict) and value:
-            blocks.append(_of_object(_title(title), value))
+            blocks.append(_of_object(titles.get(title) or _title(title), value))
         elif isinstance(value, list) and value:
-            blocks.append(_of_list(_title(title), value))
+            blocks.append(_of_list(titles.get(title) or _title(title), value))
     return blocks
 
 
@@ -85,8 +97,7 @@ def _cut(title: str, rows: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def _title(field: str) -> str:
-    titles = {"top": "Most frequent words"}
-    return titles.get(field) or field.replace("_", " ").capitalize()
+    return field.replace("_", " ").capitalize()
 
 
 def _value(field: str, value: Any) -> str | Name:
@@ -100,9 +111,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _pictures(read: ReadFile) -> list[Block]:
-    """The first pictures of the contact sheet that the workload wrote."""
-    sheet = read("contact-sheet.html")
+def _pictures(read: ReadFile, name: str) -> list[Block]:
+    """The first pictures of a page that the workload wrote, by its name."""
+    sheet = read(name)
     if sheet is None:
         return []
     found = _Pictures()

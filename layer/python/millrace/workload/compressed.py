@@ -5,21 +5,20 @@ from __future__ import annotations
 import bz2
 import lzma
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
-from batch_jobs.workloads.gunzip import gunzip
 from millrace.errors import ErrorCode, ItemError
 from millrace.run.plan import Item
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 STEP_BYTES = 1 << 18
 """The most that one step unpacks: a bomb costs time, but no memory."""
+
+FEED_BYTES = 1 << 14
+"""How much is given to zlib at once, which copies what is left behind each step and behind each member."""
 
 XZ_MEMORY_BYTES = 128 << 20
 """The largest dictionary that an xz file may ask for; `xz -9` asks for 65 MiB. zstd has the same limit built in."""
@@ -52,13 +51,19 @@ class _Format:
     padded: bool = False
 
 
-_FORMATS = {
-    ".zst": _Format("Zstandard", zstd.ZstdDecompressor, (zstd.ZstdError,)),
-    ".bz2": _Format("bzip2", bz2.BZ2Decompressor, (OSError, ValueError)),
-    ".xz": _Format(
-        "xz", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES), (lzma.LZMAError,), padded=True
-    ),
-}
+@cache
+def _format(ending: str) -> _Format:
+    """The format of a key's ending. Zstandard is loaded when an object needs it: the Lambdas do not have it."""
+    if ending == ".bz2":
+        return _Format("bzip2", bz2.BZ2Decompressor, (OSError, ValueError))
+    if ending == ".xz":
+        begin = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
+        return _Format("xz", begin, (lzma.LZMAError,), padded=True)
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415
+    else:
+        from backports import zstd  # noqa: PLC0415
+    return _Format("Zstandard", zstd.ZstdDecompressor, (zstd.ZstdError,))
 
 
 def is_packed(key: str) -> bool:
@@ -86,7 +91,50 @@ def decompressed(item: Item, body: Iterable[bytes]) -> Iterator[bytes]:
         return iter(body)
     if item.first_byte is not None:
         raise ItemError(ErrorCode.NOT_SUPPORTED, f"a byte range of a {ENDINGS[ending]} file cannot be unpacked")
-    return gunzip(body) if ending == ".gz" else _unpacked(body, _FORMATS[ending])
+    return gunzip(body) if ending == ".gz" else _unpacked(body, _format(ending))
+
+
+def gunzip(body: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of a gzip file (RFC 1952), of any number of members, in chunks of at most 256 KiB.
+
+    So a bomb costs time, but no memory.
+
+    Zeros behind the last member are padding, as `gzip -d` has it.
+
+    Raises:
+        ItemError: `DAMAGED`: it is no gzip file, its checksum is wrong, or it ends too early.
+    """
+    member = zlib.decompressobj(wbits=31)
+    inside = False
+    members = 0
+    for piece in _small_pieces(body):
+        data = piece
+        while data:
+            if not inside:
+                data = data.lstrip(b"\0") if members else data
+                if not data:
+                    break
+                inside = True
+            try:
+                text = member.decompress(data, STEP_BYTES)
+            except zlib.error as error:
+                raise ItemError(ErrorCode.DAMAGED, f"this is not a sound gzip file: {error}") from None
+            if text:
+                yield text
+            data = member.unconsumed_tail
+            if member.eof:
+                data = member.unused_data
+                member = zlib.decompressobj(wbits=31)
+                inside = False
+                members += 1
+    if inside or not members:
+        raise ItemError(ErrorCode.DAMAGED, "the gzip file ends before its last member does: it was cut off")
+
+
+def _small_pieces(body: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in body:
+        for start in range(0, len(chunk), FEED_BYTES):
+            yield chunk[start : start + FEED_BYTES]
 
 
 def _unpacked(body: Iterable[bytes], form: _Format) -> Iterator[bytes]:

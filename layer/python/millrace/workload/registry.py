@@ -1,20 +1,45 @@
-"""Which workloads there are, and their options as users give them."""
+"""Which workloads there are, and their options as users give them.
+
+A built-in workload is a folder of `batch_jobs/workloads` with a `record.py`. This one look-up by name points from the
+layer to the jobs' code: docs/adr/0011-one-record-a-workload.md. The layer's build brings the records, and nothing else
+of `batch_jobs`, into the Lambdas.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import permutations
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
-from millrace.workload.built_in import WORKLOAD_OPTIONS
 from millrace.workload.options import Option, check_options, unknown_name
+from millrace.workload.record import WorkloadRecord
+
+RECORDS = "batch_jobs.workloads"
+"""The package whose folders are the built-in workloads."""
 
 _OWN_WORKLOAD = re.compile(
     r"(?=.{3,200}$)([a-z_]\w*(\.[a-z_]\w*)*:[a-z_]\w*|[\w-]+(\.[\w-]+)+)", re.ASCII | re.IGNORECASE
 )
+
+
+@cache
+def workload_records() -> Mapping[str, WorkloadRecord]:
+    """The records of the built-in workloads, by name."""
+    package = import_module(RECORDS)
+    modules = [f"{RECORDS}.{found.name}.record" for found in iter_modules(package.__path__) if found.ispkg]
+    records: dict[str, WorkloadRecord] = {}
+    for module in filter(find_spec, modules):
+        record: WorkloadRecord = import_module(module).RECORD
+        if record.name in records or is_own_workload(record.name):
+            raise ValueError(f"{module}: {record.name!r} is taken, or has a dot or a colon; choose another name")
+        records[record.name] = record
+    return records
 
 
 def is_own_workload(name: str) -> bool:
@@ -31,8 +56,8 @@ def known_workload(name: object) -> str:
     Raises:
         InvalidRunRequest: There is no such workload.
     """
-    if not isinstance(name, str) or not (name in WORKLOAD_OPTIONS or is_own_workload(name)):
-        allowed = [*sorted(WORKLOAD_OPTIONS), "your own as package.module:Class or package.name"]
+    if not isinstance(name, str) or not (name in workload_records() or is_own_workload(name)):
+        allowed = [*sorted(workload_records()), "your own as package.module:Class or package.name"]
         raise InvalidRunRequest("workload", name, " or ".join(allowed))
     return name
 
@@ -64,33 +89,7 @@ def checked_options(workload: str, given: Mapping[str, object]) -> dict[str, obj
     """
     if is_own_workload(workload):
         return dict(given)
-    options = check_options(WORKLOAD_OPTIONS[workload], given)
-    check_item_suffixes(options.get("output_suffixes", ()), "options.output_suffixes")
-    return options
-
-
-def check_item_suffixes(suffixes: object, name: str) -> None:
-    """See that no two items can have one output, whatever their keys.
-
-    Where one suffix ends in another, they could: `.json` of the item `a.meta` is `.meta.json` of the item `a`.
-
-    Args:
-        suffixes: What is put behind the items' keys.
-        name: Whose they are, for the error.
-
-    Raises:
-        InvalidRunRequest: They are no tuple of texts, or two items could have one output.
-    """
-    if not isinstance(suffixes, tuple | list) or not all(isinstance(suffix, str) for suffix in suffixes):
-        raise InvalidRunRequest(name, suffixes, 'a tuple of texts, (".lines",): with one alone, mind the comma')
-    for one, other in permutations(suffixes, 2):
-        if one.endswith(other):
-            raise InvalidRunRequest(
-                name,
-                list(suffixes),
-                f"suffixes of which none ends in another: with {one!r} and {other!r}, outputs of two items could have "
-                f"one key, as a{one} is the output of a and, with {other!r}, of a{one.removesuffix(other)}",
-            )
+    return check_options(workload_records()[workload].options, given)
 
 
 def option_value(workload: str, text: str) -> tuple[str, object]:
@@ -109,7 +108,7 @@ def option_value(workload: str, text: str) -> tuple[str, object]:
         raise InvalidRunRequest("option", text, "NAME=VALUE")
     if is_own_workload(known_workload(workload)):
         return name, _json_or_text(value)
-    declared = {option.name: option for option in WORKLOAD_OPTIONS[workload]}
+    declared = {option.name: option for option in workload_records()[workload].options}
     if name not in declared:
         raise InvalidRunRequest(f"options.{name}", value, unknown_name(name, declared))
     return name, _typed(declared[name], value)

@@ -1,4 +1,4 @@
-"""How long a busy table is waited for."""
+"""When a table is written to: retries while it is busy, and the rate that the whole run keeps to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CEILING_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Patience:
+class TableRetryPolicy:
     """How long a table may be busy.
 
     Attributes:
@@ -36,17 +36,17 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
 
 
-class Waiting:
+class TableRetries:
     """The pauses before a table takes something again, ever longer; one object per thing that is tried.
 
     Args:
-        patience: How long.
+        policy: How long.
         table: The table's name, for the error.
         dropped: Set when nobody waits for the thing any more.
     """
 
-    def __init__(self, patience: Patience, table: str, dropped: threading.Event | None = None) -> None:
-        self._patience = patience
+    def __init__(self, policy: TableRetryPolicy, table: str, dropped: threading.Event | None = None) -> None:
+        self._policy = policy
         self._table = table
         self._dropped = dropped or threading.Event()
         self.progress()
@@ -62,16 +62,16 @@ class Waiting:
         Raises:
             TableError: It took nothing for too long.
         """
-        now = self._patience.clock()
+        now = self._policy.clock()
         if self._since is None:
             self._since = now
-        seconds = self._patience.chance() * min(_SCALE_SECONDS * 2**self._failed, _CEILING_SECONDS)
+        seconds = self._policy.chance() * min(_SCALE_SECONDS * 2**self._failed, _CEILING_SECONDS)
         self._failed = min(self._failed + 1, 30)
-        if now + seconds - self._since > self._patience.give_up_seconds:
-            limit = self._patience.give_up_seconds
+        if now + seconds - self._since > self._policy.give_up_seconds:
+            limit = self._policy.give_up_seconds
             message = f"the table took nothing for {limit:g} seconds, last: {why}; raise its capacity or write slower"
             raise TableError(message, operation="write to the table", target=self._table)
-        self._patience.sleep(self._dropped, seconds)
+        self._policy.sleep(self._dropped, seconds)
 
     def until_answered(self, call: Callable[[], Answer]) -> Answer:
         """Make a call until the table is not busy."""
@@ -80,3 +80,36 @@ class Waiting:
                 return call()
             except BusyError as error:
                 self.pause(str(error))
+
+
+class WriteRate:
+    """Lets threads pass so that together they keep to a rate.
+
+    Args:
+        units_per_second: The rate; 0 where there is none.
+        sleep: Waits so many seconds, or until the event is set.
+        clock: Seconds that only ever grow.
+    """
+
+    def __init__(
+        self,
+        units_per_second: float,
+        sleep: Callable[[threading.Event, float], object] = threading.Event.wait,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds_per_unit = 1 / units_per_second if units_per_second else 0.0
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    def take(self, units: int, dropped: threading.Event) -> None:
+        """Wait until so many units may be used, or until the event is set. What was not used in time is lost."""
+        if not self._seconds_per_unit:
+            return
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._free_at)
+            self._free_at = start + units * self._seconds_per_unit
+        if start > now:
+            self._sleep(dropped, start - now)

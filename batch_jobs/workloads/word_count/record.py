@@ -1,0 +1,34 @@
+"""The record of the workload `word-count`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from millrace.workload import Option, Pace, ReportPart, WorkloadRecord
+
+SUFFIX = ".words.txt"
+
+
+def _item_suffixes(options: Mapping[str, Any]) -> tuple[str, ...]:
+    return (SUFFIX,) if options["outputs"] == "per-item" else ()
+
+
+RECORD = WorkloadRecord(
+    name="word-count",
+    title="how often each word occurs, per object and in the whole run",
+    class_path="batch_jobs.workloads.word_count.workload:WordCount",
+    options=(
+        Option("min_length", 3, "The shortest word of the top list, in characters.", minimum=1, maximum=1000),
+        Option(
+            "min_count", 3, "The fewest occurrences that bring a word into the top list.", minimum=1, maximum=10**12
+        ),
+        Option("top", 100, "How many words the top list has at most.", minimum=0, maximum=10_000),
+        Option("stop_words", ("and", "the"), "Words that the top list leaves out, lower-case."),
+        Option("outputs", "per-item", "Whether each object has its own list of words.", choices=("per-item", "none")),
+    ),
+    item_suffixes=_item_suffixes,
+    splits=lambda _options, _key: True,
+    pace=Pace(seconds_per_item=0.006, bytes_per_second=30_000_000, outputs=1),
+    report=ReportPart(titles={"top": "Most frequent words"}),
+)
