@@ -11,7 +11,6 @@ from rich.text import Text
 from console.commands.status import with_execution
 from console.errors import RunStateError
 from console.file_names import shown
-from console.find.job_logs import log_lines, streams_of
 from console.find.run_jobs import children_in, described, index_of, unended
 from console.find.run_lookup import find_run
 from console.find.target import Target
@@ -47,6 +46,8 @@ def logs(given: str, target: Target, shard: int | None, lines: int, *, failed: b
 
     Exit codes: 0 shown (also where there is nothing to show), 1 something broke, 2 no such run or shard.
     """
+    from millrace.aws.job_failures import log_lines, streams_of  # noqa: PLC0415 - `millrace --help` must not wait for botocore
+
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
     progress = observe(target.aws, found.execution_arn)
@@ -59,7 +60,7 @@ def logs(given: str, target: Target, shard: int | None, lines: int, *, failed: b
             _print_heading(terminal, step, job, 0, 0)
             terminal.note(f"  no log: {shown(job.get('statusReason', 'it has not started'))}")
         for attempt, stream in enumerate(streams, start=1):
-            told = log_lines(target.aws, job, stream, lines)
+            told = log_lines(target.aws.logs, job, stream, lines)
             if as_json:
                 _print_json(terminal, step, job, attempt, told)
                 continue

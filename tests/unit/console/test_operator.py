@@ -25,7 +25,6 @@ from console.doctor.limits import QUOTAS, quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
 from console.errors import RunFailedError
 from console.find.aws import Aws
-from console.find.job_logs import log_lines, streams_of
 from console.find.run_jobs import index_of, jobs_of, unended
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
@@ -35,6 +34,7 @@ from console.watch.run_document import run_document
 from console.watch.shard_counts import Committed
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.work import Work
+from millrace.aws.job_failures import log_lines, streams_of
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.outcome import Counts
@@ -221,7 +221,7 @@ def test_the_last_lines_are_paged_backwards() -> None:
 
     aws: Any = SimpleNamespace(logs=SimpleNamespace(get_log_events=get_log_events))
     job: Any = {"container": {}}
-    assert log_lines(aws, job, "s", 100) == ["3", "4", "5", "6"]
+    assert log_lines(aws.logs, job, "s", 100) == ["3", "4", "5", "6"]
 
 
 def test_jobs_are_told_by_their_exact_names() -> None:
