@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 from rich.text import Text
@@ -11,15 +12,12 @@ from rich.text import Text
 from console.commands.status import with_execution
 from console.errors import RunStateError
 from console.file_names import shown
-from console.find.run_jobs import children_in, described, index_of, unended
 from console.find.run_lookup import find_run
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 from console.watch.progress import RunProgress, observe
-
-if TYPE_CHECKING:
-    from mypy_boto3_batch.type_defs import JobDetailTypeDef
+from millrace.aws.run_jobs import children_in, described, index_of, unended
 
 SHOWN_CHILDREN = 10
 """How many children's logs are shown where no shard is named."""
@@ -73,11 +71,11 @@ def logs(given: str, target: Target, shard: int | None, lines: int, *, failed: b
 
 def _chosen(
     target: Target, progress: RunProgress, shard: int | None, *, failed: bool
-) -> list[tuple[str, JobDetailTypeDef]]:
+) -> list[tuple[str, Mapping[str, Any]]]:
     """The jobs and children whose logs are shown, each with its step's name."""
     steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
-    jobs = {job["jobId"]: job for job in described(target.aws, steps.values())}
-    chosen: list[tuple[str, JobDetailTypeDef]] = []
+    jobs = {job["jobId"]: job for job in described(target.aws.batch, steps.values())}
+    chosen: list[tuple[str, Mapping[str, Any]]] = []
     for step, job_id in steps.items():
         job = jobs.get(job_id)
         if job is None:
@@ -87,7 +85,7 @@ def _chosen(
             continue
         if size is not None:
             wanted = [f"{job_id}:{shard}"] if shard is not None else _children(target, job, failed=failed)
-            chosen += [(step, child) for child in described(target.aws, wanted)]
+            chosen += [(step, child) for child in described(target.aws.batch, wanted)]
         else:
             chosen.append((step, job))
     if shard is not None and not chosen:
@@ -95,12 +93,12 @@ def _chosen(
     return [(step, job) for step, job in chosen if not failed or job["status"] == "FAILED"]
 
 
-def _children(target: Target, array: JobDetailTypeDef, *, failed: bool) -> list[str]:
+def _children(target: Target, array: Mapping[str, Any], *, failed: bool) -> list[str]:
     job_id = array["jobId"]
-    found = children_in(target.aws, job_id, "FAILED")
+    found = children_in(target.aws.batch, job_id, "FAILED")
     if not found and not failed:
         states = ("RUNNING", "SUCCEEDED") if unended(array) else ("SUCCEEDED",)
-        found = next((some for state in states if (some := children_in(target.aws, job_id, state))), [])[:1]  # type: ignore[arg-type]
+        found = next((some for state in states if (some := children_in(target.aws.batch, job_id, state))), [])[:1]
     if len(found) > SHOWN_CHILDREN:
         Terminal().note(
             f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows another"
@@ -108,7 +106,7 @@ def _children(target: Target, array: JobDetailTypeDef, *, failed: bool) -> list[
     return found[:SHOWN_CHILDREN]
 
 
-def _print_heading(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt: int, attempts: int) -> None:
+def _print_heading(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, attempts: int) -> None:
     shard = f" shard {index_of(job['jobId'])}" if step == "Migrate" else ""
     which = f", attempt {attempt} of {attempts}" if attempts > 1 else ""
     code = job.get("container", {}).get("exitCode") if attempt == attempts else None
@@ -118,7 +116,7 @@ def _print_heading(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt
     )
 
 
-def _print_json(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt: int, lines: list[str]) -> None:
+def _print_json(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, lines: list[str]) -> None:
     """JSON Lines: logs are streams."""
     where: dict[str, Any] = {
         "step": step,

@@ -25,7 +25,6 @@ from console.doctor.limits import QUOTAS, quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
 from console.errors import RunFailedError
 from console.find.aws import Aws
-from console.find.run_jobs import index_of, jobs_of, unended
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
@@ -35,6 +34,7 @@ from console.watch.shard_counts import Committed
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.work import Work
 from millrace.aws.job_failures import log_lines, streams_of
+from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.outcome import Counts
@@ -229,8 +229,8 @@ def test_jobs_are_told_by_their_exact_names() -> None:
     names = {"1": "r-1-migrate", "2": "R-1-migrate", "3": "r-1-migrate"}
 
     def paginate(filters: list[dict[str, Any]], **_given: Any) -> list[dict[str, Any]]:
-        wanted = filters[0]["values"][0].lower()
-        summaries = [{"jobId": key, "jobName": name} for key, name in names.items() if name.lower() == wanted]
+        prefix = filters[0]["values"][0].removesuffix("*").lower()
+        summaries = [{"jobId": key, "jobName": name} for key, name in names.items() if name.lower().startswith(prefix)]
         return [{"jobSummaryList": summaries}]
 
     batch = SimpleNamespace(
@@ -238,7 +238,7 @@ def test_jobs_are_told_by_their_exact_names() -> None:
         describe_jobs=lambda jobs: {"jobs": [{"jobId": job} for job in reversed(jobs)]},
     )
     aws: Any = SimpleNamespace(batch=batch)
-    assert [job["jobId"] for job in jobs_of(aws, ["q"], "r-1")] == ["1", "3"]
+    assert [job["jobId"] for job in jobs_of(aws.batch, ["q"], "r-1")] == ["1", "3"]
 
 
 def test_what_is_left_of_a_job_counts_children() -> None:
