@@ -10,11 +10,12 @@ from console.errors import RunInterrupted, RunStateError, StillRunningError
 from console.find.aws import Aws
 from console.find.run_lookup import FoundRun, find_run, running_executions
 from console.find.target import Target
-from console.terminal import Terminal, number_of
+from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 from console.watch.progress import RunProgress
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS, Watcher
 from millrace.aws.run_jobs import jobs_of, unended
+from millrace.text import plural
 
 TERMINATE_SECONDS = 20.0
 """How long Step Functions has to terminate the jobs by itself, before they are terminated from here."""
@@ -67,7 +68,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
         return
     terminal.print("No job of the run is running.")
     total = _total(progress)
-    of = f" of {number_of(total, 'shard')}" if total is not None else " shards"
+    of = f" of {plural(total, 'shard')}" if total is not None else " shards"
     terminal.print(f"Kept: {committed:,}{of} committed" if progress.work else "Kept: nothing was committed yet")
     terminal.note(f"Go on    {target.command('resume', found.run_id)}")
     terminal.note(f"Rows     {target.command('report', found.run_id)}")

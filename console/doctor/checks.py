@@ -13,9 +13,10 @@ from console.doctor.limits import quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
 from console.errors import StackNotFoundError
 from console.find.target import Target
-from console.terminal import number_of, seconds
+from console.terminal import seconds
 from console.watch.waiting import queue_troubles
 from millrace.errors import StorageError
+from millrace.text import plural
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -125,9 +126,7 @@ def _queue(target: Target) -> Check:
     troubles = dict.fromkeys(trouble for queue in queues for trouble in queue_troubles(target.aws, queue))
     if troubles:
         return Check("queue", "fail", "; ".join(troubles), "look at it in the Batch console, or deploy again")
-    return Check(
-        "queue", "ok", f"{number_of(len(queues), 'job queue')} and the compute environments: ENABLED and VALID"
-    )
+    return Check("queue", "ok", f"{plural(len(queues), 'job queue')} and the compute environments: ENABLED and VALID")
 
 
 def _image(target: Target) -> Check:
@@ -157,7 +156,7 @@ def _waiting(target: Target) -> Check:
         return Check("waiting jobs", "ok", "no job waits in RUNNABLE")
     oldest = min(waiting, key=lambda job: job["createdAt"])
     waited = datetime.now(UTC).timestamp() - oldest["createdAt"] / 1000
-    message = f"{number_of(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
+    message = f"{plural(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
     if waited < LONG_SECONDS:
         return Check("waiting jobs", "ok", message)
     reason = f": {oldest['statusReason']}" if oldest.get("statusReason") else ""

@@ -9,7 +9,8 @@ from typing import Any
 
 from console.doctor.check import Check
 from console.find.target import Target
-from console.terminal import number_of, seconds
+from console.terminal import seconds
+from millrace.text import plural
 
 NAME = "not told"
 
@@ -42,7 +43,7 @@ def undelivered(target: Target) -> Check:
     return Check(
         NAME,
         "warn",
-        f"{number_of(count, 'notification')} in {url}{oldest}{of}",
+        f"{plural(count, 'notification')} in {url}{oldest}{of}",
         "put right why, then deliver them: docs/notifications.md, Nothing is lost; they are kept for 14 days",
     )
 

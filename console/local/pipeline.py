@@ -20,7 +20,7 @@ from console.find.stack import Stack
 from console.find.target import Target
 from console.local.stack import bring_up, bring_up_to_date
 from console.run_order import RunOrder
-from console.terminal import Terminal, number_of, size, timed
+from console.terminal import Terminal, timed
 from console.transfer.results import failure_examples, fetch, read_result
 from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
@@ -29,6 +29,7 @@ from console.watch.explanation import explain
 from console.watch.summary import print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
+from millrace.text import bytes_text, plural
 
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
@@ -101,7 +102,7 @@ def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None
         done = upload(aws, directory, folder, moved)
     gone = f", {done.deleted:,} deleted" if done.deleted else ""
     terminal.note(
-        f"{order.source.given}: {number_of(done.files, 'file')} ({size(done.total_bytes)}) are in {folder}; "
+        f"{order.source.given}: {plural(done.files, 'file')} ({bytes_text(done.total_bytes)}) are in {folder}; "
         f"{done.changed:,} new or changed{gone} ({took()})."
     )
     if done.left_out:
@@ -161,9 +162,9 @@ def _fetch(
         )
     if done.refused:
         keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
-        terminal.warn(f"{number_of(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
+        terminal.warn(f"{plural(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
     also = "" if was_empty else "; the folder was not empty, files of earlier runs were replaced"
-    return f"{_as_given(directory)} ({number_of(done.files, 'file')}, {size(done.total_bytes)}{also})"
+    return f"{_as_given(directory)} ({plural(done.files, 'file')}, {bytes_text(done.total_bytes)}{also})"
 
 
 def _say_where(terminal: Terminal, run: Run, fetched: str, endpoint_url: str, *, to_notes: bool) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
-from console.terminal import number_of, seconds
+from console.terminal import seconds
 from millrace.cost.run_cost import read_cost, run_cost
 from millrace.errors import StorageError
-from millrace.text import dollars_text
+from millrace.text import dollars_text, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,6 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     return [
         f"Cost        about {dollars_text(cost['dollars'])}{beside}{so_far}",
         f"            {parts}",
-        f"            {number_of(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
+        f"            {plural(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
         f"            prices of {cost['prices']['region']}, {cost['prices']['date']}",
     ]

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from console.file_names import shown
-from console.terminal import Terminal, number_of, size
+from console.terminal import Terminal
+from millrace.text import bytes_text, plural
 
 TITLES = {"top": "Top words"}
 """What a part of a result is called where its name alone does not say it."""
@@ -38,7 +39,7 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         said = ", ".join(facts)
         terminal.print(said[0].upper() + said[1:])  # names of tables keep their capitals
     terminal.print(
-        f"{number_of(counts['items'], 'item')} ({size(counts['bytes'])}) in {number_of(counts['shards'], 'shard')}: "
+        f"{plural(counts['items'], 'item')} ({bytes_text(counts['bytes'])}) in {plural(counts['shards'], 'shard')}: "
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )
