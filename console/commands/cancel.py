@@ -50,7 +50,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     try:
         terminated = _wait_for_jobs(target.aws, queues, found, wait, at_once=not stopped)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end without this window.")
+        terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end in the background.")
         terminal.note(f"  wait for them  {target.command('cancel', found.run_id)}")
         raise RunInterrupted("interrupted; its jobs are ending", operation="cancel", target=found.run_id) from None
     progress = Watcher(target.aws, found.execution_arn).look(most=None)

@@ -8,11 +8,11 @@ from itertools import islice
 import click
 from rich.text import Text
 
-from console.commands.status import STYLES
 from console.find.run_lookup import executions_of
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.verbs import json_option, target_options
+from console.watch.display import STYLES
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 

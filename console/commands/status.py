@@ -11,16 +11,12 @@ from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.verbs import json_option, run_argument, target_options
-from console.watch.display import items_done, print_steps
-from console.watch.explanation import explain
+from console.watch.display import NAMED, STYLES, items_done, print_steps
+from console.watch.explanation import explain, ways_on
 from console.watch.progress import RunProgress
 from console.watch.run_costs import cost_lines, cost_until_now
 from console.watch.run_document import run_document
 from console.watch.watching import Watcher
-from millrace.errors import TooManyFailuresError
-
-STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
-"""A status's colour; every other one is an end that nobody wished for."""
 
 
 @click.command
@@ -90,10 +86,6 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
         terminal.print(f"\n{done}")
 
 
-NAMED = ("workload", "source", "destination")
-"""What is shown of the request."""
-
-
 def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError | None, target: Target) -> None:
     """Say why a run failed, and what to do about it."""
     if failure is None:
@@ -101,15 +93,3 @@ def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError |
     terminal.out.print(Text("\nWhy   ").append(str(failure), "red"), soft_wrap=True)
     for line in ways_on(found, failure, target):
         terminal.print(line)
-
-
-def ways_on(found: FoundRun, failure: RunFailedError, target: Target) -> list[str]:
-    """The command lines that lead on from a failed run."""
-    if found.folder is None or failure.state == "Prepare Run":
-        return []
-    again = ("--retry-failed",) if failure.exit_code == TooManyFailuresError.exit_code else ()
-    return [
-        *([] if failure.error == "Aborted" else [f"Logs  {target.command('logs', found.run_id, '--failed')}"]),
-        f"Rows  {target.command('report', found.run_id)}",
-        f"On    {target.command('resume', found.run_id, *again)}",
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
 from console.find.run_lookup import FoundRun
@@ -10,7 +10,7 @@ from console.find.target import Target
 from console.terminal import Terminal
 from console.transfer.results import failure_examples, read_result, result_files
 from console.watch.display import shown as shown_run
-from console.watch.explanation import explain
+from console.watch.explanation import explain, ways_on
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.summary import print_summary
@@ -35,10 +35,10 @@ def follow(target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool
         with shown_run(terminal.notes) as show:
             progress = watch(target.aws, found.execution_arn, show)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {found.run_id} goes on without this window.")
+        terminal.note(f"\nThe run {found.run_id} continues in the background.")
         terminal.note(f"  watch it  {target.command('watch', found.run_id)}")
         terminal.note(f"  stop it   {target.command('cancel', found.run_id)}")
-        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=found.run_id) from None
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=found.run_id) from None
     failure = None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
     if as_json:
         terminal.json(run_document(found, progress, failure))

@@ -1,4 +1,4 @@
-"""What `millrace doctor` looks at, check by check, from the credentials to what could not be told, and alarms."""
+"""What `millrace doctor` looks at, check by check, from the credentials to undelivered notifications and alarms."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     yield _asked("behind Spot", lambda: quota_behind(target))
     yield rates(target, shards)
     yield _asked("waiting jobs", lambda: _waiting(target))
-    yield _asked("not told", lambda: undelivered(target))
+    yield _asked("undelivered notifications", lambda: undelivered(target))
     yield _asked("alarms", lambda: alarms(target))
 
 
@@ -75,7 +75,7 @@ _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
     "alarms": "give your own identity sns:GetTopicAttributes on the topic and kms:GetKeyPolicy on its key",
-    "not told": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
+    "undelivered notifications": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from console.checkout import Checkout
-from console.commands.status import ways_on
 from console.embedded_aws import exports
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
@@ -25,7 +24,7 @@ from console.transfer.results import failure_examples, fetch, read_result
 from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
 from console.watch.display import shown as shown_run
-from console.watch.explanation import explain
+from console.watch.explanation import explain, ways_on
 from console.watch.summary import print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
@@ -122,10 +121,10 @@ def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFai
         with shown_run(terminal.notes) as show:
             progress = watch(target.aws, run.execution_arn, show)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {run.run_id} goes on without this window.")
+        terminal.note(f"\nThe run {run.run_id} continues in the background.")
         terminal.note(f"  watch it  {again(run_id=run.run_id)}")
         terminal.note(f"  stop it   {target.command('cancel', run.run_id)}")
-        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=run.run_id) from None
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=run.run_id) from None
     return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
 
 

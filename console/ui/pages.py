@@ -14,7 +14,6 @@ from typing import BinaryIO, cast
 from flask import Flask, Response, abort, render_template
 from markupsafe import Markup
 
-from console.commands.status import NAMED, ways_on
 from console.file_names import shown
 from console.find.run_lookup import FoundRun, executions_of, find_run
 from console.find.target import Target
@@ -22,10 +21,10 @@ from console.terminal import seconds
 from console.transfer.report_files import page_of
 from console.transfer.results import read_result, result_files
 from console.ui.guard import REPORT_POLICY, guard
-from console.ui.progress_cache import Looks
+from console.ui.progress_cache import ProgressCache
 from console.ui.state_graph import draw
-from console.watch.display import count_of, items_done, took
-from console.watch.explanation import explain
+from console.watch.display import NAMED, count_of, items_done, took
+from console.watch.explanation import explain, ways_on
 from millrace.errors import DamagedFileError
 from millrace.layout import S3Uri
 from millrace.report.run_report import write_report
@@ -69,7 +68,7 @@ class UiPages:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws = target.aws
-        self._looks = Looks(target.aws)
+        self._looks = ProgressCache(target.aws)
 
     def runs(self) -> str:
         """The list of runs."""

@@ -18,6 +18,12 @@ from console.watch.progress import RunProgress
 from console.watch.steps import Children, Step
 from millrace.text import bytes_text, plural
 
+STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+"""A status's colour; every other one is an end that nobody wished for."""
+
+NAMED = ("workload", "source", "destination")
+"""What is shown of the request."""
+
 Show = Callable[[RunProgress], None]
 """What is told how far the run is."""
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from console.errors import RunFailedError
 from console.file_names import shown
 from console.find.aws import Aws
+from console.find.run_lookup import FoundRun
+from console.find.target import Target
 from console.watch.progress import history
+from millrace.errors import TooManyFailuresError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
@@ -44,3 +47,15 @@ def failed_state(events: Iterable[Mapping[str, Any]]) -> str:
         if event.get("stateExitedEventDetails", {}).get("name") == state:
             state = ""
     return state
+
+
+def ways_on(found: FoundRun, failure: RunFailedError, target: Target) -> list[str]:
+    """The command lines that lead on from a failed run."""
+    if found.folder is None or failure.state == "Prepare Run":
+        return []
+    again = ("--retry-failed",) if failure.exit_code == TooManyFailuresError.exit_code else ()
+    return [
+        *([] if failure.error == "Aborted" else [f"Logs  {target.command('logs', found.run_id, '--failed')}"]),
+        f"Rows  {target.command('report', found.run_id)}",
+        f"On    {target.command('resume', found.run_id, *again)}",
+    ]

@@ -186,7 +186,7 @@ def test_a_broken_child_is_found_and_redriven(
     assert document["shards"] == {"total": 3, "committed": 2}
     assert document["failures"] == {"NOT_RUN": 3}
     page = Path(document["files"]["report.html"]).read_text()
-    assert "Broke before its end" in page
+    assert "Failed before completion" in page
     assert "shard 1, the first of 1 failed of 3" in page
     assert [Path(row["Key"]).stem for row in rows(tmp_path) if row["ErrorCode"] == "NOT_RUN"] == ["003", "004", "005"]
 

@@ -18,7 +18,7 @@ from console.commands.logs import _readable
 from console.commands.resume import _name
 from console.commands.start import begin
 from console.commands.start import start as start_verb
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.doctor.checks import _asked, _image, _waiting
 from console.doctor.drift import DEFINITION, same_definition
 from console.doctor.limits import QUOTAS, quota_behind, rates, vcpu_quota
@@ -28,6 +28,7 @@ from console.find.aws import Aws
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
+from console.watch.explanation import ways_on
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.shard_counts import Committed
