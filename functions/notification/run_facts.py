@@ -13,6 +13,7 @@ from millrace.errors import (
     DamagedFileError,
     InvalidRunRequest,
     ObjectNotFoundError,
+    StorageError,
 )
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import read_result
@@ -147,8 +148,15 @@ def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
 
 
 def _known(ask: Callable[[], Answer]) -> Answer | None:
-    """The answer; None where there is nothing, or nothing that this role may see."""
+    """The answer; None where there is nothing, nothing that this role may see, or nothing that S3 could hold.
+
+    A run whose destination makes keys too long for S3 was refused, and its end is told all the same.
+    """
     try:
         return ask()
     except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, DamagedFileError):
+        return None
+    except StorageError as error:
+        if not error.of_item:
+            raise
         return None
