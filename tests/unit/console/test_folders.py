@@ -346,10 +346,11 @@ def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
     """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
     destination = S3Uri(RESULT, "out/")
-    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    given: Any = {"destination": destination, "directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
+    fetch(aws, run.folder, run.result(), **given)
     assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
     assert (tmp_path / "_SUCCESS").exists()
     run.client.store(RESULT, run.folder.file("sizes.json").key, b"{}")
     with pytest.raises(DamagedFileError, match=r"sizes\.json that result\.json names; `millrace resume run`"):
-        fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+        fetch(aws, run.folder, run.result(), **given)
     assert not (tmp_path / "_SUCCESS").exists()
