@@ -114,19 +114,5 @@ def seconds(value: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def size(value: int) -> str:
-    """A number of bytes for people: `812 B`, `34.5 kB`, `1.2 GB`."""
-    amount, units = float(value), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while amount >= 999.5 and len(units) > 1:
-        amount /= 1000
-        units.pop(0)
-    return f"{value} B" if units[0] == "B" else f"{amount:.3g} {units[0]}"
-
-
-def number_of(count: int, noun: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _nothing(_done: int, _total: int) -> None:
     pass

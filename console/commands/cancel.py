@@ -8,13 +8,14 @@ import click
 
 from console.errors import RunInterrupted, RunStateError, StillRunningError
 from console.find.aws import Aws
-from console.find.run_jobs import jobs_of, unended
 from console.find.run_lookup import FoundRun, find_run, running_executions
 from console.find.target import Target
-from console.terminal import Terminal, number_of
+from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 from console.watch.progress import RunProgress
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS, Watcher
+from millrace.aws.run_jobs import jobs_of, unended
+from millrace.text import plural
 
 TERMINATE_SECONDS = 20.0
 """How long Step Functions has to terminate the jobs by itself, before they are terminated from here."""
@@ -42,14 +43,14 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     found = find_run(target.aws, target.stack.state_machine_arn, given)
     queues = target.stack.job_queue_arns
     stopped = _stop(target, found)
-    if not stopped and not _left(target.aws, queues, found.run_id):
+    if not stopped and not _left(target.aws, queues, found):
         status = found.execution.get("status", "ended")
         raise RunStateError(f"it is not at work; its status is {status}", operation="cancel", target=found.run_id)
     terminal.note(f"Run {found.run_id} is stopped; waiting for its jobs to end." if stopped else "Ending its jobs.")
     try:
-        terminated = _wait_for_jobs(target.aws, queues, found.run_id, wait, at_once=not stopped)
+        terminated = _wait_for_jobs(target.aws, queues, found, wait, at_once=not stopped)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end without this window.")
+        terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end in the background.")
         terminal.note(f"  wait for them  {target.command('cancel', found.run_id)}")
         raise RunInterrupted("interrupted; its jobs are ending", operation="cancel", target=found.run_id) from None
     progress = Watcher(target.aws, found.execution_arn).look(most=None)
@@ -67,7 +68,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
         return
     terminal.print("No job of the run is running.")
     total = _total(progress)
-    of = f" of {number_of(total, 'shard')}" if total is not None else " shards"
+    of = f" of {plural(total, 'shard')}" if total is not None else " shards"
     terminal.print(f"Kept: {committed:,}{of} committed" if progress.work else "Kept: nothing was committed yet")
     terminal.note(f"Go on    {target.command('resume', found.run_id)}")
     terminal.note(f"Rows     {target.command('report', found.run_id)}")
@@ -86,7 +87,7 @@ def _stop(target: Target, found: FoundRun) -> list[str]:
     return at_work
 
 
-def _wait_for_jobs(aws: Aws, queues: list[str], run_id: str, wait: float, *, at_once: bool) -> list[str]:
+def _wait_for_jobs(aws: Aws, queues: list[str], found: FoundRun, wait: float, *, at_once: bool) -> list[str]:
     """Wait until no job of the run is left; terminate those that Step Functions left behind.
 
     Returns:
@@ -97,14 +98,14 @@ def _wait_for_jobs(aws: Aws, queues: list[str], run_id: str, wait: float, *, at_
     """
     started = time.monotonic()
     terminated: list[str] = []
-    while left := _left(aws, queues, run_id):
+    while left := _left(aws, queues, found):
         waited = time.monotonic() - started
         if waited >= wait:
             names = ", ".join(f"{job_id} ({count:,})" for job_id, count in left.items())
             raise StillRunningError(
                 f"after {wait:g} s these jobs have not ended: {names}. Cancel it again to go on waiting",
                 operation="cancel",
-                target=run_id,
+                target=found.run_id,
             )
         if at_once or waited >= TERMINATE_SECONDS:
             for job_id in set(left) - set(terminated):
@@ -115,9 +116,10 @@ def _wait_for_jobs(aws: Aws, queues: list[str], run_id: str, wait: float, *, at_
     return terminated
 
 
-def _left(aws: Aws, queues: list[str], run_id: str) -> dict[str, int]:
+def _left(aws: Aws, queues: list[str], found: FoundRun) -> dict[str, int]:
     """The jobs of a run that have not ended, each with how many processes it has left."""
-    return {job["jobId"]: left for job in jobs_of(aws, queues, run_id) if (left := unended(job))}
+    jobs = jobs_of(aws.batch, queues, found.run_id, found.folder)
+    return {job["jobId"]: left for job in jobs if (left := unended(job))}
 
 
 def _total(progress: RunProgress) -> int | None:

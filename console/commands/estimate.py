@@ -13,7 +13,7 @@ from console.errors import StackNotFoundError
 from console.find.source_size import SourceSize, measure
 from console.find.stack import job_size
 from console.find.target import Target
-from console.terminal import Terminal, number_of, seconds, size
+from console.terminal import Terminal, seconds
 from console.verbs import json_option, target_options
 from millrace.cost.estimation import Estimate, Jobs, estimate, pace_of
 from millrace.cost.prices import prices
@@ -22,7 +22,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
-from millrace.text import dollars_text
+from millrace.text import bytes_text, dollars_text, plural
 from millrace.workload import Pace
 
 
@@ -101,17 +101,17 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
 def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs) -> None:
     table = prices()
     left_out = sum(found.skipped.values())
-    terminal.print(f"Source      {request.source} ({number_of(found.listed, 'object')})", style="bold")
+    terminal.print(f"Source      {request.source} ({plural(found.listed, 'object')})", style="bold")
     more = f"; {left_out:,} objects are none" if left_out else ""
-    terminal.print(f"Items       {found.items:,} ({size(found.bytes)}){more}")
+    terminal.print(f"Items       {found.items:,} ({bytes_text(found.bytes)}){more}")
     if found.archived:
-        terminal.warn(f"{number_of(found.archived, 'object')} in an archive class: each will fail as ARCHIVED")
+        terminal.warn(f"{plural(found.archived, 'object')} in an archive class: each will fail as ARCHIVED")
     if found.shards:
         largest = max(found.shards, key=lambda shard: shard.bytes)
-        each = f"the largest {number_of(largest.items, 'item')}, {size(largest.bytes)}"
+        each = f"the largest {plural(largest.items, 'item')}, {bytes_text(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"At once     {number_of(made.jobs_at_once, 'job')} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, "
+            f"At once     {plural(made.jobs_at_once, 'job')} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, "
             f"{jobs.compute}"
         )
     terminal.print("")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.text import Text
@@ -13,19 +14,16 @@ from rich.text import Text
 from console.commands.status import with_execution
 from console.errors import RunStateError
 from console.file_names import shown
-from console.find.job_logs import Followed, log_lines, streams_of, why_no_log
-from console.find.run_jobs import UNENDED, children_in, described, index_of, unended
 from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
+from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, observe, was_cancelled
 from console.watch.shard_counts import ShardCounts
 from console.watch.waiting import waiting_reason
+from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, unended
 from millrace.run.folders import newest_folder
-
-if TYPE_CHECKING:
-    from mypy_boto3_batch.type_defs import JobDetailTypeDef
 
 SHOWN_CHILDREN = 10
 """How many children's logs are shown where no shard is named."""
@@ -97,7 +95,7 @@ class _Logs:
         self._last = ""
         self.jobs: dict[str, str] = {}
 
-    def show(self, step: str, job: JobDetailTypeDef, *, whole: bool) -> None:
+    def show(self, step: str, job: Mapping[str, Any], *, whole: bool) -> None:
         """Print what a job has written since the last call.
 
         Args:
@@ -105,6 +103,8 @@ class _Logs:
             job: The job.
             whole: Whether this is the only call, so that a log without lines is told too.
         """
+        from millrace.aws.job_failures import log_lines, streams_of  # noqa: PLC0415 - `millrace --help` must not wait
+
         streams = streams_of(job)
         told = self.jobs.setdefault(job["jobId"], "")
         if not streams and (reason := self._reason(job)) != told:
@@ -112,8 +112,8 @@ class _Logs:
             self._print_reason(step, job, reason)
         for attempt, stream in enumerate(streams, start=1):
             name = f"{job['jobId']} {stream}"
-            followed = self._streams.setdefault(name, Followed(self._target.aws, job, stream, self._lines))
-            lines = log_lines(self._target.aws, job, stream, self._lines) if whole else followed.new_lines()
+            followed = self._streams.setdefault(name, Followed(self._target.aws.logs, job, stream, self._lines))
+            lines = log_lines(self._target.aws.logs, job, stream, self._lines) if whole else followed.new_lines()
             if self._as_json:
                 _print_json(self._terminal, step, job, attempt, lines)
                 continue
@@ -125,14 +125,14 @@ class _Logs:
             for line in lines:
                 self._terminal.out.print(_readable(line), soft_wrap=True)
 
-    def _reason(self, job: JobDetailTypeDef) -> str:
+    def _reason(self, job: Mapping[str, Any]) -> str:
         """Why a job has written nothing: Batch's own words, or what it waits for."""
         if job["status"] in UNENDED:
             waits = waiting_reason(self._target.aws, job["jobId"], datetime.now(UTC))
             return waits.partition(": ")[2] or f"it has not started; its state is {job['status']}"
         return "; ".join(map(shown, why_no_log(job))) or "Batch gives no reason"
 
-    def _print_reason(self, step: str, job: JobDetailTypeDef, reason: str) -> None:
+    def _print_reason(self, step: str, job: Mapping[str, Any], reason: str) -> None:
         if self._as_json:
             document = {**_where(step, job, 0), "line": None, "reason": reason}
             self._terminal.out.file.write(json.dumps(document, ensure_ascii=False) + "\n")
@@ -143,7 +143,7 @@ class _Logs:
 
 def _chosen(
     target: Target, found: FoundRun, progress: RunProgress, shard: int | None, *, failed: bool, waits: bool
-) -> list[tuple[str, JobDetailTypeDef]]:
+) -> list[tuple[str, Mapping[str, Any]]]:
     """The jobs and children whose logs are shown, each with its step's name.
 
     Args:
@@ -155,8 +155,8 @@ def _chosen(
         waits: Whether a shard that is not there yet may come.
     """
     steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
-    jobs = {job["jobId"]: job for job in described(target.aws, steps.values())}
-    chosen: list[tuple[str, JobDetailTypeDef]] = []
+    jobs = {job["jobId"]: job for job in described(target.aws.batch, steps.values())}
+    chosen: list[tuple[str, Mapping[str, Any]]] = []
     with_failed_items = _with_failed_items(target, found, progress) if failed else []
     for step, job_id in steps.items():
         job = jobs.get(job_id)
@@ -167,7 +167,7 @@ def _chosen(
             continue
         if size is not None:
             wanted = [f"{job_id}:{shard}"] if shard is not None else _children(target, job, failed=failed)
-            chosen += [(step, child) for child in described(target.aws, wanted)]
+            chosen += [(step, child) for child in described(target.aws.batch, wanted)]
         else:
             chosen.append((step, job))
     if shard is not None and not chosen and not waits:
@@ -182,7 +182,7 @@ def _chosen(
     ]
     there = {job["jobId"] for _, job in failing}
     others = [job_id for job_id in with_failed_items if job_id not in there and shard in (None, index_of(job_id))]
-    return [*failing, *(("Migrate", job) for job in described(target.aws, others[:SHOWN_CHILDREN]))]
+    return [*failing, *(("Migrate", job) for job in described(target.aws.batch, others[:SHOWN_CHILDREN]))]
 
 
 def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:
@@ -194,12 +194,12 @@ def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -
     return list(dict.fromkeys(counts.jobs_with_failed_items()))
 
 
-def _children(target: Target, array: JobDetailTypeDef, *, failed: bool) -> list[str]:
+def _children(target: Target, array: Mapping[str, Any], *, failed: bool) -> list[str]:
     job_id = array["jobId"]
-    found = children_in(target.aws, job_id, "FAILED")
+    found = children_in(target.aws.batch, job_id, "FAILED")
     if not found and not failed:
         states = ("RUNNING", "SUCCEEDED") if unended(array) else ("SUCCEEDED",)
-        found = next((some for state in states if (some := children_in(target.aws, job_id, state))), [])[:1]  # type: ignore[arg-type]
+        found = next((some for state in states if (some := children_in(target.aws.batch, job_id, state))), [])[:1]
     if len(found) > SHOWN_CHILDREN:
         Terminal().note(
             f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows another"
@@ -207,7 +207,7 @@ def _children(target: Target, array: JobDetailTypeDef, *, failed: bool) -> list[
     return found[:SHOWN_CHILDREN]
 
 
-def _print_heading(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt: int, attempts: int) -> None:
+def _print_heading(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, attempts: int) -> None:
     shard = f" shard {index_of(job['jobId'])}" if step == "Migrate" else ""
     which = f", attempt {attempt} of {attempts}" if attempts > 1 else ""
     code = job.get("container", {}).get("exitCode") if attempt == attempts else None
@@ -217,14 +217,14 @@ def _print_heading(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt
     )
 
 
-def _print_json(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt: int, lines: list[str]) -> None:
+def _print_json(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, lines: list[str]) -> None:
     """JSON Lines: logs are streams."""
     for line in lines:
         document = json.dumps({**_where(step, job, attempt), "line": _parsed(line) or line}, ensure_ascii=False)
         terminal.out.file.write(document + "\n")
 
 
-def _where(step: str, job: JobDetailTypeDef, attempt: int) -> dict[str, Any]:
+def _where(step: str, job: Mapping[str, Any], attempt: int) -> dict[str, Any]:
     shard = index_of(job["jobId"]) if step == "Migrate" else None
     return {"step": step, "shard": shard, "attempt": attempt, "job_id": job["jobId"]}
 

@@ -10,11 +10,12 @@ import click
 from console.file_names import shown
 from console.find.run_lookup import find_run
 from console.find.target import Target
-from console.terminal import Terminal, number_of, size
+from console.terminal import Terminal
 from console.transfer.report_files import FILES, PAGE, write_files
 from console.verbs import json_option, run_argument, target_options
 from millrace.errors import ErrorCode
 from millrace.report.run_report import RunReport
+from millrace.text import bytes_text, plural
 
 
 @click.command(short_help="Build the report of any run: rows, failures, a page.")
@@ -57,14 +58,14 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     counts, plan = written.counts, written.plan
     not_run = written.codes.get(ErrorCode.NOT_RUN, 0)
     terminal.print(
-        f"{number_of(counts.items, 'item')} of {shown(plan.source)} in {number_of(plan.shards, 'shard')}: "
-        f"{counts.succeeded:,} succeeded ({size(counts.bytes)}), "
+        f"{plural(counts.items, 'item')} of {shown(plan.source)} in {plural(plan.shards, 'shard')}: "
+        f"{counts.succeeded:,} succeeded ({bytes_text(counts.bytes)}), "
         f"{counts.failed - not_run:,} failed, {not_run:,} not run",
         style="bold" if not counts.failed else "bold yellow",
     )
-    terminal.print(f"{written.shards_done:,} of {number_of(plan.shards, 'shard')} are committed")
+    terminal.print(f"{written.shards_done:,} of {plural(plan.shards, 'shard')} are committed")
     if written.retries:
-        terminal.print(f"Failed items were tried again {number_of(written.retries, 'time')}")
+        terminal.print(f"Failed items were tried again {plural(written.retries, 'time')}")
     if written.codes:
         terminal.print("")
         rows = sorted(written.codes.items(), key=lambda each: (-each[1], each[0]))

@@ -14,12 +14,13 @@ from console.find.executions import say_where_modules_are, start
 from console.find.run_lookup import FoundRun, find_run, read_request, running_executions
 from console.find.target import Target
 from console.local.pipeline import fill_folder
-from console.terminal import Terminal, number_of
+from console.terminal import Terminal
 from console.transfer.results import check_result, read_result
 from console.verbs import json_option, run_argument, target_options
 from console.watch.explanation import explain
 from millrace.errors import DamagedFileError, ObjectNotFoundError, TooManyFailuresError
 from millrace.request.run_request import RunRequest
+from millrace.text import plural
 
 MAX_NAME = 80
 """The longest name of an execution: Step Functions StartExecution, `name`."""
@@ -106,7 +107,7 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
     if status == "FAILED" and found.execution and _failed_too_often(target, found):
         # Every shard is committed, and merge would say the same again.
         raise RunStateError(
-            f"nothing is missing: all shards are done, and {number_of(result['counts']['failed'], 'item')} failed. "
+            f"nothing is missing: all shards are done, and {plural(result['counts']['failed'], 'item')} failed. "
             "Work those again with --retry-failed, or accept them with --tolerated-failure-percent",
             operation="resume",
             target=found.run_id,
@@ -116,7 +117,7 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
     terminal.note(f"The run {found.run_id} is complete; there is nothing to do.")
     if result["counts"]["failed"]:
         again = target.command("resume", found.run_id, "--retry-failed")
-        terminal.note(f"{number_of(result['counts']['failed'], 'item')} failed; work them again: {again}")
+        terminal.note(f"{plural(result['counts']['failed'], 'item')} failed; work them again: {again}")
     return True
 
 

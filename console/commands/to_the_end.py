@@ -40,10 +40,10 @@ def follow(
         with shown_run(terminal.notes) as show:
             progress = watch(target.aws, found.execution_arn, show)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {found.run_id} goes on without this window.")
+        terminal.note(f"\nThe run {found.run_id} continues in the background.")
         terminal.note(f"  watch it  {target.command('watch', found.run_id)}")
         terminal.note(f"  stop it   {target.command('cancel', found.run_id)}")
-        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=found.run_id) from None
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=found.run_id) from None
     failure = None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
     if as_json:
         terminal.json(run_document(found, progress, failure))

@@ -1,4 +1,4 @@
-"""What `millrace doctor` looks at, check by check, from the credentials to what could not be told, and alarms."""
+"""What `millrace doctor` looks at, check by check, from the credentials to undelivered notifications and alarms."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from console.doctor.limits import quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
 from console.errors import NotACheckoutError, StackNotFoundError
 from console.find.target import Target
-from console.terminal import number_of, seconds
+from console.terminal import seconds
 from console.watch.waiting import queue_troubles
 from millrace.errors import StorageError
+from millrace.text import plural
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -52,7 +53,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     yield _asked("behind Spot", lambda: quota_behind(target))
     yield rates(target, shards)
     yield _asked("waiting jobs", lambda: _waiting(target))
-    yield _asked("not told", lambda: undelivered(target))
+    yield _asked("undelivered notifications", lambda: undelivered(target))
     yield _asked("alarms", lambda: alarms(target))
 
 
@@ -74,7 +75,7 @@ _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
     "alarms": "give your own identity sns:GetTopicAttributes on the topic and kms:GetKeyPolicy on its key",
-    "not told": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
+    "undelivered notifications": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }
 
 
@@ -128,9 +129,7 @@ def _queue(target: Target) -> Check:
     troubles = dict.fromkeys(trouble for queue in queues for trouble in queue_troubles(target.aws, queue))
     if troubles:
         return Check("queue", "fail", "; ".join(troubles), "look at it in the Batch console, or deploy again")
-    return Check(
-        "queue", "ok", f"{number_of(len(queues), 'job queue')} and the compute environments: ENABLED and VALID"
-    )
+    return Check("queue", "ok", f"{plural(len(queues), 'job queue')} and the compute environments: ENABLED and VALID")
 
 
 def _image(target: Target) -> Check:
@@ -160,7 +159,7 @@ def _waiting(target: Target) -> Check:
         return Check("waiting jobs", "ok", "no job waits in RUNNABLE")
     oldest = min(waiting, key=lambda job: job["createdAt"])
     waited = datetime.now(UTC).timestamp() - oldest["createdAt"] / 1000
-    message = f"{number_of(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
+    message = f"{plural(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
     if waited < LONG_SECONDS:
         return Check("waiting jobs", "ok", message)
     reason = f": {oldest['statusReason']}" if oldest.get("statusReason") else ""

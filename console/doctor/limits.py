@@ -5,7 +5,8 @@ from __future__ import annotations
 from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
-from console.terminal import number_of, seconds
+from console.terminal import seconds
+from millrace.text import plural
 
 QUOTAS = {
     "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
@@ -50,11 +51,11 @@ def vcpu_quota(target: Target, shards: int | None) -> Check:
         return Check(
             "vCPU quota",
             "warn",
-            f"{value:g} {what}, the stack would use {needed:g}: {number_of(at_once, 'job')} at once, "
+            f"{value:g} {what}, the stack would use {needed:g}: {plural(at_once, 'job')} at once, "
             "less what else runs in the account",
             f"ask for {needed:g} in Service Quotas: {service}, {code}",
         )
-    return Check("vCPU quota", "ok", f"{value:g} {what}: {number_of(at_once, 'job')} of {each:g} at once")
+    return Check("vCPU quota", "ok", f"{value:g} {what}: {plural(at_once, 'job')} of {each:g} at once")
 
 
 def quota_behind(target: Target) -> Check:
@@ -69,7 +70,7 @@ def quota_behind(target: Target) -> Check:
     if value < each:
         todo = f"ask for more in Service Quotas: {service}, {code}"
         return Check(name, "warn", f"{value:g} {what}, one job needs {each:g}: no urgent run can start", todo)
-    return Check(name, "ok", f"{value:g} {what}: {number_of(int(value / each), 'job')} at once")
+    return Check(name, "ok", f"{value:g} {what}: {plural(int(value / each), 'job')} at once")
 
 
 def rates(target: Target, shards: int | None) -> Check:

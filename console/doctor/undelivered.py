@@ -1,4 +1,4 @@
-"""What could not be told: events and messages that wait in the stack's queue for somebody to look."""
+"""Undelivered notifications: the events and messages in the stack's dead-letter queue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from console.doctor.check import Check
 from console.find.target import Target
-from console.terminal import number_of, seconds
+from console.terminal import seconds
+from millrace.text import plural
 
-NAME = "not told"
+NAME = "undelivered notifications"
 
 SEEN = 10
 """ReceiveMessage, MaxNumberOfMessages: at most 10 at once."""
@@ -30,7 +31,7 @@ def undelivered(target: Target) -> Check:
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
     count = sum(int(counts.get(name, 0)) for name in names)
     if not count:
-        return Check(NAME, "ok", "every notification was taken: its dead-letter queue is empty")
+        return Check(NAME, "ok", "none: the dead-letter queue is empty")
     # With no visibility timeout they stay where they are, for whoever wants to deliver them.
     seen = sqs.receive_message(
         QueueUrl=url, MaxNumberOfMessages=SEEN, VisibilityTimeout=0, AttributeNames=["SentTimestamp"]
@@ -42,8 +43,8 @@ def undelivered(target: Target) -> Check:
     return Check(
         NAME,
         "warn",
-        f"{number_of(count, 'notification')} in {url}{oldest}{of}",
-        "put right why, then deliver them: docs/notifications.md, Nothing is lost; they are kept for 14 days",
+        f"{plural(count, 'notification')} in {url}{oldest}{of}",
+        "fix the cause, then deliver them: docs/notifications.md, Nothing is lost; they are kept for 14 days",
     )
 
 

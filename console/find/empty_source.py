@@ -12,10 +12,11 @@ from console.errors import EmptySourceError
 from console.file_names import shown
 from console.find.aws import Aws
 from console.find.run_lookup import FoundRun
-from console.terminal import Terminal, number_of
+from console.terminal import Terminal
 from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
 from millrace.run.files import plan_if_there
+from millrace.text import plural
 
 NAMED = 3
 """How many keys are named."""
@@ -54,7 +55,7 @@ def what_was_there(aws: Aws, found: FoundRun) -> str:
         if skipped.keys() & {"not_included", "excluded"}:
             return _filtered(aws, folder, found.request, skipped)
         if skipped:
-            return f"{name} holds {number_of(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
+            return f"{name} holds {plural(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
         return f"there is no object under {name}. {_nearby(aws, folder)}"
     except StorageError as error:
         # Who starts a run need not be allowed to read its source.
@@ -62,7 +63,7 @@ def what_was_there(aws: Aws, found: FoundRun) -> str:
 
 
 def _filtered(aws: Aws, folder: S3Uri, request: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
-    there = number_of(sum(skipped.values()), "object")
+    there = plural(sum(skipped.values()), "object")
     patterns = [
         f"{name} {shlex.quote(shown(each))}" for name in ("include", "exclude") for each in request.get(name, [])
     ]

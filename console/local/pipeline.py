@@ -21,7 +21,7 @@ from console.find.target import Target
 from console.local.folders import remember, remembered
 from console.local.stack import bring_up, bring_up_to_date
 from console.run_order import RunOrder, refuse_foreign_buckets
-from console.terminal import Terminal, number_of, size, timed
+from console.terminal import Terminal, timed
 from console.transfer.results import failure_examples, fetch, read_result
 from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
@@ -31,6 +31,7 @@ from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
 from millrace.layout import S3Uri
+from millrace.text import bytes_text, plural
 
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
@@ -142,7 +143,7 @@ def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None
         done = upload(aws, directory, folder, moved)
     gone = f", {done.deleted:,} deleted" if done.deleted else ""
     terminal.note(
-        f"{order.source.given}: {number_of(done.files, 'file')} ({size(done.total_bytes)}) are in {folder}; "
+        f"{order.source.given}: {plural(done.files, 'file')} ({bytes_text(done.total_bytes)}) are in {folder}; "
         f"{done.changed:,} new or changed{gone} ({took()})."
     )
     if done.left_out:
@@ -162,10 +163,10 @@ def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFai
         with shown_run(terminal.notes) as show:
             progress = watch(target.aws, run.execution_arn, show)
     except KeyboardInterrupt:
-        terminal.note(f"\nThe run {run.run_id} goes on without this window.")
+        terminal.note(f"\nThe run {run.run_id} continues in the background.")
         terminal.note(f"  watch it  {again(run_id=run.run_id)}")
         terminal.note(f"  stop it   {target.command('cancel', run.run_id)}")
-        raise RunInterrupted("interrupted; the run goes on", operation="watch the run", target=run.run_id) from None
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=run.run_id) from None
     return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
 
 
@@ -199,9 +200,9 @@ def _fetch(
         )
     if done.refused:
         keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
-        terminal.warn(f"{number_of(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
+        terminal.warn(f"{plural(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
     also = "" if was_empty else "; the folder was not empty, files of earlier runs were replaced"
-    return f"{_as_given(directory)} ({number_of(done.files, 'file')}, {size(done.total_bytes)}{also})"
+    return f"{_as_given(directory)} ({plural(done.files, 'file')}, {bytes_text(done.total_bytes)}{also})"
 
 
 def _say_where(terminal: Terminal, run: Run, fetched: str, endpoint_url: str, *, to_notes: bool) -> None:

@@ -21,7 +21,7 @@ from console.terminal import seconds
 from console.transfer.report_files import page_of
 from console.transfer.results import read_result, result_files
 from console.ui.guard import REPORT_POLICY, guard
-from console.ui.progress_cache import Looks
+from console.ui.progress_cache import ProgressCache
 from console.ui.state_graph import draw
 from console.watch.display import count_of, items_done, took
 from console.watch.explanation import explain
@@ -69,7 +69,7 @@ class UiPages:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws = target.aws
-        self._looks = Looks(target.aws)
+        self._looks = ProgressCache(target.aws)
 
     def runs(self) -> str:
         """The list of runs."""

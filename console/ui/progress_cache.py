@@ -28,8 +28,8 @@ class Look:
     progress: RunProgress | None = None
 
 
-class Looks:
-    """Looks at executions.
+class ProgressCache:
+    """The last progress that was read of each execution.
 
     Args:
         aws: Where they run.

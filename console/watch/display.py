@@ -13,9 +13,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from console.terminal import number_of, seconds, size
+from console.terminal import seconds
 from console.watch.progress import RunProgress
 from console.watch.steps import Children, Step
+from millrace.text import bytes_text, plural
 
 Show = Callable[[RunProgress], None]
 """What is told how far the run is."""
@@ -131,9 +132,9 @@ def items_done(progress: RunProgress) -> str:
     of = f" of {progress.planned['items']:,}" if progress.planned else ""
     parts = [f"{counts.items:,}{of} items committed"]
     parts += [f"{counts.failed:,} failed"] if counts.failed else []
-    parts += [f"{number_of(work.committed.reused, 'shard')} from before"] if work.committed.reused else []
+    parts += [f"{plural(work.committed.reused, 'shard')} from before"] if work.committed.reused else []
     if work.items_per_second and work.bytes_per_second is not None:
-        parts += [f"{work.items_per_second:,.3g} items/s", f"{size(round(work.bytes_per_second))}/s"]
+        parts += [f"{work.items_per_second:,.3g} items/s", f"{bytes_text(round(work.bytes_per_second))}/s"]
     if work.seconds_left and not progress.ended:
         parts.append(f"about {seconds(work.seconds_left)} left")
     return ", ".join(parts)
@@ -159,7 +160,7 @@ def _detail(step: Step, console: Console) -> RenderableType:
 
 def count_of(children: Children) -> str:
     """`12 of 40 shards done, 2 running, 1 failed`."""
-    parts = [f"{children.succeeded:,} of {number_of(children.total, 'shard')} done"]
+    parts = [f"{children.succeeded:,} of {plural(children.total, 'shard')} done"]
     parts += [f"{children.at_work:,} running"] if children.at_work else []
     parts += [f"{children.runnable:,} waiting"] if children.runnable else []
     parts += [f"{children.failed:,} failed"] if children.failed else []

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
-from console.terminal import number_of, seconds
+from console.terminal import seconds
 from millrace.cost.run_cost import read_cost, run_cost
 from millrace.errors import StorageError
-from millrace.text import dollars_text
+from millrace.text import dollars_text, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,15 +44,15 @@ def cost_until_now(
 
 
 def cost_lines(cost: dict[str, Any]) -> list[str]:
-    """A run's cost for people: the sum beside what was to be expected, what it is made of, and what was paid for."""
+    """A run's cost for people: the sum beside its estimate, what it is made of, and what was paid for."""
     estimated, usage = cost["estimated_dollars"], cost["usage"]
-    beside = "" if estimated is None else f", {dollars_text(estimated)} were to be expected"
+    beside = "" if estimated is None else f", estimated {dollars_text(estimated)}"
     so_far = "" if cost["complete"] else " as far as it is known: not all of its jobs have ended, or Batch forgot some"
     parts = ", ".join(f"{name.replace('_', ' ')} {dollars_text(each)}" for name, each in cost["parts"].items())
     paid = f"{usage['vcpu_seconds']:,.0f} vCPU-seconds and {usage['gb_seconds']:,.0f} GB-seconds paid for"
     return [
         f"Cost        about {dollars_text(cost['dollars'])}{beside}{so_far}",
         f"            {parts}",
-        f"            {number_of(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
+        f"            {plural(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
         f"            prices of {cost['prices']['region']}, {cost['prices']['date']}",
     ]

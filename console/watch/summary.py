@@ -13,9 +13,10 @@ from console.errors import RunFailedError
 from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
-from console.terminal import Terminal, number_of, size
+from console.terminal import Terminal
 from millrace.errors import TooManyFailuresError
 from millrace.request.tolerance import Tolerance
+from millrace.text import bytes_text, plural
 
 REQUEST_FIELDS = ("workload", "source", "destination")
 """What a summary shows of the request."""
@@ -47,7 +48,7 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         said = ", ".join(facts)
         terminal.print(said[0].upper() + said[1:])  # names of tables keep their capitals
     terminal.print(
-        f"{number_of(counts['items'], 'item')} ({size(counts['bytes'])}) in {number_of(counts['shards'], 'shard')}: "
+        f"{plural(counts['items'], 'item')} ({bytes_text(counts['bytes'])}) in {plural(counts['shards'], 'shard')}: "
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )

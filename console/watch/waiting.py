@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.file_names import shown
 from console.find.aws import Aws
-from console.find.run_jobs import described
 from console.terminal import seconds
-
-if TYPE_CHECKING:
-    from mypy_boto3_batch.type_defs import JobDetailTypeDef
+from millrace.aws.run_jobs import described
 
 PATIENCE_SECONDS = 90
 """How long a job may be RUNNABLE without a word: Fargate takes up to a minute or so to start one."""
@@ -68,13 +65,13 @@ def _trouble(what: str, resource: Mapping[str, Any], name: str) -> list[str]:
     return [f"the {what} {name} is {state} and {status}{f' ({reason})' if reason else ''}"]
 
 
-def _waiting_job(aws: Aws, job_id: str) -> JobDetailTypeDef | None:
+def _waiting_job(aws: Aws, job_id: str) -> Mapping[str, Any] | None:
     """The job, or the array's next child, that waits; None where one runs or nothing waits."""
-    job = next(described(aws, [job_id]), None)
+    job = next(described(aws.batch, [job_id]), None)
     if job is None or "size" not in job.get("arrayProperties", {}):
         return job if job is not None and job["status"] in ("SUBMITTED", "PENDING", "RUNNABLE") else None
     summary = job["arrayProperties"].get("statusSummary", {})
     if summary.get("RUNNING") or summary.get("STARTING") or not summary.get("RUNNABLE"):
         return None
     first = aws.batch.list_jobs(arrayJobId=job_id, jobStatus="RUNNABLE", maxResults=1)["jobSummaryList"]
-    return next(described(aws, [child["jobId"] for child in first]), None)
+    return next(described(aws.batch, [child["jobId"] for child in first]), None)

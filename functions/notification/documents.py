@@ -149,7 +149,7 @@ def _job_arn(job: Job) -> tuple[str, ...]:
 
 
 def _error(error: RunError | None) -> dict[str, Any] | None:
-    return None if error is None else {**asdict(error), "message": _cut(error.message)}
+    return None if error is None else {"name": error.name, "message": _cut(error.message), "job_id": error.job_id}
 
 
 def _seconds(start: str | None, end: str | None) -> float | None:

@@ -151,7 +151,7 @@ def _cost(cost: Mapping[str, Any] | None) -> str | None:
     if cost is None:
         return None
     estimated, said = cost["estimated_dollars"], f"about {dollars_text(cost['dollars'])}"
-    beside = "" if estimated is None else f", {dollars_text(estimated)} were to be expected"
+    beside = "" if estimated is None else f", estimated {dollars_text(estimated)}"
     return f"{said}{beside}; prices of {cost['prices']['region']}, {cost['prices']['date']}"
 
 

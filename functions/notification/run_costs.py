@@ -43,6 +43,10 @@ class RunCosts:
             cost = run_cost(self.batch, self.queues, ended.folder, s3)
         except (ClientError, BotoCoreError):
             return None
+        except StorageError as error:
+            if not error.of_item:
+                raise
+            return None  # the folder's name is too long for S3: the run was refused, and cost nothing
         if not cost["usage"]["attempts"]:
             return None
         with suppress(StorageError):  # it is told all the same

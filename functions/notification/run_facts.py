@@ -148,7 +148,10 @@ def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
 
 
 def _known(ask: Callable[[], Answer]) -> Answer | None:
-    """The answer; None where there is nothing, or nothing that this role may see."""
+    """The answer; None where there is nothing, nothing that this role may see, or nothing that S3 could hold.
+
+    A run whose destination makes keys too long for S3 was refused, and its end is told all the same.
+    """
     try:
         return ask()
     except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, DamagedFileError):

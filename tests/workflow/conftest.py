@@ -19,7 +19,7 @@ from console.find.aws import LOCAL_REGION, Aws
 from console.find.executions import new_name
 from console.find.stack import LOCAL_STACK, Stack
 from console.local.deployment import deploy
-from console.watch.explanation import log_tail
+from millrace.aws.job_failures import log_tail
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 from tests.workflow.sam import sam_deploy
@@ -141,7 +141,7 @@ def job_logs(stack: LocalStack) -> Callable[[str], list[str]]:
     """The log lines of a Batch job's last attempt, by the job's id."""
 
     def lines(job_id: str) -> list[str]:
-        return log_tail(stack.aws, stack.aws.batch.describe_jobs(jobs=[job_id])["jobs"][0])
+        return log_tail(stack.aws.logs, stack.aws.batch.describe_jobs(jobs=[job_id])["jobs"][0])
 
     return lines
 

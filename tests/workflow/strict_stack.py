@@ -15,7 +15,7 @@ from console.checkout import ROOT
 from console.find.aws import Aws
 from console.find.executions import new_name
 from console.find.stack import Stack
-from console.watch.explanation import log_tail
+from millrace.aws.job_failures import log_tail
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.permissions import Permission, without, without_denials
 from tests.workflow.runs import Run, Runs, until
@@ -132,7 +132,7 @@ class Strict:
         submitted = self.submit(definition, *command)
         ended: Any = until(f"the end of {submitted}", lambda: self.job_end(submitted))
         container = ended["container"]
-        lines = log_tail(self.aws, ended) if "exitCode" in container else []
+        lines = log_tail(self.aws.logs, ended) if "exitCode" in container else []
         error = json.loads(lines[-1]).get("error") if lines and lines[-1].startswith("{") else None
         return container.get("exitCode"), container.get("reason"), error, bool(lines)
 
@@ -196,7 +196,7 @@ class Strict:
         short = base64.b64encode(zlib.compress(given.encode())).decode()  # ECS takes 8,192 bytes
         job_id = self.submit(self.probe(definition), PYTHON, "-c", ATTEMPTS, short)
         ended: Any = until(f"the end of {job_id}", lambda: self.job_end(job_id))
-        lines = log_tail(self.aws, ended)
+        lines = log_tail(self.aws.logs, ended)
         assert ended["container"].get("exitCode") == 0, (ended["statusReason"], lines)
         found: list[bool] = json.loads(lines[-1])
         return found

@@ -229,7 +229,7 @@ def broken(runs: Runs, function: str) -> Iterator[None]:
 
 @pytest.fixture
 def undelivered(stack: Any) -> Inbox:
-    """The stack's queue of what could not be told."""
+    """The stack's queue of undelivered notifications."""
     return Inbox.of(stack.aws, stack.stack.outputs["UndeliveredQueueUrl"])
 
 
@@ -254,11 +254,11 @@ def test_what_the_function_fails_on_is_kept(
 
 
 def doctor_on_notices(stack: Any) -> dict[str, str]:
-    """What `millrace doctor` says of what could not be told."""
+    """What `millrace doctor` says of undelivered notifications."""
     command = [sys.executable, "-m", "console", "doctor", "--json", "--state-dir", str(stack.state_dir)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     found: list[dict[str, str]] = json.loads(ended.stdout)
-    return next(check for check in found if check["name"] == "not told")
+    return next(check for check in found if check["name"] == "undelivered notifications")
 
 
 def test_a_subscriber_that_is_down_loses_nothing(

@@ -204,7 +204,7 @@ def test_a_broken_child_is_found_and_redriven(
     assert document["shards"] == {"total": 3, "committed": 2}
     assert document["failures"] == {"NOT_RUN": 3}
     page = Path(document["files"]["report.html"]).read_text()
-    assert "Broke before its end" in page
+    assert "Failed before completion" in page
     assert "shard 1, the first of 1 failed of 3" in page
     assert [Path(row["Key"]).stem for row in rows(tmp_path) if row["ErrorCode"] == "NOT_RUN"] == ["003", "004", "005"]
 
@@ -242,7 +242,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert cancelled["stopped_executions"] == [run.execution]
     assert "its status is ABORTED" in operator("cancel", run_id, code=2).stderr
     stopped = operator("status", run_id).stdout
-    assert "somebody stopped it" in stopped
+    assert "Aborted: cancelled" in stopped
     assert "2 of 6 shards done, 4 cancelled" in stopped
     assert "shards failed" not in stopped
     document = json.loads(operator("status", run_id, "--json").stdout)

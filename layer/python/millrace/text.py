@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-_UNITS = ("KB", "MB", "GB", "TB", "PB")
+_UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def visible(text: str, limit: int | None = None) -> str:
@@ -22,7 +22,7 @@ def visible(text: str, limit: int | None = None) -> str:
 
 
 def bytes_text(count: float) -> str:
-    """A number of bytes: "999 B", "1.2 GB"; a KB is 1,000 bytes."""
+    """A number of bytes: "999 B", "1.2 GB"; a kB is 1,000 bytes."""
     if count < 1000:
         return f"{count:,.0f} B"
     for unit in _UNITS:

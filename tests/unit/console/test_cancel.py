@@ -20,7 +20,7 @@ def test_ctrl_c_while_the_jobs_end(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     stopped: list[str] = []
     states = SimpleNamespace(stop_execution=lambda **given: stopped.append(given["executionArn"]))
     target: Any = SimpleNamespace(
-        aws=SimpleNamespace(step_functions=states, endpoint_url=None),
+        aws=SimpleNamespace(batch=None, step_functions=states, endpoint_url=None),
         stack=SimpleNamespace(state_machine_arn="machine", job_queue_arns=["queue"]),
         command=lambda *words: " ".join(("millrace", *words, "--stack=words")),
     )
@@ -39,6 +39,6 @@ def test_ctrl_c_while_the_jobs_end(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     assert (ended.value.code, stopped) == (130, [ARN])
     said = capsys.readouterr().err
-    assert "The run r-1 is stopped; its jobs end without this window." in said
+    assert "The run r-1 is stopped; its jobs end in the background." in said
     assert "wait for them  millrace cancel r-1 --stack=words" in said
     assert "error" not in said

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from console.terminal import Terminal, number_of, seconds, size
+from console.terminal import Terminal, seconds
 from console.watch.display import shown
 from console.watch.progress import RunProgress
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
+from millrace.text import bytes_text, plural
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -38,16 +39,16 @@ def test_durations_read_well(value: float, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (34_512, "34.5 kB"), (999_999, "1 MB"), (10**18, "1000 PB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (34_512, "34.5 kB"), (999_999, "1.0 MB"), (10**18, "1,000.0 PB")],
 )
 def test_sizes_read_well(value: int, words: str) -> None:
-    """A size has three digits and its unit."""
-    assert size(value).replace("1e+03", "1000") == words
+    """A size has one decimal and its unit; a kB is 1,000 bytes."""
+    assert bytes_text(value) == words
 
 
 def test_one_of_many() -> None:
     """One file, two files, and thousands with a comma."""
-    assert [number_of(count, "file") for count in (0, 1, 2, 2000)] == ["0 files", "1 file", "2 files", "2,000 files"]
+    assert [plural(count, "file") for count in (0, 1, 2, 2000)] == ["0 files", "1 file", "2 files", "2,000 files"]
 
 
 def moments() -> list[RunProgress]:
@@ -122,7 +123,7 @@ def test_a_workloads_part_is_a_table() -> None:
     assert re.search(r"\[red\]w0\s+1,000\n", text)
     assert "w20" not in text
     assert "Distinct words 3,049" in text
-    assert "3 items (1.23 kB) in 1 shard: 2 succeeded, 1 failed" in text
+    assert "3 items (1.2 kB) in 1 shard: 2 succeeded, 1 failed" in text
 
 
 def test_failures_are_told_by_code_with_an_example() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from console.watch.explanation import exit_code_of, explain, failed_state, last_error
+from console.watch.explanation import explain, failed_state
 from console.watch.progress import observe
 from console.watch.steps import STATES, Children, states_of, steps_from
+from millrace.aws.job_failures import exit_code_of, last_error
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -142,7 +143,7 @@ def test_other_ends_are_told_as_what_they_are() -> None:
     """An abort names no state; a time-out names the state it hit; an unknown Cause is passed on."""
     recording = lambda_failure("x", "y")
     recording.told["execution"] |= {"status": "ABORTED", "error": "Cancelled", "cause": "too dear"}
-    assert str(recording.explained()) == "Aborted: somebody stopped it (Cancelled: too dear)"
+    assert str(recording.explained()) == "Aborted: cancelled (Cancelled: too dear)"
     recording.told["execution"] |= {"status": "TIMED_OUT"}
     assert str(recording.explained()).startswith("Prepare Run failed: States.Timeout: ")
     recording.told["execution"] |= {"status": "FAILED", "error": "States.Runtime", "cause": "no such path"}
@@ -150,12 +151,16 @@ def test_other_ends_are_told_as_what_they_are() -> None:
 
 
 def test_the_last_error_line_is_found_among_others() -> None:
-    """Of a log with plain lines, other levels and two errors, the last error counts; without one there is none."""
-    lines = ['{"level":"ERROR","message":"first"}', "Traceback", '{"level":"ERROR","message":"last"}', "{", "[1]", "3"]
+    """Of a log with plain lines, other levels and two errors, the job's last error counts; without one there is none.
+
+    A library's error, which has no exit code, is not the job's: it may quote an object.
+    """
+    first, last = (json.dumps({"level": "ERROR", "exit_code": 1, "message": name}) for name in ("first", "last"))
+    lines = [first, "Traceback", last, '{"level":"ERROR","message":"a library\'s"}', "{", "[1]", "3"]
     found = last_error(lines)
     assert found is not None
     assert found["message"] == "last"
-    assert last_error(["{}", '{"level":"INFO"}']) is None
+    assert last_error(["{}", '{"level":"INFO"}', lines[3]]) is None
 
 
 def test_only_millraces_own_errors_have_exit_codes() -> None:

@@ -361,8 +361,8 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
 def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
     """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
-    given: Any = {"directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
-    given["destination"] = S3Uri(RESULT, "out/")
+    destination = S3Uri(RESULT, "out/")
+    given: Any = {"destination": destination, "directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
     fetch(aws, run.folder, run.result(), **given)
     assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
     assert (tmp_path / "_SUCCESS").exists()

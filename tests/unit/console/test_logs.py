@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from console import __main__ as edge
-from console.find.job_logs import Followed, why_no_log
 from console.watch.display import count_of
 from console.watch.explanation import explain
+from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import _children, was_cancelled
 from console.watch.shard_counts import ShardCounts
 from console.watch.steps import Children, states_of, steps_from
@@ -88,8 +88,8 @@ def test_a_followed_log_shows_each_line_once() -> None:
     """The last lines at first, then what comes, over several pages; nothing before there is a stream."""
     log = GrowingLog(*"abcd")
     log.there = False
-    aws: Any = SimpleNamespace(logs=log)
-    followed = Followed(aws, {}, "stream", 3)  # type: ignore[typeddict-item]  # only its log group is read
+    logs: Any = log
+    followed = Followed(logs, {}, "stream", 3)
     assert followed.new_lines() == []
     log.there = True
     assert followed.new_lines() == ["b", "c", "d"]

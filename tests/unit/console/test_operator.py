@@ -26,8 +26,6 @@ from console.doctor.undelivered import undelivered
 from console.errors import RunFailedError
 from console.find.aws import Aws
 from console.find.executions import MAX_INPUT_BYTES, start
-from console.find.job_logs import log_lines, streams_of
-from console.find.run_jobs import index_of, jobs_of, unended
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
@@ -37,6 +35,8 @@ from console.watch.shard_counts import Committed
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
 from console.watch.work import Work
+from millrace.aws.job_failures import log_lines, streams_of
+from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.outcome import Counts
@@ -244,8 +244,8 @@ def test_a_log_line_is_told_for_people() -> None:
 def test_every_attempts_stream_is_found_once() -> None:
     """The attempt at work is not among the attempts yet; one that never started has no stream."""
     attempts = [{"container": {"logStreamName": "a"}}, {"container": {}}]
-    assert streams_of({"attempts": attempts, "container": {"logStreamName": "b"}}) == ["a", "b"]  # type: ignore[typeddict-item]
-    assert streams_of({"attempts": attempts[:1], "container": {"logStreamName": "a"}}) == ["a"]  # type: ignore[typeddict-item]
+    assert streams_of({"attempts": attempts, "container": {"logStreamName": "b"}}) == ["a", "b"]
+    assert streams_of({"attempts": attempts[:1], "container": {"logStreamName": "a"}}) == ["a"]
 
 
 def test_the_last_lines_are_paged_backwards() -> None:
@@ -258,7 +258,7 @@ def test_the_last_lines_are_paged_backwards() -> None:
 
     aws: Any = SimpleNamespace(logs=SimpleNamespace(get_log_events=get_log_events))
     job: Any = {"container": {}}
-    assert log_lines(aws, job, "s", 100) == ["3", "4", "5", "6"]
+    assert log_lines(aws.logs, job, "s", 100) == ["3", "4", "5", "6"]
 
 
 def test_jobs_are_told_by_their_exact_names() -> None:
@@ -266,8 +266,8 @@ def test_jobs_are_told_by_their_exact_names() -> None:
     names = {"1": "r-1-migrate", "2": "R-1-migrate", "3": "r-1-migrate"}
 
     def paginate(filters: list[dict[str, Any]], **_given: Any) -> list[dict[str, Any]]:
-        wanted = filters[0]["values"][0].lower()
-        summaries = [{"jobId": key, "jobName": name} for key, name in names.items() if name.lower() == wanted]
+        prefix = filters[0]["values"][0].removesuffix("*").lower()
+        summaries = [{"jobId": key, "jobName": name} for key, name in names.items() if name.lower().startswith(prefix)]
         return [{"jobSummaryList": summaries}]
 
     batch = SimpleNamespace(
@@ -275,7 +275,7 @@ def test_jobs_are_told_by_their_exact_names() -> None:
         describe_jobs=lambda jobs: {"jobs": [{"jobId": job} for job in reversed(jobs)]},
     )
     aws: Any = SimpleNamespace(batch=batch)
-    assert [job["jobId"] for job in jobs_of(aws, ["q"], "r-1")] == ["1", "3"]
+    assert [job["jobId"] for job in jobs_of(aws.batch, ["q"], "r-1")] == ["1", "3"]
 
 
 def test_what_is_left_of_a_job_counts_children() -> None:

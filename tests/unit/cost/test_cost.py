@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
+from millrace.aws.run_jobs import Attempt, RunJobs, jobs_of, read_run_jobs
 from millrace.cost.bill import Used, bill
 from millrace.cost.prices import prices
 from millrace.cost.run_cost import read_cost, run_cost, write_cost
@@ -284,3 +284,22 @@ def test_the_cost_is_kept(s3: InMemoryS3Client) -> None:
     for damaged in (b"", b"[]", b'{"dollars": "7"}'):
         s3.store("results", FOLDER.file("cost.json").key, damaged)
         assert read_cost(FOLDER, S3(s3.stub)) is None
+
+
+def test_a_runs_jobs_are_its_reruns_too_and_nobody_elses() -> None:
+    """A rerun's jobs belong to the run, by the folder in their commands; those of a run of a like name do not."""
+    theirs = RunFolder(S3Uri("results", "out/_millrace/r-1-retry-001/"))
+    ours = RunFolder(S3Uri("results", "out/_millrace/r-1/"))
+
+    def job(job_id: str, name: str, folder: RunFolder) -> dict[str, Any]:
+        container = {"command": ["migrate", "--plan", str(folder.plan)]}
+        return {"jobId": job_id, "jobName": name, "jobQueue": "q", "status": "RUNNING", "container": container}
+
+    rerun = ours.root.key + "retries/001/"
+    batch: Any = FakeBatch(
+        job("1", "r-1-migrate", ours),
+        job("2", "r-1-retry-001-migrate", RunFolder.of_plan(S3Uri("results", f"{rerun}plan.json"))),
+        job("3", "r-1-retry-001-migrate", theirs),
+        job("4", "r-1-migrate", RunFolder(S3Uri("elsewhere", "_millrace/r-1/"))),
+    )
+    assert [found["jobId"] for found in jobs_of(batch, ["q"], "r-1", ours)] == ["1", "2"]

@@ -61,7 +61,7 @@ ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2
 
 
 def test_what_it_cost() -> None:
-    """Where the cost is known the page has the sum, what was to be expected, the parts and the stages; else where."""
+    """Where the cost is known the page has the sum, the estimate, the parts and the stages; else where."""
     jobs = RunJobs({"a": "plan", "b": "migrate"}, ATTEMPTS, running=False)
     cost = cost_of(jobs, Worked(workload="word-count"), "us-east-1")
     words = Found(page_of(commits_of(3), cost=cost)).words

@@ -66,7 +66,7 @@ def test_away_from_the_run_folder_it_links_only_what_lies_beside_it() -> None:
         ("RUNNING", "At work"),
         ("ABORTED", "Stopped before its end"),
         ("TIMED_OUT", "Out of time"),
-        ("FAILED", "Broke before its end"),
+        ("FAILED", "Failed before completion"),
         ("", "Not complete"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the Batch jobs of a run took: every attempt of every job and child that Batch still knows."""
+"""The Batch jobs of a run that Batch still knows: which there are, which have not ended, and what they took."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ class Attempt:
 MOST_DESCRIBED = 100
 """DescribeJobs, `jobs`: at most 100 at once."""
 
+UNENDED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+"""A job's states before its end: Batch user guide, job states."""
+
 STARTED = ("SUCCEEDED", "FAILED", "RUNNING", "RUNNABLE", "STARTING")
 """The states of children that may have had an attempt: one that is to be tried again waits in RUNNABLE."""
 
@@ -86,13 +89,72 @@ def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) 
     Raises:
         ClientError: Batch refused, or is busy.
     """
-    jobs = [job for job in _found(batch, queues, folder.run_id) if _is_of(job, folder.base)]
+    jobs = jobs_of(batch, queues, folder.run_id, folder)
     kinds = _Kinds(batch, queues)
     plain = [job for job in jobs if "size" not in (job.get("arrayProperties") or {})]
     children = _children(batch, [job["jobId"] for job in jobs if job not in plain])
     attempts = tuple(attempt for job in chain(plain, children) for attempt in attempts_of(job, kinds.of(job)))
     by_id = {job["jobId"]: next(end for end in reversed(JOBS) if job["jobName"].endswith(f"-{end}")) for job in jobs}
-    return RunJobs(by_id, attempts, any(job["status"] not in {"SUCCEEDED", "FAILED"} for job in jobs))
+    return RunJobs(by_id, attempts, any(job["status"] in UNENDED for job in jobs))
+
+
+def jobs_of(
+    batch: BatchClient, queues: Iterable[str], run_id: str, folder: RunFolder | None = None
+) -> list[dict[str, Any]]:
+    """Every job of a run and of its reruns, whichever execution submitted it, without an array's children.
+
+    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no token that would tell.
+
+    Args:
+        batch: A boto3 Batch client.
+        queues: The ARNs of the queues that they may be in: which one a run asked for is its own affair.
+        run_id: The run.
+        folder: The run's folder, which the jobs' commands name; without it, only jobs that have exactly the run's
+            name, which may be another run's of the same id.
+    """
+    rerun = "" if folder is None else "(-retry-[0-9]{3})?"
+    name = re.compile(rf"{re.escape(run_id)}{rerun}-({'|'.join(JOBS)})")
+    found = []
+    for queue in queues:
+        pages = batch.get_paginator("list_jobs").paginate(
+            jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run_id}-*"]}]
+        )
+        # The filter does not tell upper from lower case: Batch API reference, ListJobs.
+        found += [job["jobId"] for page in pages for job in page["jobSummaryList"] if name.fullmatch(job["jobName"])]
+    # Another run's name may end as a rerun's does: the command tells whose job it is.
+    return [job for job in described(batch, found) if folder is None or _is_of(job, folder.base)]
+
+
+def described(batch: BatchClient, job_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """What DescribeJobs says of these jobs, in their order; those that Batch has forgotten are left out."""
+    ids = list(job_ids)
+    parts = [ids[start : start + MOST_DESCRIBED] for start in range(0, len(ids), MOST_DESCRIBED)]
+    if len(parts) <= 1:
+        yield from (job for part in parts for job in _in_order(batch, part))
+        return
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        yield from chain.from_iterable(pool.map(lambda part: _in_order(batch, part), parts))
+
+
+def children_in(batch: BatchClient, array_job_id: str, status: str) -> list[str]:
+    """The ids of an array's children in a state, by their index."""
+    pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array_job_id, jobStatus=cast("Any", status))
+    return sorted((child["jobId"] for page in pages for child in page["jobSummaryList"]), key=index_of)
+
+
+def index_of(job_id: str) -> int:
+    """A child's index; 0 for a job that is no child. A child's id is `<parent>:<index>`."""
+    return int(job_id.rpartition(":")[2]) if ":" in job_id else 0
+
+
+def unended(job: Mapping[str, Any]) -> int:
+    """How many processes of a job have not ended: of an array, its children."""
+    array = job.get("arrayProperties") or {}
+    if "size" not in array:
+        return int(job["status"] in UNENDED)
+    summary = array.get("statusSummary") or {}
+    left = sum(summary.get(status, 0) for status in UNENDED)
+    return max(int(left), int(job["status"] in UNENDED))
 
 
 def attempts_of(job: dict[str, Any], compute: str) -> Iterator[Attempt]:
@@ -152,17 +214,6 @@ class _Kinds:
         return _KINDS.get(found, found)
 
 
-def _found(batch: BatchClient, queues: Iterable[str], run_id: str) -> Iterator[dict[str, Any]]:
-    name = re.compile(rf"{re.escape(run_id)}(-retry-[0-9]{{3}})?-({'|'.join(JOBS)})")
-    for queue in queues:
-        pages = batch.get_paginator("list_jobs").paginate(
-            jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run_id}-*"]}]
-        )
-        # The filter does not tell upper from lower case: Batch API reference, ListJobs.
-        ids = [job["jobId"] for page in pages for job in page["jobSummaryList"] if name.fullmatch(job["jobName"])]
-        yield from _described(batch, ids)
-
-
 def _is_of(job: dict[str, Any], base: RunFolder) -> bool:
     """Whether the job's command names this run's folder: another run's name may end as a retry's does."""
     folder = Job.read(job).folder
@@ -172,15 +223,9 @@ def _is_of(job: dict[str, Any], base: RunFolder) -> bool:
 def _children(batch: BatchClient, arrays: Iterable[str]) -> Iterator[dict[str, Any]]:
     for array in arrays:
         for status in STARTED:
-            pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus=cast("Any", status))
-            yield from _described(batch, [child["jobId"] for page in pages for child in page["jobSummaryList"]])
+            yield from described(batch, children_in(batch, array, status))
 
 
-def _described(batch: BatchClient, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    parts = [list(ids[start : start + MOST_DESCRIBED]) for start in range(0, len(ids), MOST_DESCRIBED)]
-    if len(parts) <= 1:
-        yield from (cast("dict[str, Any]", job) for part in parts for job in batch.describe_jobs(jobs=part)["jobs"])
-        return
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        for answer in pool.map(lambda part: batch.describe_jobs(jobs=part), parts):
-            yield from (cast("dict[str, Any]", job) for job in answer["jobs"])
+def _in_order(batch: BatchClient, ids: list[str]) -> list[dict[str, Any]]:
+    by_id = {job["jobId"]: cast("dict[str, Any]", job) for job in batch.describe_jobs(jobs=ids)["jobs"]}
+    return [by_id[job_id] for job_id in ids if job_id in by_id]

@@ -25,7 +25,7 @@ OUTCOMES = {
     "RUNNING": ("warn", "At work: this page shows how far the run was when it was made"),
     "ABORTED": ("bad", "Stopped before its end: this page shows what was done"),
     "TIMED_OUT": ("bad", "Out of time before its end: this page shows what was done"),
-    "BROKEN": ("bad", "Broke before its end: this page shows what was done"),
+    "BROKEN": ("bad", "Failed before completion: this page shows what was done"),
     "INCOMPLETE": ("bad", "Not complete: this page shows what was done"),
 }
 """By the status of result.json; those behind FAILED are of runs without one."""
