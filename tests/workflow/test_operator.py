@@ -198,7 +198,9 @@ def test_a_broken_child_is_found_and_redriven(
     lines = [json.loads(line) for line in operator("logs", run_id, "--failed", "--json").stdout.splitlines()]
     assert {(line["step"], line["shard"]) for line in lines} == {("Migrate", 1)}
     assert lines[-1]["line"]["level"] == "ERROR"
-    assert "no such luck" in operator("logs", run_id, "--failed").stdout
+    told = operator("logs", run_id, "--failed").stdout
+    assert "exit code 9" in told
+    assert "no such luck" not in told  # a command's words may quote its object: they are logged at DEBUG alone
 
     document = json.loads(operator("report", run_id, "--output", str(tmp_path), "--json").stdout)
     assert document["shards"] == {"total": 3, "committed": 2}
