@@ -14,7 +14,7 @@ NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help install demo test test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
-.PHONY: simulate check format image push deploy lock clean
+.PHONY: simulate check format dist image push deploy lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -95,6 +95,12 @@ check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## lin
 	$(BIN)/mypy
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m checks
+
+DIST := build/dist
+dist: install  ## a wheel and an sdist in build/dist, as an index would take them
+	rm -rf $(DIST)
+	$(BIN)/python -m build --no-isolation --outdir $(DIST) .
+	$(BIN)/python -m twine check --strict $(DIST)/*
 
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .

@@ -6,16 +6,19 @@ Exit codes: 0 done, 1 something broke, 2 wrong usage or a bad request, 3 more fa
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import click
 
 from console.embedded_aws import EmbeddedAwsError
 from console.errors import DeployError, RunInterrupted
+from console.find.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
 from millrace import __version__
-from millrace.errors import MillraceError
+from millrace.errors import MillraceError, shortened
 
 
 @click.group(
@@ -93,6 +96,12 @@ def _words(error: Exception) -> str:
     """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
     if isinstance(error, RunInterrupted):
         return ""  # the run goes on, and how to come back has been said
+    if address := _silent_server(error):
+        return (
+            f"the embedded AWS at {address} does not answer any more: it was stopped or killed, and everything in it "
+            "is gone: buckets, runs, logs. Its log is server.log in its state folder (build/local unless --state-dir "
+            "named another); start it again: millrace local deploy"
+        )
     if isinstance(error, MillraceError | EmbeddedAwsError):
         return str(error)
     if type(error).__name__ in AWS_WORDS:
@@ -100,10 +109,40 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
+def _silent_server(error: BaseException) -> str:
+    """The address on this machine that nothing listens at any more, where that is the cause; else empty."""
+    seen: BaseException | None = error
+    while seen is not None:
+        address = str(getattr(seen, "kwargs", {}).get("endpoint_url", ""))
+        if type(seen).__name__ in LOST and urlsplit(address).hostname in LOOPBACK:
+            return f"http://{urlsplit(address).netloc}"
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
+LOST = ("EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError")
+"""botocore's errors for a server that has gone."""
+
+
 def _fail(message: str, exit_code: int) -> int:
     if message:
-        click.echo(f"millrace: error: {message}", err=True)
+        click.echo(f"millrace: error: {_cut(message)}", err=True)
     return exit_code
+
+
+def _cut(message: str) -> str:
+    """An error without the greater part of long values: whatever somebody gave, what is said of it stays readable."""
+    words = re.sub(r"\S{301,}", lambda word: shortened(word[0], MOST_OF_A_NAME if _is_name(word[0]) else 300), message)
+    return words if len(words) <= MOST else f"{words[: MOST - TAIL]} … {words[-TAIL:]}"
+
+
+def _is_name(word: str) -> bool:
+    """Whether a word names something in AWS, to be copied whole."""
+    return re.search(r"s3://|arn:", word[:20]) is not None
+
+
+MOST, TAIL, MOST_OF_A_NAME = 6000, 1500, 1500
+"""Characters of an error, of its end where it is cut, and of a word that is an S3 URI or an ARN."""
 
 
 if __name__ == "__main__":

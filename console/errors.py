@@ -8,6 +8,7 @@ MillraceError
 ├── ServerDownError          exit 1: the embedded AWS that is meant is not up
 ├── PortInUseError           exit 1: the port is another program's
 ├── RunNotFoundError         exit 2: there is no such run, or more than one fits
+├── EmptySourceError         exit 2: a run worked no item, and --allow-empty was not given
 ├── RunStateError            exit 2: the run cannot be treated so, as it stands
 ├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
 ├── DoctorError              exit 1: a check of `millrace doctor` failed
@@ -58,6 +59,12 @@ class PortInUseError(MillraceError):
 
 class RunNotFoundError(MillraceError):
     """There is no such run, or more than one fits what was given."""
+
+    exit_code = 2
+
+
+class EmptySourceError(MillraceError):
+    """A run succeeded and worked no item, which is hardly what was meant."""
 
     exit_code = 2
 

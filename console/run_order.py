@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,19 @@ class RunOrder:
     def destination_uri(self, result_bucket: str) -> S3Uri:
         """The destination in S3."""
         return self.destination.uri(result_bucket)
+
+
+def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str, result_bucket: str) -> None:
+    """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
+
+    Raises:
+        InvalidRunRequest: The source or the destination lies in another bucket.
+    """
+    for field, bucket, does in (("source", source_bucket, "reads"), ("destination", result_bucket, "writes")):
+        if S3Uri.parse_folder(request[field], field).bucket != bucket:
+            allowed = f"a folder of s3://{bucket}/, the bucket that this stack {does}"
+            more = "; copy the objects there, or name a folder of this machine to: millrace local run"
+            raise InvalidRunRequest(field, request[field], allowed + (more if field == "source" else ""))
 
 
 def workload_options(workload: str, given: Iterable[str]) -> dict[str, object]:

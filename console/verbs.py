@@ -135,9 +135,7 @@ def port_option(function: Function) -> Function:
     option = click.option(
         "--port",
         type=click.IntRange(0, 65535),
-        default=DEFAULT_PORT,
-        show_default=True,
-        help="Its port on 127.0.0.1, when it is started; 0 picks a free one.",
+        help=f"Its port on 127.0.0.1, when it is started. [default: {DEFAULT_PORT}, or a free one if that is taken]",
     )
     decorated: Function = option(function)
     return decorated

@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError
+from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError, shortened
 from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.queue_rules import queue_by_rule
 from millrace.request.run_request import RunRequest
@@ -185,7 +185,8 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: F
     differing = [name for name in asked if name not in RESUMABLE and asked[name] != earlier.get(name)]
     if differing:
         was = "; ".join(
-            f"{name} was {json.dumps(earlier.get(name))}, is {json.dumps(asked[name])}" for name in differing
+            f"{name} was {shortened(json.dumps(earlier.get(name)))}, is {shortened(json.dumps(asked[name]))}"
+            for name in differing
         )
         raise RunIdentityError(
             f"this run was asked for something else: {was}. Start a new run for that.",

@@ -10,15 +10,16 @@ generations add up, as a failed item put nothing into one. Only then does the ru
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge_parts import partials_to_merge
-from batch_jobs.merging.merged_files import WrittenFile, write_file, write_merged_files
+from batch_jobs.merging.merged_files import write_file, write_merged_files
 from batch_jobs.merging.publishing import is_of_retry, publish
 from batch_jobs.merging.report_file import NAME as PAGE
 from batch_jobs.merging.report_file import page_of, write_failed_page, write_page
@@ -54,14 +55,15 @@ def merge(
         MissingCommitError: A shard has no commit.
         RunIdentityError: A commit belongs to another plan or code version.
         DamagedFileError: A commit or a partial is not as it was written, or they do not add up to the plan.
-        TooManyFailuresError: More items failed than the run tolerates; the report is written all the same.
+        TooManyFailuresError: More items failed than the run tolerates. What succeeded is merged and the report is
+            written all the same, marked `_INCOMPLETE`.
     """
     plan = job.read_plan(folder)
     tolerance = Tolerance(
         plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent,
         plan.tolerated_failure_count if tolerated_failure_count is None else tolerated_failure_count,
     )
-    published, marked = folder.file("result.json"), _read(folder.file("_SUCCESS"), job) == _mark_of(plan)
+    published, marked = folder.file("result.json"), _is_marked(folder, plan, job)
     merged = _merged(folder, plan, tolerance, job)
     result = merged.result
     accepted = cache(lambda: _merged(folder, plan, ALL_TOLERATED, job))
@@ -77,16 +79,21 @@ def merge(
     elif marked and outranks(rank_of(there := _read(published, job)), there):
         if rank_of(there)[0] == plan.retry:
             write_page(folder, accepted().page, job.s3)
+        _remove_incomplete(folder, job)  # the merge that accepted it may have died right after it wrote the mark
         log.info("the run is complete already", extra={"fields": {"run_id": plan.run_id}})
         return
     else:
         write_failed_page(folder, merged.page, lambda: accepted().page, job.s3)
     publish(published, result, job.s3, outranks)
     if result.status == "FAILED":
+        _mark_incomplete(folder, plan, outranks, job)
+        counts = result.counts
+        accepting = Tolerance.accepting(counts.failed, counts.items)
         codes = ", ".join(f"{code} {count}" for code, count in sorted(result.codes.items()))
         raise TooManyFailuresError(
-            f"{result.counts.failed} of {result.counts.items} items failed ({codes}), {tolerance} are tolerated; "
-            f"each has its row in {result.report}",
+            f"{counts.failed} of {counts.items} items failed ({codes}), {tolerance} are tolerated; "
+            f"each has its row in {result.report}; what succeeded is merged, marked _INCOMPLETE. "
+            f"To accept it, resume the run with --tolerated-failure-percent {accepting}",
             operation="merge",
             target=str(folder.root),
         )
@@ -107,10 +114,45 @@ def _read(uri: S3Uri, job: Job) -> bytes:
 
 
 def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
-    uri, mark = folder.file("_SUCCESS"), _mark_of(plan)
-    if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and job.s3.read(uri) != mark:
-        log.warning("_SUCCESS did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
+    """Mark a result as complete. What marked it as incomplete goes then, also after a merge that died in between."""
+    _write_mark(folder.file("_SUCCESS"), plan, job)
+    _remove_incomplete(folder, job)
+
+
+def _mark_incomplete(
+    folder: RunFolder, plan: Plan, outranks: Callable[[tuple[int, bool], bytes], bool], job: Job
+) -> None:
+    """Mark a result that more items are missing from than the run tolerates, unless it has been accepted meanwhile.
+
+    Whoever accepts it writes `_SUCCESS` first and removes this mark then; here the mark is written first and
+    `_SUCCESS` looked for then. However the two interleave, one of them sees the other.
+    """
+    _write_mark(folder.file("_INCOMPLETE"), plan, job)
+    if not _is_marked(folder, plan, job):
+        return
+    there = _read(folder.file("result.json"), job)
+    if outranks(rank_of(there), there):  # else nobody accepted it, whoever put _SUCCESS there
+        _remove_incomplete(folder, job)
+
+
+def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
+    mark = _mark_of(plan)
+    if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and _read(uri, job) != mark:
+        log.warning("the mark did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
         job.s3.put(uri, mark, content_type="text/plain")
+
+
+def _remove_incomplete(folder: RunFolder, job: Job) -> None:
+    uri = folder.file("_INCOMPLETE")
+    try:
+        job.s3.head(uri)
+    except ObjectNotFoundError:
+        return
+    job.s3.delete(uri)
+
+
+def _is_marked(folder: RunFolder, plan: Plan, job: Job) -> bool:
+    return _read(folder.file("_SUCCESS"), job) == _mark_of(plan)
 
 
 def _mark_of(plan: Plan) -> bytes:
@@ -149,11 +191,9 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
             generation.check_sum()
             figures.shards += generation.shards
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
-        files: list[WrittenFile] = []
-        result: dict[str, Any] | None = None
-        if tolerated:
-            partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
-            files, result = write_merged_files(folder, last.plan, partials, job)
+        # However many items failed: what succeeded was paid for, and may be all that somebody needs.
+        partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
+        files, result = write_merged_files(folder, last.plan, partials, job)
         failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
         report_csv = write_file(folder, "report.csv", report, "text/csv; charset=utf-8", job)
     success = "SUCCEEDED_WITH_FAILURES" if rows.counts.failed else "SUCCEEDED"

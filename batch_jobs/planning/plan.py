@@ -18,7 +18,7 @@ from batch_jobs.planning.output_collisions import mark_collisions
 from batch_jobs.planning.rerun_items import failed_items
 from batch_jobs.planning.sharding import ItemStore
 from batch_jobs.planning.source_items import source_items
-from millrace.errors import DamagedFileError, RunIdentityError
+from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
 from millrace.run.files import plan_if_there
@@ -150,7 +150,10 @@ def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) ->
     }
     differing = [name for name in {**planned, **asked} if planned.get(name) != asked.get(name)]
     if differing:
-        what = "; ".join(f"{name} was {planned.get(name)!r}, is {asked.get(name)!r}" for name in differing)
+        what = "; ".join(
+            f"{name} was {shortened(repr(planned.get(name)))}, is {shortened(repr(asked.get(name)))}"
+            for name in differing
+        )
         raise RunIdentityError(
             f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
             operation="plan",

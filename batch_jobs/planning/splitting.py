@@ -11,15 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 
+from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.run.plan import Item
-from millrace.source.sharding import RANGES_OF_A_SHARD
 from millrace.workload.record_splitting import RecordStart
-
-LEAST_RANGE_BYTES = 1_048_576
-"""No range is shorter: below, the reading around its ends would cost more than its bytes."""
-
-MOST_RANGES = 10_000 * RANGES_OF_A_SHARD
-"""Into how many ranges one object is cut at most: those of the largest array job's children."""
 
 RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""

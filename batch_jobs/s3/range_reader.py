@@ -115,5 +115,6 @@ def _open_range(s3: S3, uri: S3Uri, item: Item, first_byte: int, last_byte: int)
             f"the object has {reader.object_length} bytes, and was planned with {item.size}",
             operation="get",
             target=str(uri),
+            of_item=True,
         )
     return reader

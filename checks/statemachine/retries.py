@@ -16,8 +16,13 @@ INVOCATION = {
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
+    "States.Timeout",
+    "Sandbox.Timedout",
+    "Lambda.Unknown",
 }
-"""Step Functions developer guide, "Handle transient Lambda service exceptions"; the last: no answer came back."""
+"""Step Functions developer guide, "Handle transient Lambda service exceptions"; the names of a call whose answer did
+not come back; and those of one that took too long, as many cold starts at once do. Each function may be called twice:
+what it wrote is found there."""
 NAMES = {"arn:aws:states:::batch:submitJob": SUBMISSION, "arn:aws:states:::lambda:invoke": INVOCATION}
 BOUNDS = ("IntervalSeconds", "MaxAttempts", "BackoffRate", "MaxDelaySeconds")
 

@@ -8,11 +8,11 @@ from itertools import islice
 import click
 from rich.text import Text
 
-from console.commands.status import STYLES
 from console.find.run_lookup import executions_of
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.verbs import json_option, target_options
+from console.watch.display import STATUS_STYLES
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
@@ -52,7 +52,7 @@ def list_runs(target: Target, limit: int, status: str | None, *, as_json: bool) 
     rows = [
         (
             run["name"],
-            Text(run["status"], STYLES.get(run["status"], "red")),
+            Text(run["status"], STATUS_STYLES.get(run["status"], "red")),
             f"{run['startDate'].astimezone():%Y-%m-%d %H:%M:%S}",
             seconds((run["stopDate"] - run["startDate"]).total_seconds()) if run.get("stopDate") else "",
             f"{run['redriveCount']:,}" if run.get("redriveCount") else "",

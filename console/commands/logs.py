@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,13 +13,16 @@ from rich.text import Text
 from console.commands.status import with_execution
 from console.errors import RunStateError
 from console.file_names import shown
-from console.find.job_logs import log_lines, streams_of
-from console.find.run_jobs import children_in, described, index_of, unended
-from console.find.run_lookup import find_run
+from console.find.job_logs import Followed, log_lines, streams_of, why_no_log
+from console.find.run_jobs import UNENDED, children_in, described, index_of, unended
+from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
-from console.watch.progress import RunProgress, observe
+from console.watch.progress import RunProgress, observe, was_cancelled
+from console.watch.shard_counts import ShardCounts
+from console.watch.waiting import waiting_reason
+from millrace.run.folders import newest_folder
 
 if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
@@ -25,23 +30,30 @@ if TYPE_CHECKING:
 SHOWN_CHILDREN = 10
 """How many children's logs are shown where no shard is named."""
 
+FOLLOW_SECONDS = 3
+"""How often --follow looks for new lines: GetLogEvents allows 10 calls a second and region."""
+
 LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"}
 
 
 @click.command(short_help="Show what a run's jobs wrote.")
 @run_argument
 @click.option("--shard", type=click.IntRange(0), metavar="N", help="Only the child that works shard N.")
-@click.option("--failed", is_flag=True, help="Only jobs and children that failed.")
+@click.option("--failed", is_flag=True, help="Only jobs and children that failed, or whose items did.")
+@click.option("--follow", is_flag=True, help="Go on as long as the run does.")
 @click.option(
     "--lines", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The last N lines of each log."
 )
 @json_option
 @target_options
-def logs(given: str, target: Target, shard: int | None, lines: int, *, failed: bool, as_json: bool) -> None:
+def logs(
+    given: str, target: Target, shard: int | None, lines: int, *, failed: bool, follow: bool, as_json: bool
+) -> None:
     """Show what the jobs of a run wrote: plan, the shards, merge, every attempt of each.
 
-    Of an array the failed children are shown, or the first that has anything to show; --shard N picks one. With
-    --json each line is an object: step, shard, attempt, job_id, and the job's own line as `line`.
+    Of an array the failed children are shown, or the first that has anything to show; --shard N picks one; --failed
+    shows the children of failed items too, which succeeded themselves. --follow shows what is written until the run
+    ends. With --json each line is an object: step, shard, attempt, job_id, and the job's own line as `line`.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
@@ -49,34 +61,103 @@ def logs(given: str, target: Target, shard: int | None, lines: int, *, failed: b
     """
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
-    progress = observe(target.aws, found.execution_arn)
-    chosen = _chosen(target, progress, shard, failed=failed)
-    if not chosen:
-        terminal.note("There is no log to show" + (": no job of this run has failed." if failed else " yet."))
-    for step, job in chosen:
+    shown_logs = _Logs(target, terminal, lines, as_json=as_json)
+    while True:
+        progress = observe(target.aws, found.execution_arn)
+        going_on = follow and not progress.ended
+        for step, job in _chosen(target, found, progress, shard, failed=failed, waits=going_on):
+            shown_logs.show(step, job, whole=not follow)
+        if not going_on:
+            break
+        time.sleep(FOLLOW_SECONDS)
+    if not shown_logs.jobs:
+        nothing = ": no job of this run has failed, and no item." if failed else "." if progress.ended else " yet."
+        terminal.note(f"There is no log to show{nothing}")
+
+
+class _Logs:
+    """Prints logs, each line once.
+
+    Args:
+        target: Where the jobs ran.
+        terminal: Where to print.
+        lines: How many lines of each log are shown of what is there at first.
+        as_json: Print objects, not text.
+
+    Attributes:
+        jobs: The ids of the jobs that were shown, each with why it has no log, as far as that was told.
+    """
+
+    def __init__(self, target: Target, terminal: Terminal, lines: int, *, as_json: bool) -> None:
+        self._target = target
+        self._terminal = terminal
+        self._lines = lines
+        self._as_json = as_json
+        self._streams: dict[str, Followed] = {}
+        self._last = ""
+        self.jobs: dict[str, str] = {}
+
+    def show(self, step: str, job: JobDetailTypeDef, *, whole: bool) -> None:
+        """Print what a job has written since the last call.
+
+        Args:
+            step: The step that submitted it.
+            job: The job.
+            whole: Whether this is the only call, so that a log without lines is told too.
+        """
         streams = streams_of(job)
-        if not streams and not as_json:
-            _print_heading(terminal, step, job, 0, 0)
-            terminal.note(f"  no log: {shown(job.get('statusReason', 'it has not started'))}")
+        told = self.jobs.setdefault(job["jobId"], "")
+        if not streams and (reason := self._reason(job)) != told:
+            self.jobs[job["jobId"]] = reason
+            self._print_reason(step, job, reason)
         for attempt, stream in enumerate(streams, start=1):
-            told = log_lines(target.aws, job, stream, lines)
-            if as_json:
-                _print_json(terminal, step, job, attempt, told)
+            name = f"{job['jobId']} {stream}"
+            followed = self._streams.setdefault(name, Followed(self._target.aws, job, stream, self._lines))
+            lines = log_lines(self._target.aws, job, stream, self._lines) if whole else followed.new_lines()
+            if self._as_json:
+                _print_json(self._terminal, step, job, attempt, lines)
                 continue
-            _print_heading(terminal, step, job, attempt, len(streams))
-            if not told:
-                terminal.note("  nothing was logged, or the log has expired")
-            for line in told:
-                terminal.out.print(_readable(line), soft_wrap=True)
+            if (lines or whole) and self._last != name:
+                _print_heading(self._terminal, step, job, attempt, len(streams))
+                self._last = name
+            if not lines and whole:
+                self._terminal.note("  nothing was logged, or the log has expired")
+            for line in lines:
+                self._terminal.out.print(_readable(line), soft_wrap=True)
+
+    def _reason(self, job: JobDetailTypeDef) -> str:
+        """Why a job has written nothing: Batch's own words, or what it waits for."""
+        if job["status"] in UNENDED:
+            waits = waiting_reason(self._target.aws, job["jobId"], datetime.now(UTC))
+            return waits.partition(": ")[2] or f"it has not started; its state is {job['status']}"
+        return "; ".join(map(shown, why_no_log(job))) or "Batch gives no reason"
+
+    def _print_reason(self, step: str, job: JobDetailTypeDef, reason: str) -> None:
+        if self._as_json:
+            document = {**_where(step, job, 0), "line": None, "reason": reason}
+            self._terminal.out.file.write(json.dumps(document, ensure_ascii=False) + "\n")
+            return
+        _print_heading(self._terminal, step, job, 0, 0)
+        self._terminal.note(f"  no log: {reason}")
 
 
 def _chosen(
-    target: Target, progress: RunProgress, shard: int | None, *, failed: bool
+    target: Target, found: FoundRun, progress: RunProgress, shard: int | None, *, failed: bool, waits: bool
 ) -> list[tuple[str, JobDetailTypeDef]]:
-    """The jobs and children whose logs are shown, each with its step's name."""
+    """The jobs and children whose logs are shown, each with its step's name.
+
+    Args:
+        target: Where the run is.
+        found: The run.
+        progress: The look at it.
+        shard: The only shard whose log is wanted.
+        failed: Only jobs that failed, or whose items did.
+        waits: Whether a shard that is not there yet may come.
+    """
     steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
     jobs = {job["jobId"]: job for job in described(target.aws, steps.values())}
     chosen: list[tuple[str, JobDetailTypeDef]] = []
+    with_failed_items = _with_failed_items(target, found, progress) if failed else []
     for step, job_id in steps.items():
         job = jobs.get(job_id)
         if job is None:
@@ -89,9 +170,28 @@ def _chosen(
             chosen += [(step, child) for child in described(target.aws, wanted)]
         else:
             chosen.append((step, job))
-    if shard is not None and not chosen:
+    if shard is not None and not chosen and not waits:
         raise RunStateError(f"it has no shard {shard}, or Batch has forgotten it", operation="logs", target="Migrate")
-    return [(step, job) for step, job in chosen if not failed or job["status"] == "FAILED"]
+    if not failed:
+        return chosen
+    at = progress.execution.get("stopDate") if progress.status == "ABORTED" else None
+    failing = [
+        (step, job)
+        for step, job in chosen
+        if job["status"] == "FAILED" and not (at is not None and was_cancelled(job, at))
+    ]
+    there = {job["jobId"] for _, job in failing}
+    others = [job_id for job_id in with_failed_items if job_id not in there and shard in (None, index_of(job_id))]
+    return [*failing, *(("Migrate", job) for job in described(target.aws, others[:SHOWN_CHILDREN]))]
+
+
+def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:
+    """The ids of the jobs that committed failed items, in the order of their shards: their commits name them."""
+    if found.folder is None:
+        return []
+    counts = ShardCounts(target.aws, newest_folder(found.folder, target.aws.s3))
+    counts.look(progress.since)
+    return list(dict.fromkeys(counts.jobs_with_failed_items()))
 
 
 def _children(target: Target, array: JobDetailTypeDef, *, failed: bool) -> list[str]:
@@ -119,15 +219,14 @@ def _print_heading(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt
 
 def _print_json(terminal: Terminal, step: str, job: JobDetailTypeDef, attempt: int, lines: list[str]) -> None:
     """JSON Lines: logs are streams."""
-    where: dict[str, Any] = {
-        "step": step,
-        "shard": index_of(job["jobId"]) if step == "Migrate" else None,
-        "attempt": attempt,
-        "job_id": job["jobId"],
-    }
     for line in lines:
-        document = json.dumps({**where, "line": _parsed(line) or line}, ensure_ascii=False)
+        document = json.dumps({**_where(step, job, attempt), "line": _parsed(line) or line}, ensure_ascii=False)
         terminal.out.file.write(document + "\n")
+
+
+def _where(step: str, job: JobDetailTypeDef, attempt: int) -> dict[str, Any]:
+    shard = index_of(job["jobId"]) if step == "Migrate" else None
+    return {"step": step, "shard": shard, "attempt": attempt, "job_id": job["jobId"]}
 
 
 def _readable(line: str) -> Text:

@@ -44,11 +44,17 @@ def new_workload(name: str, directory: Path | None) -> None:
     words = _words(name)
     module, class_name = "_".join(words), "".join(word.capitalize() for word in words)
     folder = Path(module) if directory is None else directory
-    write(Checkout.here().root / EXAMPLE, folder, module, class_name)
+    write(_example(), folder, module, class_name)
     terminal = Terminal()
     terminal.print(f"{folder}: the workload {module}:{class_name}, with its test and its Dockerfile.")
     terminal.print(f"  test it  cd {folder} && python -m pytest")
     terminal.print(f"  run it   millrace local run --workload {module}:{class_name} --source DIR --destination DIR")
+
+
+def _example() -> Path:
+    """The example's folder: the checkout's, or the one that the installed package brings."""
+    packaged = Path(__file__).with_name("own_workload")
+    return packaged if packaged.is_dir() else Checkout.here().root / EXAMPLE
 
 
 def write(example: Path, folder: Path, module: str, class_name: str) -> None:

@@ -52,6 +52,10 @@ def request_options(function: Function) -> Function:
     return made
 
 
+allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 although the run found nothing to work.")
+"""`--allow-empty`, for the verbs that start a run and watch it."""
+
+
 def input_option(function: Function) -> Function:
     """`--input FILE`: the whole execution input, as `aws stepfunctions start-execution --input` takes it."""
     option = click.option(

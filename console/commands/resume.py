@@ -9,10 +9,11 @@ import click
 
 from console.commands.status import with_execution
 from console.commands.to_the_end import follow
-from console.errors import RunNotFoundError, RunStateError
+from console.errors import RunFailedError, RunNotFoundError, RunStateError
 from console.find.executions import start
 from console.find.run_lookup import FoundRun, find_run, read_request, running_executions
 from console.find.target import Target
+from console.local.pipeline import fill_folder
 from console.terminal import Terminal, number_of
 from console.transfer.results import check_result, read_result
 from console.verbs import json_option, run_argument, target_options
@@ -70,6 +71,7 @@ def resume(
         resumed = find_run(target.aws, target.stack.state_machine_arn, at_work[0])
     else:
         if _is_complete(target, found, terminal, changes):
+            fill_folder(target, found, terminal)
             if as_json:
                 _print_complete(target, found, terminal, short=no_watch)
             return
@@ -80,7 +82,13 @@ def resume(
             {"run_id": resumed.run_id, "execution_arn": resumed.execution_arn}
         ) if as_json else terminal.print(resumed.run_id)
         return
-    follow(target, resumed, terminal, as_json=as_json)
+    try:
+        follow(target, resumed, terminal, as_json=as_json)
+    except RunFailedError as failure:
+        if failure.exit_code == TooManyFailuresError.exit_code:
+            fill_folder(target, resumed, terminal)
+        raise
+    fill_folder(target, resumed, terminal)
 
 
 def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from console.commands.request_options import input_option, request_options
+from console.commands.request_options import allow_empty_option, input_option, request_options
 from console.commands.start import begin
 from console.commands.to_the_end import follow
 from console.find.target import Target
@@ -21,9 +21,12 @@ from console.verbs import json_option, target_options
 @request_options
 @input_option
 @click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]")
+@allow_empty_option
 @json_option
 @target_options
-def run(target: Target, input_file: Path | None, name: str | None, *, as_json: bool, **given: Any) -> None:
+def run(
+    target: Target, input_file: Path | None, name: str | None, *, allow_empty: bool, as_json: bool, **given: Any
+) -> None:
     """Start a run and watch it to its end. Ctrl-C leaves it going.
 
     \b
@@ -31,10 +34,10 @@ def run(target: Target, input_file: Path | None, name: str | None, *, as_json: b
       millrace run --source s3://letters/in/ --destination s3://results/out/ --include '*.txt'
       millrace run --input examples/movies.json --local
 
-    Exit codes: 0 done, 1 something broke, 2 a bad request, 3 more failures than tolerated, 130 Ctrl-C (the run goes
-    on).
+    Exit codes: 0 done, 1 something broke, 2 a bad request or nothing to work, 3 more failures than tolerated, 130
+    Ctrl-C (the run continues in the background).
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     found = begin(target, input_file, name, given)
     terminal = Terminal()
     terminal.note(f"Run {found.run_id}")
-    follow(target, found, terminal, as_json=as_json)
+    follow(target, found, terminal, as_json=as_json, allow_empty=allow_empty)

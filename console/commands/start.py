@@ -12,6 +12,7 @@ from console.find.executions import new_name
 from console.find.executions import start as start_execution
 from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
+from console.run_order import refuse_foreign_buckets
 from console.terminal import Terminal
 from console.verbs import json_option, target_options
 from millrace.errors import InvalidRunRequest
@@ -62,6 +63,8 @@ def begin(target: Target, input_file: Path | None, name: str | None, given: dict
     request |= {place: _uri(place, given[place]) for place in ("source", "destination") if given[place] is not None}
     request = request_fields(given, request)
     RunRequest.parse(request, queues=(request.get("queue", "standard"),))
+    if target.is_local:
+        refuse_foreign_buckets(request, target.stack.source_bucket, target.stack.result_bucket)
     taken = new_name if name is None else _once(checked_run_id(name))
     run = start_execution(target.aws, target.stack.state_machine_arn, request, name=taken)
     return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)

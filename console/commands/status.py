@@ -10,17 +10,16 @@ from console.file_names import shown
 from console.find.run_lookup import FoundRun, find_run
 from console.find.target import Target
 from console.terminal import Terminal, seconds
+from console.transfer.results import read_result
 from console.verbs import json_option, run_argument, target_options
-from console.watch.display import items_done, print_steps
+from console.watch.display import STATUS_STYLES, items_done, print_steps
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_costs import cost_lines, cost_until_now
 from console.watch.run_document import run_document
+from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import Watcher
 from millrace.errors import TooManyFailuresError
-
-STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
-"""A status's colour; every other one is an end that nobody wished for."""
 
 
 @click.command
@@ -69,7 +68,7 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     redriven = execution.get("redriveCount", 0)
     facts: list[tuple[str, str | Text]] = [
         ("Run", found.run_id),
-        ("Status", Text(progress.status, STYLES.get(progress.status, "red"))),
+        ("Status", Text(progress.status, STATUS_STYLES.get(progress.status, "red"))),
         ("Started", f"{execution['startDate'].astimezone():%Y-%m-%d %H:%M:%S %Z}"),
     ]
     if name != found.run_id:
@@ -79,7 +78,9 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     ended = execution.get("stopDate")
     if ended:
         facts.append(("Took", seconds((ended - execution["startDate"]).total_seconds())))
-    facts += [(name.capitalize(), shown(str(found.request[name]))) for name in NAMED if found.request.get(name)]
+    facts += [
+        (name.capitalize(), shown(str(found.request[name]))) for name in REQUEST_FIELDS if found.request.get(name)
+    ]
     if found.folder is not None:
         facts.append(("Run folder", shown(str(found.folder.root))))
     for label, value in facts:
@@ -90,26 +91,12 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
         terminal.print(f"\n{done}")
 
 
-NAMED = ("workload", "source", "destination")
-"""What is shown of the request."""
-
-
 def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError | None, target: Target) -> None:
     """Say why a run failed, and what to do about it."""
     if failure is None:
         return
     terminal.out.print(Text("\nWhy   ").append(str(failure), "red"), soft_wrap=True)
-    for line in ways_on(found, failure, target):
+    too_many = failure.exit_code == TooManyFailuresError.exit_code and found.folder is not None
+    result = read_result(target.aws, found.run.folder) if too_many else None
+    for line in next_commands(found, failure, target, result):
         terminal.print(line)
-
-
-def ways_on(found: FoundRun, failure: RunFailedError, target: Target) -> list[str]:
-    """The command lines that lead on from a failed run."""
-    if found.folder is None or failure.state == "Prepare Run":
-        return []
-    again = ("--retry-failed",) if failure.exit_code == TooManyFailuresError.exit_code else ()
-    return [
-        *([] if failure.error == "Aborted" else [f"Logs  {target.command('logs', found.run_id, '--failed')}"]),
-        f"Rows  {target.command('report', found.run_id)}",
-        f"On    {target.command('resume', found.run_id, *again)}",
-    ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
+from console.find.empty_source import check_not_empty
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
@@ -13,12 +14,14 @@ from console.watch.display import shown as shown_run
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
-from console.watch.summary import print_summary
+from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
 
 
-def follow(target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool) -> RunProgress:
+def follow(
+    target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool, allow_empty: bool = True
+) -> RunProgress:
     """Watch a run to its end and print its outcome.
 
     Args:
@@ -26,9 +29,11 @@ def follow(target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool
         found: The run, with its execution.
         terminal: Where to say what: progress on standard error, the outcome on standard output.
         as_json: Print the run's JSON document instead of the outcome.
+        allow_empty: Whether a run that worked no item is as good as any.
 
     Raises:
         RunFailedError: The run failed; what there is to show has been shown.
+        EmptySourceError: It worked no item.
         RunInterrupted: Ctrl-C; the run goes on.
     """
     try:
@@ -46,6 +51,9 @@ def follow(target: Target, found: FoundRun, terminal: Terminal, *, as_json: bool
         _print_outcome(target, found, progress, failure, terminal)
     if failure is not None:
         raise failure
+    result = read_result(target.aws, found.run.folder)
+    if result is not None:
+        check_not_empty(target.aws, found, result, terminal, allowed=allow_empty)
     return progress
 
 
@@ -63,7 +71,7 @@ def _print_outcome(
         terminal.print("")
         for name, uri in result_files(result, found.run.folder).items():
             terminal.print(f"{name.ljust(15)} {shown(uri)}")
-    for line in ways_on(found, failure, target) if failure is not None else []:
+    for line in next_commands(found, failure, target, result) if failure is not None else []:
         terminal.note(line)
 
 

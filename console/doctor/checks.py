@@ -11,7 +11,7 @@ from console.doctor.check import Check, Outcome
 from console.doctor.drift import drift
 from console.doctor.limits import quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
-from console.errors import StackNotFoundError
+from console.errors import NotACheckoutError, StackNotFoundError
 from console.find.target import Target
 from console.terminal import number_of, seconds
 from console.watch.waiting import queue_troubles
@@ -100,7 +100,10 @@ def _stack(target: Target) -> Check:
 
 
 def _drift(target: Target) -> Check:
-    differing = drift(target)
+    try:
+        differing = drift(target)
+    except NotACheckoutError:
+        return Check("drift", "ok", "not compared: this millrace was not installed from a checkout")
     if not differing:
         return Check("drift", "ok", "the state machine and the functions are those of this checkout")
     todo = (

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 from zipfile import ZipFile
 
-from console.checkout import ROOT
+from console.checkout import ROOT, Checkout
 from console.find.target import Target
 
 DEFINITION = ROOT / "statemachine" / "migration.asl.json"
@@ -23,7 +23,11 @@ def drift(target: Target) -> list[str]:
 
     The template's other resources are not compared: `aws cloudformation detect-stack-drift` does that, and
     `sam deploy` shows what it would change before it does.
+
+    Raises:
+        NotACheckoutError: There are no sources here to compare with.
     """
+    Checkout.here()
     resources = _resources(target)
     differing: set[str] = set()
     deployed = target.aws.step_functions.describe_state_machine(stateMachineArn=target.stack.state_machine_arn)

@@ -10,7 +10,11 @@ from secrets import token_hex
 from typing import Any
 
 from console.find.aws import Aws
+from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
+
+MAX_INPUT_BYTES = 262_144
+"""Of an execution's input, as UTF-8: Step Functions API reference, StartExecution, `input`."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,21 @@ def start(aws: Aws, state_machine_arn: str, request: Mapping[str, Any], name: Ca
         state_machine_arn: The stack's state machine.
         request: The execution's input.
         name: Gives a new name whenever the last one is taken.
+
+    Raises:
+        InvalidRunRequest: The input is larger than Step Functions takes.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
 
     text = json.dumps(request, ensure_ascii=False)
+    length = len(text.encode(errors="surrogatepass"))
+    if length > MAX_INPUT_BYTES:
+        raise InvalidRunRequest(
+            "the request",
+            f"{length:,} bytes",
+            f"at most {MAX_INPUT_BYTES:,} bytes, which is what Step Functions takes; "
+            "name many objects in a file in S3, by --manifest",
+        )
     while True:
         try:
             answer = aws.step_functions.start_execution(stateMachineArn=state_machine_arn, name=name(), input=text)

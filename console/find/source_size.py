@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from millrace.cost.estimation import ShardSize
+from millrace.cost.ranges import ranges_of
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
-from millrace.source.sharding import cut, range_bytes
-
-LEAST_RANGE_BYTES = 1_048_576
-"""The plan job cuts no shorter ranges."""
+from millrace.source.sharding import cut
 
 TOLD_EVERY = 1000
 """How often `seen` is told: once a page of the listing."""
@@ -71,9 +69,6 @@ def measure(
 
 
 def _ranges(item: Item, request: RunRequest) -> list[int]:
-    """The lengths of the ranges that a large object is cut into: only word-count's are, and only where not gzipped."""
-    most = max(request.shard.target_bytes, LEAST_RANGE_BYTES)
-    if item.size <= most or not item.etag or request.workload != "word-count" or item.key.lower().endswith(".gz"):
-        return [item.size]
-    count = -(-item.size // max(range_bytes(request.shard.target_bytes), LEAST_RANGE_BYTES))
+    """The lengths of the ranges that a large object is cut into, as the workload has it cut."""
+    count = ranges_of(item, request)
     return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from console import embedded_aws
 from console.checkout import Checkout
-from console.errors import ServerDownError, StackNotFoundError
+from console.errors import NotACheckoutError, ServerDownError, StackNotFoundError
 from console.find.aws import Aws
 from console.find.sam_config import SamConfig
 from console.find.stack import LOCAL_STACK, Stack
@@ -37,11 +37,13 @@ class Target:
         aws: The AWS.
         stack_name: The stack's name.
         flags: The user's own flags that lead here, for command lines to paste: "--local", or "".
+        state: The state folder of the embedded AWS; None on AWS, and where another checkout's is meant.
     """
 
     aws: Aws
     stack_name: str
     flags: str = ""
+    state: Path | None = None
 
     @classmethod
     def choose(
@@ -69,11 +71,12 @@ class Target:
         if local or state_dir is not None or (usually_local and not words and not embedded):
             words = [] if stack is None else [f"--stack={stack}"]
             words = [f"--state-dir={state_dir}" if state_dir is not None else "--local", *words]
-            return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words))
+            state = Checkout.here(state_dir).state
+            return cls(Aws.embedded(_running(state_dir)), stack or LOCAL_STACK, shlex.join(words), state)
         if embedded:
-            if not environ.get("AWS_ACCESS_KEY_ID"):
-                _is_up()  # this checkout's own server: its credentials stand in its state directory
-            return cls(Aws.embedded(endpoint_url), LOCAL_STACK)
+            server = _own_server()  # finding it reads its credentials, too
+            ours = server is not None and urlsplit(server.endpoint_url).port == urlsplit(endpoint_url).port
+            return cls(Aws.embedded(endpoint_url), LOCAL_STACK, state=Checkout.here().state if ours else None)
         config = SamConfig.read(config_env)
         aws = Aws(region=region or config.region or aws_region(environ), profile=profile or config.profile)
         return cls(aws, stack or config.stack_name, shlex.join(words))
@@ -88,7 +91,7 @@ class Target:
         try:
             return Stack.find(self.aws, self.stack_name)
         except StackNotFoundError as error:
-            if self.aws.endpoint_url is None and _is_up():
+            if self.aws.endpoint_url is None and _own_server() is not None:
                 raise StackNotFoundError(
                     f"{error.message}. The embedded AWS of this checkout is up: --local means that one",
                     operation=error.operation,
@@ -118,5 +121,9 @@ def _running(state_dir: Path | None) -> str:
     return server.endpoint_url
 
 
-def _is_up() -> bool:
-    return embedded_aws.find(Checkout.here().state) is not None
+def _own_server() -> embedded_aws.EmbeddedAws | None:
+    """The embedded AWS of this checkout, where it is up; None also where there is no checkout."""
+    try:
+        return embedded_aws.find(Checkout.here().state)
+    except NotACheckoutError:
+        return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from hashlib import sha256
@@ -19,6 +20,7 @@ from console.checkout import Checkout
 from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
+from millrace.errors import InvalidRunRequest
 
 BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer")
 """What `sam build` reads. The jobs run straight from the checkout: a change in batch_jobs/ needs no deployment."""
@@ -42,8 +44,37 @@ SHOWN_LINES = 15
 """How many of sam's last lines a failure shows."""
 
 
+NO_PARAMETERS: Mapping[str, str] = {}
+OURS = ("Image", "LambdaRuntime")
+"""Parameters that follow from this machine."""
+
+
+def parameters_of(given: Iterable[str]) -> dict[str, str]:
+    """Read `NAME=VALUE …`.
+
+    Raises:
+        InvalidRunRequest: One is not of that form, is given twice, or is none that a user can choose here.
+    """
+    parameters: dict[str, str] = {}
+    for words in given:
+        name, equals, value = words.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9]{1,255}", name) or name in OURS or not value.isprintable():
+            allowed = f"NAME=VALUE, a parameter of template.yaml, not {' or '.join(OURS)}, and a value in one line"
+            raise InvalidRunRequest("parameter", words, allowed)
+        if name in parameters:
+            raise InvalidRunRequest("parameter", words, f"{name} once")
+        parameters[name] = value
+    return parameters
+
+
 def deploy(
-    checkout: Checkout, endpoint_url: str, server_pid: int, say: Callable[[str], None], image: str = STAND_IN_IMAGE
+    checkout: Checkout,
+    endpoint_url: str,
+    server_pid: int,
+    say: Callable[[str], None],
+    image: str = STAND_IN_IMAGE,
+    *,
+    parameters: Mapping[str, str] = NO_PARAMETERS,
 ) -> tuple[Stack, bool]:
     """Bring the stack of the embedded AWS up to this checkout.
 
@@ -53,6 +84,7 @@ def deploy(
         server_pid: Its process: another one knows nothing of what was deployed before.
         say: Told what is being done, a line each.
         image: The image of the jobs, by its digest.
+        parameters: The template's parameters that the user gave. Those of an earlier deployment on this server stay.
 
     Returns:
         The stack, and whether anything had to be deployed.
@@ -63,9 +95,13 @@ def deploy(
     """
     checkout.state.mkdir(parents=True, exist_ok=True)
     with alone(checkout.build):
-        due = {"server_pid": server_pid, "sources": digest(checkout.root, DEPLOYED_FROM), "image": image}
+        last = _read(checkout.deployed) or {}
+        kept = last.get("parameters", {}) if last.get("server_pid") == server_pid else {}
+        chosen = {**kept, **parameters}
+        sources = digest(checkout.root, DEPLOYED_FROM)
+        due = {"server_pid": server_pid, "sources": sources, "image": image, "parameters": chosen}
         aws = Aws.embedded(endpoint_url)
-        if _read(checkout.deployed) == due:
+        if last == due:
             try:
                 return Stack.find(aws, LOCAL_STACK), False
             except StackNotFoundError:
@@ -74,10 +110,16 @@ def deploy(
         checkout.sam_log.unlink(missing_ok=True)
         _build(checkout, sam, say)
         say("deploying with sam deploy")
-        _run(checkout, [sam, "deploy", *OPTIONS, f"Image={image}"], _environment(endpoint_url))
+        overrides = [f"Image={image}", *(f"{name}={_quoted(value)}" for name, value in chosen.items())]
+        _run(checkout, [sam, "deploy", *OPTIONS, *overrides], _environment(endpoint_url))
         stack = Stack.find(aws, LOCAL_STACK)
         checkout.deployed.write_text(json.dumps(due))
         return stack, True
+
+
+def _quoted(value: str) -> str:
+    """A value as sam takes it apart: in quotes, it stays whole."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def find_sam() -> str:

@@ -9,26 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from console.checkout import Checkout
-from console.commands.status import ways_on
 from console.embedded_aws import exports
 from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
 from console.find.aws import Aws
+from console.find.empty_source import check_not_empty
 from console.find.executions import Run, find_running, start
 from console.find.run_lookup import FoundRun
 from console.find.stack import Stack
 from console.find.target import Target
+from console.local.folders import remember, remembered
 from console.local.stack import bring_up, bring_up_to_date
-from console.run_order import RunOrder
+from console.run_order import RunOrder, refuse_foreign_buckets
 from console.terminal import Terminal, number_of, size, timed
 from console.transfer.results import failure_examples, fetch, read_result
 from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
 from console.watch.display import shown as shown_run
 from console.watch.explanation import explain
-from console.watch.summary import print_summary
+from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch
 from millrace.errors import TooManyFailuresError
+from millrace.layout import S3Uri
 
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
@@ -38,19 +40,28 @@ NAMED = 5
 
 
 def run_locally(
-    order: RunOrder, checkout: Checkout, port: int, terminal: Terminal, *, as_json: bool, again: Again
+    order: RunOrder,
+    checkout: Checkout,
+    port: int | None,
+    terminal: Terminal,
+    *,
+    as_json: bool,
+    allow_empty: bool,
+    again: Again,
 ) -> None:
     """Do everything that `millrace local run` does.
 
     Args:
         order: What the user asked for, checked.
         checkout: Whose embedded AWS.
-        port: The port for a new embedded AWS.
+        port: The port for a new embedded AWS; None for the usual one, or a free one.
         terminal: Where to say what.
         as_json: Print result.json alone on standard output.
+        allow_empty: Whether a run that worked no item is as good as any.
         again: Gives the command line that comes back to a run.
 
     Raises:
+        EmptySourceError: The run worked no item.
         RunFailedError: The run failed; what it left has been shown and fetched all the same.
         RunInterrupted: Ctrl-C while it was watched.
     """
@@ -58,6 +69,7 @@ def run_locally(
     stack = bring_up_to_date(checkout, server, terminal)
     aws = Aws.embedded(server.endpoint_url)
     request = order.request(stack.source_bucket, stack.result_bucket)
+    refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
     run = _running(aws, stack, order)
     if run is not None:
         terminal.note(f"The run {run.run_id} is at work; watching it.")
@@ -65,24 +77,53 @@ def run_locally(
         _upload(aws, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
-    target = Target(aws, stack.name, _flags(checkout))
+    if order.destination.directory is not None:
+        remember(checkout.state, run.run_id, order.destination.directory)
+    target = Target(aws, stack.name, _flags(checkout), checkout.state)
     failure = _watch(target, run, again, terminal)
     # A run with too many failures has a complete report. Any other failure left nothing to show.
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
     )
-    fetched = ""
-    if result is not None:
-        fetched = _fetch(aws, run, result, order=order, stack=stack, checkout=checkout, terminal=terminal)
+    destination, directory = order.destination_uri(stack.result_bucket), order.destination.directory
+    fetched = (
+        ""
+        if result is None or directory is None
+        else _fetch(
+            aws, run, result, destination=destination, directory=directory, checkout=checkout, terminal=terminal
+        )
+    )
     if result is not None and as_json:
         terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     elif result is not None:
         print_summary(terminal, result, failure_examples(aws, run.folder, result))
     _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
+    found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
     if failure is not None:
-        for line in ways_on(FoundRun(run.run_id, run.execution_arn, request, run.folder), failure, target):
+        for line in next_commands(found, failure, target, result):
             terminal.note(line)
         raise failure
+    if result is not None:
+        check_not_empty(aws, found, result, terminal, allowed=allow_empty)
+
+
+def fill_folder(target: Target, found: FoundRun, terminal: Terminal) -> None:
+    """Bring the results of a resumed run into the folder that `millrace local run` was to bring them into."""
+    if target.state is None or (directory := remembered(target.state, found.run_id)) is None:
+        return
+    result = read_result(target.aws, found.run.folder)
+    if result is None:
+        return
+    said = _fetch(
+        target.aws,
+        found.run,
+        result,
+        destination=S3Uri.parse_folder(found.request["destination"], "destination"),
+        directory=directory,
+        checkout=Checkout.here(target.state),
+        terminal=terminal,
+    )
+    terminal.note(f"Files  {said}")
 
 
 def _running(aws: Aws, stack: Stack, order: RunOrder) -> Run | None:
@@ -133,15 +174,12 @@ def _fetch(
     run: Run,
     result: dict[str, Any],
     *,
-    order: RunOrder,
-    stack: Stack,
+    destination: S3Uri,
+    directory: Path,
     checkout: Checkout,
     terminal: Terminal,
 ) -> str:
-    """Bring the results into the destination folder; what there is to say of it, empty for an S3 destination."""
-    directory = order.destination.directory
-    if directory is None:
-        return ""
+    """Bring the results into the destination folder; what there is to say of it."""
     directory.mkdir(parents=True, exist_ok=True)
     was_empty = not any(directory.iterdir())
     with terminal.counting("Fetching the results") as moved:
@@ -149,7 +187,7 @@ def _fetch(
             aws,
             run.folder,
             result,
-            destination=order.destination_uri(stack.result_bucket),
+            destination=destination,
             directory=directory,
             moved=moved,
             written=WrittenFiles(checkout.written(directory)),

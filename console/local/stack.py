@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from console.checkout import Checkout
-from console.embedded_aws import EmbeddedAws, find, start
+from collections.abc import Mapping
+
+from console.checkout import DEFAULT_PORT, Checkout
+from console.embedded_aws import EmbeddedAws, PortTakenError, find, start
 from console.find.stack import Stack
-from console.local.deployment import alone, deploy
+from console.local.deployment import NO_PARAMETERS, alone, deploy
 from console.terminal import Terminal, timed
 
 
-def bring_up(checkout: Checkout, port: int, terminal: Terminal) -> EmbeddedAws:
+def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> EmbeddedAws:
     """Start the embedded AWS, or find the one that runs.
 
     Args:
         checkout: Whose embedded AWS.
-        port: The port for a new one; one that runs keeps its own.
+        port: The port for a new one; one that runs keeps its own. None: the usual one, or a free one.
         terminal: Told what is being done.
 
     Raises:
-        EmbeddedAwsError: It does not start: the port is taken, say.
+        EmbeddedAwsError: It does not start: the port that was asked for is taken, say.
     """
     checkout.state.mkdir(parents=True, exist_ok=True)
     with alone(checkout.state):  # two runs may start together
@@ -26,25 +28,40 @@ def bring_up(checkout: Checkout, port: int, terminal: Terminal) -> EmbeddedAws:
         if server is not None:
             return server
         with timed() as took:
-            server = start(port, state_dir=checkout.state)
+            try:
+                server = start(DEFAULT_PORT if port is None else port, state_dir=checkout.state)
+            except PortTakenError:
+                if port is not None:
+                    raise
+                terminal.note(f"Port {DEFAULT_PORT} is taken; a free one is used instead.")
+                server = start(0, state_dir=checkout.state)
             terminal.note(f"The embedded AWS is up at {server.endpoint_url} ({took()}).")
     return server
 
 
-def bring_up_to_date(checkout: Checkout, server: EmbeddedAws, terminal: Terminal) -> Stack:
+def bring_up_to_date(
+    checkout: Checkout, server: EmbeddedAws, terminal: Terminal, parameters: Mapping[str, str] = NO_PARAMETERS
+) -> Stack:
     """Deploy this checkout on the embedded AWS where it is due.
 
     Args:
         checkout: The sources.
         server: The embedded AWS.
         terminal: Told what is being done.
+        parameters: The template's parameters that the user gave; those of earlier deployments on it stay.
 
     Raises:
         ToolMissingError: sam is not installed.
         DeployError: sam failed.
     """
     with timed() as took:
-        stack, deployed = deploy(checkout, server.endpoint_url, server.pid, lambda line: terminal.note(f"{line} ..."))
+        stack, deployed = deploy(
+            checkout,
+            server.endpoint_url,
+            server.pid,
+            lambda line: terminal.note(f"{line} ..."),
+            parameters=parameters,
+        )
         if deployed:
             terminal.note(f"The stack {stack.name} is deployed ({took()}).")
     return stack

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
+from glob import escape
 from hashlib import sha256
 from os import fsencode
 from pathlib import Path
 
+from console.file_names import shown
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 
@@ -42,6 +45,9 @@ class Place:
         if not given or re.match(r"[A-Za-z0-9+.-]+://", given):
             raise InvalidRunRequest(field, given, allowed)
         directory = Path(given).expanduser().resolve()
+        if field == "source" and directory.is_file():
+            folder, name = (shlex.quote(shown(word)) for word in (str(Path(given).parent), escape(directory.name)))
+            raise InvalidRunRequest(field, given, f"{allowed}; this is a file: --source {folder} --include {name}")
         if field == "source" and not directory.is_dir():
             raise InvalidRunRequest(field, given, f"{allowed}; there is no such folder")
         if directory.exists() and not directory.is_dir():

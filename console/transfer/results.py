@@ -22,8 +22,8 @@ from millrace.run import files as run_files
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""
 
-LAST = "_SUCCESS"
-"""Written last in the run folder, and last in the folder of this machine."""
+MARKS = ("_SUCCESS", "_INCOMPLETE")
+"""One of them is written last in the run folder, and last in the folder of this machine."""
 
 
 @dataclass
@@ -138,19 +138,22 @@ def fetch(
     retries = (result.get("retry") or {}).get("number", 0)
     made = dict.fromkeys(uri for number in range(retries + 1) for uri in outputs_of(aws, folder.of_retry(number)))
     outputs = [(uri.key.removeprefix(destination.key), uri) for uri in made if destination.contains(uri)]
-    taken = _taken([*(name for name, _ in results), LAST], (key for key, _ in outputs), directory, written)
-    own = f"{RESERVED_FOLDER}{folder.run_id}/" if taken else ""
+    taken = _taken([*(name for name, _ in results), *MARKS], (key for key, _ in outputs), directory, written)
+    apart = f"{RESERVED_FOLDER}{folder.run_id}/"
+    own = apart if taken else ""
     # An earlier run's mark must not stand beside this run's files, and ours not before they are all there.
-    for mark in {LAST, own + LAST}:
+    for mark in (place + name for place in ("", apart) for name in MARKS):
         if written.is_ours(mark, directory / mark):
             (directory / mark).unlink()
     done = download(aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written)
     _check_fetched(folder, result, directory / own)
-    if _is_there(aws, folder.file(LAST)):
-        marked = download(aws, [(own + LAST, folder.file(LAST))], directory, lambda _done, _total: None, written)
-        done.files += marked.files
-        done.total_bytes += marked.total_bytes
-        done.refused += marked.refused
+    # A result that says FAILED is not complete, whoever put a _SUCCESS beside it.
+    names = MARKS[1:] if result.get("status") == "FAILED" else MARKS
+    marks = [(own + name, folder.file(name)) for name in names if _is_there(aws, folder.file(name))][:1]
+    marked = download(aws, marks, directory, lambda _done, _total: None, written)
+    done.files += marked.files
+    done.total_bytes += marked.total_bytes
+    done.refused += marked.refused
     return Fetched(done.files, done.total_bytes, done.refused, own, taken)
 
 

@@ -14,7 +14,6 @@ from typing import BinaryIO, cast
 from flask import Flask, Response, abort, render_template
 from markupsafe import Markup
 
-from console.commands.status import NAMED, ways_on
 from console.file_names import shown
 from console.find.run_lookup import FoundRun, executions_of, find_run
 from console.find.target import Target
@@ -26,6 +25,7 @@ from console.ui.progress_cache import Looks
 from console.ui.state_graph import draw
 from console.watch.display import count_of, items_done, took
 from console.watch.explanation import explain
+from console.watch.summary import REQUEST_FIELDS, next_commands
 from millrace.errors import DamagedFileError
 from millrace.layout import S3Uri
 from millrace.report.run_report import write_report
@@ -93,8 +93,8 @@ class UiPages:
             found=found,
             progress=progress,
             failure=failure,
-            ways=ways_on(found, failure, self._target) if failure else [],
-            facts=[(each.capitalize(), found.request[each]) for each in NAMED if found.request.get(each)],
+            ways=next_commands(found, failure, self._target) if failure else [],
+            facts=[(each.capitalize(), found.request[each]) for each in REQUEST_FIELDS if found.request.get(each)],
             files=files,
             graph=Markup(graph),  # noqa: S704 - state_graph escapes the states' names
             every=None if progress.ended else self._looks.every,

@@ -20,6 +20,9 @@ from console.watch.steps import Children, Step
 Show = Callable[[RunProgress], None]
 """What is told how far the run is."""
 
+STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+"""A status's colour; every other status is red."""
+
 WIDE = 100
 """From so many columns on there is room for a long bar."""
 
@@ -61,7 +64,10 @@ class PlainLines:
     def show(self, progress: RunProgress) -> None:
         """Tell what is new."""
         for step in progress.steps:
-            if step.status in ("succeeded", "failed", "skipped") and self._told.get(step.name) != step.status:
+            if (
+                step.status in ("succeeded", "failed", "cancelled", "skipped")
+                and self._told.get(step.name) != step.status
+            ):
                 after = f" after {took(step)}" if step.ended else ""
                 self._say(f"{step.name}: {_words(step)}{after}")
             elif step.status == "running" and step.name not in self._told:
@@ -99,6 +105,7 @@ def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -
     marks = {
         "succeeded": Text("✓" if unicode else "ok", "green"),
         "failed": Text("✗" if unicode else "x", "red"),
+        "cancelled": Text("-", "yellow"),
         "skipped": Text("-", "dim"),
         "waiting": Text(""),
     }
@@ -156,13 +163,14 @@ def count_of(children: Children) -> str:
     parts += [f"{children.at_work:,} running"] if children.at_work else []
     parts += [f"{children.runnable:,} waiting"] if children.runnable else []
     parts += [f"{children.failed:,} failed"] if children.failed else []
+    parts += [f"{children.cancelled:,} cancelled"] if children.cancelled else []
     return ", ".join(parts)
 
 
 def _words(step: Step) -> str:
     if step.status == "skipped":
         return "nothing to do"
-    what = {"succeeded": "done", "failed": "failed"}[step.status]
+    what = {"succeeded": "done", "failed": "failed", "cancelled": "cancelled"}[step.status]
     return f"{what}, {count_of(step.children)}," if step.children else what
 
 

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from mypy_boto3_batch.type_defs import JobDetailTypeDef
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+TOO_LONG = ("States.Timeout", "Sandbox.Timedout", "Lambda.Unknown")
+"""How a call of a function ends that took too long."""
+
+TOOK_TOO_LONG = "it took longer than it may"
+WAY_ON = (
+    ", in every retry. Mostly too much was started at once for this machine, or for the account's Lambda concurrency: "
+    "resume the run when there is less to do, and start fewer runs at a time"
+)
+
 LAST_LINES = 100
 """How many lines of a job's log are searched for its error: the job writes it last."""
 
@@ -42,6 +51,8 @@ def explain(aws: Aws, execution: DescribeExecutionOutputTypeDef) -> RunFailedErr
     if status == "TIMED_OUT":
         return RunFailedError(state, "States.Timeout", "the run took longer than the state machine allows")
     found = _json_object(cause)
+    if error in TOO_LONG or found.get("errorType") in TOO_LONG:
+        return RunFailedError(state, error, shown(str(found.get("errorMessage") or cause or TOOK_TOO_LONG)) + WAY_ON)
     if "JobId" in found:
         return _job_error(aws, state, found["JobId"], found.get("StatusReason", ""))
     if "errorMessage" in found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,10 @@ from console.watch.work import Work
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+
+
+CLOCKS_DIFFER_SECONDS = 1
+"""How far the clocks of Step Functions and Batch may be apart."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
     # First the description, then the history: a run that is described as ended has its whole history.
     execution = aws.step_functions.describe_execution(executionArn=execution_arn)
     events = list(history(aws, execution_arn))
-    states = states_of(events, ended=execution["status"] != "RUNNING")
+    cancelled = execution["status"] == "ABORTED"
+    states = states_of(events, ended=execution["status"] != "RUNNING", cancelled=cancelled)
     jobs = submitted_jobs(events)
-    children = _children(aws, jobs.get("Migrate"))
+    children = _children(aws, jobs.get("Migrate"), execution.get("stopDate") if cancelled else None)
     outputs = state_outputs(events)
     return RunProgress(
         execution["status"],
@@ -86,14 +91,22 @@ def history(aws: Aws, execution_arn: str) -> Iterator[dict[str, Any]]:
         yield from page["events"]  # type: ignore[misc]  # a TypedDict of 60 optional members; we read three
 
 
-def _children(aws: Aws, job_id: str | None) -> Children | None:
+def _children(aws: Aws, job_id: str | None, cancelled_at: datetime | None) -> Children | None:
+    """How the shards stand.
+
+    Args:
+        aws: Where the array is.
+        job_id: The array, or the one job; None before there is one.
+        cancelled_at: When the run was stopped: what Batch calls failed since then was terminated with it.
+    """
     jobs = aws.batch.describe_jobs(jobs=[job_id])["jobs"] if job_id else []
     if not jobs:
         return None
     array = jobs[0].get("arrayProperties", {})
+    ended: Iterable[Mapping[str, Any]]
     if "size" in array:
         summary = array.get("statusSummary", {})
-        return Children(
+        children = Children(
             array["size"],
             succeeded=summary.get("SUCCEEDED", 0),
             failed=summary.get("FAILED", 0),
@@ -101,5 +114,29 @@ def _children(aws: Aws, job_id: str | None) -> Children | None:
             starting=summary.get("STARTING", 0),
             runnable=summary.get("RUNNABLE", 0),
         )
-    states = ("SUCCEEDED", "FAILED", "RUNNING", "STARTING", "RUNNABLE")
-    return Children(1, *(int(jobs[0]["status"] == state) for state in states))
+        ended = _failed_children(aws, jobs[0]["jobId"]) if cancelled_at is not None and children.failed else []
+    else:
+        states = ("SUCCEEDED", "FAILED", "RUNNING", "STARTING", "RUNNABLE")
+        children = Children(1, *(int(jobs[0]["status"] == state) for state in states))
+        ended = [jobs[0]] if children.failed else []
+    if cancelled_at is None:
+        return children
+    cancelled = sum(was_cancelled(job, cancelled_at) for job in ended)
+    return replace(children, failed=children.failed - cancelled, cancelled=cancelled)
+
+
+def was_cancelled(job: Mapping[str, Any], cancelled_at: datetime) -> bool:
+    """Whether a job that Batch calls failed was ended by the stop of its run, and not by itself before.
+
+    Args:
+        job: What ListJobs or DescribeJobs says of it.
+        cancelled_at: When the run was stopped.
+    """
+    stopped = job.get("stoppedAt")  # milliseconds
+    return stopped is None or stopped / 1000 >= cancelled_at.timestamp() - CLOCKS_DIFFER_SECONDS
+
+
+def _failed_children(aws: Aws, array_job_id: str) -> Iterator[Mapping[str, Any]]:
+    pages = aws.batch.get_paginator("list_jobs").paginate(arrayJobId=array_job_id, jobStatus="FAILED")
+    for page in pages:
+        yield from page["jobSummaryList"]

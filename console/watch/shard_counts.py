@@ -44,6 +44,7 @@ class CommitHead:
 
     finished_at: datetime
     counts: Counts
+    job_id: str = ""
 
 
 class ShardCounts:
@@ -84,6 +85,11 @@ class ShardCounts:
         fresh = [head.counts for head in heads if head.finished_at >= since]
         return Committed(len(listed), _sum(head.counts for head in heads), len(heads) - len(fresh), _sum(fresh))
 
+    def jobs_with_failed_items(self) -> list[str]:
+        """The ids of the jobs that committed shards with failed items, of those that were read, in shard order."""
+        failed = [head for _, head in sorted(self._heads.items()) if head.counts.failed]
+        return [head.job_id for head in failed if head.job_id]
+
 
 def head_of(text: bytes) -> CommitHead:
     """Read what stands before a commit's outcomes.
@@ -99,7 +105,9 @@ def head_of(text: bytes) -> CommitHead:
     if not found:
         raise ValueError("the outcomes do not begin in the commit's first bytes")
     given = json.loads(before + b"}")
-    return CommitHead(datetime.fromisoformat(given["finished_at"]), Counts(**given["counts"]))
+    return CommitHead(
+        datetime.fromisoformat(given["finished_at"]), Counts(**given["counts"]), given.get("job", {}).get("id", "")
+    )
 
 
 def _head(aws: Aws, bucket: str, key: str) -> CommitHead:

@@ -18,7 +18,7 @@ STATES: dict[str, tuple[str, ...]] = {
 }
 """The steps that people see, in order, and the states of the state machine that each stands for."""
 
-Status = Literal["waiting", "running", "succeeded", "failed", "skipped"]
+Status = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class Children:
     running: int = 0
     starting: int = 0
     runnable: int = 0
+    cancelled: int = 0
 
     @property
     def done(self) -> int:
         """How many have ended, either way."""
-        return self.succeeded + self.failed
+        return self.succeeded + self.failed + self.cancelled
 
     @property
     def at_work(self) -> int:
@@ -75,12 +76,13 @@ def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
     )
 
 
-def states_of(events: Iterable[dict[str, Any]], *, ended: bool) -> dict[str, Step]:
+def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool = False) -> dict[str, Step]:
     """The states that a history tells of, by their own names, the one that was entered last at the end.
 
     Args:
         events: The history, oldest first.
         ended: Whether the execution has ended: a state that was entered and never left has failed then.
+        cancelled: Whether it was stopped: such a state was cancelled then.
     """
     seen: dict[str, Step] = {}
     at = None
@@ -91,7 +93,8 @@ def states_of(events: Iterable[dict[str, Any]], *, ended: bool) -> dict[str, Ste
             seen[name] = Step(name, "running", at)
         elif name := event.get("stateExitedEventDetails", {}).get("name"):
             seen[name] = Step(name, "succeeded", seen[name].started if name in seen else at, at)
-    return {name: _closed(state, at if ended else None) for name, state in seen.items()}
+    status: Status = "cancelled" if cancelled else "failed"
+    return {name: _closed(state, at if ended else None, status) for name, state in seen.items()}
 
 
 def submitted_jobs(events: Iterable[dict[str, Any]]) -> dict[str, str]:
@@ -119,6 +122,6 @@ def state_outputs(events: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]
     return outputs
 
 
-def _closed(step: Step, at: datetime | None) -> Step:
+def _closed(step: Step, at: datetime | None, status: Status) -> Step:
     """A step that was still running when its execution ended."""
-    return step if at is None or step.ended else Step(step.name, "failed", step.started, at)
+    return step if at is None or step.ended else Step(step.name, status, step.started, at)

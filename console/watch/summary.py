@@ -9,8 +9,17 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from console.errors import RunFailedError
 from console.file_names import shown
+from console.find.run_lookup import FoundRun
+from console.find.target import Target
 from console.terminal import Terminal, number_of, size
+from millrace.errors import TooManyFailuresError
+from millrace.request.tolerance import Tolerance
+
+REQUEST_FIELDS = ("workload", "source", "destination")
+"""What a summary shows of the request."""
+
 
 TITLES = {"top": "Top words"}
 """What a part of a result is called where its name alone does not say it."""
@@ -42,9 +51,6 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )
-    if not counts["items"]:
-        source = shown(str(result.get("source", "")))
-        terminal.print(f"Nothing was found: there is no object under {source}, or none that was asked for.")
     if result.get("failures"):
         _print_failures(terminal, result["failures"], examples)
 
@@ -85,3 +91,33 @@ def _label(name: str) -> str:
 
 def _value(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
+
+
+def next_commands(
+    found: FoundRun, failure: RunFailedError, target: Target, result: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The command lines that help after a failed run.
+
+    Args:
+        found: The run.
+        failure: Why it failed.
+        target: Where it is.
+        result: Its result.json, where it has one: how many items failed.
+    """
+    if found.folder is None or failure.state == "Prepare Run":
+        return []
+    rows = f"Rows    {target.command('report', found.run_id)}"
+    if failure.exit_code == TooManyFailuresError.exit_code:
+        failed, items = ((result or {}).get("counts", {}).get(name, 0) for name in ("failed", "items"))
+        # What failed once mostly fails again: first the line that certainly succeeds.
+        percent = ("--tolerated-failure-percent", Tolerance.accepting(failed, items) if failed else "100")
+        return [
+            rows,
+            f"Accept  {target.command('resume', found.run_id, *percent)}",
+            f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
+        ]
+    return [
+        *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),
+        rows,
+        f"On      {target.command('resume', found.run_id)}",
+    ]

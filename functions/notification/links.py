@@ -31,4 +31,4 @@ def _region(arn: str) -> str:
 
 
 def _console(arn: str) -> str:
-    return f"https://{_region(arn)}.{_CONSOLES.get(arn.split(':')[1], 'console.find.aws.amazon.com')}"
+    return f"https://{_region(arn)}.{_CONSOLES.get(arn.split(':')[1], 'console.aws.amazon.com')}"

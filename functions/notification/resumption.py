@@ -10,6 +10,7 @@ from typing import Any
 from millrace.aws.events import RunEnded
 from millrace.aws.job_failures import RunError
 from millrace.errors import InvalidRunRequest, TooManyFailuresError
+from millrace.request.tolerance import Tolerance
 
 LINE_CHARACTERS = 4000
 """A longer input or run id makes no line that a person copies."""
@@ -54,7 +55,9 @@ def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
         yield from (said,) if number else ("", first)
         yield f"  {line}"
     if too_many and failed and lines["millrace"]:
-        yield f"To accept them, write --tolerated-failure-count {failed} instead of --retry-failed."
+        percent = Tolerance.accepting(failed, detail["counts"]["items"])
+        yield "To accept them, with the result that is there, marked _INCOMPLETE:"
+        yield f"  {lines['millrace'].replace('--retry-failed', f'--tolerated-failure-percent {percent}', 1)}"
 
 
 def _millrace(ended: RunEnded, stack_name: str, *words: str) -> str | None:

@@ -13,6 +13,7 @@ from millrace.errors import (
     DamagedFileError,
     InvalidRunRequest,
     ObjectNotFoundError,
+    StorageError,
 )
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import read_result
@@ -151,4 +152,8 @@ def _known(ask: Callable[[], Answer]) -> Answer | None:
     try:
         return ask()
     except (ObjectNotFoundError, BucketNotFoundError, AccessDeniedError, DamagedFileError):
+        return None
+    except StorageError as error:
+        if not error.of_item:  # for good, as where a key is too long for S3: nothing can be there
+            raise
         return None

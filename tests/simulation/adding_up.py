@@ -55,6 +55,16 @@ def check_complete(world: World, run_id: str, percent: float | None = None) -> N
     if percent is not None:
         within = failed * 100 <= percent * result["counts"]["items"]
         check(Promise.SUCCESS_LAST, within, f"{failed} failed, {percent} % are tolerated")
+    check_merged(world, from_retry, result)
+
+
+def check_merged(world: World, from_retry: str, result: dict[str, Any]) -> None:
+    """The merged files and the workload's part are those of the items that succeeded, whatever failed beside them.
+
+    Raises:
+        Violation: They are not, or are not there.
+    """
+    check = world.promises.check
     rows = world.records.rows(from_retry)
     good = [(row, record) for row, record in rows if row["status"] == "SUCCEEDED"]
     # As merge reads them: the run's shards, then those of each retry.

@@ -207,6 +207,40 @@ def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch_jobs.merging.merged_files, "_is_there", is_there)
 
 
+def a_failed_run_merges_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Where too many items failed, what succeeded is thrown away."""
+
+    def made(**given: Any) -> Result:
+        return Result(**(given | ({"files": {}, "result": None} if given["status"] == "FAILED" else {})))
+
+    patch.setattr(batch_jobs.merging.merge, "Result", made)
+
+
+def an_accepted_run_stays_incomplete(patch: pytest.MonkeyPatch) -> None:
+    """Whoever accepts the failures leaves `_INCOMPLETE` beside `_SUCCESS`."""
+    patch.setattr(batch_jobs.merging.merge, "_remove_incomplete", lambda *_given: None)
+
+
+def a_failed_run_has_no_mark(patch: pytest.MonkeyPatch) -> None:
+    """A merged result that too many items are missing from does not say so."""
+    patch.setattr(batch_jobs.merging.merge, "_mark_incomplete", lambda *_given: None)
+
+
+def any_success_takes_the_mark_off(patch: pytest.MonkeyPatch) -> None:
+    """A `_SUCCESS` that nobody earned has `_INCOMPLETE` removed, too."""
+    real = batch_jobs.merging.merge._mark_incomplete
+
+    def mark_incomplete(folder: RunFolder, plan: Any, _outranks: Any, job: Any) -> None:
+        real(folder, plan, lambda *_given: True, job)
+
+    patch.setattr(batch_jobs.merging.merge, "_mark_incomplete", mark_incomplete)
+    patch.setattr(
+        batch_jobs.merging.merge,
+        "_is_marked",
+        lambda folder, _plan, job: bool(batch_jobs.merging.merge._read(folder.file("_SUCCESS"), job)),
+    )
+
+
 def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
     """The plan holds whatever the listing names, as often as it names it."""
     patch.setattr(batch_jobs.planning.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))

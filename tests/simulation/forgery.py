@@ -25,11 +25,16 @@ LIES: dict[str, Edit] = {
 
 
 def damage(world: World, run_id: str) -> None:
-    """Damage one file of a complete run's result, or let its result.json tell a lie."""
+    """Damage one file of a complete run's result, let its result.json tell a lie, or mark it as incomplete as well."""
     place = run_id
     result = world.records.document(run_id, "result.json")
     if result["retry"]:
         place = retry_of(run_id, result["retry"]["number"])
+    if world.chance.random() < 0.1:
+        mark = run_key(place, "_INCOMPLETE")
+        world.s3.store(RESULT, mark, b"sha256:left over\n")
+        world.trace("forger", world.faults.note("_INCOMPLETE left beside _SUCCESS"))
+        return
     files = world.s3.bodies(RESULT, run_key(place, ""))
     names = [key for key in sorted(files) if kind_of(RESULT, key) in DAMAGED and _is_in(key, place)]
     key = world.chance.choice(names)

@@ -8,7 +8,16 @@ SOURCE, RESULT = "source", "result"
 SOURCE_PREFIX, RESULT_PREFIX = "in/", "out/"
 _RUN = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/([A-Za-z0-9_-]+(?:/retries/[0-9]{3})?)/(.*)", re.DOTALL)
 _FOLDERS = {"plan": "shard file", "shards": "commit", "partials": "partial", "progress": "progress"}
-OWN_FILES = ("run.json", "plan.json", "failures.jsonl", "report.csv", "result.json", "report.html", "_SUCCESS")
+OWN_FILES = (
+    "run.json",
+    "plan.json",
+    "failures.jsonl",
+    "report.csv",
+    "result.json",
+    "report.html",
+    "_SUCCESS",
+    "_INCOMPLETE",
+)
 
 
 def run_of(bucket: str, key: str) -> str | None:

@@ -19,9 +19,13 @@ from tests.simulation.broken_children import (
     the_loser_trusts_its_own_rows,
 )
 from tests.simulation.broken_writes import (
+    a_failed_run_has_no_mark,
+    a_failed_run_merges_nothing,
     a_marked_run_is_believed,
     a_result_that_is_there_is_believed,
     a_retry_sums_up_itself_alone,
+    an_accepted_run_stays_incomplete,
+    any_success_takes_the_mark_off,
     commit_before_the_outputs,
     commit_before_the_partial,
     commits_without_if_none_match,
@@ -83,6 +87,10 @@ MUTANTS = (
     Mutant(outputs_of_other_runs_are_deleted, ("DELETES_OWN",)),
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
+    Mutant(a_failed_run_merges_nothing, ("MERGED",)),
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",)),
+    Mutant(a_failed_run_has_no_mark, ("ONE_MARK",)),
+    Mutant(any_success_takes_the_mark_off, ("ONE_MARK",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
     Mutant(only_known_words_are_retried, ("ALL_ATTEMPTS",)),
     Mutant(a_result_that_is_there_is_believed, ("FORGED", "OUTPUT_OF_RUN", "NOT_COMPLETE", "READABLE")),
@@ -90,7 +98,11 @@ MUTANTS = (
     Mutant(files_that_are_there_are_believed, ("FORGED", "MERGED", "READABLE")),
     Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",)),
     Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
-    Mutant(the_listing_is_trusted, ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"), without=("PLANNED",)),
+    Mutant(
+        the_listing_is_trusted,
+        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED", "NOT_AGAIN"),
+        without=("PLANNED",),
+    ),
     Mutant(two_items_share_an_output, ("ROW_HAS_CAUSE", "OUTPUT_RIGHT"), workload="copy-by-initial"),
     Mutant(
         two_items_share_an_output,

@@ -81,7 +81,7 @@ class OnlineChecks:
         self._world.forged.discard(key)
         if kind == "result.json" and not forged:
             check(Promise.FINAL, _rank(before) <= _rank(after), f"{name} was replaced by what it outranks")
-        if complete and not forged and (kind == "merged file" or kind in OWN_FILES):
+        if complete and not forged and kind != "_INCOMPLETE" and (kind == "merged file" or kind in OWN_FILES):
             same = before is not None and after is not None and before.body == after.body
             newer = kind == "result.json" and _rank(before) < _rank(after)  # a retry's
             check(Promise.FINAL, same or newer, f"{name} changed after _SUCCESS")
@@ -141,7 +141,7 @@ def _may_write(process: Process, run_id: str, kind: str) -> bool:
         return run_id == process.run_id
     if process.runs == "prepare_run":
         return kind == "run.json"
-    return process.runs == "merge" and kind in {"result.json", "_SUCCESS"} and run_id == first_of(run_id)
+    return process.runs == "merge" and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
 
 
 def _rank(stored: Stored | None) -> tuple[int, bool]:

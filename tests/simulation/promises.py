@@ -30,6 +30,7 @@ class Promise(StrEnum):
     FORGED = "3: what is forged or damaged in a result is not believed: running again makes it good"
     OTHER_RUNS = "3: no run touches another run's folder"
     NO_LISTING = "3: merge lists nothing, and reads what plan and commits name"
+    ONE_MARK = "3: a run that failed too often is marked _INCOMPLETE, and one that was accepted is not any more"
     NOT_COMPLETE = "3: a run that failed is not marked complete, and its failure is within the rules"
     CONDITIONAL = "4: items are read with the planned ETag and version"
     NOT_AGAIN = "5: a committed shard's items are not read again"

@@ -39,6 +39,8 @@ def check_output(world: World, execution: Execution) -> None:
     check(Promise.OUTPUT_OF_RUN, {name: output.get(name) for name in said} == said, f"{output} is not {said}")
     complete = world.records.of(place).complete_at is not None
     check(Promise.SUCCESS_LAST, complete, "the execution succeeded without _SUCCESS")
+    left = world.records.file(place, "_INCOMPLETE")
+    check(Promise.ONE_MARK, left is None, "the execution succeeded, and _INCOMPLETE is still there")
 
 
 def check_failed(world: World, execution: Execution, percent: int) -> None:
@@ -54,10 +56,12 @@ def check_failed(world: World, execution: Execution, percent: int) -> None:
     check(Promise.NOT_COMPLETE, beyond, f"{failed} of {len(rows)} failed, {percent} % are tolerated")
     complete = world.records.of(run_id).complete_at is not None
     check(Promise.NOT_COMPLETE, not complete, "it is marked as complete")
+    check(Promise.ONE_MARK, world.records.file(run_id, "_INCOMPLETE") is not None, "it is not marked _INCOMPLETE")
     result = world.records.document(run_id, "result.json")
     check(Promise.NOT_COMPLETE, result["status"] == "FAILED", f"result.json says {result['status']}")
     adding_up.check_report(world, run_id, result)
     adding_up.check_counts(world, run_id, result)
+    adding_up.check_merged(world, run_id, result)
 
 
 def kept(world: World, run_id: str) -> dict[str, bytes]:

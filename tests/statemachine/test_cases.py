@@ -121,6 +121,16 @@ def test_a_throttled_submission_is_tried_again(states: Any, machine: str) -> Non
     assert failures == ["Batch.AWSBatchException"] * 3
 
 
+def test_a_call_that_took_too_long_is_tried_again(states: Any, machine: str) -> None:
+    """Fifty cold starts at once on a loaded machine: a Prepare Run that timed out, either way, is called again."""
+    found, history = run(states, machine, "ColdStartsTimeOut")
+    assert found["status"] == "SUCCEEDED", found
+    failures = [event["taskFailedEventDetails"]["error"] for event in history if "taskFailedEventDetails" in event]
+    timed_out = [event for event in history if event["type"] == "TaskTimedOut"]
+    assert len(failures) + len(timed_out) == 2
+    assert failures[0] == "Sandbox.Timedout"
+
+
 @pytest.mark.parametrize(
     ("case", "last", "error"),
     [

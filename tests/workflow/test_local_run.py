@@ -1,10 +1,12 @@
 """`millrace local run`, the real command on the real stack: what it counts, what it writes, how it refuses."""
 
+import contextlib
 import csv
 import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -19,7 +21,9 @@ from typing import Any
 
 import pytest
 
-from console.checkout import ROOT
+from console.checkout import DEFAULT_PORT, ROOT
+from console.find.aws import Aws
+from console.find.stack import LOCAL_STACK, Stack
 
 Millrace = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -143,9 +147,14 @@ def test_two_thousand_files_in_many_shards(
 
 
 def test_an_empty_folder(millrace: Millrace, tmp_path: Path) -> None:
-    """No files, no shards: a successful run with an empty result."""
+    """No files, no shards: the command exits with 2 and says so; with --allow-empty a successful, empty result."""
     (tmp_path / "empty").mkdir()
-    ended = millrace("run", "--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
+    arguments = ("--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
+    refused = millrace("run", *arguments)
+    assert refused.returncode == 2
+    assert "there is no object under" in last_line(refused)
+    assert "--allow-empty" in last_line(refused)
+    ended = millrace("run", *arguments, "--allow-empty")
     assert ended.returncode == 0, ended.stderr
     assert "Migrate: nothing to do" in ended.stderr
     result = json.loads((tmp_path / "out/result.json").read_text())
@@ -197,7 +206,10 @@ def test_odd_keys(millrace: Millrace, source: str, s3: Any, tmp_path: Path) -> N
 
 
 def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) -> None:
-    """More bad files than tolerated: exit code 3, the counts and an example shown, the report fetched, no _SUCCESS."""
+    """More bad files than tolerated: exit code 3, what succeeded is fetched, marked _INCOMPLETE; then it is accepted.
+
+    The line that accepts it is the one that the command prints, and the folder has the complete result afterwards.
+    """
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     (folder / "good.txt").write_text("good words here")
@@ -209,7 +221,22 @@ def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) 
     assert re.search(r"NOT_TEXT\s+1\s+.*bad\\x1b\[31m.txt", ended.stdout)
     assert "NOT_TEXT" in (out / "report.csv").read_text()
     assert len((out / "failures.jsonl").read_text().splitlines()) == 1
+    assert words_csv((out / "words.csv").read_text()) == {"good": 1, "words": 1, "here": 1}
+    assert (out / "good.txt.words.txt").exists()
+    assert (out / "_INCOMPLETE").exists()
     assert not (out / "_SUCCESS").exists()
+    accepting = re.search(r"^Accept +millrace (resume .*--tolerated-failure-percent 50.*)$", ended.stderr, re.MULTILINE)
+    assert accepting is not None, ended.stderr
+    shutil.rmtree(out)
+    accepted = subprocess.run(
+        [sys.executable, "-m", "console", *shlex.split(accepting[1])],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert accepted.returncode == 0, accepted.stderr
+    assert (out / "_SUCCESS").exists()
+    assert not (out / "_INCOMPLETE").exists()
+    assert json.loads((out / "result.json").read_text())["status"] == "SUCCEEDED_WITH_FAILURES"
+    assert words_csv((out / "words.csv").read_text()) == {"good": 1, "words": 1, "here": 1}
 
 
 def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
@@ -283,11 +310,56 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
 
 
 def test_a_missing_bucket(millrace: Millrace, destination: str) -> None:
-    """A bucket that does not exist fails Prepare Run, and the last line is the Lambda's own error."""
+    """A bucket that does not exist is none of the stack's, and refused before anything is started."""
     ended = millrace("run", "--source", "s3://no-such-bucket-here/x/", "--destination", destination)
     assert ended.returncode == 2
-    assert last_line(ended).startswith("millrace: error: Prepare Run failed: InvalidRunRequest: source is ")
-    assert "there is no bucket no-such-bucket-here" in last_line(ended)
+    assert last_line(ended).startswith(
+        "millrace: error: source is 's3://no-such-bucket-here/x/'; allowed: a folder of "
+    )
+
+
+def test_foreign_buckets_are_refused(millrace: Millrace, stack: Any, s3: Any, source: str, destination: str) -> None:
+    """A bucket that is there and not the stack's is refused as a source and as a destination, as documented."""
+    s3.create_bucket(Bucket="somebody-elses")
+    s3.put_object(Bucket="somebody-elses", Key="a.txt", Body=b"one")
+    for given in (("s3://somebody-elses/", destination), (source, "s3://somebody-elses/out/")):
+        ended = millrace("run", "--source", given[0], "--destination", given[1])
+        assert ended.returncode == 2
+        assert "the bucket that this stack" in last_line(ended)
+        words = ["run", "--source", given[0], "--destination", given[1], "--state-dir", str(stack.state_dir)]
+        run = subprocess.run([sys.executable, "-m", "console", *words], capture_output=True, text=True, check=False)
+        assert run.returncode == 2
+        assert "the bucket that this stack" in last_line(run)
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket="somebody-elses")["Contents"]] == ["a.txt"]
+
+
+def test_a_deployment_takes_parameters(tmp_path: Path) -> None:
+    """A parameter reaches the stack and stays with later deployments; a slip, or one of our own, starts nothing."""
+    command = [sys.executable, "-m", "console", "local"]
+    state = ["--state-dir", str(tmp_path / "state")]
+
+    def deploy(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*command, "deploy", *state, "--port", "0", *words], capture_output=True, text=True, check=False
+        )
+
+    for wrong in ("MaxvCpus", "Image=x", "Max vCpus=4", "A=b\nc"):
+        refused = deploy("--parameter", wrong)
+        assert refused.returncode == 2, wrong
+        assert "parameter is" in last_line(refused)
+    assert not (tmp_path / "state").exists()
+    try:
+        made = deploy("--parameter", "MaxvCpus=3", "--parameter", "NotificationEmail=somebody@example.com")
+        assert made.returncode == 0, made.stderr
+        again = deploy()
+        server = json.loads((tmp_path / "state/server.json").read_text())
+        stack = Stack.find(Aws.embedded(server["endpoint_url"]), LOCAL_STACK)
+    finally:
+        subprocess.run([*command, "down", *state], check=True, capture_output=True)
+    assert again.returncode == 0
+    assert "is deployed" not in again.stderr
+    assert stack.parameters["MaxvCpus"] == "3"
+    assert stack.parameters["NotificationEmail"] == "somebody@example.com"
 
 
 def test_an_unknown_run_id(millrace: Millrace, source: str, destination: str) -> None:
@@ -353,6 +425,22 @@ def test_a_taken_port(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert last_line(ended).startswith(f"millrace: error: port {port} on 127.0.0.1 is taken")
     assert "--port" in last_line(ended)
+
+
+def test_a_taken_usual_port(tmp_path: Path) -> None:
+    """Where nobody asked for a port and another program holds the usual one, a free one is taken, and told."""
+    with contextlib.ExitStack() as cleanup:
+        with contextlib.suppress(OSError):  # another program has it already
+            cleanup.enter_context(socket.create_server(("127.0.0.1", DEFAULT_PORT)))
+        command = [sys.executable, "-m", "console", "local"]
+        state = ["--state-dir", str(tmp_path)]
+        up = subprocess.run([*command, "up", *state], capture_output=True, text=True, check=False)
+        subprocess.run([*command, "down", *state], capture_output=True, check=True)
+    assert up.returncode == 0, up.stderr
+    assert f"Port {DEFAULT_PORT} is taken; a free one is used instead." in up.stderr
+    port = re.fullmatch(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:(\d+)\n", up.stdout)
+    assert port is not None
+    assert int(port[1]) != DEFAULT_PORT
 
 
 def test_sam_missing(tmp_path: Path) -> None:

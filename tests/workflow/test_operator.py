@@ -151,6 +151,10 @@ def test_a_run_from_estimate_to_report(
     assert {(line["step"], line["shard"], line["attempt"]) for line in lines} == {("Migrate", 1, 1)}
     assert any(line["line"]["message"] == "shard committed" for line in lines)
     assert "shard committed" in operator("logs", beginning).stdout
+    rejected = runs.file(found(operator, beginning), "failures.jsonl")
+    (bad,) = (json.loads(line)["shard"] for line in rejected.splitlines())
+    failing = [json.loads(line) for line in operator("logs", beginning, "--failed", "--json").stdout.splitlines()]
+    assert {(line["step"], line["shard"]) for line in failing} == {("Migrate", bad)}
 
     told = operator("report", document["run_folder"], "--output", str(tmp_path))
     assert "9 items" in told.stdout
@@ -160,6 +164,20 @@ def test_a_run_from_estimate_to_report(
     page = (tmp_path / "report.html").read_text()
     assert "Succeeded, with failures that the run tolerates" in page
     assert "s3://" in page.partition("words.csv")[2].partition("</tr>")[0]
+
+
+def test_logs_are_followed_to_the_end(operator: Operator, runs: Runs, source: str, destination: str) -> None:
+    """From the start of a run: each line of plan, shards and merge once, then the command ends with the run."""
+    runs.put(source, texts(6))
+    words = ("--source", source, "--destination", destination, "--max-items", "3")
+    run_id = operator("start", *words).stdout.strip()
+    told = [json.loads(line) for line in operator("logs", run_id, "--follow", "--json").stdout.splitlines()]
+    lines = [line for line in told if line["line"] is not None]
+    assert {"Plan", "Migrate", "Merge"} <= {line["step"] for line in lines}
+    assert any(line["line"]["message"] == "merged" for line in lines)
+    seen = Counter(json.dumps(line) for line in lines)
+    assert set(seen.values()) == {1}
+    assert json.loads(operator("status", run_id, "--json").stdout)["status"] == "SUCCEEDED"
 
 
 def test_a_broken_child_is_found_and_redriven(
@@ -223,7 +241,13 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert cancelled["shards"] == {"committed": 2, "total": 6}
     assert cancelled["stopped_executions"] == [run.execution]
     assert "its status is ABORTED" in operator("cancel", run_id, code=2).stderr
-    assert "somebody stopped it" in operator("status", run_id).stdout
+    stopped = operator("status", run_id).stdout
+    assert "somebody stopped it" in stopped
+    assert "2 of 6 shards done, 4 cancelled" in stopped
+    assert "shards failed" not in stopped
+    document = json.loads(operator("status", run_id, "--json").stdout)
+    assert (document["shards"]["failed"], document["shards"]["cancelled"]) == (0, 4)
+    assert next(step["status"] for step in document["steps"] if step["name"] == "Migrate") == "cancelled"
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout
     assert "Stopped before its end" in (tmp_path / "report.html").read_text()

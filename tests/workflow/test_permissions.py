@@ -188,6 +188,17 @@ def merge(strict: Strict) -> Any:
     return early, strict.job(strict.physical("MergeJobDefinition"), "merge", "--plan", str(folder.plan))
 
 
+def merge_accepted(strict: Strict) -> Any:
+    """A merge of a run with more failures than tolerated, and one that accepts them and takes the mark off."""
+    source, folder = strict.planned(a="one two", b="three")
+    strict.runs.delete(source, ["b"])
+    assert strict.job(strict.physical("MigrateJobDefinition"), "migrate", "--plan", str(folder.plan))[0] == 0
+    arguments = ("merge", "--plan", str(folder.plan))
+    refused = strict.job(strict.physical("MergeJobDefinition"), *arguments)
+    accepted = strict.job(strict.physical("MergeJobDefinition"), *arguments, "--tolerated-failure-percent", "50")
+    return refused[0], accepted, strict.runs.read(folder.file("_INCOMPLETE")) is None
+
+
 def merge_upload(strict: Strict) -> Any:
     """A result's upload that breaks off leaves nothing behind."""
     uri = S3Uri(strict.stack.result_bucket, f"{new_name()}/_millrace/r/words.csv")
@@ -320,6 +331,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PlanJobRole", "ReadTheManifest"): manifest_run,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
+    ("MergeJobRole", "s3:DeleteObject"): merge_accepted,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
     ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
@@ -385,6 +397,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(plan) == (0, None, None, True)
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
+    assert usual(merge_accepted) == (3, (0, None, None, True), True)
     assert usual(migrate_copy)[0] == usual(manifest_copy)[0] == "SUCCEEDED"
     assert usual(manifest_run) == ("SUCCEEDED", None, {"one": 1, "two": 1})
     failed, stopped = usual(notice)
@@ -436,7 +449,10 @@ def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str
 
 
 def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
-    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes."""
+    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes.
+
+    But for `_INCOMPLETE`, which merge takes off a result that was accepted.
+    """
     names = ("a.txt", "plan/b", "run.json", "result.json", "x_millrace/r/plan.json")
     outputs = [f"{new_name()}/{name}" for name in names]
     progress = in_folders(["progress/00000/0123456789abcdef"])
@@ -446,7 +462,8 @@ def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
         written = strict.allowed(definition, [("put_object", key, {"Body": "x"}) for key in outputs[:-1]])
         assert written == [mine] * 4
         deleted = strict.allowed(definition, [("delete_object", key, {}) for key in (*outputs, *progress, *evidence)])
-        assert deleted == [mine] * (len(outputs) + len(progress)) + [False] * len(evidence)
+        marks = [definition == "MergeJobDefinition" and key.endswith("/_INCOMPLETE") for key in evidence]
+        assert deleted == [mine] * (len(outputs) + len(progress)) + marks
     assert strict.allowed("MigrateJobDefinition", [("put_object", outputs[-1], {"Body": "x"})]) == [True]
 
 

@@ -15,7 +15,7 @@ ITEMS = 60
 A_SHARD = 9
 """S3 requests of a shard: its file written and read, the plan read, its progress listed, its commit looked for, its
 partial and its commit written, both read by the merge."""
-OF_JOBS = 13
+OF_JOBS = 14
 OF_FUNCTIONS = 5
 """S3 requests of a run besides: of its plan and merge, and of the state machine's functions."""
 OF_NOTIFICATION = 7

@@ -7,19 +7,33 @@ from pathlib import Path
 import click
 
 from console.checkout import Checkout
+from console.local.deployment import parameters_of
 from console.local.stack import bring_up, bring_up_to_date
 from console.terminal import Terminal
 from console.verbs import local_options, port_option
 
 
 @click.command(short_help="Deploy this checkout on the embedded AWS, where it is due.")
+@click.option(
+    "--parameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template; it stays until the embedded AWS is stopped. [several times]",
+)
 @port_option
 @local_options
-def deploy(port: int, state_dir: Path | None) -> None:
-    """Deploy this checkout on the embedded AWS, with the real sam build and sam deploy, where it is due."""
+def deploy(given: tuple[str, ...], port: int | None, state_dir: Path | None) -> None:
+    """Deploy this checkout on the embedded AWS, with the real sam build and sam deploy, where it is due.
+
+    \b
+    Example:
+      millrace local deploy --parameter MaxvCpus=4 --parameter NotifyOn=ALL
+    """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     terminal, checkout = Terminal(), Checkout.here(state_dir)
+    parameters = parameters_of(given)
     server = bring_up(checkout, port, terminal)
-    stack = bring_up_to_date(checkout, server, terminal)
+    stack = bring_up_to_date(checkout, server, terminal, parameters)
     terminal.note(f"The stack {stack.name} is up to date. Its outputs:")
     width = max(map(len, stack.outputs))
     for name, value in sorted(stack.outputs.items()):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from console.checkout import Checkout
-from console.commands.request_options import request_fields, request_options
+from console.commands.request_options import allow_empty_option, request_fields, request_options
 from console.local.pipeline import run_locally
 from console.run_order import RunOrder
 from console.terminal import Terminal
@@ -20,6 +20,7 @@ from console.verbs import Invocation, local_options, port_option
 @click.option("--destination", required=True, metavar="DIR|S3-URI", help="Where outputs and results go.")
 @request_options
 @click.option("--run-id", metavar="ID", help="Go on with an earlier run to this destination.")
+@allow_empty_option
 @click.option("--json", "as_json", is_flag=True, help="Print result.json alone on standard output.")
 @port_option
 @local_options
@@ -27,9 +28,10 @@ def run(
     source: str,
     destination: str,
     workload: str,
-    port: int,
+    port: int | None,
     state_dir: Path | None,
     *,
+    allow_empty: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -44,8 +46,17 @@ def run(
       millrace local run --source examples/documents --destination build/demo
       millrace local run --source ~/texts --destination /tmp/words --option top=10 --include '*.txt'
 
-    Exit codes: 0 done, 1 something broke, 2 a bad request, 3 more failures than tolerated, 130 Ctrl-C.
+    Exit codes: 0 done, 1 something broke, 2 a bad request or nothing to work, 3 more failures than tolerated, 130
+    Ctrl-C.
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     invocation: Invocation = click.get_current_context().ensure_object(Invocation)
     order = RunOrder.check(source, destination, request_fields({"workload": workload, **given}))
-    run_locally(order, Checkout.here(state_dir), port, Terminal(), as_json=as_json, again=invocation.again)
+    run_locally(
+        order,
+        Checkout.here(state_dir),
+        port,
+        Terminal(),
+        as_json=as_json,
+        allow_empty=allow_empty,
+        again=invocation.again,
+    )

@@ -16,7 +16,7 @@ from console.verbs import local_options, port_option
 @click.command
 @port_option
 @local_options
-def up(port: int, state_dir: Path | None) -> None:
+def up(port: int | None, state_dir: Path | None) -> None:
     """Start the embedded AWS of this checkout."""
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     server = find(checkout.state)

@@ -285,5 +285,9 @@ class ThrottledError(StorageError):
 
 def _shown(value: object) -> str:
     """The value as a person would type it, cut at 200 characters."""
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 200 else text[:199] + "…"
+    return shortened(repr(value) if isinstance(value, str) else str(value))
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A value for an error message, cut at so many characters: somebody may have given a megabyte."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -37,6 +37,15 @@ def test_an_s3_uri_is_taken_as_it_is() -> None:
     assert place.uri("stack-bucket") == S3Uri("some-bucket", "a//b c/")
 
 
+def test_a_file_as_a_source_is_refused_with_the_line_that_works_it(tmp_path: Path) -> None:
+    """A source is a folder: a file's own folder and a pattern that matches it alone are named, quoted for a shell."""
+    file = tmp_path / "a [1].txt"
+    file.touch()
+    with pytest.raises(InvalidRunRequest) as raised:
+        Place.parse(str(file), "source")
+    assert f"this is a file: --source {tmp_path} --include 'a [[]1].txt'" in raised.value.allowed
+
+
 @pytest.mark.parametrize("given", ["s3:/x", "s3://", "s3://Bucket/x", "https://example.com/x", "S3://bucket/x", ""])
 def test_what_is_neither_folder_nor_uri_is_refused(given: str) -> None:
     """A slip in a URI is an error that names it, not a folder of that odd name."""

@@ -114,14 +114,6 @@ def test_what_is_copied_from_a_table_is_folded_last() -> None:
     assert max(map(len, file.getvalue().splitlines())) <= 80
 
 
-def test_an_empty_source_is_said_to_be_empty() -> None:
-    """A slip in the source's name is a run that succeeds: its outcome says that nothing was found there."""
-    counts = dict.fromkeys(COUNTS, 0)
-    told = summary({"counts": counts, "result": {"table": "Films"}, "failures": {}, "source": "s3://in/typo/"}, {})
-    assert "Nothing was found: there is no object under s3://in/typo/, or none that was asked for." in told
-    assert "Table Films" in told
-
-
 def test_a_workloads_part_is_a_table() -> None:
     """Rows become a table of the first twenty, single values a line; words that look like markup stay words."""
     top = [{"word": f"[red]w{number}", "count": 1000 - number} for number in range(30)]

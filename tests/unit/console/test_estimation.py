@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
 from millrace.cost.estimation import Jobs, Pace, ShardSize, estimate
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from millrace.text import dollars_text
+from millrace.workload.built_in import WORKLOAD_OPTIONS
+from millrace.workload.contract import Splitting
 
 PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
 
@@ -91,13 +94,50 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
 
 
-@pytest.mark.parametrize(("key", "workload", "items"), [("a/x", {}, 4), ("a/x.gz", {}, 1), ("a/x", "images", 1)])
-def test_only_plain_text_is_cut_into_ranges(key: str, workload: Any, items: int) -> None:
-    """word-count splits a large object that is not gzipped; nothing else is split."""
-    named = {"workload": workload} if workload else {}
-    asked = request(shard={"target_bytes": 1_048_576}, **named)
+CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "items"),
+    [
+        ("a/x", {}, 4),
+        ("a/x.gz", {}, 1),
+        ("a/x.GZ", {}, 1),
+        ("a/x", {"workload": "images"}, 1),
+        ("a/x", {"workload": "copy"}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films"}}, 4),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "encoding": "latin1"}}, 4),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "encoding": "utf-16"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "delimiter": "\u00a6"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "on_bad_row": "fail"}}, 1),
+        ("a/x.csv", {**CSV, "options": {"table": "films", "cut_large_files": False}}, 1),
+        ("a/x.csv.ZIP", {**CSV, "options": {"table": "films"}}, 1),
+    ],
+)
+def test_the_estimate_cuts_large_objects_as_the_workload_does(key: str, given: dict[str, Any], items: int) -> None:
+    """Plain text and CSV files that can be cut are, nothing else is; the plan job's own workload says the same."""
+    asked = request(shard={"target_bytes": 1_048_576}, **given)
     found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
+    workload = load_workload(asked.workload, asked.options)
     assert (found.items, found.bytes) == (items, 4_000_001)
+    assert (isinstance(workload, Splitting) and workload.splits(key)) is (items > 1)
+
+
+def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
+    """A text's ranges are a quarter of a shard, a CSV file's as long as one: the estimate knows both."""
+    large = listed(("a/x", 1 << 30))
+    sizes = {"shard": {"target_bytes": 256 << 20}}
+    text = measure(lambda chosen: chosen.items(large), request(**sizes), lambda _n: None)
+    csv = measure(
+        lambda chosen: chosen.items(large), request(**sizes, **CSV, options={"table": "films"}), lambda _n: None
+    )
+    assert (text.items, csv.items) == (16, 4)
+
+
+def test_every_built_in_workload_has_a_pace_but_command() -> None:
+    """Only what runs the user's own program has no pace of its own."""
+    table = prices()["workloads"]
+    assert set(WORKLOAD_OPTIONS) - set(table) == {"command"}
 
 
 @pytest.mark.parametrize(

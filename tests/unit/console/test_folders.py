@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from console.local.folders import remember, remembered
 from console.transfer.downloads import download
 from console.transfer.results import Fetched, check_result, failure_examples, fetch, read_result
 from console.transfer.uploads import etag_of, upload
@@ -164,10 +165,15 @@ def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_pa
     client.store("bucket", folder.file("_SUCCESS").key, b"")
     fetch(aws, folder, result, **given)
     assert (tmp_path / "_SUCCESS").exists()
-    assert done.refused == []
     client.remove("bucket", folder.file("_SUCCESS").key)
+    client.store("bucket", folder.file("_INCOMPLETE").key, b"")
     fetch(aws, folder, result, **given)
+    assert (tmp_path / "_INCOMPLETE").exists()
     assert not (tmp_path / "_SUCCESS").exists()  # an earlier run's mark does not stand beside this one's files
+    assert done.refused == []
+    client.remove("bucket", folder.file("_INCOMPLETE").key)
+    fetch(aws, folder, result, **given)
+    assert not (tmp_path / "_INCOMPLETE").exists()
 
 
 class CopyRun:
@@ -277,6 +283,16 @@ def test_a_pipe_in_the_way_is_not_read(copies: CopyRun) -> None:
     assert ([uri.key for uri, _ in done.refused], done.own) == (["to/a.txt"], "_millrace/one/")
 
 
+def test_where_results_go_is_remembered(tmp_path: Path) -> None:
+    """Whatever a folder is called, a resumed run finds it; a run that went elsewhere, or a broken note, has none."""
+    directory = tmp_path / "ö ut\n"
+    remember(tmp_path, "run-1", directory)
+    (tmp_path / "folders" / "broken.json").write_text("[]")
+    assert remembered(tmp_path, "run-1") == directory
+    assert remembered(tmp_path, "run-2") is None
+    assert remembered(tmp_path, "broken") is None
+
+
 def test_one_example_of_each_error(aws: Any, client: InMemoryS3Client) -> None:
     """The first row of each code is the example; a code without a row has none; no file means no examples."""
     folder = RunFolder.of(S3Uri("bucket", "to/"), "run")
@@ -345,11 +361,35 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
 def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
     """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
-    destination = S3Uri(RESULT, "out/")
-    fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+    given: Any = {"directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
+    given["destination"] = S3Uri(RESULT, "out/")
+    fetch(aws, run.folder, run.result(), **given)
     assert (tmp_path / "sizes.json").read_bytes() == run.file("sizes.json")
     assert (tmp_path / "_SUCCESS").exists()
     run.client.store(RESULT, run.folder.file("sizes.json").key, b"{}")
     with pytest.raises(DamagedFileError, match=r"sizes\.json that result\.json names; `millrace resume run`"):
-        fetch(aws, run.folder, run.result(), destination=destination, directory=tmp_path, moved=nothing)
+        fetch(aws, run.folder, run.result(), **given)
     assert not (tmp_path / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_a_result_that_says_failed_is_fetched_without_success(tmp_path: Path, forged: bool) -> None:  # noqa: FBT001
+    """Its mark here is _INCOMPLETE, also where somebody put a _SUCCESS beside it."""
+    aws, run = complete()
+    for name in ("_SUCCESS", "_INCOMPLETE"):
+        run.client.store(RESULT, run.folder.file(name).key, b"")
+    if not forged:
+        run.client.remove(RESULT, run.folder.file("_SUCCESS").key)
+    result = {**run.result(), "status": "FAILED"}
+    given: Any = {"directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
+    fetch(aws, run.folder, result, destination=S3Uri(RESULT, "out/"), **given)
+    assert [name for name in ("_SUCCESS", "_INCOMPLETE") if (tmp_path / name).exists()] == ["_INCOMPLETE"]
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", "_INCOMPLETE"])
+def test_a_mark_that_no_run_wrote_is_left_alone(copies: CopyRun, name: str) -> None:
+    """A file of the user's with the name of either mark stays, and the run's own files lie beside each other."""
+    (copies.directory / name).write_text("mine")
+    done = copies.fetch("one", **{"a.txt": "1"})
+    assert copies.files() == {name: "mine", "a.txt": "1", **own_files("one", "_millrace/one/")}
+    assert done.taken == (name,)

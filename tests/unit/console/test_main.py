@@ -11,7 +11,7 @@ import pytest
 
 from console import __main__ as edge
 from console.embedded_aws import PortTakenError
-from console.errors import DeployError, RunFailedError, RunInterrupted
+from console.errors import DeployError, RunFailedError, RunInterrupted, RunNotFoundError
 from console.verbs import Invocation
 from millrace.errors import InvalidRunRequest, TooManyFailuresError
 
@@ -54,6 +54,35 @@ def test_an_error_is_one_last_line(
     # After ^C click ends the terminal's line first.
     assert captured.err.lstrip("\n").startswith(f"millrace: error: {says}")
     assert captured.err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidRunRequest("source", "x" * 100_000, "y"),
+        InvalidRunRequest("options." + "x" * 100_000, ["x " * 100_000], "y"),
+        RunNotFoundError("there is no such run", operation="find the run", target="x" * 100_000),
+        RunNotFoundError("there is no such run", operation="find the run", target="s3://b/" + "x" * 100_000),
+        click.UsageError(f"Invalid value: {'x ' * 100_000!r} is not a number."),
+        ValueError("x" * 100_000),
+    ],
+)
+def test_long_values_are_cut(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever raises it, with whatever somebody gave: the last line can be read, its end is there."""
+    ended(error, monkeypatch)
+    told = capsys.readouterr().err
+    assert len(told) < 7000
+    assert "…" in told
+    assert told.rstrip()[-1] != "x"
+
+
+def test_what_is_to_be_copied_is_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The longest key that S3 takes is not cut: its URI is what somebody pastes."""
+    uri = "s3://bucket/" + "k" * 1024
+    ended(TooManyFailuresError("3 of 4", operation="merge", target=uri), monkeypatch)
+    assert f"{uri}: 3 of 4" in capsys.readouterr().err
 
 
 def test_ctrl_c_while_watching_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,13 +18,14 @@ from console.commands.logs import _readable
 from console.commands.resume import _name
 from console.commands.start import begin
 from console.commands.start import start as start_verb
-from console.commands.status import print_run, ways_on
+from console.commands.status import print_run
 from console.doctor.checks import _asked, _image, _waiting
 from console.doctor.drift import DEFINITION, same_definition
 from console.doctor.limits import QUOTAS, quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
 from console.errors import RunFailedError
 from console.find.aws import Aws
+from console.find.executions import MAX_INPUT_BYTES, start
 from console.find.job_logs import log_lines, streams_of
 from console.find.run_jobs import index_of, jobs_of, unended
 from console.find.run_lookup import FoundRun
@@ -34,6 +35,7 @@ from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.shard_counts import Committed
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
+from console.watch.summary import next_commands
 from console.watch.work import Work
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
@@ -94,7 +96,15 @@ def test_the_document_has_one_shape() -> None:
     failed = run_document(found_run(), progress("FAILED", stopDate=START, output='{"a": 1}'), failure)
     assert running.keys() == failed.keys()
     assert running["planned"] == {"shards": 6, "items": 60, "bytes": 6000}
-    assert running["shards"] == {"total": 6, "succeeded": 2, "failed": 0, "running": 1, "starting": 1, "runnable": 2}
+    assert running["shards"] == {
+        "total": 6,
+        "succeeded": 2,
+        "failed": 0,
+        "running": 1,
+        "starting": 1,
+        "runnable": 2,
+        "cancelled": 0,
+    }
     assert running["committed"]["reused_shards"] == 1
     assert running["started_at"] == "2026-11-21T09:00:00.000+00:00"
     assert (running["ended_at"], running["error"], running["output"]) == (None, None, None)
@@ -104,17 +114,43 @@ def test_the_document_has_one_shape() -> None:
     json.dumps(failed)
 
 
-def test_the_ways_on_fit_the_failure() -> None:
-    """Too many failures are retried as failed items; an abort has no logs to look at; a refused input has no way on."""
+def test_the_next_commands_fit_the_failure() -> None:
+    """Too many failures: the line that accepts them comes first; an abort has no logs; a refused input no way on."""
     target = Target(Aws(), "words", "--stack=words")
 
-    def ways(state: str, error: str, code: int) -> str:
-        return "\n".join(ways_on(found_run(), RunFailedError(state, error, "", exit_code=code), target))
+    def ways(state: str, error: str, code: int, result: dict[str, Any] | None = None) -> str:
+        return "\n".join(next_commands(found_run(), RunFailedError(state, error, "", exit_code=code), target, result))
 
     assert "millrace resume r-1 --retry-failed --stack=words" in ways("Merge", "TooManyFailuresError", 3)
+    counted = ways("Merge", "TooManyFailuresError", 3, {"counts": {"items": 12, "failed": 3}})
+    assert "millrace resume r-1 --tolerated-failure-percent 25 --stack=words" in counted
+    assert counted.index("Accept") < counted.index("Retry")
     assert "millrace logs r-1 --failed" in ways("Plan", "StorageError", 1)
     assert "logs" not in ways("", "Aborted", 1)
     assert ways("Prepare Run", "InvalidRunRequest", 2) == ""
+
+
+@pytest.mark.parametrize(("length", "taken"), [(MAX_INPUT_BYTES, True), (MAX_INPUT_BYTES + 1, False)])
+@pytest.mark.parametrize("character", ["x", "\u00e9"])
+def test_a_request_that_step_functions_would_not_take_is_refused(length: int, taken: bool, character: str) -> None:  # noqa: FBT001
+    """An input of 262,144 bytes of UTF-8 is sent, one byte more is refused before any call, with the way around it."""
+    calls: list[str] = []
+
+    def start_execution(*, input: str, **_given: str) -> dict[str, str]:  # noqa: A002 - boto3's name
+        calls.append(input)
+        return {"executionArn": ARN}
+
+    aws: Any = SimpleNamespace(step_functions=SimpleNamespace(start_execution=start_execution))
+    request = {"source": "s3://abc/b/", "destination": "s3://cde/d/", "include": [""]}
+    room = length - len(json.dumps(request).encode())
+    request["include"] = [character * (room // len(character.encode())) + "x" * (room % len(character.encode()))]
+    if taken:
+        start(aws, "arn", request)
+        assert [len(text.encode()) for text in calls] == [length]
+    else:
+        with pytest.raises(InvalidRunRequest, match=r"262,145 bytes.*at most 262,144 bytes.*--manifest"):
+            start(aws, "arn", request)
+        assert calls == []
 
 
 def asked(*arguments: str) -> tuple[Path | None, str | None, dict[str, Any]]:
@@ -132,6 +168,7 @@ class Starting:
         self.aws = self.step_functions = self
         self.stack = SimpleNamespace(state_machine_arn="machine")
         self.input: dict[str, Any] = {}
+        self.is_local = False
 
     def start_execution(self, **given: Any) -> dict[str, str]:
         """Remember it; the name "taken" is taken."""

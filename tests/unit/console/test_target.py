@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from console import embedded_aws
+from console.embedded_aws import EmbeddedAws
 from console.errors import ServerDownError, StackNotFoundError
 from console.find import target as target_module
 from console.find.sam_config import SamConfig
@@ -105,7 +106,7 @@ def test_a_missing_stack_says_that_the_embedded_aws_is_up(monkeypatch: pytest.Mo
         raise StackNotFoundError("there is no such stack", operation="find the stack", target="words")
 
     monkeypatch.setattr(target_module.Stack, "find", missing)
-    monkeypatch.setattr(target_module, "_is_up", lambda: True)
+    monkeypatch.setattr(target_module, "_own_server", lambda: EmbeddedAws("http://127.0.0.1:1", 1, 1, "log"))
     with pytest.raises(StackNotFoundError, match="--local means that one"):
         _ = Target.choose(stack="words", environ={}).stack
 

@@ -327,7 +327,7 @@ def test_too_many_failures(services: Services) -> None:
     assert "Error: TooManyFailuresError (job job-9)\n  16 of 1000 items failed\n" in text
     assert "redrive-execution" not in text  # every shard is committed: merge would say the same again
     assert "\n  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n" in text
-    assert "\nTo accept them, write --tolerated-failure-count 16 instead of --retry-failed.\n" in text
+    assert "\n  millrace resume run-1 --tolerated-failure-percent 1.6 --stack words --region eu-west-1\n" in text
 
 
 def test_a_whole_success_is_not_gone_on_with(services: Services) -> None:

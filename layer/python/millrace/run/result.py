@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ class Result:
         digests: `sha256:…` of the files by name, report.csv and failures.jsonl among them.
         retry: The retry that it comes from: number, items, succeeded, failed; None for the run's first try.
         worked_by: Shards and items by the Batch job whose children committed them.
-        result: The workload's own part; None where the run failed.
+        result: The workload's own part, also where more items failed than the run tolerates.
         finished_at: ISO 8601, UTC: when the last shard was finished.
         page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
     """
@@ -51,7 +52,11 @@ class Result:
         return (self.retry["number"] if self.retry else 0), self.status != "FAILED"
 
     def to_json(self) -> bytes:
-        """`result.json`, indented for people."""
+        """`result.json`, indented for people.
+
+        `content_digest` is over all that does not depend on who worked the run and when. Without it a result with too
+        many failures and an accepted one would differ in their status alone, and an edited status pass for acceptance.
+        """
         document = {
             "run_id": self.plan.run_id,
             "status": self.status,
@@ -69,6 +74,10 @@ class Result:
             "page": self.page,
             "digests": self.digests,
             "result": self.result,
+        }
+        content = json.dumps(document, ensure_ascii=False, sort_keys=True).encode()
+        document |= {
+            "content_digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
             "worked_by": self.worked_by,
             "finished_at": self.finished_at,
         }

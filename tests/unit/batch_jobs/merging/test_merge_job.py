@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pytest
+from hypothesis import given as over
+from hypothesis import strategies as st
 
 from millrace.errors import (
     DamagedFileError,
@@ -21,6 +23,7 @@ from millrace.errors import (
     TooManyFailuresError,
 )
 from millrace.request.run_request import checked_percent
+from millrace.request.tolerance import Tolerance
 from millrace.run.commit import Commit
 from tests.in_memory_s3 import error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
@@ -159,20 +162,102 @@ def test_a_stray_commit_is_not_merged() -> None:
 
 
 def test_a_failure_fails_a_strict_run() -> None:
-    """By default no failure is tolerated: exit 3, after a complete report; no merged files, no mark."""
+    """By default no failure is tolerated: exit 3, what succeeded is merged and reported all the same, _INCOMPLETE."""
     run = migrated({**objects(3), "in/b": b"bad", "in/c": b"broken"})
     with pytest.raises(TooManyFailuresError, match=r"2 of 5 items failed \(NOT_TEXT 1, WORKLOAD_FAILED 1\)") as raised:
         run.merge()
 
+    assert raised.value.message.endswith("To accept it, resume the run with --tolerated-failure-percent 40")
+
     assert raised.value.exit_code == 3
     result = run.result()
-    assert (result["status"], result["result"], result["files"]) == ("FAILED", None, {})
+    assert (result["status"], result["result"], result["files"]) == (
+        "FAILED",
+        {"total": 3},
+        {"sizes.json": "s3://result/out/_millrace/run/sizes.json"},
+    )
     assert result["counts"]["failed"] == 2
     assert result["failures"] == {"NOT_TEXT": 1, "WORKLOAD_FAILED": 1}
     assert (run.file("report.csv") or b"").count(b"\r\n") == 6
     assert [json.loads(line)["key"] for line in (run.file("failures.jsonl") or b"").splitlines()] == ["in/b", "in/c"]
-    assert run.file("sizes.json") is None
+    assert json.loads(run.file("sizes.json") or b"") == {"in/000": 0, "in/001": 1, "in/002": 2}
+    assert run.file("_INCOMPLETE")
     assert run.file("_SUCCESS") is None
+
+
+def test_the_mark_of_an_incomplete_result_goes_when_it_is_accepted() -> None:
+    """With the percentage that the error names the same result is complete: one mark at any time, never both."""
+    run = migrated({**objects(2), "in/b": b"bad"})
+    with pytest.raises(TooManyFailuresError) as raised:
+        run.merge()
+    before = run.result()
+    run.merge(percent=float(raised.value.message.rpartition(" ")[2]))
+
+    assert run.file("_INCOMPLETE") is None
+    assert run.file("_SUCCESS")
+    result = run.result()
+    assert result.pop("content_digest") != before.pop("content_digest")
+    assert result == {**before, "status": "SUCCEEDED_WITH_FAILURES"}
+
+
+@pytest.mark.parametrize("at", ["/_INCOMPLETE", "/report.csv", "/result.json"])
+def test_a_merge_that_fails_late_leaves_no_mark_beside_success(at: str) -> None:
+    """A copy of merge that tolerates less, held up at any write, never leaves _INCOMPLETE beside _SUCCESS."""
+    run = migrated({"in/a": b"1", "in/b": b"bad"})
+
+    def accepted(verb: str, _bucket: str, key: str) -> None:
+        if verb == "put_object" and key.endswith(at):
+            run.client.before = lambda *_call: None
+            run.merge(100)
+
+    run.client.before = accepted
+    with pytest.raises(TooManyFailuresError):
+        run.merge(0)
+
+    assert run.file("_SUCCESS")
+    assert run.file("_INCOMPLETE") is None
+
+
+@pytest.mark.parametrize("percent", [100, None])
+def test_an_accepted_merge_that_died_between_the_marks_is_made_good(percent: float | None) -> None:
+    """Killed after _SUCCESS and before _INCOMPLETE is removed, the next merge removes it, whatever it tolerates."""
+    run = migrated({"in/a": b"1", "in/b": b"bad"})
+    with pytest.raises(TooManyFailuresError):
+        run.merge()
+
+    def refuse(verb: str, _bucket: str, _key: str) -> None:
+        if verb == "delete_object":
+            raise error("AccessDenied", 403)
+
+    run.client.before = refuse
+    with pytest.raises(StorageError):
+        run.merge(100)
+    run.client.before = lambda *_call: None
+    run.merge(percent)
+
+    assert run.file("_SUCCESS")
+    assert run.file("_INCOMPLETE") is None
+
+
+def test_a_mark_of_an_incomplete_result_that_names_another_plan_is_replaced() -> None:
+    """Whatever is there under its name is compared, never believed."""
+    run = migrated({"in/a": b"1", "in/b": b"bad"})
+    run.client.store(RESULT, run.folder.file("_INCOMPLETE").key, b"sha256:another")
+    with pytest.raises(TooManyFailuresError):
+        run.merge()
+
+    assert run.file("_INCOMPLETE") == f"{json.loads(run.file('plan.json') or b'')['digest']}\n".encode()
+
+
+@over(items=st.integers(1, 10_000_000), share=st.floats(0, 1))
+def test_the_percentage_that_accepts_is_just_enough(items: int, share: float) -> None:
+    """Whatever the counts, the percentage that an error names accepts them, and hardly more."""
+    failed = max(1, round(items * share))
+    percent = float(Tolerance.accepting(failed, items))
+
+    assert 0 <= percent <= 100
+    assert Tolerance(percent, 0).allows(failed, items)
+    assert percent <= failed * 100 / items * 1.1
 
 
 @pytest.mark.parametrize(("percent", "fails"), [(39.9, True), (40, False), (100, False)])
@@ -395,9 +480,25 @@ def test_a_failed_run_cannot_be_declared_a_success(names: list[str], merged: boo
         run.merge()
 
     assert run.result()["status"] == "FAILED"
+    assert run.file("_INCOMPLETE")
     assert not merged or run.file("result.json") is not None
     if merged:
         assert {**run.run_files(), **genuine} == run.run_files()
+
+
+def test_an_edited_status_is_no_acceptance() -> None:
+    """A result with too many failures has all that an accepted one has; its status edited does not make it one."""
+    run = migrated({**objects(3), "in/b": b"bad"})
+    with pytest.raises(TooManyFailuresError):
+        run.merge()
+    genuine = run.run_files()
+    said = edited(run.file("result.json") or b"", status="SUCCEEDED_WITH_FAILURES")
+    run.client.store(RESULT, run.folder.file("result.json").key, said)
+    run.client.store(RESULT, run.folder.file("_SUCCESS").key, f"{run.result()['plan_digest']}\n".encode())
+    with pytest.raises(TooManyFailuresError):
+        run.merge()
+
+    assert {key: digest for key, digest in run.run_files().items() if not key.endswith("/_SUCCESS")} == genuine
 
 
 def test_a_run_without_its_commits_is_not_complete_because_it_is_marked() -> None:

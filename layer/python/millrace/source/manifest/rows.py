@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from millrace.errors import ManifestError
+from millrace.errors import ManifestError, shortened
 from millrace.layout import MAX_KEY_BYTES, S3Uri
 
 UNKNOWN = -1
@@ -65,12 +65,12 @@ def checked_rows(
         elif marker in _TRUE:
             skipped["delete_markers"] += 1
         elif bucket and bucket != source.bucket:
-            raise _refused(name, number, f"it names bucket {bucket!r}; the source is {source}")
+            raise _refused(name, number, f"it names bucket {shortened(repr(bucket))}; the source is {source}")
         elif not isinstance(key, str) or not key:
             raise _refused(name, number, "it has no key")
         elif not key.startswith(source.key):
             if not whole_bucket:
-                raise _refused(name, number, f"key {key!r} lies outside of the source {source}")
+                raise _refused(name, number, f"key {shortened(repr(key))} lies outside of the source {source}")
             skipped["not_in_source"] += 1
         else:
             _check_key(name, number, key)
@@ -94,7 +94,7 @@ def _size(name: str, number: int, given: object) -> int:
     if isinstance(given, str) and re.fullmatch(r"[0-9]{1,18}", given):
         return int(given)
     if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < 10**18:
-        raise _refused(name, number, f"its size is {given!r}, which is no number of bytes")
+        raise _refused(name, number, f"its size is {shortened(repr(given))}, which is no number of bytes")
     return given
 
 

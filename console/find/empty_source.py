@@ -1,0 +1,99 @@
+"""What a run found that had nothing to do: what lies where it looked, and what was probably meant."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from glob import escape
+from itertools import islice
+from typing import Any
+
+from console.errors import EmptySourceError
+from console.file_names import shown
+from console.find.aws import Aws
+from console.find.run_lookup import FoundRun
+from console.terminal import Terminal, number_of
+from millrace.errors import ObjectNotFoundError, StorageError
+from millrace.layout import S3Uri
+from millrace.run.files import plan_if_there
+
+NAMED = 3
+"""How many keys are named."""
+
+
+def check_not_empty(aws: Aws, found: FoundRun, result: Mapping[str, Any], terminal: Terminal, *, allowed: bool) -> None:
+    """Say what was there when a run worked no item.
+
+    Args:
+        aws: Where it ran.
+        found: The run.
+        result: Its result.json.
+        terminal: Told where an empty run is allowed.
+        allowed: Whether the user expects that there may be nothing: `--allow-empty`.
+
+    Raises:
+        EmptySourceError: There was nothing, and that is not allowed.
+    """
+    if result["counts"]["items"]:
+        return
+    words = what_was_there(aws, found)
+    if not allowed:
+        raise EmptySourceError(f"{words} To accept an empty run: --allow-empty", operation="run", target=found.run_id)
+    terminal.note(f"Nothing was worked: {words}")
+
+
+def what_was_there(aws: Aws, found: FoundRun) -> str:
+    """A sentence on what lies in the source of a run without items, and one on what would work it."""
+    folder = S3Uri.parse_folder(found.request["source"], "source")
+    name = shown(str(folder))
+    if found.request.get("manifest"):
+        return f"the manifest {shown(str(found.request['manifest']))} names no object of {name} to work."
+    plan = plan_if_there(found.run.folder, aws.s3)
+    skipped = {} if plan is None else {reason: count for reason, count in plan.skipped.items() if count}
+    try:
+        if skipped.keys() & {"not_included", "excluded"}:
+            return _filtered(aws, folder, found.request, skipped)
+        if skipped:
+            return f"{name} holds {number_of(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
+        return f"there is no object under {name}. {_nearby(aws, folder)}"
+    except StorageError as error:
+        # Who starts a run need not be allowed to read its source.
+        return f"no object under {name} was to be worked (it cannot be looked at from here: {error.message})."
+
+
+def _filtered(aws: Aws, folder: S3Uri, request: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
+    there = number_of(sum(skipped.values()), "object")
+    patterns = [
+        f"{name} {shlex.quote(shown(each))}" for name in ("include", "exclude") for each in request.get(name, [])
+    ]
+    objects = (each.key for each in aws.s3.list(folder.bucket, folder.key) if not each.key.endswith("/"))
+    keys = [shown(key.removeprefix(folder.key)) for key in islice(objects, NAMED)]
+    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
+    return (
+        f"{there} under {shown(str(folder))}, none left by {', '.join(patterns)} ({reasons}). "
+        f"Patterns match the whole key behind the source: {', '.join(keys)}"
+        f"{' …' if sum(skipped.values()) > len(keys) else ''}."
+    )
+
+
+def _nearby(aws: Aws, folder: S3Uri) -> str:
+    """What begins alike: an object that was given as a folder, or other folders' keys."""
+    key = folder.key.removesuffix("/")
+    if not key:
+        return f"The bucket {folder.bucket} is empty."
+    try:
+        aws.s3.head(S3Uri(folder.bucket, key))
+    except ObjectNotFoundError:
+        keys = [each.key for each in islice(aws.s3.list(folder.bucket, key), NAMED)]
+        if keys:
+            return f"Keys that begin alike: {', '.join(map(shown, keys))}."
+        first = [each.key for each in islice(aws.s3.list(folder.bucket), NAMED)]
+        if not first:
+            return f"The bucket {folder.bucket} is empty."
+        return f"No key of the bucket begins so; its first keys: {', '.join(map(shown, first))}."
+    parent, slash, name = key.rpartition("/")
+    source = shlex.quote(f"s3://{folder.bucket}/{parent}{slash}")
+    return (
+        f"s3://{folder.bucket}/{shown(key)} is an object, and a source is a folder: "
+        f"--source {shown(source)} --include {shlex.quote(shown(escape(name)))} works it alone."
+    )

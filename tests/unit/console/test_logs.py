@@ -1,0 +1,181 @@
+"""What `millrace logs` shows: jobs that never started, shards of failed items, logs that grow, cancelled runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from console import __main__ as edge
+from console.find.job_logs import Followed, why_no_log
+from console.watch.display import count_of
+from console.watch.explanation import explain
+from console.watch.progress import _children, was_cancelled
+from console.watch.shard_counts import ShardCounts
+from console.watch.steps import Children, states_of, steps_from
+from millrace.errors import StorageError
+from millrace.layout import S3Uri
+from millrace.s3.errors import storage_error
+from millrace.s3.verbs import S3
+from tests.run_in_memory import RunInMemory
+
+CANCELLED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+
+def milliseconds(seconds_later: float) -> int:
+    """A time of Batch's, so long after the cancel."""
+    return round((CANCELLED.timestamp() + seconds_later) * 1000)
+
+
+@pytest.mark.parametrize(
+    ("job", "reasons"),
+    [
+        ({"status": "RUNNABLE"}, []),
+        (
+            {
+                "statusReason": "Task failed to start",
+                "container": {"reason": "CannotPullContainerError: no such image"},
+                "attempts": [
+                    {"statusReason": "Task failed to start", "container": {"reason": "ResourceInitializationError: x"}},
+                    {"statusReason": "Task failed to start", "container": {}},
+                ],
+            },
+            ["CannotPullContainerError: no such image", "Task failed to start", "ResourceInitializationError: x"],
+        ),
+        ({"statusReason": "Job was terminated", "container": {}, "attempts": []}, ["Job was terminated"]),
+    ],
+)
+def test_a_job_that_never_started_has_batchs_reasons(job: Any, reasons: list[str]) -> None:
+    """The container's own reason comes before the general one, each attempt's is told, none twice."""
+    assert why_no_log(job) == reasons
+
+
+def test_the_jobs_of_failed_items_are_found_by_their_commits() -> None:
+    """A child that succeeded, and committed an item that did not, is one that `logs --failed` shows."""
+    run = RunInMemory({"in/a": b"1", "in/b": b"bad", "in/c": b"1", "in/d": b"bad"}, {"shard": {"max_items": 1}})
+    for index in range(run.plan().shards):
+        run.migrate(index, job_id=f"array:{index}")
+    aws: Any = SimpleNamespace(s3=S3(run.client))
+    counts = ShardCounts(aws, run.folder)
+    counts.look(CANCELLED)
+    assert counts.jobs_with_failed_items() == ["array:1", "array:3"]
+
+
+class GrowingLog:
+    """A CloudWatch Logs with one stream."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = list(lines)
+        self.there = True
+
+    def get_log_events(self, limit: int, startFromHead: bool, nextToken: str = "", **_given: Any) -> Any:  # noqa: FBT001, N803
+        """As documented: a token is a place; the same token again is the end."""
+        if not self.there:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetLogEvents")
+        start = int(nextToken) if nextToken else max(0, len(self.lines) - limit)
+        assert startFromHead or not nextToken
+        found = self.lines[start : start + min(limit, 2)] if nextToken else self.lines[start:]
+        return {
+            "events": [{"message": line} for line in found],
+            "nextForwardToken": str(start + len(found)),
+        }
+
+
+def test_a_followed_log_shows_each_line_once() -> None:
+    """The last lines at first, then what comes, over several pages; nothing before there is a stream."""
+    log = GrowingLog(*"abcd")
+    log.there = False
+    aws: Any = SimpleNamespace(logs=log)
+    followed = Followed(aws, {}, "stream", 3)  # type: ignore[typeddict-item]  # only its log group is read
+    assert followed.new_lines() == []
+    log.there = True
+    assert followed.new_lines() == ["b", "c", "d"]
+    assert followed.new_lines() == []
+    log.lines += "efghi"
+    assert followed.new_lines() == ["e", "f", "g", "h", "i"]
+    assert followed.new_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("job", "cancelled"),
+    [
+        ({"startedAt": 1, "stoppedAt": milliseconds(-60)}, False),
+        ({"startedAt": 1, "stoppedAt": milliseconds(3)}, True),
+        ({"stoppedAt": milliseconds(3)}, True),
+        ({"stoppedAt": milliseconds(-60)}, False),
+        ({}, True),
+    ],
+)
+def test_what_ended_with_the_run_was_cancelled(job: dict[str, int], cancelled: bool) -> None:  # noqa: FBT001
+    """A child that failed before the cancel did fail; one that was terminated with the run, started or not, did not."""
+    assert was_cancelled(job, CANCELLED) is cancelled
+
+
+def test_a_cancelled_run_does_not_call_its_shards_failed() -> None:
+    """Of five children that Batch calls failed, one was; the others, and the step, were cancelled."""
+    failed = [{"jobId": "a:0", "startedAt": 1, "stoppedAt": milliseconds(-60)}]
+    failed += [{"jobId": f"a:{index}", "startedAt": 1, "stoppedAt": milliseconds(2)} for index in range(1, 5)]
+    array = {"jobId": "a", "arrayProperties": {"size": 9, "statusSummary": {"FAILED": 5, "SUCCEEDED": 4}}}
+    pages = SimpleNamespace(paginate=lambda **_given: [{"jobSummaryList": failed[:2]}, {"jobSummaryList": failed[2:]}])
+    batch = SimpleNamespace(describe_jobs=lambda **_given: {"jobs": [array]}, get_paginator=lambda _name: pages)
+    aws: Any = SimpleNamespace(batch=batch)
+
+    children = _children(aws, "a", CANCELLED)
+    assert children == Children(9, succeeded=4, failed=1, cancelled=4)
+    assert count_of(children) == "4 of 9 shards done, 1 failed, 4 cancelled"
+    assert _children(aws, "a", None) == Children(9, succeeded=4, failed=5)
+    events: Any = [{"timestamp": CANCELLED, "stateEnteredEventDetails": {"name": "Migrate Shards"}}]
+    steps = {step.name: step.status for step in steps_from(states_of(events, ended=True, cancelled=True))}
+    assert steps["Migrate"] == "cancelled"
+
+
+def gone(address: str) -> Exception:
+    """What boto3 raises where nothing listens."""
+    return EndpointConnectionError(endpoint_url=address)
+
+
+def test_a_killed_embedded_aws_is_named_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever call finds it gone, S3's too, the last line says what happened; AWS out of reach is told otherwise."""
+
+    def told(error: Exception) -> str:
+        def run(*_given: Any, **_more: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(edge.millrace, "main", run)
+        assert edge._run(["status"]) == 1
+        return capsys.readouterr().err
+
+    def stored(address: str) -> StorageError:
+        cause = gone(address)
+        error = storage_error(cause, "get", S3Uri("bucket", "key"))
+        error.__cause__ = cause
+        return error
+
+    for error in (gone("http://127.0.0.1:4599/"), stored("http://127.0.0.1:4599/bucket/key")):
+        words = told(error)
+        assert "the embedded AWS at http://127.0.0.1:4599 does not answer any more" in words
+        assert "millrace local deploy" in words
+    assert "embedded AWS" not in told(gone("https://states.eu-west-1.amazonaws.com/"))
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("Sandbox.Timedout", '{"errorMessage": "Task timed out after 60.00 seconds", "errorType": "Sandbox.Timedout"}'),
+        ("States.Timeout", ""),
+    ],
+)
+def test_a_prepare_run_that_timed_out_says_what_to_do(error: str, cause: str) -> None:
+    """After its retries, a call that took too long names the state, and that too much was started at once."""
+    entered = {"type": "TaskStateEntered", "timestamp": CANCELLED, "stateEnteredEventDetails": {"name": "Prepare Run"}}
+    pages = SimpleNamespace(paginate=lambda **_given: [{"events": [entered]}])
+    aws: Any = SimpleNamespace(step_functions=SimpleNamespace(get_paginator=lambda _name: pages))
+    execution: Any = {"executionArn": "arn", "status": "FAILED", "error": error, "cause": cause}
+    words = str(explain(aws, execution))
+    assert words.startswith(f"Prepare Run failed: {error}: ")
+    assert "resume the run when there is less to do, and start fewer runs at a time" in words
