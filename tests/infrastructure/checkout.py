@@ -16,7 +16,10 @@ from checks.security import linters as security
 from checks.sources import TEMPLATE, Sources
 
 REPOSITORY = Path(__file__).parents[2]
-COPIED = ("layer/python/millrace/settings.py",)
+COPIED = (
+    *("layer/python/millrace/settings.py", "docs/architecture.md"),
+    *("layer/python/millrace/__init__.py", "batch_jobs/*/__init__.py"),
+)
 NAMED = ("functions/*.py", "batch_jobs/*/*.py", "tests/unit/functions/test_*.py")
 """Files whose names alone matter to the checks."""
 REAL = Sources(REPOSITORY)
@@ -59,8 +62,9 @@ class Checkout:
         for pattern in NAMED:
             for path in REPOSITORY.glob(pattern):
                 self.file(str(path.relative_to(REPOSITORY))).touch()
-        for name in COPIED:
-            self.file(name).write_text((REPOSITORY / name).read_text(encoding="utf-8"), encoding="utf-8")
+        for pattern in COPIED:
+            for path in REPOSITORY.glob(pattern):
+                self.file(str(path.relative_to(REPOSITORY))).write_text(path.read_text("utf-8"), "utf-8")
 
     def file(self, name: str) -> Path:
         """A file of the copy; its folder is there."""
