@@ -28,6 +28,8 @@ CONTROL_SERVICE = "millrace"
 CONTROL_PREFIX = "/_local_aws/"
 HEALTH = "/_local_aws/health"
 """Says which server this is, to whom it does not know yet: the one answer that needs no signature."""
+CODE_PREFIXES = ("/_ministack/lambda-code/", "/_ministack/lambda-layers/")
+"""Where GetFunction and GetLayerVersion say that the code is, for who may ask Lambda."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _XML_SERVICES = frozenset({"cloudformation", "iam", "monitoring", "sns", "sts"})
 _DIGEST_LENGTH = 64
@@ -98,6 +100,8 @@ class Guard:
     def _check_service(self, request: Request, service: str, path: str) -> None:
         if path.startswith(CONTROL_PREFIX):
             allowed = service == CONTROL_SERVICE
+        elif path.startswith(CODE_PREFIXES):
+            allowed = service == "lambda" and request.method == "GET"
         else:
             query: dict[str, list[str]] = {}
             for name, value in request.pairs():

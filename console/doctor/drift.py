@@ -7,9 +7,10 @@ import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 from zipfile import ZipFile
 
+from console import embedded_aws
 from console.checkout import RECORDS, ROOT, Checkout
 from console.find.target import Target
 
@@ -83,9 +84,7 @@ def _differing(target: Target, location: str | None, folder: str) -> set[str]:
     """Our Python files that a zip does not hold as they are; nothing where this AWS does not hand its code out."""
     if not location:
         return set()
-    # The embedded AWS is on this machine, where no proxy leads.
-    opener = build_opener(ProxyHandler({})) if target.is_local else build_opener()
-    with opener.open(location, timeout=DOWNLOAD_SECONDS) as answer:
+    with _opened(target, location) as answer:
         archive = ZipFile(BytesIO(answer.read()))
     names = set(archive.namelist())
     return {
@@ -93,6 +92,25 @@ def _differing(target: Target, location: str | None, folder: str) -> set[str]:
         for name, path in packaged(folder).items()
         if name not in names or archive.read(name) != path.read_bytes()
     }
+
+
+def _opened(target: Target, location: str) -> Any:
+    """The zip at a location. AWS has signed the URL itself; the embedded AWS answers signed requests alone."""
+    if not target.is_local:
+        return build_opener().open(location, timeout=DOWNLOAD_SECONDS)
+    from botocore.auth import SigV4Auth  # noqa: PLC0415 - `millrace --help` must not wait for it
+    from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - as above
+    from botocore.credentials import Credentials  # noqa: PLC0415 - as above
+
+    location = location.partition("?")[0]  # ministack's own signature of it is none
+    known = embedded_aws.credentials(target.aws.endpoint_url or "")
+    request = AWSRequest("GET", location)
+    SigV4Auth(
+        Credentials(known.access_key, known.secret_key), "lambda", target.aws.region or embedded_aws.REGION
+    ).add_auth(request)
+    # The embedded AWS is on this machine, where no proxy leads.
+    signed = Request(location, headers=dict(request.headers.items()))  # noqa: S310 - of the server on this machine
+    return build_opener(ProxyHandler({})).open(signed, timeout=DOWNLOAD_SECONDS)
 
 
 def packaged(folder: str) -> dict[str, Path]:

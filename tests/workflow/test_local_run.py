@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from console import embedded_aws
 from console.checkout import DEFAULT_PORT, ROOT
 from console.find.aws import Aws
 from console.find.stack import LOCAL_STACK, Stack
@@ -353,8 +354,9 @@ def test_a_deployment_takes_parameters(tmp_path: Path) -> None:
         made = deploy("--parameter", "MaxvCpus=3", "--parameter", "NotificationEmail=somebody@example.com")
         assert made.returncode == 0, made.stderr
         again = deploy()
-        server = json.loads((tmp_path / "state/server.json").read_text())
-        stack = Stack.find(Aws.embedded(server["endpoint_url"]), LOCAL_STACK)
+        server = embedded_aws.find(tmp_path / "state")
+        assert server is not None
+        stack = Stack.find(Aws.embedded(server.endpoint_url), LOCAL_STACK)
     finally:
         subprocess.run([*command, "down", *state], check=True, capture_output=True)
     assert again.returncode == 0
@@ -439,7 +441,7 @@ def test_a_taken_usual_port(tmp_path: Path) -> None:
         subprocess.run([*command, "down", *state], capture_output=True, check=True)
     assert up.returncode == 0, up.stderr
     assert f"Port {DEFAULT_PORT} is taken; a free one is used instead." in up.stderr
-    port = re.fullmatch(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:(\d+)\n", up.stdout)
+    port = re.match(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:(\d+) ", up.stdout)
     assert port is not None
     assert int(port[1]) != DEFAULT_PORT
 

@@ -15,9 +15,10 @@ ITEMS = 60
 A_SHARD = 9
 """S3 requests of a shard: its file written and read, the plan read, its progress listed, its commit looked for, its
 partial and its commit written, both read by the merge."""
-OF_JOBS = 14
-OF_FUNCTIONS = 5
-"""S3 requests of a run besides: of its plan and merge, and of the state machine's functions."""
+OF_JOBS = 18
+OF_FUNCTIONS = 14
+"""S3 requests of a run besides: of its plan and merge, and of the state machine's functions, of which Read Result
+compares each file of the result with its digest."""
 OF_NOTIFICATION = 7
 """The notification of the run's end reads the request, looks for a retry's, reads plan and result, both again for the
 cost, and writes the cost."""
