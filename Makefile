@@ -53,7 +53,7 @@ test-long: $(LINTERS_OF_TESTS)  ## the longest tests: every permission taken awa
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m long $(TESTS)
 
 coverage: $(LINTERS_OF_TESTS)  ## the unit tests, and how much of the code they run; the floor is in pyproject.toml
-	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m "not long" --cov tests/unit
+	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m "not long" tests/unit --cov
 
 FUZZ_ROUNDS ?= 100000
 test-memory:  ## the C source on random input, under the sanitizers of the compiler cc (gcc or clang)
