@@ -116,4 +116,4 @@ def test_the_same_seed_gives_the_same_run(first: list[Simulated]) -> None:
     digests = [run.digest for run in first[: len(seeds)]]
     assert [simulate(seed).digest for seed in seeds] == digests
     assert elsewhere.stdout.split() == digests
-    assert len(set(first)) == len(first)
+    assert len({run.digest for run in first}) == len(first)
