@@ -12,7 +12,6 @@ from tests.simulation.runs import simulate
 SEEDS = 500
 
 
-@pytest.mark.long
 UNSETTLED = {
     "an_accepted_run_stays_incomplete",
     "the_listing_is_trusted",
@@ -27,6 +26,7 @@ def _marked(mutant: Mutant) -> Any:
     return pytest.param(mutant, marks=[unsettled] if str(mutant) in UNSETTLED else [], id=str(mutant))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", [_marked(mutant) for mutant in MUTANTS])
 def test_a_broken_protocol_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some seed breaks the promise that the fault concerns."""
