@@ -125,13 +125,20 @@ def _mark_incomplete(
     """Mark a result that more items are missing from than the run tolerates, unless it has been accepted meanwhile.
 
     Whoever accepts it writes `_SUCCESS` first and removes this mark then; here the mark is written first and
-    `_SUCCESS` looked for then. However the two interleave, one of them sees the other.
+    `_SUCCESS` looked for then. However the two interleave, one of them sees the other. Where it is accepted already,
+    nothing is written that a reader could see in between.
     """
-    _write_mark(folder.file("_INCOMPLETE"), plan, job)
-    if not _is_marked(folder, plan, job):
+
+    def is_accepted() -> bool:
+        if not _is_marked(folder, plan, job):
+            return False
+        there = _read(folder.file("result.json"), job)
+        return outranks(rank_of(there), there)  # else nobody accepted it, whoever put _SUCCESS there
+
+    if is_accepted():
         return
-    there = _read(folder.file("result.json"), job)
-    if outranks(rank_of(there), there):  # else nobody accepted it, whoever put _SUCCESS there
+    _write_mark(folder.file("_INCOMPLETE"), plan, job)
+    if is_accepted():
         _remove_incomplete(folder, job)
 
 
