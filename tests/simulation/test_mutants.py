@@ -16,7 +16,6 @@ UNSETTLED = {
     "an_accepted_run_stays_incomplete",
     "the_listing_is_trusted",
     "the_listing_is_trusted_seen_by_the_sums_alone",
-    "objects_refused_for_good_count_as_a_broken_s3",
 }
 """KNOWN FAULT: another promise than the one named is seen broken first since the branches met; see seed 73."""
 

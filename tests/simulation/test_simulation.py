@@ -68,9 +68,6 @@ def test_no_promise_is_broken(first: list[Simulated]) -> None:
     assert broken(first) == ""
 
 
-@pytest.mark.xfail(
-    strict=False, reason="KNOWN FAULT, seed 73: _INCOMPLETE stays beside the _SUCCESS of an accepted run (ONE_MARK)"
-)
 @pytest.mark.long
 def test_no_promise_is_broken_by_more_seeds(simulated: list[Simulated]) -> None:
     """The same, with all seeds."""
