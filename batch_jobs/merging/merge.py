@@ -135,11 +135,11 @@ def _mark_incomplete(
         there = _read(folder.file("result.json"), job)
         return outranks(rank_of(there), there)  # else nobody accepted it, whoever put _SUCCESS there
 
-    if is_accepted():
-        return
-    _write_mark(folder.file("_INCOMPLETE"), plan, job)
-    if is_accepted():
-        _remove_incomplete(folder, job)
+    if not is_accepted():
+        _write_mark(folder.file("_INCOMPLETE"), plan, job)
+        if not is_accepted():
+            return
+    _remove_incomplete(folder, job)
 
 
 def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
