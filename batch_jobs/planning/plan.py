@@ -27,7 +27,8 @@ from millrace.run.files import plan_if_there
 from millrace.run.generations import Generation, read_generations
 from millrace.run.plan import Plan, items_digest, plan_digest
 from millrace.source.filters import SKIPPED
-from millrace.workload.registry import check_allowed
+from millrace.workload.record import UNKNOWN_PACE
+from millrace.workload.registry import check_allowed, known_pace
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    shards = items.cut(request.shard)
+    pace = known_pace(request.workload)
+    shards = items.cut(request.shard, pace or UNKNOWN_PACE)
     retry_of = before[-1].plan.digest if before else ""
     digest = plan_digest(
         source=request.source,
@@ -99,6 +101,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         retry=folder.retry,
         retry_of=retry_of,
         merge_parts=merge_parts,
+        pace=pace and pace.known(),
     )
 
     def write(index: int) -> None:

@@ -45,6 +45,10 @@ class Pace:
             bytes_per_second=_within(BYTES_PER_SECOND, self.bytes_per_second / factor),
         )
 
+    def known(self) -> dict[str, float]:
+        """What `given` takes: the pace as plan.json holds it."""
+        return {"seconds_per_item": self.seconds_per_item, "bytes_per_second": self.bytes_per_second}
+
     def given(self, known: Mapping[str, float] | None) -> Pace:
         """This pace, but for what is known better: seconds_per_item, bytes_per_second, or both."""
         return replace(self, **(known or {}))
