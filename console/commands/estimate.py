@@ -58,14 +58,15 @@ def estimate_run(
         {**request_fields(given), "source": source, "destination": "s3://no-destination/estimate/"}
     )
     folder = S3Uri.parse(request.source)
+    pace = pace_of(request.workload, seconds_per_item, None if mb_per_second is None else mb_per_second * 1e6)
     with terminal.notes.status("Listing the source") as shown:
         found = measure(
             lambda chosen: _items(target, request, folder, chosen),
             request,
+            pace,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)
-    pace = pace_of(request.workload, seconds_per_item, None if mb_per_second is None else mb_per_second * 1e6)
     made = estimate(found.shards, found.listed, jobs, pace)
     if as_json:
         terminal.json(_document(request, found, made, jobs, pace))

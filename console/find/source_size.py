@@ -65,7 +65,9 @@ def measure(
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
         lengths.extend(_ranges(item, request))
-    shards = [ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)]
+    shards = [
+        ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)
+    ]
     listed = number + chosen.skipped.total()
     return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
 

@@ -192,10 +192,9 @@ class Plan:
         try:
             given = read_json(text)
             check_plain(given, "plan.json")
-            plan = cls(**given)
-            _check_pace(plan.pace)
-            return plan
-        except (ValueError, TypeError, InvalidRunRequest) as error:
+            _check_pace(given.get("pace"))
+            return cls(**given)
+        except (ValueError, TypeError, AttributeError, InvalidRunRequest) as error:
             raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
 
 

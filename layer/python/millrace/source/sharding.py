@@ -112,7 +112,7 @@ def _even_shares(before: Sequence[int], limits: ShardLimits) -> Iterator[range]:
     total, start = spent(items), 0
     for share in range(1, limits.max_shards):
         end = bisect_left(range(items), -(-share * total // limits.max_shards), start, key=spent)
-        if end > start:
+        if start < end < items:
             yield range(start, end)
             start = end
     yield range(start, items)
