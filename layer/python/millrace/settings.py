@@ -11,6 +11,7 @@ from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
+from millrace.run.sizing import slots_of
 
 CREDENTIALS = frozenset(
     {
@@ -89,12 +90,14 @@ class FunctionSettings:
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        slots: How many jobs of a queue run at once.
     """
 
     queues: dict[str, str]
     code_version: str = __version__
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
+    slots: int = 16
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -117,6 +120,7 @@ class FunctionSettings:
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
+            slots=_slots(environ),
         )
 
 
@@ -231,6 +235,18 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _shards_at_once(environ: Mapping[str, str]) -> int | None:
     """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
+    most, each = _vcpus(environ)
+    return None if most is None else slots_of(2 * most, each)
+
+
+def _slots(environ: Mapping[str, str]) -> int:
+    """How many jobs are sure to fit into the vCPUs that a queue has."""
+    most, each = _vcpus(environ)
+    return FunctionSettings.slots if most is None else slots_of(most, each)
+
+
+def _vcpus(environ: Mapping[str, str]) -> tuple[int | None, float]:
+    """`MILLRACE_MAX_VCPUS` of all jobs, None where it is not said, and `MILLRACE_JOB_VCPUS` of one."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
     text = environ.get("MILLRACE_JOB_VCPUS") or "1"
     try:
@@ -239,7 +255,7 @@ def _shards_at_once(environ: Mapping[str, str]) -> int | None:
         each = 0.0
     if not 0 < each < 1000:
         raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
-    return None if most is None else max(1, int(2 * most / each))
+    return most, each
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:

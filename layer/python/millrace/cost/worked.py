@@ -54,7 +54,7 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         shards = sum(each["shards"] for each in worked_by.values())
         items: float = sum(each["items"] for each in worked_by.values())
     else:
-        place = folder.file("shards/")
+        place = folder.commits
         shards = _known(lambda: sum(1 for _ in s3.list(place.bucket, place.key))) or 0
         items = plan.items * shards / plan.shards if plan.shards else 0
     return Worked(
