@@ -14,25 +14,10 @@ from typing import Any
 from millrace.errors import InvalidRunRequest
 from millrace.workload.compressed import is_packed
 from millrace.workload.options import Option
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast one job works on one vCPU: measured on a developer's machine (benchmarks/), not on Fargate.
-
-    Attributes:
-        seconds_per_item: The requests and the fixed cost of one object, whatever its size.
-        bytes_per_second: What its bytes cost on top.
-        outputs: How many objects are written for each.
-    """
-
-    seconds_per_item: float
-    bytes_per_second: float
-    outputs: float
-
+from millrace.workload.pace import Pace
 
 UNKNOWN_PACE = Pace(seconds_per_item=1.0, bytes_per_second=100_000_000, outputs=1)
-"""For a workload that depends on what it runs, and for users' own: `--seconds-per-item` says what the user knows."""
+"""For a workload that depends on what it runs, and for users' own, until a run has shown it, or the request says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +50,7 @@ class WorkloadRecord:
         item_suffixes: From the checked options, the suffixes of the outputs that one item may have.
         splits: From the checked options and a key, whether the object may be cut into byte ranges; None where none may.
         cuts_at_records: Whether the plan job reads the object to cut it (`RecordSplitting`).
-        pace: How fast it works, for estimates.
+        pace: How fast a child of one vCPU works it, until a run has shown it.
         extra: The word of the image's EXTRAS that brings its libraries; empty where every image has them.
         report: Its part of report.html.
     """
