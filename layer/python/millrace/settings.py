@@ -25,6 +25,9 @@ CREDENTIALS = frozenset(
 )
 """Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
 
+USUAL_SLOTS = 16
+"""How many jobs run at once as the template's defaults have it."""
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -41,7 +44,7 @@ class JobSettings:
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
-        shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
+        slots: How many jobs of a queue run at once; None where that is not known.
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
@@ -54,7 +57,7 @@ class JobSettings:
     attempt_seconds: int | None = None
     concurrency: int = 16
     most_in_flight: int = 256
-    shards_at_once: int | None = None
+    slots: int | None = None
     code_version: str = __version__
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
@@ -74,7 +77,7 @@ class JobSettings:
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
-            shards_at_once=_shards_at_once(environ),
+            slots=_slots(environ),
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
@@ -97,7 +100,7 @@ class FunctionSettings:
     code_version: str = __version__
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
-    slots: int = 16
+    slots: int = USUAL_SLOTS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -120,7 +123,7 @@ class FunctionSettings:
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
-            slots=_slots(environ),
+            slots=_slots(environ) or USUAL_SLOTS,
         )
 
 
@@ -233,20 +236,8 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
     return names
 
 
-def _shards_at_once(environ: Mapping[str, str]) -> int | None:
-    """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
-    most, each = _vcpus(environ)
-    return None if most is None else slots_of(2 * most, each)
-
-
-def _slots(environ: Mapping[str, str]) -> int:
-    """How many jobs are sure to fit into the vCPUs that a queue has."""
-    most, each = _vcpus(environ)
-    return FunctionSettings.slots if most is None else slots_of(most, each)
-
-
-def _vcpus(environ: Mapping[str, str]) -> tuple[int | None, float]:
-    """`MILLRACE_MAX_VCPUS` of all jobs, None where it is not said, and `MILLRACE_JOB_VCPUS` of one."""
+def _slots(environ: Mapping[str, str]) -> int | None:
+    """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
     text = environ.get("MILLRACE_JOB_VCPUS") or "1"
     try:
@@ -255,7 +246,7 @@ def _vcpus(environ: Mapping[str, str]) -> tuple[int | None, float]:
         each = 0.0
     if not 0 < each < 1000:
         raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
-    return most, each
+    return None if most is None else slots_of(most, each)
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
