@@ -101,7 +101,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         retry=folder.retry,
         retry_of=retry_of,
         merge_parts=merge_parts,
-        pace=pace and pace.known(),
+        pace=None if pace is None else pace.known(),
     )
 
     def write(index: int) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
-from millrace.workload.record import UNKNOWN_PACE, Pace
+from millrace.workload.pace import Pace
+from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
 
 TRANSITIONS = 9

@@ -17,7 +17,7 @@ from millrace.errors import ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
 from millrace.s3.verbs import S3
-from millrace.workload.record import Pace
+from millrace.workload.pace import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
