@@ -77,7 +77,7 @@ A_RUN = """
 import json
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import pace_of
+from millrace.cost.known_pace import record_pace
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from tests.run_in_memory import RunInMemory
@@ -92,7 +92,7 @@ measured = measure(lambda chosen: chosen.items(listed), request, print)
 print(json.dumps({
     "planned": plan.items,
     "estimated": measured.items,
-    "pace": pace_of("line-count").seconds_per_item,
+    "pace": record_pace("line-count").seconds_per_item,
     "result": run.result(),
     "outputs": {key: body.decode() for key, body in run.outputs().items()},
     "page": run.file("report.html").decode(),

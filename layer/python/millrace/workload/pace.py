@@ -21,7 +21,7 @@ BYTES_PER_SECOND = (1.0, 100e9)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one child works, everything included that it does for an item: reading, computing, writing.
+    """How fast one child works that has one vCPU or more: all that it does for an item, requests included.
 
     Attributes:
         seconds_per_item: The requests and the fixed cost of one object, whatever its size.
@@ -44,6 +44,10 @@ class Pace:
             seconds_per_item=_within(SECONDS_PER_ITEM, self.seconds_per_item * factor),
             bytes_per_second=_within(BYTES_PER_SECOND, self.bytes_per_second / factor),
         )
+
+    def known(self) -> dict[str, float]:
+        """What of it is said and measured, as plan.json and latest.json hold it."""
+        return {"seconds_per_item": self.seconds_per_item, "bytes_per_second": self.bytes_per_second}
 
     def given(self, known: Mapping[str, float] | None) -> Pace:
         """This pace, but for what is known better: seconds_per_item, bytes_per_second, or both."""
