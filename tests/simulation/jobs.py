@@ -94,8 +94,7 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
         return
     folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     if given.verb == "migrate":
-        process.shard = settings.array_index
-        migrate(folder, settings.array_index, job)
+        migrate(folder, job)
     elif given.part is not None:
         merge_part(folder, settings.array_index, job)
     else:

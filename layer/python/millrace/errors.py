@@ -10,6 +10,7 @@
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
     │   ├── TableError               a DynamoDB table cannot be written just now
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
+    ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
@@ -171,6 +172,12 @@ class TableError(TryAgainError):
 
 class HostFaultError(TryAgainError):
     """The job's host failed, whatever the object: its disk is full, or there is no memory. The attempt ends."""
+
+
+class NoProgressError(MillraceError):
+    """Two attempts spent their time on a shard, and not one item of it got done: a third would fare no better."""
+
+    exit_code = 2
 
 
 class WorkloadUnavailableError(MillraceError):

@@ -180,6 +180,10 @@ class RunFolder:
         """`parts/00003.<digest><suffix>`: the partials of that part's shards, merged; named by content."""
         return self.root.join(f"parts/{part:05d}.{sha256[:16]}{suffix}")
 
+    def claim(self, index: int) -> S3Uri:
+        """`claims/00042`: who works shard 42 now; a hint that saves double work, never a lock."""
+        return self.root.join(f"claims/{index:05d}")
+
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""
         return self.root.join(f"progress/{index:05d}/")

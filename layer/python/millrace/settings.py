@@ -40,7 +40,7 @@ class JobSettings:
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
-        shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
+        slots: How many jobs of a queue run at once; None where that is not known.
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
@@ -54,7 +54,7 @@ class JobSettings:
     attempt_seconds: int | None = None
     concurrency: int = 16
     most_in_flight: int = 256
-    shards_at_once: int | None = None
+    slots: int | None = None
     code_version: str = __version__
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
@@ -75,7 +75,7 @@ class JobSettings:
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
-            shards_at_once=_shards_at_once(environ),
+            slots=_slots(environ),
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
@@ -232,10 +232,10 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
     return names
 
 
-def _shards_at_once(environ: Mapping[str, str]) -> int | None:
-    """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
+def _slots(environ: Mapping[str, str]) -> int | None:
+    """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
-    return None if most is None else max(1, int(2 * most / _vcpus(environ)))
+    return None if most is None else max(1, int(most / _vcpus(environ)))
 
 
 def _vcpus(environ: Mapping[str, str]) -> float:
