@@ -31,6 +31,7 @@ from millrace.run.commit import PartialFile
 from millrace.run.files import read_commit
 from millrace.run.generations import Generation
 from millrace.run.plan import Plan
+from millrace.run.sizing import MAX_CHILDREN
 from millrace.s3.verbs import S3
 from millrace.workload.contract import MergingInParts
 
@@ -47,12 +48,12 @@ def parts_of_merge(workload: object, shards: int, total_bytes: int, limit_second
         limit_seconds: How long one job may take; 0 asks for parts wherever there can be any.
 
     Returns:
-        0 where one job does it all; else 2 to 5,000, each of two shards or more.
+        0 where one job does it all; else 2 to 10,000, each of two shards or more.
     """
     if not isinstance(workload, MergingInParts):
         return 0
     needed = ceil(workload.merge_seconds(shards, total_bytes) / limit_seconds) if limit_seconds else shards
-    parts = min(needed, shards // 2)
+    parts = min(needed, shards // 2, MAX_CHILDREN)
     return parts if parts > 1 else 0
 
 

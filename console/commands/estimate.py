@@ -58,6 +58,7 @@ def estimate_run(
         found = measure(
             lambda chosen: _items(target, request, folder, chosen),
             request,
+            known.pace,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)

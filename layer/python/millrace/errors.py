@@ -14,6 +14,7 @@
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
+    ├── StalledError                 exit 1: an array ended, and no shard was committed in it
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
     ├── ItemError                    one item cannot be worked: becomes its row in the failure report
@@ -192,6 +193,10 @@ class ListingError(MillraceError):
 
 class MissingCommitError(MillraceError):
     """A shard that the plan names has no commit, so the results cannot be added up."""
+
+
+class StalledError(MillraceError):
+    """An array job ended without a failure and without a new commit: another one would do no better."""
 
 
 class DamagedFileError(MillraceError):

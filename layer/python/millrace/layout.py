@@ -168,6 +168,11 @@ class RunFolder:
         """`shards/00042.json`: the commit of shard 42, written once."""
         return self.root.join(f"shards/{index:05d}.json")
 
+    @property
+    def commits(self) -> S3Uri:
+        """`shards/`: where the commits lie, and nothing else."""
+        return self.root.join("shards/")
+
     def partial(self, index: int, sha256: str, suffix: str) -> S3Uri:
         """`partials/00042.<digest><suffix>`: named by content, so that copies of a child never overwrite each other."""
         return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")

@@ -11,6 +11,7 @@ from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
+from millrace.run.sizing import slots_of
 
 CREDENTIALS = frozenset(
     {
@@ -23,6 +24,9 @@ CREDENTIALS = frozenset(
     }
 )
 """Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
+
+USUAL_SLOTS = 16
+"""How many jobs run at once as the template's defaults have it."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -92,12 +96,14 @@ class FunctionSettings:
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        slots: How many jobs of a queue run at once.
     """
 
     queues: dict[str, str]
     code_version: str = __version__
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
+    slots: int = USUAL_SLOTS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -120,6 +126,7 @@ class FunctionSettings:
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
+            slots=_slots(environ) or USUAL_SLOTS,
         )
 
 
@@ -235,7 +242,7 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _slots(environ: Mapping[str, str]) -> int | None:
     """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
-    return None if most is None else max(1, int(most / _vcpus(environ)))
+    return None if most is None else slots_of(most, _vcpus(environ))
 
 
 def _vcpus(environ: Mapping[str, str]) -> float:

@@ -86,7 +86,7 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     objects = listed(("a/", 0), ("a/1.txt", 5), ("a/2.txt", 5), ("a/3.csv", 9), ("a/4.cold", 5))
     seen: list[int] = []
     asked = request(exclude=["*.csv"], shard={"max_items": 2})
-    found = measure(lambda chosen: chosen.items(objects), asked, seen.append)
+    found = measure(lambda chosen: chosen.items(objects), asked, UNKNOWN_PACE, seen.append)
     assert (found.listed, found.items, found.bytes, found.largest, found.archived) == (5, 3, 15, 5, 1)
     assert found.skipped == {"folder_markers": 1, "not_included": 0, "excluded": 1}
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
@@ -116,7 +116,7 @@ CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
 def test_the_estimate_cuts_large_objects_as_the_workload_does(key: str, given: dict[str, Any], items: int) -> None:
     """Plain text and CSV files that can be cut are, nothing else is; the plan job's own workload says the same."""
     asked = request(shard={"target_bytes": 1_048_576}, **given)
-    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
+    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, UNKNOWN_PACE, lambda _n: None)
     workload = load_workload(asked.workload, asked.options)
     assert (found.items, found.bytes) == (items, 4_000_001)
     assert (isinstance(workload, Splitting) and workload.splits(key)) is (items > 1)
@@ -126,9 +126,12 @@ def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
     """A text's ranges are a quarter of a shard, a CSV file's as long as one: the estimate knows both."""
     large = listed(("a/x", 1 << 30))
     sizes = {"shard": {"target_bytes": 256 << 20}}
-    text = measure(lambda chosen: chosen.items(large), request(**sizes), lambda _n: None)
+    text = measure(lambda chosen: chosen.items(large), request(**sizes), UNKNOWN_PACE, lambda _n: None)
     csv = measure(
-        lambda chosen: chosen.items(large), request(**sizes, **CSV, options={"table": "films"}), lambda _n: None
+        lambda chosen: chosen.items(large),
+        request(**sizes, **CSV, options={"table": "films"}),
+        UNKNOWN_PACE,
+        lambda _n: None,
     )
     assert (text.items, csv.items) == (16, 4)
 

@@ -88,7 +88,7 @@ run = RunInMemory(objects, asked, load=load_workload)
 plan = run.all()
 listed = [ListedObject(key, len(body), '"e"', "STANDARD") for key, body in objects.items()]
 request = RunRequest.parse({"source": "s3://source/in/", "destination": "s3://result/out/", **asked})
-measured = measure(lambda chosen: chosen.items(listed), request, print)
+measured = measure(lambda chosen: chosen.items(listed), request, record_pace("line-count"), print)
 print(json.dumps({
     "planned": plan.items,
     "estimated": measured.items,

@@ -60,7 +60,7 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
         worked: What it worked.
         region: Where it ran.
     """
-    pace = record_pace(worked.workload)
+    pace = record_pace(worked.workload).given(worked.pace)
     requests = S3Requests.of(
         listed=worked.listed, items=worked.items_worked, shards=worked.shards_worked, outputs=pace.outputs
     )

@@ -12,7 +12,7 @@ from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
-from millrace.source.sharding import MAX_ARRAY_SIZE, ShardLimits
+from millrace.source.sharding import MAX_SHARDS, ShardLimits
 from millrace.workload.options import unknown_name
 from millrace.workload.pace import checked_pace
 from millrace.workload.registry import checked_options, known_workload
@@ -166,7 +166,7 @@ def _shard_limits(given: object) -> ShardLimits:
     return ShardLimits(
         target_bytes=_whole("shard.target_bytes", limits["target_bytes"], 1, 2**50),
         max_items=_whole("shard.max_items", limits["max_items"], 1, 1_000_000),
-        max_shards=_whole("shard.max_shards", limits["max_shards"], 1, MAX_ARRAY_SIZE),
+        max_shards=_whole("shard.max_shards", limits["max_shards"], 1, MAX_SHARDS),
     )
 
 
