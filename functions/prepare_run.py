@@ -31,7 +31,7 @@ settings = FunctionSettings.from_environment()
 s3 = connect()
 
 RESUMABLE = (
-    *("run_id", "retry_failed", "once", "queue", "share", "priority"),
+    *("run_id", "retry_failed", "once", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""

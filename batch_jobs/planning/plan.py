@@ -20,6 +20,7 @@ from batch_jobs.planning.rerun_items import failed_items
 from batch_jobs.planning.sharding import ItemStore
 from batch_jobs.planning.source_items import source_items
 from batch_jobs.workloads.own import own_part
+from millrace.cost.known_pace import known_pace
 from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
@@ -27,8 +28,7 @@ from millrace.run.files import plan_if_there
 from millrace.run.generations import Generation, read_generations
 from millrace.run.plan import Plan, items_digest, plan_digest
 from millrace.source.filters import SKIPPED
-from millrace.workload.record import UNKNOWN_PACE
-from millrace.workload.registry import check_allowed, known_pace
+from millrace.workload.registry import check_allowed
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    pace = known_pace(request.workload)
-    shards = items.cut(request.shard, pace or UNKNOWN_PACE)
+    known = known_pace(request, job.s3, code_version=code_version)
+    shards = items.cut(request.shard, known.pace)
     retry_of = before[-1].plan.digest if before else ""
     digest = plan_digest(
         source=request.source,
@@ -101,7 +101,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         retry=folder.retry,
         retry_of=retry_of,
         merge_parts=merge_parts,
-        pace=None if pace is None else pace.known(),
+        pace=known.pace.known() if known.measured else None,
     )
 
     def write(index: int) -> None:

@@ -48,6 +48,7 @@ class JobSettings:
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        vcpus: vCPUs of this job.
     """
 
     array_index: int = 0
@@ -61,6 +62,7 @@ class JobSettings:
     code_version: str = __version__
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
+    vcpus: float = 1.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
@@ -81,6 +83,7 @@ class JobSettings:
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
+            vcpus=_vcpus(environ),
         )
 
 
@@ -239,6 +242,10 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _slots(environ: Mapping[str, str]) -> int | None:
     """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
+    return None if most is None else slots_of(most, _vcpus(environ))
+
+
+def _vcpus(environ: Mapping[str, str]) -> float:
     text = environ.get("MILLRACE_JOB_VCPUS") or "1"
     try:
         each = float(text)
@@ -246,7 +253,7 @@ def _slots(environ: Mapping[str, str]) -> int | None:
         each = 0.0
     if not 0 < each < 1000:
         raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
-    return None if most is None else slots_of(most, each)
+    return each
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:

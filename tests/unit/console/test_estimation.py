@@ -7,7 +7,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
+from millrace.cost.estimation import Jobs, ShardSize, estimate
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
@@ -74,14 +74,11 @@ def test_an_empty_source_costs_two_small_jobs() -> None:
 
 
 def test_the_price_table_is_dated_and_complete() -> None:
-    """It has a date and both architectures; a pace is the workload's own, unless the user knows better."""
+    """It has a date and both architectures."""
     table = prices()
     assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
     assert set(table["fargate"]) == {"X86_64", "ARM64"}
     assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
-    assert pace_of("command") == UNKNOWN_PACE
-    assert pace_of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
-    assert pace_of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
 
 
 def test_a_source_is_measured_as_it_would_be_planned() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
 from millrace.workload.pace import Pace
-from millrace.workload.record import UNKNOWN_PACE
-from millrace.workload.registry import workload_records
 
 TRANSITIONS = 9
 """The states of one run, its start and its end."""
@@ -77,14 +75,6 @@ class Estimate:
         return sum(self.dollars.values())
 
 
-def pace_of(workload: str, seconds_per_item: float | None = None, bytes_per_second: float | None = None) -> Pace:
-    """The pace that a workload's record gives, or what the user knows better."""
-    record = workload_records().get(workload)
-    given = {"seconds_per_item": seconds_per_item, "bytes_per_second": bytes_per_second}
-    known = {name: value for name, value in given.items() if value is not None}
-    return replace(record.pace if record else UNKNOWN_PACE, **known)
-
-
 def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -> Estimate:
     """Work out what a run would take.
 
@@ -92,12 +82,12 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
         shards: What each shard holds.
         listed: How many objects the plan lists, those included that are no items.
         jobs: How the stack runs jobs.
-        pace: How fast a job works.
+        pace: How fast a job of one vCPU works.
     """
     table = prices()
     start, small = table["fargate_start"], table["jobs"]
     speed = min(1.0, jobs.vcpus)  # a job's work is one process's: more vCPUs than one do not make it faster
-    worked = [(each.items * pace.seconds_per_item + each.bytes / pace.bytes_per_second) / speed for each in shards]
+    worked = [pace.seconds(each.items, each.bytes) / speed for each in shards]
     plan = (
         listed / 1000 * small["plan_seconds_per_1000_objects"] + len(shards) * small["plan_seconds_per_shard"]
     ) / speed

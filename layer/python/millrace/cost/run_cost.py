@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
 from millrace.cost.bill import Used, bill
-from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
+from millrace.cost.estimation import Jobs, ShardSize, estimate
+from millrace.cost.known_pace import record_pace
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
@@ -59,7 +60,7 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
         worked: What it worked.
         region: Where it ran.
     """
-    pace = pace_of(worked.workload)
+    pace = record_pace(worked.workload).given(worked.pace)
     requests = S3Requests.of(
         listed=worked.listed, items=worked.items_worked, shards=worked.shards_worked, outputs=pace.outputs
     )

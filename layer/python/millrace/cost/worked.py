@@ -27,6 +27,7 @@ class Worked:
         items_worked: How many items are committed, those worked again in a retry counted again.
         shards_worked: In how many shards.
         jobs: The jobs that committed them, as far as a merge has told.
+        pace: The pace that the plan reckoned with; None where it knew none.
     """
 
     workload: str = ""
@@ -37,6 +38,7 @@ class Worked:
     items_worked: float = 0
     shards_worked: int = 0
     jobs: frozenset[str] = frozenset()
+    pace: dict[str, float] | None = None
 
 
 def read_worked(folder: RunFolder, s3: S3) -> Worked:
@@ -66,6 +68,7 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         items_worked=items,
         shards_worked=shards,
         jobs=frozenset(worked_by) - {""},
+        pace=plan.pace,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from millrace.errors import InvalidRunRequest
 from millrace.workload.options import unknown_name
@@ -21,7 +22,7 @@ BYTES_PER_SECOND = (1.0, 100e9)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one child works, everything included that it does for an item: reading, computing, writing.
+    """How fast one child works that has one vCPU or more: all that it does for an item, requests included.
 
     Attributes:
         seconds_per_item: The requests and the fixed cost of one object, whatever its size.
@@ -46,7 +47,7 @@ class Pace:
         )
 
     def known(self) -> dict[str, float]:
-        """What `given` takes: the pace as plan.json holds it."""
+        """What of it is said and measured, as plan.json and latest.json hold it."""
         return {"seconds_per_item": self.seconds_per_item, "bytes_per_second": self.bytes_per_second}
 
     def given(self, known: Mapping[str, float] | None) -> Pace:
@@ -96,16 +97,27 @@ _ALIKE = 1e-3
 what is the items' and what is the bytes'."""
 
 
+class Worked(Protocol):
+    """What a commit shows, a `ShardFigure` say: so many items, of so many bytes, took a child so many seconds."""
+
+    @property
+    def items(self) -> float: ...  # noqa: D102
+    @property
+    def bytes(self) -> float: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class WorkedShard:
-    """What a commit shows: so many items, of so many bytes, took a child so many seconds."""
+    """Such a shard, of numbers."""
 
     items: float
     bytes: float
     seconds: float
 
 
-def fitted(shards: Iterable[WorkedShard], expected: Pace) -> Pace | None:
+def fitted(shards: Iterable[Worked], expected: Pace) -> Pace | None:
     """The pace that shards were worked at, by least squares over them, neither part of it negative.
 
     It comes out at the seconds that the shards took together, whatever single ones took. Where they do not tell the
@@ -127,7 +139,7 @@ def fitted(shards: Iterable[WorkedShard], expected: Pace) -> Pace | None:
     return pace.slower(seconds / took)
 
 
-def _by_least_squares(worked: list[WorkedShard], expected: Pace) -> Pace | None:
+def _by_least_squares(worked: list[Worked], expected: Pace) -> Pace | None:
     """Both parts of the pace, or the one that is not negative; None where the shards cannot tell them apart."""
     # In units of what was expected, so that neither sum drowns the other.
     points = [

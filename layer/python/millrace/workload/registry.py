@@ -18,8 +18,7 @@ from pkgutil import iter_modules
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.workload.options import Option, check_options, unknown_name
-from millrace.workload.pace import Pace
-from millrace.workload.record import UNKNOWN_PACE, WorkloadRecord
+from millrace.workload.record import WorkloadRecord
 
 RECORDS = "batch_jobs.workloads"
 """The package whose folders are the built-in workloads."""
@@ -41,12 +40,6 @@ def workload_records() -> Mapping[str, WorkloadRecord]:
             raise ValueError(f"{module}: {record.name!r} is taken, or has a dot or a colon; choose another name")
         records[record.name] = record
     return records
-
-
-def known_pace(workload: str) -> Pace | None:
-    """The pace that a workload's record gives; None for a user's own, and for one that depends on what it runs."""
-    record = workload_records().get(workload)
-    return None if record is None or record.pace == UNKNOWN_PACE else record.pace
 
 
 def is_own_workload(name: str) -> bool:
