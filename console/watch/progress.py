@@ -49,6 +49,11 @@ class RunProgress:
         return self.status != "RUNNING"
 
     @property
+    def shards_done(self) -> int:
+        """How many shards are committed, as far as somebody has counted."""
+        return self.work.committed.shards if self.work else 0
+
+    @property
     def at_work(self) -> Step | None:
         """The step that is at work."""
         return next((step for step in self.steps if step.status == "running"), None)
@@ -92,7 +97,7 @@ def history(aws: Aws, execution_arn: str) -> Iterator[dict[str, Any]]:
 
 
 def _children(aws: Aws, job_id: str | None, cancelled_at: datetime | None) -> Children | None:
-    """How the shards stand.
+    """How the children stand.
 
     Args:
         aws: Where the array is.

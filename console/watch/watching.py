@@ -20,6 +20,9 @@ LOCAL_SECONDS = 0.4
 AWS_SECONDS = 3.0
 """Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
 
+LISTING_SHARE = 5
+"""The commits are listed again after so many times what it took: 100,000 of them are a hundred requests."""
+
 COMMITS_A_LOOK = 256
 """How many commits one look of a watcher reads at most: the beginning of each."""
 
@@ -38,6 +41,7 @@ class Watcher:
         self._counts: ShardCounts | None = None
         self._children: object = None
         self._work: Work | None = None
+        self._next_listing = 0.0
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
@@ -61,7 +65,8 @@ class Watcher:
         if self._counts is None:
             # The plan's folder: that of the run, or of the retry that this execution is.
             self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
-        news = self._work is None or migrate.children != self._children or not self._counts.complete
+        began = time.monotonic()
+        news = migrate.children != self._children or not self._counts.complete or began >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
             self._work = Work.of(
@@ -70,6 +75,7 @@ class Watcher:
                 begun=max(migrate.started, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
+            self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - began)
         return self._work
 
 
