@@ -34,7 +34,7 @@ def run_of(bucket: str, key: str) -> str | None:
 
 
 def kind_of(bucket: str, key: str) -> str:
-    """What an object is: source, output, latest.json, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
+    """What an object is: source, output, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
     if bucket == SOURCE:
         return "source"
     if key == LATEST:
