@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
 NAME = "cost.json"
 
-STATES = {"plan": 4, "migrate": 1, "merge": 2}
-"""The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with the merge job
-Read Result."""
+STATES = {"merge": 2}
+"""The states that a job stands for: its own; with the merge job Merge In Parts?"""
 
-OTHER_STATES = 2
-"""The choices: How Many Shards?, and whether to merge in parts."""
+OTHER_STATES = 6
+"""The start, Prepare Run, Planned?, Read Plan, How Many Shards? and Read Result."""
 
-FUNCTIONS = {"plan": 2, "merge": 1}
-"""The functions that a run calls around such a job; notify is called with the end of each job, and of the run."""
+FUNCTIONS = 3
+"""Prepare Run, Read Plan and Read Result; notify is called with the end of each job, and of the run."""
 
 
 def run_cost(batch: BatchClient, queues: Sequence[str], folder: RunFolder, s3: S3) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
     )
     stages = jobs.by_id.values()
     transitions = OTHER_STATES + sum(STATES.get(stage, 1) for stage in stages)
-    calls = 1 + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
+    calls = FUNCTIONS + len(stages) + 1
     table = prices()
     return {
         **bill(Used(jobs.attempts, requests, transitions, calls)),
