@@ -63,7 +63,7 @@ def _run(given: argparse.Namespace) -> None:
     from batch_jobs.merging.merge import merge  # noqa: PLC0415
     from batch_jobs.merging.merge_parts import merge_part  # noqa: PLC0415
     from batch_jobs.merging.migrate_and_merge import migrate_and_merge  # noqa: PLC0415
-    from batch_jobs.migrating.migrate import migrate  # noqa: PLC0415
+    from batch_jobs.migrating.migrate import migrate, migrate_shard  # noqa: PLC0415
     from batch_jobs.planning.plan import plan  # noqa: PLC0415
     from batch_jobs.s3.connection import connect  # noqa: PLC0415
     from batch_jobs.stop import Stop  # noqa: PLC0415
@@ -75,8 +75,10 @@ def _run(given: argparse.Namespace) -> None:
         if given.request is not None:
             request = _read_request(folder, job.s3.read(folder.request), settings.code_version)
         plan(request, folder, job)
+    elif given.verb == "migrate" and given.index is not None:
+        migrate_shard(folder, given.index, job)
     elif given.verb == "migrate":
-        migrate(folder, settings.array_index if given.index is None else given.index, job)
+        migrate(folder, job)
     elif given.verb == "merge" and given.part is not None:
         merge_part(folder, settings.array_index if given.part == FROM_ENVIRONMENT else given.part, job)
     else:

@@ -41,9 +41,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="plan | migrate | merge | migrate-and-merge")
     _add_plan(verbs)
-    migrate = verbs.add_parser("migrate", help="work one shard", description="Work the items of one shard, commit it.")
+    migrate = verbs.add_parser(
+        "migrate",
+        help="work the shards of a child",
+        description="Work the shards of a child, commit each, then help with others'. AWS_BATCH_JOB_ARRAY_INDEX and "
+        "AWS_BATCH_JOB_ARRAY_SIZE say which child of how many it is; without them it is the only one.",
+    )
     migrate.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
-    migrate.add_argument("--index", type=int, metavar="N", help="the shard; else AWS_BATCH_JOB_ARRAY_INDEX, else 0")
+    migrate.add_argument("--index", type=int, metavar="N", help="work shard N alone")
     merge = verbs.add_parser("merge", help="add the results up", description="Merge a run; write result and report.")
     merge.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
     _add_tolerance(merge)

@@ -51,7 +51,7 @@ PLANNING_SECONDS = 25.0
 s3 = connect(connections=CONNECTIONS)
 
 RESUMABLE = (
-    *("run_id", "retry_failed", "once", "plan", "queue", "share", "priority"),
+    *("run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""

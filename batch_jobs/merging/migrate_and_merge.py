@@ -27,8 +27,6 @@ def migrate_and_merge(
         TooManyFailuresError: As for `merge`.
         MillraceError: As for `migrate` and `merge`.
     """
-    for index in range(job.read_plan(folder).shards):
-        job.stop.check()
-        migrate(folder, index, job)
+    migrate(folder, job, whole=True)
     job.stop.check()
     merge(folder, job, tolerated_failure_percent, tolerated_failure_count)

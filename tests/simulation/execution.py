@@ -66,6 +66,7 @@ class Execution:
                 "Id": f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}",
                 "Name": name,
                 "StartTime": f"2026-11-21T09:00:00.{world.scheduler.steps:06d}Z",
+                "RedriveCount": 0,
             }
         }
         world.scheduler.spawn(f"execution {name}", self._walk)
@@ -88,6 +89,7 @@ class Execution:
         """RedriveExecution: go on at the state that failed, with the same input."""
         self._world.faults.note(f"redrive at {self.state}")
         self.status, self.failure, self._aborted = "RUNNING", None, False
+        self._context["Execution"]["RedriveCount"] += 1
         self._world.trace(f"execution {self.name}", f"is redriven at {self.state}")
         self._world.scheduler.spawn(f"execution {self.name}", self._walk)
 

@@ -77,7 +77,7 @@ A_RUN = """
 import json
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import pace_of
+from millrace.cost.known_pace import record_pace
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from tests.run_in_memory import RunInMemory
@@ -88,11 +88,11 @@ run = RunInMemory(objects, asked, load=load_workload)
 plan = run.all()
 listed = [ListedObject(key, len(body), '"e"', "STANDARD") for key, body in objects.items()]
 request = RunRequest.parse({"source": "s3://source/in/", "destination": "s3://result/out/", **asked})
-measured = measure(lambda chosen: chosen.items(listed), request, print)
+measured = measure(lambda chosen: chosen.items(listed), request, record_pace("line-count"), print)
 print(json.dumps({
     "planned": plan.items,
     "estimated": measured.items,
-    "pace": pace_of("line-count").seconds_per_item,
+    "pace": record_pace("line-count").seconds_per_item,
     "result": run.result(),
     "outputs": {key: body.decode() for key, body in run.outputs().items()},
     "page": run.file("report.html").decode(),

@@ -66,7 +66,7 @@ class RunJobs:
     """What Batch knows of a run's jobs.
 
     Attributes:
-        by_id: The name's end of each job - plan, migrate, merge-parts, merge, migrate-and-merge - without an array's children.
+        by_id: The name's end of each job, as `JOBS` has it, without an array's children.
         attempts: All that started.
         running: Whether one of them has not ended.
     """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from millrace.cost.known_pace import known_pace
 from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.in_order import in_order
 from millrace.layout import RunFolder
@@ -20,6 +21,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.code import what_differs
 from millrace.run.files import plan_if_there
 from millrace.run.plan import Plan, items_digest, plan_digest
+from millrace.run.sizing import MAX_CHILDREN
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ class PlanMaker:
             AccessDeniedError: The destination may not be written.
             StoppedError: Whoever makes the plan has to stop.
         """
-        shards = items.cut(request.shard)
+        known = known_pace(request, self.s3, code_version=self.code_version)
+        shards = items.cut(request.shard, known.pace)
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -116,6 +119,7 @@ class PlanMaker:
             retry=folder.retry,
             retry_of=retry_of,
             merge_parts=parts_of_merge(merge_seconds, len(shards), items.total_bytes, request.merge_limit_seconds),
+            pace=known.pace.known() if known.measured else None,
         )
 
         def write(index: int) -> None:
@@ -183,12 +187,12 @@ def parts_of_merge(merge_seconds: MergeSeconds | None, shards: int, total_bytes:
         limit_seconds: How long one job may take; 0 asks for parts wherever there can be any.
 
     Returns:
-        0 where one job does it all; else 2 to 5,000, each of two shards or more.
+        0 where one job does it all; else 2 to 10,000, each of two shards or more.
     """
     if merge_seconds is None:
         return 0
     needed = ceil(merge_seconds(shards, total_bytes) / limit_seconds) if limit_seconds else shards
-    parts = min(needed, shards // 2)
+    parts = min(needed, shards // 2, MAX_CHILDREN)
     return parts if parts > 1 else 0
 
 

@@ -41,11 +41,9 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
         ListingError: The source's keys do not strictly ascend.
         StorageError: The source cannot be listed, or the destination not be written.
     """
-    if request.plan == "job" or request.manifest is not None or folder.retry or is_own_workload(request.workload):
+    if folder.retry or not may_be_planned(request):
         return None
     record = workload_records()[request.workload]
-    if record.compares_outputs(request.options):
-        return None
     kept = maker.kept(request, folder)
     if kept is not None:
         return kept
@@ -57,6 +55,13 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
         return maker.make(request, folder, items, skipped, merge_seconds=record.merge_seconds)
     except (_MustBeCut, StoppedError):
         return None
+
+
+def may_be_planned(request: RunRequest) -> bool:
+    """Whether a request lets its run be planned without a job, were its source a small one."""
+    if request.plan == "job" or request.manifest is not None or is_own_workload(request.workload):
+        return False
+    return not workload_records()[request.workload].compares_outputs(request.options)
 
 
 def _pages(request: RunRequest, maker: PlanMaker) -> list[Page] | None:

@@ -32,6 +32,7 @@ from millrace.run.plan import Item
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import LOOK_BACK_BYTES
+from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import checked_options
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, fast
@@ -178,7 +179,7 @@ def test_a_shard_of_a_large_object_holds_ranges_for_several_cores(megabytes: int
     items, _ = source_items(request, job)
 
     assert len(items) == ranges
-    assert len(items.cut(request.shard)) == shards
+    assert len(items.cut(request.shard, UNKNOWN_PACE)) == shards
 
 
 @pytest.mark.parametrize(("first", "last", "gets"), [(0, 9, 1), (10, 19, 1), (90, 99, 1)])
