@@ -21,6 +21,7 @@ from console.verbs import json_option, run_argument, target_options
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, observe, was_cancelled
 from console.watch.shard_counts import ShardCounts
+from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
 from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, unended
 from millrace.errors import ObjectNotFoundError
@@ -184,7 +185,14 @@ def _chosen(
     ]
     there = {job["jobId"] for _, job in failing}
     others = [job_id for job_id in with_failed_items if job_id not in there]
-    return [*failing, *(("Migrate", job) for job in described(target.aws.batch, others[:SHOWN_CHILDREN]))]
+    step_of = {job_id: step for step, job_id in steps.items()}
+    return [
+        *failing,
+        *(
+            (step_of.get(job["jobId"].partition(":")[0], "Migrate"), job)
+            for job in described(target.aws.batch, others[:SHOWN_CHILDREN])
+        ),
+    ]
 
 
 def _of_shard(
@@ -195,7 +203,8 @@ def _of_shard(
     Raises:
         RunStateError: There is no such shard, or Batch has forgotten the job.
     """
-    migrate = next((step.job_id for step in progress.steps if step.name == "Migrate"), None)
+    steps = {step.job_id: step.name for step in progress.steps if step.job_id is not None}
+    migrate = next((job_id for job_id, name in reversed(steps.items()) if name in {"Migrate", TOGETHER}), None)
     planned = progress.planned["shards"] if progress.planned else None
     chosen: list[Mapping[str, Any]] = []
     if found.folder is not None and (planned is None or shard < planned):
@@ -207,7 +216,11 @@ def _of_shard(
         chosen = [] if who is None else list(described(target.aws.batch, [who]))
     if not chosen and not waits:
         raise RunStateError(f"it has no shard {shard}, or Batch has forgotten it", operation="logs", target="Migrate")
-    return [("Migrate", job) for job in chosen if not failed or job["status"] == "FAILED"]
+    return [
+        (steps.get(job["jobId"].partition(":")[0], "Migrate"), job)
+        for job in chosen
+        if not failed or job["status"] == "FAILED"
+    ]
 
 
 def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:

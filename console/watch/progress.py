@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
-from console.watch.steps import Children, Step, state_outputs, states_of, steps_from, submitted_jobs
+from console.watch.steps import AGAIN, Children, Step, state_outputs, states_of, steps_from, submitted_jobs
 from console.watch.work import Work
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
         execution,
         plan=outputs.get("Prepare Run", {}).get("run", {}).get("plan"),
         planned=outputs.get("Read Plan", {}).get("plan"),
-        states=states,
+        states={name.removesuffix(AGAIN): state for name, state in states.items()},
     )
 
 

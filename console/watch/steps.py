@@ -12,8 +12,9 @@ STATES: dict[str, tuple[str, ...]] = {
     "Prepare Run": ("Prepare Run",),
     "Plan": ("Plan",),
     "Read Plan": ("Read Plan",),
-    "Migrate": ("Migrate Shards", "Migrate One Shard", "Read Plan, again"),
+    "Migrate": ("Migrate Shards", "Read Plan, again"),
     "Merge": ("Merge Parts", "Merge"),
+    "Migrate And Merge": ("Migrate And Merge",),
     "Read Result": ("Read Result",),
 }
 """The steps that people see, in order, and the states of the state machine that each stands for. Once something was
@@ -21,6 +22,12 @@ migrated, Read Plan is part of that step: it sizes the next array."""
 
 AGAIN = ", again"
 """What `states_of` calls Read Plan by then."""
+
+APART, TOGETHER = ("Migrate", "Merge"), "Migrate And Merge"
+"""Two jobs, or one: of these, only what a run came to is shown; the two, as long as nothing is known."""
+
+SKIPPED = {"Plan": "done by Prepare Run"}
+"""What became of a step that the state machine went past; nothing of the others."""
 
 Status = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 
@@ -78,9 +85,11 @@ def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
             first = seen.get(named[name], state)
             seen[named[name]] = replace(state, name=named[name], started=first.started)
     last = max((list(STATES).index(name) for name in seen), default=-1)
+    hidden = {*APART} - {*seen} if TOGETHER in seen else {TOGETHER}
     return tuple(
         seen.get(name) or Step(name, "skipped" if position < last else "waiting")
         for position, name in enumerate(STATES)
+        if name in seen or name not in hidden
     )
 
 
