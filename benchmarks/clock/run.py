@@ -10,10 +10,11 @@ import bisect
 import os
 import random
 import sys
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from millrace.run.outcome import Counts
 from millrace.run.plan import Plan
 from millrace.s3.verbs import S3, ListedObject
 from millrace.settings import FunctionSettings, JobSettings
-from millrace.source.sharding import ShardLimits, cut
+from millrace.source.sharding import SHARD_SECONDS, ShardLimits, cut
 
 # The functions' own folder is their root, as in Lambda; without a region no client can be made.
 sys.path.insert(0, str(Path(__file__).parents[2] / "functions"))
@@ -179,13 +180,8 @@ class Run:
         scenario = self.scenario
         lengths = scenario.lengths(dice)
         self.shards = cut(lengths, ShardLimits(), scenario.believed)
-        before = list(accumulate(lengths, initial=0)) if len(self.shards) < len(lengths) else [0, *accumulate(lengths)]
-        self.bytes = [before[each.stop] - before[each.start] for each in self.shards]
-        sigma = scenario.shard_sigma
-        self.seconds = [
-            scenario.pace.seconds(len(each), size) * dice.lognormvariate(-sigma * sigma / 2, sigma)
-            for each, size in zip(self.shards, self.bytes, strict=True)
-        ]
+        self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
+        self.seconds = _uneven(scenario, lengths, self.shards, dice)
         self.longest = scenario.pace.seconds(1, max(lengths))
         self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour)
         self.store = Store(self.clock)
@@ -199,7 +195,7 @@ class Run:
             exclude=[],
             shards=len(self.shards),
             items=len(lengths),
-            total_bytes=before[-1],
+            total_bytes=sum(self.bytes),
             skipped={},
             tolerated_failure_percent=0,
             code_version="1",
@@ -327,6 +323,23 @@ class Run:
 
 PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
 """What the time of a run goes to."""
+
+
+def _uneven(scenario: Scenario, lengths: array[int], shards: list[range], dice: random.Random) -> list[float]:
+    """How long each shard takes: blocks of items are slower or faster than said, however they are cut."""
+    mean = scenario.pace.seconds(len(lengths), sum(lengths)) / len(lengths)
+    block, sigma = max(1, round(SHARD_SECONDS / mean)), scenario.block_sigma
+    factors = [dice.lognormvariate(-sigma * sigma / 2, sigma) for _ in range(-(-len(lengths) // block))]
+
+    def seconds(start: int, stop: int) -> float:
+        some = lengths[start:stop]
+        return scenario.pace.seconds(len(some), sum(some)) * factors[start // block]
+
+    found = []
+    for shard in shards:
+        edges = [shard.start, *range((shard.start // block + 1) * block, shard.stop, block), shard.stop]
+        found.append(sum(seconds(start, stop) for start, stop in pairwise(edges)))
+    return found
 
 
 @dataclass

@@ -42,7 +42,8 @@ class Scenario:
         pace: How fast a child works them.
         slots: How many children run at once.
         item_sigma: Of the lognormal distribution of their sizes.
-        shard_sigma: Of that of how long shards take beside what their items and bytes say: stragglers.
+        block_sigma: Of that of how long items take beside what their number and bytes say, 45 s of work at a time:
+            stragglers are there whatever way the items are cut into shards.
         pace_error: By what the pace that is believed is slower than the true one.
         cuts: Whether large objects are cut into ranges.
         reclaims_per_hour: How often a child's host is reclaimed.
@@ -56,7 +57,7 @@ class Scenario:
     pace: Pace
     slots: int
     item_sigma: float = 0.6
-    shard_sigma: float = 0.3
+    block_sigma: float = 0.3
     pace_error: float = 1.0
     cuts: bool = False
     reclaims_per_hour: float = 0.05
@@ -153,16 +154,16 @@ def scenarios() -> list[Scenario]:
     ]
     large = [
         Scenario("a million texts", 10**6, 10_000, TEXTS, 16),
-        Scenario("100,000 photographs", 100_000, 4_000_000, PHOTOS, 16, item_sigma=0.8, shard_sigma=0.6),
-        Scenario("stragglers", 50_000, 100_000, SLOW, 16, item_sigma=1.2, shard_sigma=1.2),
-        Scenario("CSV files of a terabyte", 4000, 250_000_000, ROWS, 256, item_sigma=1.2, shard_sigma=0.6, cuts=True),
-        Scenario("ten million photographs", 10**7, 4_000_000, PHOTOS, 256, shard_sigma=0.6),
-        Scenario("three million slow items", 3 * 10**6, 200_000, SLOW, 4000, shard_sigma=0.6),
+        Scenario("100,000 photographs", 100_000, 4_000_000, PHOTOS, 16, item_sigma=0.8, block_sigma=0.6),
+        Scenario("stragglers", 50_000, 100_000, SLOW, 16, item_sigma=1.2, block_sigma=1.2),
+        Scenario("CSV files of 300 GB", 1200, 250_000_000, ROWS, 256, item_sigma=1.2, block_sigma=0.6, cuts=True),
+        Scenario("ten million photographs", 10**7, 4_000_000, PHOTOS, 256, block_sigma=0.6),
+        Scenario("three million slow items", 3 * 10**6, 200_000, SLOW, 4000, block_sigma=0.6),
     ]
     short = [
         Scenario("a million texts, many slots", 10**6, 10_000, TEXTS, 256),
         Scenario("ten million texts", 10**7, 10_000, TEXTS, 256),
     ]
-    reclaimed = Scenario("ten hours of Spot", 1_152_00, 2_000_000, Pace(5.0, 100e6), 16, reclaims_per_hour=1.0)
+    reclaimed = Scenario("ten hours of Spot", 115_200, 2_000_000, Pace(5.0, 100e6), 16, reclaims_per_hour=1.0)
     wrong = [Scenario(**{**vars(each), "pace_error": error}) for each in large for error in (0.1, 1.0, 10.0)]
     return [*sources, *wrong, *short, reclaimed]
