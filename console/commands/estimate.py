@@ -62,7 +62,7 @@ def estimate_run(
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)
-    made = estimate(found.shards, found.listed, jobs, known.pace)
+    made = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured)
     if as_json:
         terminal.json(_document(request, found, made, jobs, known))
         return
@@ -109,8 +109,8 @@ def _print(  # noqa: PLR0917 - each is a part of what is shown
         each = f"the largest {plural(largest.items, 'item')}, {bytes_text(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"At once     {plural(made.jobs_at_once, 'job')} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, "
-            f"{jobs.compute}"
+            f"Children    {made.children:,} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, {jobs.compute}; "
+            f"{jobs.at_once:,} run at once"
         )
     terminal.print("")
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")
@@ -128,9 +128,10 @@ def _print(  # noqa: PLR0917 - each is a part of what is shown
         "a factor of two either way is to be expected. Without storage, logs, KMS, transfer between regions, retries "
         "and DynamoDB writes."
     )
-    if _waits_for_vcpus(made, jobs, found):
+    if _waits_for_vcpus(made):
         terminal.note(
-            f"All shards at once would need MaxvCpus={len(found.shards) * jobs.vcpus:g} (and that Fargate quota)."
+            f"{made.due:,} children would have a minute of work each: MaxvCpus={made.due * jobs.vcpus:g}, and that "
+            "Fargate quota, would start them all."
         )
 
 
@@ -139,9 +140,9 @@ def _pace(known: KnownPace) -> str:
     return f"{pace.seconds_per_item:.3g} s an item and {bytes_text(round(pace.bytes_per_second))}/s"
 
 
-def _waits_for_vcpus(made: Estimate, jobs: Jobs, found: SourceSize) -> bool:
-    """Whether the stack's vCPUs, and not the largest shard, decide how long the run takes."""
-    return len(found.shards) > jobs.at_once and made.seconds["migrate"] > made.total_seconds / 2
+def _waits_for_vcpus(made: Estimate) -> bool:
+    """Whether the stack's vCPUs decide how long the run takes."""
+    return made.due > made.children and made.seconds["migrate"] > made.total_seconds / 2
 
 
 def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs, known: KnownPace) -> dict[str, Any]:
@@ -158,7 +159,8 @@ def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs
         "skipped": found.skipped,
         "shards": len(found.shards),
         "largest_shard": None if largest is None else asdict(largest),
-        "jobs_at_once": made.jobs_at_once,
+        "children": made.children,
+        "jobs_at_once": jobs.at_once,
         "seconds": {**made.seconds, "total": made.total_seconds},
         "dollars": {**made.dollars, "total": made.total_dollars},
         "assumed": {"jobs": asdict(jobs), "pace": asdict(known.pace), "pace_of": known.origin},

@@ -22,7 +22,7 @@ STATES = {
     "Prepare Run": "prepare_run",
     "Plan": "plan",
     "Read Plan": "read_plan",
-    "How Many Shards?": "",
+    "How Many Children?": "",
     "Migrate One Shard": "migrate",
     "Migrate Shards": "migrate",
     "Merge In Parts?": "",

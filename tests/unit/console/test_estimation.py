@@ -29,13 +29,30 @@ def listed(*sizes: tuple[str, int]) -> list[ListedObject]:
     return [ListedObject(key, size, '"e"', "GLACIER" if key.endswith(".cold") else "STANDARD") for key, size in sizes]
 
 
-def test_the_time_is_waves_of_jobs() -> None:
-    """Eight shards of 100 s on two jobs at once: four waves, each with a job's start."""
+def test_children_share_the_work() -> None:
+    """Eight shards of 100 s, two jobs at once: two children of 400 s, one start each; 14 would have a minute each."""
     made = estimate([ShardSize(100, 50_000_000)] * 8, 800, Jobs(max_vcpus=2), PACE)
-    assert made.jobs_at_once == 2
-    assert made.seconds["migrate"] == pytest.approx(4 * (45 + 100))
+    assert (made.children, made.due) == (2, 8)
+    assert made.seconds["migrate"] == pytest.approx(45 + 400)
     assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.1 + 8 * 0.02)
     assert made.total_seconds == pytest.approx(sum(made.seconds.values()))
+
+
+def test_a_million_small_texts_are_billed_for_their_work() -> None:
+    """6,300 s of work in 1,000 shards take 16 children 440 s, and are billed a start each, not a minute a shard."""
+    shards = [ShardSize(1000, 10_000_000)] * 1000
+    made = estimate(shards, 1_000_000, Jobs(public_ip=False), Pace(0.006, 30_000_000))
+    assert made.children == 16
+    assert made.seconds["migrate"] == pytest.approx(45 + 6333 / 16, rel=0.01)
+    hours = (6333 + 16 * 20 + 120 + 20 + 50 + 20 + 70) / 3600
+    assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.03)
+
+
+def test_a_guess_is_no_reason_for_fewer_children_than_slots() -> None:
+    """Where the pace is not known there are as many children as slots, as Read Plan starts them."""
+    shards = [ShardSize(1, 0)] * 40
+    assert estimate(shards, 40, Jobs(), PACE).children == 1
+    assert estimate(shards, 40, Jobs(), PACE, measured=False).children == 16
 
 
 def test_one_long_shard_decides() -> None:
@@ -62,7 +79,7 @@ def test_the_dollars_are_those_of_the_table() -> None:
     assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
     assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
     assert made.dollars["s3_requests"] == pytest.approx(10_062 / 1000 * 0.005 + 10_062 / 1000 * 0.0004, rel=0.001)
-    assert made.dollars["step_functions"] == pytest.approx(9 * 0.000025)
+    assert made.dollars["step_functions"] == pytest.approx(11 * 0.000025)
     assert estimate([], 0, Jobs(public_ip=False), PACE).dollars["public_ipv4"] == 0
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
+from millrace.run.sizing import MAX_CHILDREN, Left, children_for, slots_of
 from millrace.workload.pace import Pace
 
-TRANSITIONS = 9
-"""The states of one run, its start and its end."""
+TRANSITIONS = 11
+"""The states of one run whose one array does it all, its start and its end."""
 
-CALLS = 7
-"""Of functions: three states of the run, and notify with the ends of its three jobs and its own."""
+CALLS = 8
+"""Of functions: Prepare Run, Read Plan twice, Read Result, and notify with the ends of three jobs and the run's own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Jobs:
     @property
     def at_once(self) -> int:
         """How many jobs run at once."""
-        return max(1, int(self.max_vcpus / self.vcpus))
+        return slots_of(self.max_vcpus, self.vcpus)
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,14 @@ class Estimate:
     Attributes:
         seconds: Of plan, migrate and merge, in seconds.
         dollars: What costs how much.
-        jobs_at_once: How many shards are worked at once.
+        children: How many children work the shards: what Read Plan starts first.
+        due: How many would, were there a slot for each.
     """
 
     seconds: dict[str, float]
     dollars: dict[str, float]
-    jobs_at_once: int
+    children: int
+    due: int
 
     @property
     def total_seconds(self) -> float:
@@ -75,7 +79,7 @@ class Estimate:
         return sum(self.dollars.values())
 
 
-def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -> Estimate:
+def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace, *, measured: bool = True) -> Estimate:
     """Work out what a run would take.
 
     Args:
@@ -83,6 +87,7 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
         listed: How many objects the plan lists, those included that are no items.
         jobs: How the stack runs jobs.
         pace: How fast a job of one vCPU works.
+        measured: Whether it is known; a guess is no reason to start fewer children than there are slots.
     """
     table = prices()
     start, small = table["fargate_start"], table["jobs"]
@@ -92,12 +97,16 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
         listed / 1000 * small["plan_seconds_per_1000_objects"] + len(shards) * small["plan_seconds_per_shard"]
     ) / speed
     merge = len(shards) * small["merge_seconds_per_shard"] / speed
-    at_once = min(jobs.at_once, max(1, len(shards)))
-    occupied = [start["seconds"] + each for each in worked]
-    migrate = max(
-        sum(occupied) / at_once, max(occupied, default=0.0), len(shards) / start["launches_per_second"] if shards else 0
-    )
-    billed = sum(billed_seconds(each) for each in (plan, *worked, merge))
+    work = sum(worked)
+    left = Left(len(shards), work if measured else None)
+    children = children_for(left, jobs.at_once)
+    each = work / children if children else 0.0
+    migrate = 0.0
+    if children:
+        # The last shards are helped with, so that children end together; one shard is one child's to its end.
+        rounds = ceil(children / jobs.at_once)
+        migrate = rounds * start["seconds"] + max(each * rounds, *worked, children / start["launches_per_second"])
+    billed = sum(billed_seconds(seconds) for seconds in (plan, *[each] * children, merge))
     requests = S3Requests.of(
         listed=listed, items=sum(shard.items for shard in shards), shards=len(shards), outputs=pace.outputs
     )
@@ -110,5 +119,6 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -
             "step_functions": TRANSITIONS / 1000 * table["step_functions"]["transitions_per_1000"],
             "lambda": call_dollars(CALLS),
         },
-        at_once,
+        children,
+        children_for(left, MAX_CHILDREN),
     )

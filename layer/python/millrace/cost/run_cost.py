@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 NAME = "cost.json"
 
-STATES = {"plan": 4, "migrate": 1, "merge": 2}
-"""The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with the merge job
-Read Result."""
+STATES = {"plan": 4, "migrate": 3, "merge": 2}
+"""The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with what migrates
+Read Plan and How Many Children? once more; with the merge job Read Result."""
 
 OTHER_STATES = 2
-"""The choices: How Many Shards?, and whether to merge in parts."""
+"""The choices: How Many Children?, and whether to merge in parts."""
 
-FUNCTIONS = {"plan": 2, "merge": 1}
+FUNCTIONS = {"plan": 2, "migrate": 1, "merge": 1}
 """The functions that a run calls around such a job; notify is called with the end of each job, and of the run."""
 
 
