@@ -191,7 +191,7 @@ class Fleet:
     slots: int
     dice: random.Random
     reclaims_per_hour: float = 0.0
-    attempts: int = 3
+    attempts: int = 8
     billed: float = 0.0
     started: int = 0
     reclaimed: int = 0

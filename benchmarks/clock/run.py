@@ -147,6 +147,7 @@ class Measured:
         reclaimed: How many of them lost their host.
         failed: How many jobs failed.
         states: How many states the execution went through.
+        calls: How many functions it called.
     """
 
     least: Least
@@ -161,6 +162,7 @@ class Measured:
     reclaimed: int
     failed: int
     states: int
+    calls: int
 
 
 @dataclass
@@ -174,11 +176,12 @@ class Run:
     children: list[int] = field(default_factory=list)
     progress: dict[int, float] = field(default_factory=dict)
     states: int = 0
+    calls: int = 0
 
     def __post_init__(self) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - the same run every time is the point
         scenario = self.scenario
-        lengths = scenario.lengths(dice)
+        self.lengths = lengths = scenario.lengths(dice)
         self.shards = cut(lengths, ShardLimits(), scenario.believed)
         self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
         self.seconds = _uneven(scenario, lengths, self.shards, dice)
@@ -228,6 +231,7 @@ class Run:
             reclaimed=self.fleet.reclaimed,
             failed=self.fleet.failed,
             states=self.states,
+            calls=self.calls,
         )
 
     def _migrate(self) -> bool:
@@ -270,6 +274,7 @@ class Run:
             job_id=f"array{len(self.children)}:{index}",
             attempt=attempt.number,
             attempt_seconds=ATTEMPT_SECONDS,
+            concurrency=1,  # one thread at a time: see Clock
             slots=self.scenario.slots,
         )
         stop = Stop(ATTEMPT_SECONDS, clock.time, lambda _seconds: None)
@@ -287,10 +292,12 @@ class Run:
             now=lambda: BEGIN + timedelta(seconds=clock.now),
             clock=clock.time,
         )
-        stay = Stay(children, self.scenario.slots, attempt.number)
+        claims = Claims(FOLDER, job)
+        age = claims.array_age() if children > 1 else 0.0
+        stay = Stay(children, self.scenario.slots, attempt.number, age)
         shards = cast("Any", _Shards(self, job))
         try:
-            _Child(FOLDER, self.plan, job, shards, Claims(FOLDER, job), stay, clock.now).work()
+            _Child(FOLDER, self.plan, job, shards, claims, stay, clock.now).work()
         except StoppedError as error:
             return error.exit_code
         return 0
@@ -309,6 +316,7 @@ class Run:
 
     def _call(self, states: int = 1) -> None:
         self.states += states
+        self.calls += 1
         self._wait("lambda", LAMBDA_SECONDS)
 
     def _wait(self, part: str, seconds: float) -> None:

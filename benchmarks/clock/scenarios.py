@@ -81,6 +81,11 @@ class Scenario:
         return list(islice((size for some in repeat(drawn) for size in some), self.objects))
 
     @property
+    def is_large(self) -> bool:
+        """Whether one run of it is enough: it has thousands of shards, or of children, whose luck evens out."""
+        return self.objects > 10**6 or self.pace.seconds(self.objects, self.objects * self.bytes) > 10**5
+
+    @property
     def believed(self) -> Pace:
         """The pace that the run is planned with."""
         return self.pace.slower(self.pace_error)
