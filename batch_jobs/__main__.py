@@ -1,4 +1,4 @@
-"""`python -m batch_jobs plan | migrate | merge`: arguments, logging, signals, exit codes; nothing else."""
+"""`python -m batch_jobs plan | migrate | merge | migrate-and-merge`: arguments, logging, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def _run(given: argparse.Namespace) -> None:
     from batch_jobs.job import Job  # noqa: PLC0415
     from batch_jobs.merging.merge import merge  # noqa: PLC0415
     from batch_jobs.merging.merge_parts import merge_part  # noqa: PLC0415
+    from batch_jobs.merging.migrate_and_merge import migrate_and_merge  # noqa: PLC0415
     from batch_jobs.migrating.migrate import migrate, migrate_shard  # noqa: PLC0415
     from batch_jobs.planning.plan import plan  # noqa: PLC0415
     from batch_jobs.s3.connection import connect  # noqa: PLC0415
@@ -78,11 +79,11 @@ def _run(given: argparse.Namespace) -> None:
         migrate_shard(folder, given.index, job)
     elif given.verb == "migrate":
         migrate(folder, job)
-    elif given.part is not None:
+    elif given.verb == "merge" and given.part is not None:
         merge_part(folder, settings.array_index if given.part == FROM_ENVIRONMENT else given.part, job)
     else:
         percent, count = given.tolerated_failure_percent, given.tolerated_failure_count
-        merge(
+        (merge if given.verb == "merge" else migrate_and_merge)(
             folder,
             job,
             None if percent is None else checked_percent(percent),

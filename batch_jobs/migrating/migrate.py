@@ -28,7 +28,7 @@ FAILED_IN_A_ROW = 3
 """After so many shards in a row that failed a child ends: the fault is not theirs."""
 
 
-def migrate(folder: RunFolder, job: Job) -> None:
+def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
     """Work the shards of a child, then help with others'.
 
     A shard that breaks does not keep the others from being worked: its error is raised once they are.
@@ -36,6 +36,7 @@ def migrate(folder: RunFolder, job: Job) -> None:
     Args:
         folder: The run's folder.
         job: The job's surroundings: which child of how many it is.
+        whole: Whether the child hands nothing back: it works until all is done, or the job has to stop.
 
     Raises:
         InvalidRunRequest: The array has no such child.
@@ -50,7 +51,7 @@ def migrate(folder: RunFolder, job: Job) -> None:
         raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_INDEX", child, f"0 to {children - 1}, the array's children")
     claims, shards = Claims(folder, job), ShardWork(folder, plan, job)
     stay = Stay(children, job.settings.slots, job.settings.attempt, claims.array_age() if children > 1 else 0.0)
-    _Child(folder, plan, job, shards, claims, stay, began).work()
+    _Child(folder, plan, job, shards, claims, stay, began, whole).work()
 
 
 def migrate_shard(folder: RunFolder, index: int, job: Job) -> Commit:
@@ -88,6 +89,7 @@ class _Child:
         claims: What it claims.
         stay: Says when it hands back.
         began: When it began, by the job's clock.
+        whole: Whether it hands nothing back.
         failures: The errors of the shards that failed, by shard.
         in_a_row: How many failed since one did not.
     """
@@ -99,6 +101,7 @@ class _Child:
     claims: Claims
     stay: Stay
     began: float
+    whole: bool = False
     failures: dict[int, Exception] = field(default_factory=dict)
     in_a_row: int = 0
 
@@ -218,7 +221,14 @@ class _Child:
         log.warning("a shard failed, the others are worked", exc_info=error, extra={"fields": {"shard": shard}})
 
     def _hands_back(self, left: int, at_work: int) -> bool:
-        """Whether the child ends here, after the shard that it has worked."""
+        """Whether the child ends here, after the shard that it has worked.
+
+        Raises:
+            StoppedError: It hands nothing back, and the job has to stop.
+        """
+        if self.whole:
+            self.job.stop.check()
+            return False
         why = ""
         if self.stay.is_over(self.job.clock() - self.began, self.job.stop.seconds_left):
             why = "it has stayed for its time"

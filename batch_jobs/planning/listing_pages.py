@@ -16,8 +16,8 @@ from queue import Queue
 
 from batch_jobs.garbage_collection import collecting_rarely
 from batch_jobs.job import Job
-from batch_jobs.planning.key_order import check_pages
 from millrace.layout import S3Uri
+from millrace.planning.key_order import check_pages
 from millrace.s3.listing_page import Page
 
 ALONE_PAGES = 8

@@ -18,7 +18,9 @@ from console.verbs import json_option, target_options
 from millrace.cost.estimation import Estimate, Jobs, estimate
 from millrace.cost.known_pace import KnownPace, known_pace
 from millrace.cost.prices import prices
+from millrace.cost.s3_requests import LIST_PAGE
 from millrace.layout import S3Uri
+from millrace.planning.small_source import may_be_planned
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
@@ -62,7 +64,9 @@ def estimate_run(
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)
-    made = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured)
+    whole = found.items + sum(found.skipped.values()) == found.listed <= LIST_PAGE  # one page, and nothing is cut
+    planned = whole and may_be_planned(request)
+    made = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
     if as_json:
         terminal.json(_document(request, found, made, jobs, known))
         return

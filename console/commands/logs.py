@@ -21,6 +21,7 @@ from console.verbs import json_option, run_argument, target_options
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, observe, was_cancelled
 from console.watch.shard_counts import ShardCounts
+from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
 from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, unended
 from millrace.run.folders import newest_folder
@@ -163,7 +164,7 @@ def _chosen(
         if job is None:
             continue  # Batch keeps jobs for a week or so
         size = job.get("arrayProperties", {}).get("size")
-        if shard is not None and (step != "Migrate" or shard >= (size or 1)):
+        if shard is not None and shard >= _shards_of(step, size, progress):
             continue
         if size is not None:
             wanted = [f"{job_id}:{shard}"] if shard is not None else _children(target, job, failed=failed)
@@ -181,8 +182,25 @@ def _chosen(
         if job["status"] == "FAILED" and not (at is not None and was_cancelled(job, at))
     ]
     there = {job["jobId"] for _, job in failing}
-    others = [job_id for job_id in with_failed_items if job_id not in there and shard in (None, index_of(job_id))]
-    return [*failing, *(("Migrate", job) for job in described(target.aws.batch, others[:SHOWN_CHILDREN]))]
+    wanted_all = shard is None or steps.get(TOGETHER) in with_failed_items
+    others = [
+        job_id for job_id in with_failed_items if job_id not in there and (wanted_all or shard == index_of(job_id))
+    ]
+    step_of = {job_id: step for step, job_id in steps.items()}
+    return [
+        *failing,
+        *(
+            (step_of.get(job["jobId"].partition(":")[0], "Migrate"), job)
+            for job in described(target.aws.batch, others[:SHOWN_CHILDREN])
+        ),
+    ]
+
+
+def _shards_of(step: str, size: int | None, progress: RunProgress) -> int:
+    """How many shards a step's job works."""
+    if step == TOGETHER:
+        return progress.planned["shards"] if progress.planned else 1
+    return size or 1 if step == "Migrate" else 0
 
 
 def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:

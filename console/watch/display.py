@@ -15,7 +15,7 @@ from rich.text import Text
 
 from console.terminal import seconds
 from console.watch.progress import RunProgress
-from console.watch.steps import Children, Step
+from console.watch.steps import SKIPPED, Children, Step
 from millrace.text import bytes_text, plural
 
 Show = Callable[[RunProgress], None]
@@ -23,6 +23,8 @@ Show = Callable[[RunProgress], None]
 
 STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 """A status's colour; every other status is red."""
+
+NOTHING = "nothing to do"
 
 WIDE = 100
 """From so many columns on there is room for a long bar."""
@@ -142,7 +144,7 @@ def items_done(progress: RunProgress) -> str:
 
 def _detail(step: Step, console: Console) -> RenderableType:
     if step.status == "skipped":
-        return Text("nothing to do", "dim")
+        return Text(SKIPPED.get(step.name, NOTHING), "dim")
     if step.children is None:
         return Text("")
     children = step.children
@@ -170,7 +172,7 @@ def count_of(children: Children) -> str:
 
 def _words(step: Step) -> str:
     if step.status == "skipped":
-        return "nothing to do"
+        return SKIPPED.get(step.name, NOTHING)
     what = {"succeeded": "done", "failed": "failed", "cancelled": "cancelled"}[step.status]
     return f"{what}, {count_of(step.children)}," if step.children else what
 

@@ -12,18 +12,25 @@ STATES: dict[str, tuple[str, ...]] = {
     "Prepare Run": ("Prepare Run",),
     "Plan": ("Plan",),
     "Read Plan": ("Read Plan",),
-    "Migrate": ("Migrate Shards", "Migrate One Shard"),
+    "Migrate": ("Migrate Shards",),
     "Merge": ("Merge Parts", "Merge"),
+    "Migrate And Merge": ("Migrate And Merge",),
     "Read Result": ("Read Result",),
 }
 """The steps that people see, in order, and the states of the state machine that each stands for."""
+
+APART, TOGETHER = ("Migrate", "Merge"), "Migrate And Merge"
+"""Two jobs, or one: of these, only what a run came to is shown; the two, as long as nothing is known."""
+
+SKIPPED = {"Plan": "done by Prepare Run"}
+"""What became of a step that the state machine went past; nothing of the others."""
 
 Status = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 
 
 @dataclass(frozen=True)
 class Children:
-    """The children of an array job by status, or the one job of a run with one shard."""
+    """The children of an array job by status."""
 
     total: int
     succeeded: int = 0
@@ -53,7 +60,7 @@ class Step:
         status: "skipped" where the state machine went past it.
         started: When its state was entered, None before.
         ended: When it was left or failed, None before.
-        children: How the shards stand, for Migrate only, and only once they are known.
+        children: How the children stand, for Migrate only, and only once they are known.
         job_id: The job that the step submitted last, None for what is no job.
     """
 
@@ -70,9 +77,11 @@ def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
     named = {state: step for step, states in STATES.items() for state in states}
     seen = {named[name]: replace(state, name=named[name]) for name, state in states.items() if name in named}
     last = max((list(STATES).index(name) for name in seen), default=-1)
+    hidden = {*APART} if TOGETHER in seen else {TOGETHER}
     return tuple(
         seen.get(name) or Step(name, "skipped" if position < last else "waiting")
         for position, name in enumerate(STATES)
+        if name in seen or name not in hidden
     )
 
 

@@ -25,6 +25,8 @@ CREDENTIALS = frozenset(
 )
 """Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
 
+JOBS_CODE = Path(__file__).parent / "jobs_code.txt"
+"""In a Lambda's layer, the digest of the jobs' code; layer/Makefile writes it."""
 USUAL_SLOTS = 16
 """How many jobs run at once as the template's defaults have it."""
 
@@ -96,6 +98,8 @@ class FunctionSettings:
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        jobs_code: The digest of the jobs' code, as the build of the layer found it; empty where it is not known.
+        image: The job image, NAME@sha256:DIGEST; empty where the deployment does not say.
         slots: How many jobs of a queue run at once.
     """
 
@@ -103,6 +107,8 @@ class FunctionSettings:
     code_version: str = __version__
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
+    jobs_code: str = ""
+    image: str = ""
     slots: int = USUAL_SLOTS
 
     @classmethod
@@ -126,6 +132,8 @@ class FunctionSettings:
             code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
+            jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
+            image=environ.get("MILLRACE_IMAGE", ""),
             slots=_slots(environ) or USUAL_SLOTS,
         )
 

@@ -297,11 +297,11 @@ def test_the_last_job_of_a_step_counts() -> None:
     def submitted(job: str) -> dict[str, Any]:
         return {"type": "TaskSubmitted", "taskSubmittedEventDetails": {"output": json.dumps({"JobId": job})}}
 
-    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Migrate One Shard"}}
+    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Migrate And Merge"}}
     left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Plan", "output": '{"a": 1}'}}
     odd = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Merge", "output": "[]"}}
     events = [submitted("lost"), entered, submitted("1"), submitted("2"), left, odd]
-    assert submitted_jobs(events) == {"Migrate": "2"}
+    assert submitted_jobs(events) == {"Migrate And Merge": "2"}
     assert state_outputs(events) == {"Plan": {"a": 1}}
 
 

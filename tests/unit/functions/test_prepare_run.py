@@ -51,6 +51,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     folder = "s3://results/out/_millrace/run-1"
     assert run == {
         "run_id": "run-1",
+        "planned": False,
         "request": f"{folder}/run.json",
         "plan": f"{folder}/plan.json",
         "job_name": "run-1",
@@ -121,6 +122,8 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"keys": ["a", "a"]}, "keys", "each key once"),
         ({"keys": ["k" * 1022]}, "keys", "at most 1024 bytes"),
         ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
+        ({"plan": "lambda"}, "plan", "auto or job"),
+        ({"plan": True}, "plan", "auto or job"),
         ({"once": True}, "once", "with run_id"),
         ({"once": "yes", "run_id": "r"}, "once", "true"),
         ({"once": True, "run_id": "r", "retry_failed": True}, "run_id", "an earlier run"),

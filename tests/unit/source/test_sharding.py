@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.planning.sharding import ItemStore
 from millrace.errors import DamagedFileError
+from millrace.planning.item_store import ItemStore
 from millrace.run.plan import Item, Shard
 from millrace.source.sharding import LONGEST_SHARD_SECONDS, MAX_SHARDS, SHARD_SECONDS, ShardLimits, cut
 from millrace.workload.pace import Pace

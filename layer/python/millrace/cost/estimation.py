@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -11,11 +11,18 @@ from millrace.cost.s3_requests import S3Requests
 from millrace.run.sizing import MAX_CHILDREN, Left, children_for, slots_of
 from millrace.workload.pace import Pace
 
-TRANSITIONS = 11
-"""The states of one run whose one array does it all, its start and its end."""
+STATES = {"migrate": 3, "merge": 2}
+"""The states that a job stands for: its own; with an array that migrates Read Plan and How Many Children? once more;
+with the merge job Merge In Parts?"""
 
-CALLS = 8
-"""Of functions: Prepare Run, Read Plan twice, Read Result, and notify with the ends of three jobs and the run's own."""
+OTHER_STATES = 6
+"""The start, Prepare Run, Planned?, Read Plan, How Many Children? and Read Result."""
+
+FUNCTIONS = {"migrate": 1}
+"""The functions that a run calls because of such a job: Read Plan, once more."""
+
+OTHER_FUNCTIONS = 4
+"""Prepare Run, Read Plan and Read Result, and notify with the end of the run, as it is with that of each job."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,25 @@ class Estimate:
         return sum(self.dollars.values())
 
 
-def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace, *, measured: bool = True) -> Estimate:
+def transitions(stages: Collection[str]) -> int:
+    """The state transitions of a run with these jobs."""
+    return OTHER_STATES + sum(STATES.get(stage, 1) for stage in stages)
+
+
+def calls(stages: Collection[str]) -> int:
+    """The calls of functions of a run with these jobs."""
+    return OTHER_FUNCTIONS + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
+
+
+def estimate(
+    shards: Sequence[ShardSize],
+    listed: int,
+    jobs: Jobs,
+    pace: Pace,
+    *,
+    measured: bool = True,
+    planned: bool = False,
+) -> Estimate:
     """Work out what a run would take.
 
     Args:
@@ -88,6 +113,7 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace, *
         jobs: How the stack runs jobs.
         pace: How fast a job of one vCPU works.
         measured: Whether it is known; a guess is no reason to start fewer children than there are slots.
+        planned: Whether Prepare Run plans it, so that there is no plan job.
     """
     table = prices()
     start, small = table["fargate_start"], table["jobs"]
@@ -106,18 +132,29 @@ def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace, *
         # The last shards are helped with, so that children end together; one shard is one child's to its end.
         rounds = ceil(children / jobs.at_once)
         migrate = rounds * start["seconds"] + max(each * rounds, *worked, children / start["launches_per_second"])
-    billed = sum(billed_seconds(seconds) for seconds in (plan, *[each] * children, merge))
+    stages = [] if planned else ["plan"]
+    working = [] if planned else [plan]
+    if children == 1:  # one job works and merges
+        stages, working = [*stages, "migrate-and-merge"], [*working, work + merge]
+    else:
+        stages = [*stages, *(["migrate"] if children else []), "merge"]
+        working = [*working, *[each] * children, merge]
+    billed = sum(map(billed_seconds, working))
     requests = S3Requests.of(
         listed=listed, items=sum(shard.items for shard in shards), shards=len(shards), outputs=pace.outputs
     )
     return Estimate(
-        {"plan": start["seconds"] + plan, "migrate": migrate, "merge": start["seconds"] + merge},
+        {
+            "plan": 0.0 if planned else start["seconds"] + plan,
+            "migrate": migrate,
+            "merge": merge if children == 1 else start["seconds"] + merge,
+        },
         {
             "compute": compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute),
             "public_ipv4": billed / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
             "s3_requests": request_dollars(requests.put, requests.get),
-            "step_functions": TRANSITIONS / 1000 * table["step_functions"]["transitions_per_1000"],
-            "lambda": call_dollars(CALLS),
+            "step_functions": transitions(stages) / 1000 * table["step_functions"]["transitions_per_1000"],
+            "lambda": call_dollars(calls(stages)),
         },
         children,
         children_for(left, MAX_CHILDREN),

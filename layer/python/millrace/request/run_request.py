@@ -48,6 +48,7 @@ class RunRequest:
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
             go on with the run of the first.
+        plan: Who plans the run: "auto", Prepare Run where the source is small, else the plan job; "job", the plan job.
     """
 
     source: str
@@ -71,6 +72,7 @@ class RunRequest:
     run_id: str | None = None
     retry_failed: bool = False
     once: bool = False
+    plan: str = "auto"
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -141,6 +143,7 @@ class RunRequest:
                 "retry_failed", given, "true only with run_id, the run whose failed items are migrated again"
             ),
             once=_with_run_id("once", given, "true only with run_id, the id that the run is to have"),
+            plan=_one_of("plan", given.get("plan", cls.plan), ("auto", "job")),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -38,6 +38,11 @@ def no_outputs(_options: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def no_comparison(_options: Mapping[str, Any]) -> bool:
+    """For a workload whose items never share an output."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadRecord:
     """One built-in workload.
@@ -51,6 +56,10 @@ class WorkloadRecord:
         splits: From the checked options and a key, whether the object may be cut into byte ranges; None where none may.
         cuts_at_records: Whether the plan job reads the object to cut it (`RecordSplitting`).
         pace: How fast a child of one vCPU works it, until a run has shown it.
+        merge_seconds: From the number of shards and the bytes of their items, about how long one job takes to merge
+            (`MergingInParts`); None where it is never done in parts.
+        compares_outputs: From the checked options, whether the plan job has to compare the keys of the outputs
+            (`ServerSideCopy`), for which it needs the workload's code.
         extra: The word of the image's EXTRAS that brings its libraries; empty where every image has them.
         report: Its part of report.html.
     """
@@ -63,6 +72,8 @@ class WorkloadRecord:
     splits: Callable[[Mapping[str, Any], str], bool] | None = None
     cuts_at_records: bool = False
     pace: Pace = UNKNOWN_PACE
+    merge_seconds: Callable[[int, int], float] | None = None
+    compares_outputs: Callable[[Mapping[str, Any]], bool] = no_comparison
     extra: str = ""
     report: ReportPart = ReportPart()
 

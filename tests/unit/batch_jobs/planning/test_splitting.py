@@ -15,9 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.job import Job
-from batch_jobs.planning import splitting
 from batch_jobs.planning.source_items import source_items
-from batch_jobs.planning.splitting import cut_large
 from batch_jobs.s3 import range_reader
 from batch_jobs.s3.range_reader import RangeReader
 from batch_jobs.workloads.registry import load_workload
@@ -27,6 +25,8 @@ from batch_jobs.workloads.word_count.words import words_of
 from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri
+from millrace.planning import splitting
+from millrace.planning.splitting import cut_large
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.verbs import S3
