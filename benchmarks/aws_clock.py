@@ -18,11 +18,13 @@ import random
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.clock.others import Other, distributed_map, job_per_item, run_dollars, s3_batch_operations, today
 from benchmarks.clock.run import Measured, Run
 from benchmarks.clock.scenarios import Scenario, scenarios
+from benchmarks.clock.uploads import uploaded
 from benchmarks.results import Table, add_output_option
 
 GOAL, GOAL_WRONG_PACE, GOAL_FROM = 1.25, 1.5, 60.0
@@ -68,13 +70,37 @@ def measured(scenario: Scenario, seeds: Iterable[int]) -> dict[str, Any]:
         scenario: What is run.
         seeds: What decides starts, stragglers and reclaims, once for each run; large sources are run once.
     """
-    runs = [_once(scenario, seed) for seed in (list(seeds)[:1] if scenario.is_large else seeds)]
+    chosen = list(seeds)[:1] if scenario.is_large else seeds
+    runs = [_once(scenario, seed, mirrored=mirrored) for seed in chosen for mirrored in _sides(scenario)]
     return _medians(scenario, runs)
 
 
-def _once(scenario: Scenario, seed: int) -> tuple[Measured, dict[str, Other]]:
-    run = Run(scenario, seed)
-    made = run.work()
+@dataclass(frozen=True)
+class Once:
+    """A scenario that was run once.
+
+    Attributes:
+        made: What it came to.
+        runs: How many runs it was.
+        others: What it would have come to elsewhere.
+    """
+
+    made: Measured
+    runs: int
+    others: dict[str, Other]
+
+
+def _sides(scenario: Scenario) -> tuple[bool, ...]:
+    """Where one start decides, each run has its mirror image, so that the median has neither luck nor bad luck."""
+    return (False,) if scenario.is_large else (False, True)
+
+
+def _once(scenario: Scenario, seed: int, *, mirrored: bool) -> Once:
+    if scenario.uploads:
+        run, made, runs = uploaded(scenario, seed, mirrored=mirrored)
+    else:
+        run, runs = Run(scenario, seed, mirrored), 1
+        made = run.work()
     dice = random.Random(-seed)  # noqa: S311 - the same figures every time is the point
     others = {
         "today": today(scenario, made, run.lengths, dice),
@@ -82,14 +108,14 @@ def _once(scenario: Scenario, seed: int) -> tuple[Measured, dict[str, Other]]:
         "s3_batch_operations": s3_batch_operations(scenario, made),
         "job_per_item": job_per_item(scenario, made),
     }
-    return made, others
+    return Once(made, runs, others)
 
 
-def _medians(scenario: Scenario, runs: list[tuple[Measured, dict[str, Other]]]) -> dict[str, Any]:
+def _medians(scenario: Scenario, runs: list[Once]) -> dict[str, Any]:
     def middle(figure: Callable[[Measured], float], digits: int = 2) -> float:
-        return round(statistics.median(figure(made) for made, _ in runs), digits)
+        return round(statistics.median(figure(run.made) for run in runs), digits)
 
-    typical = runs[0][0]
+    typical = runs[0].made
     work, time_ratio = middle(lambda run: run.work, 1), middle(lambda run: run.seconds / run.least.seconds)
     found: dict[str, Any] = {
         "name": scenario.name,
@@ -111,8 +137,8 @@ def _medians(scenario: Scenario, runs: list[tuple[Measured, dict[str, Other]]]) 
         "shards": typical.shards,
         "arrays": typical.children,
         "reclaimed": middle(lambda run: run.reclaimed, 0),
-        "failed_children": max(run.failed for run, _ in runs),
-        "runs": 1,
+        "failed_children": max(run.made.failed for run in runs),
+        "runs": max(run.runs for run in runs),
     }
     for name in OTHERS:
         found[name] = _other(name, runs)
@@ -122,11 +148,11 @@ def _medians(scenario: Scenario, runs: list[tuple[Measured, dict[str, Other]]]) 
     return found
 
 
-def _other(name: str, runs: list[tuple[Measured, dict[str, Other]]]) -> dict[str, Any]:
-    why_not = runs[0][1][name].why_not
+def _other(name: str, runs: list[Once]) -> dict[str, Any]:
+    why_not = runs[0].others[name].why_not
     if why_not:
         return {"time_ratio": None, "billed_ratio": None, "dollars": None, "why_not": why_not}
-    pairs = [(made.least, others[name]) for made, others in runs]
+    pairs = [(run.made.least, run.others[name]) for run in runs]
     return {
         "time_ratio": round(statistics.median(other.seconds / least.seconds for least, other in pairs), 2),
         "billed_ratio": round(statistics.median(other.billed / least.billed for least, other in pairs), 2),

@@ -179,7 +179,8 @@ class Fleet:
         slots: How many jobs run at once.
         dice: What decides starts and reclaims.
         reclaims_per_hour: How often a host is reclaimed.
-        attempts: How many attempts a job has.
+        mirrored: Whether a start that the dice would have short is long, and the other way round.
+        attempts: How many attempts a job has: the template's default of Attempts.
         billed: Seconds billed until now.
         started: How many attempts were started.
         reclaimed: How many of them lost their host.
@@ -191,6 +192,7 @@ class Fleet:
     slots: int
     dice: random.Random
     reclaims_per_hour: float = 0.0
+    mirrored: bool = False
     attempts: int = 8
     billed: float = 0.0
     started: int = 0
@@ -220,7 +222,7 @@ class Fleet:
                 index, number = waiting.popleft()
                 launch = max(self.clock.now, self._next_launch)
                 self._next_launch = launch + 1 / LAUNCHES_PER_SECOND
-                start = start_seconds(self.dice)
+                start = start_seconds(self.dice, mirrored=self.mirrored)
                 self.clock.spawn(launch + start, partial(attempt, index, number, start))
 
         def attempt(index: int, number: int, start: float) -> None:
@@ -253,9 +255,9 @@ class Fleet:
         self.clock.park()
 
 
-def start_seconds(dice: random.Random) -> float:
+def start_seconds(dice: random.Random, *, mirrored: bool = False) -> float:
     """How long a job takes from a free slot to its process."""
-    return dice.lognormvariate(math.log(START_MEDIAN), START_SIGMA)
+    return START_MEDIAN * math.exp(dice.gauss(0.0, START_SIGMA) * (-1 if mirrored else 1))
 
 
 def billed_seconds(start: float, seconds: float) -> float:

@@ -171,6 +171,7 @@ class Run:
 
     scenario: Scenario
     seed: int
+    mirrored: bool = False
     clock: Clock = field(default_factory=Clock)
     parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     children: list[int] = field(default_factory=list)
@@ -186,7 +187,7 @@ class Run:
         self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
         self.seconds = _uneven(scenario, lengths, self.shards, dice)
         self.longest = scenario.pace.seconds(1, max(lengths))
-        self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour)
+        self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour, self.mirrored)
         self.store = Store(self.clock)
         self.plan = Plan(
             run_id="run",
@@ -209,7 +210,6 @@ class Run:
 
     def work(self) -> Measured:
         """Run it, from the input to the result."""
-        self._wait("wait", self.scenario.window)
         self._call()
         if self.scenario.objects > PAGE or self.scenario.cuts:
             self._one_job("plan", self.scenario.plan_seconds)
@@ -293,11 +293,10 @@ class Run:
             clock=clock.time,
         )
         claims = Claims(FOLDER, job)
-        age = claims.array_age() if children > 1 else 0.0
-        stay = Stay(children, self.scenario.slots, attempt.number, age)
+        stay = Stay(children, self.scenario.slots, attempt.number)
         shards = cast("Any", _Shards(self, job))
         try:
-            _Child(FOLDER, self.plan, job, shards, claims, stay, clock.now).work()
+            _Child(FOLDER, self.plan, job, shards, claims, stay, clock.now, children == 1).work()
         except StoppedError as error:
             return error.exit_code
         return 0

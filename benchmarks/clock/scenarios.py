@@ -22,6 +22,9 @@ MERGE_SECONDS_PER_ITEM, MERGE_SECONDS_PER_SHARD = 0.00001, 0.006
 """Reading the commits, adding partials up and writing report.csv; 6 ms a partial of 100,000 words, as measured
 (docs/performance.md, Merging), 10 µs a row of the report: ASSUMED."""
 
+UPLOAD_SECONDS = 60.0
+"""Uploads come in this time."""
+
 _DRAWN = 10_000
 """So many different sizes are drawn; larger sources have them over and over."""
 
