@@ -25,7 +25,7 @@ class Account:
         self.executions = executions
         self.step_functions = self
         self.client = InMemoryS3Client("out")
-        self.s3 = S3(self.client)  # type: ignore[arg-type]
+        self.s3 = S3(self.client.stub)
         self.listed = 0
 
     def get_paginator(self, _operation: str) -> SimpleNamespace:

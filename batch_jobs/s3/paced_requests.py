@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from batch_jobs.job import Job
+from millrace.layout import S3Uri
 from millrace.run.plan import Plan
+from millrace.s3.requests import Content, Requests
 
 _EARLY_SECONDS = 0.02
 """A request may go so much before its time: to wait for less would cost more CPU than a small object."""
 
-_READS = frozenset({"get_object", "head_object", "list_objects_v2", "get_object_attributes"})
-_NO_REQUESTS = frozenset({"meta", "exceptions", "can_paginate", "get_paginator", "get_waiter", "close"})
+_READS = frozenset({"head_object", "list_objects_v2", "get_object_attributes"})
 
 
 class RequestRate:
@@ -49,45 +50,46 @@ class RequestRate:
             self._sleep(start - now)
 
 
-class PacedClient:
-    """A client whose requests wait for their places.
+class PacedRequests:
+    """Requests that wait for their places.
 
     Args:
-        client: Botocore's, or one with its methods.
+        requests: Makes them.
         reads: For what S3 counts as GET or HEAD.
         writes: For all else.
     """
 
-    def __init__(self, client: Any, reads: RequestRate, writes: RequestRate) -> None:
-        self._client = client
+    def __init__(self, requests: Requests, reads: RequestRate, writes: RequestRate) -> None:
+        self._requests = requests
         self._reads = reads
         self._writes = writes
 
-    def __getattr__(self, name: str) -> Any:
-        """The client's method, behind the waiting; it is looked up once."""
-        method = getattr(self._client, name)
-        if name in _NO_REQUESTS or not callable(method):
-            return method
-        rate = self._reads if name in _READS else self._writes
+    def get(self, uri: S3Uri, **given: Any) -> Content:
+        """GetObject."""
+        self._reads.take()
+        return self._requests.get(uri, **given)
 
-        def paced(**given: Any) -> Any:
-            rate.take()
-            return method(**given)
+    def put(self, uri: S3Uri, body: bytes, **given: Any) -> None:
+        """PutObject."""
+        self._writes.take()
+        self._requests.put(uri, body, **given)
 
-        self.__dict__[name] = paced
-        return paced
+    def ask(self, operation: str, uri: S3Uri, method: str, **given: Any) -> dict[str, Any]:
+        """Any other request."""
+        (self._reads if method in _READS else self._writes).take()
+        return self._requests.ask(operation, uri, method, **given)
 
 
-def paced_client(client: Any, plan: Plan, job: Job) -> Any:
-    """The client for the items of a shard: it keeps to the shard's share of the run's rates.
+def paced(requests: Requests, plan: Plan, job: Job) -> Requests:
+    """The requests for the items of a shard: they keep to the shard's share of the run's rates.
 
     Args:
-        client: The job's.
+        requests: The job's.
         plan: Says how many reads and writes a second the run may do, and among how many shards they are shared.
         job: Says how many shards run at once, where that is known.
     """
     at_once = min(plan.shards, job.settings.shards_at_once or plan.shards)
     rates = (plan.reads_per_second, plan.writes_per_second)
     if not any(rates):
-        return client
-    return PacedClient(client, *(RequestRate(rate / at_once, job.stop.sleep, job.clock) for rate in rates))
+        return requests
+    return PacedRequests(requests, *(RequestRate(rate / at_once, job.stop.sleep, job.clock) for rate in rates))
