@@ -23,13 +23,12 @@ from botocore.config import Config
 
 from millrace.aws.events import JobEnded, RunEnded, StateChange, read_event
 from millrace.aws.job_failures import JobErrors
-from millrace.s3.verbs import S3, connect
+from millrace.s3.verbs import S3, ReadOnce, connect
 from millrace.settings import NotifySettings
 from notification.documents import Document, job_ended, queue_blocked, run_ended
 from notification.messages import message_of
 from notification.publishing import publish, put_events
-from notification.run_costs import RunCosts
-from notification.run_facts import read_run_facts
+from notification.run_facts import RunCosts, read_run_facts
 
 REMEMBERED_SECONDS = 15 * 86_400
 """Longer than a queue of failed deliveries keeps them (SQS: 14 days), so that these can be sent again."""
@@ -101,6 +100,7 @@ def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -
         StorageError: S3 is broken or busy. What is not there is no error.
     """
     if isinstance(change, RunEnded):
+        s3 = ReadOnce(s3.requests, s3.backoff)  # the facts and the cost need the same plan and result
         facts = read_run_facts(change, s3)
         return run_ended(change, facts, jobs.of_run(change), costs.of_run(change, s3), settings.stack_name)
     if isinstance(change, JobEnded):

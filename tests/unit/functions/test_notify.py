@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +19,14 @@ import notify
 from millrace.aws.events import _time
 from millrace.aws.job_failures import JobErrors
 from millrace.errors import DamagedFileError
+from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from millrace.settings import NotifySettings
 from notification.publishing import EventsRefusedError
+from notification.run_facts import RunCosts
 from tests.in_memory_s3 import InMemoryS3Client
-from tests.notifications import FOLDER, Batch, Bus, Logs, Table, Topic, blocked_event, job_event, run_event
+from tests.notifications import FOLDER, QUEUE, Batch, Bus, Logs, Table, Topic, blocked_event, job_event, run_event
+from tests.run_in_memory import RunInMemory
 
 SCHEMAS = Path(__file__).parents[3] / "docs/events"
 ALL = frozenset({
@@ -112,6 +116,38 @@ def finished(services: Services, status: str = "SUCCEEDED_WITH_FAILURES", **fail
     )
     rows = [{"key": f"in/{code}", "error_code": code, "message": f"it is {code}"} for code in failures]
     services.write("failures.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+
+
+def test_the_plan_and_the_result_are_read_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The facts of a run and its cost come from one reading of plan.json, and one of result.json."""
+
+    class NoJobs:
+        """Batch, with no job of the run left."""
+
+        def get_paginator(self, _operation: str) -> NoJobs:
+            return self
+
+        def paginate(self, **_asked: Any) -> list[dict[str, Any]]:
+            return [{"jobSummaryList": []}]
+
+        def describe_job_queues(self, **_asked: Any) -> dict[str, Any]:
+            return {"jobQueues": []}
+
+        def describe_compute_environments(self, **_asked: Any) -> dict[str, Any]:
+            return {"computeEnvironments": []}
+
+    run = RunInMemory({"in/a": b"x", "in/b": b"y"}, folder=RunFolder.of(S3Uri("result", "out/"), "run-1"))
+    run.all()
+    read: list[str] = []
+    run.client.before = lambda verb, _bucket, key: read.append(key) if verb == "get_object" else None
+    monkeypatch.setattr(notify, "s3", S3(run.client.stub))
+    monkeypatch.setattr(notify, "costs", RunCosts(cast("Any", NoJobs()), (QUEUE,)))
+
+    given = {"source": "s3://source/in/", "destination": "s3://result/out/"}
+    detail = services.told(run_event("SUCCEEDED", input=json.dumps(given)))
+
+    assert (detail["planned"]["items"], detail["counts"]["items"]) == (2, 2)
+    assert {Counter(read)[run.folder.file(name).key] for name in ("plan.json", "result.json")} == {1}
 
 
 def test_the_message_of_a_run(services: Services) -> None:

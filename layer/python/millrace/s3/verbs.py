@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from millrace.errors import ChangedError
+from millrace.errors import ChangedError, StorageError
 from millrace.layout import S3Uri
 from millrace.s3.client import new_client
 from millrace.s3.listing_page import ListedObject, Page, objects_of
@@ -220,6 +220,27 @@ class S3:
         except ChangedError:
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnce(S3):
+    """An S3 that reads each whole object once: for code whose parts need the same small documents."""
+
+    _read: dict[S3Uri, bytes | StorageError] = field(default_factory=dict)
+
+    def read(self, uri: S3Uri) -> bytes:
+        """A whole object at once; the next time, the same bytes, or the same error unless it was transient."""
+        if uri not in self._read:
+            try:
+                self._read[uri] = S3.read(self, uri)
+            except StorageError as error:
+                if error.transient:
+                    raise
+                self._read[uri] = error
+        found = self._read[uri]
+        if isinstance(found, StorageError):
+            raise found
+        return found
 
 
 def connect(*, connections: int = 10, backoff: Backoff | None = None) -> S3:
