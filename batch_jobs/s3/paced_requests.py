@@ -7,47 +7,18 @@ So each child gets its share beforehand, and a child that is told to slow down h
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 from batch_jobs.job import Job
+from batch_jobs.rate import Rate
 from millrace.layout import S3Uri
 from millrace.run.plan import Plan
 from millrace.s3.requests import Content, Requests
 
-_EARLY_SECONDS = 0.02
-"""A request may go so much before its time: to wait for less would cost more CPU than a small object."""
+EARLY_SECONDS = 0.02
+"""A request may go this much before its time: a shorter wait would cost more CPU than a small object."""
 
 _READS = frozenset({"head_object", "list_objects_v2", "get_object_attributes"})
-
-
-class RequestRate:
-    """Lets threads pass one at a time, so that together they keep to a rate. What was not used in time is lost.
-
-    Args:
-        per_second: The rate; 0 where there is none.
-        sleep: Waits so many seconds.
-        clock: Seconds that only ever grow.
-    """
-
-    def __init__(self, per_second: float, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
-        self._seconds = 1 / per_second if per_second else 0.0
-        self._sleep = sleep
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._free_at = clock()
-
-    def take(self) -> None:
-        """Wait for a place."""
-        if not self._seconds:
-            return
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._free_at)
-            self._free_at = start + self._seconds
-        if start - now > _EARLY_SECONDS:
-            self._sleep(start - now)
 
 
 class PacedRequests:
@@ -59,7 +30,7 @@ class PacedRequests:
         writes: For all else.
     """
 
-    def __init__(self, requests: Requests, reads: RequestRate, writes: RequestRate) -> None:
+    def __init__(self, requests: Requests, reads: Rate, writes: Rate) -> None:
         self._requests = requests
         self._reads = reads
         self._writes = writes
@@ -92,4 +63,4 @@ def paced(requests: Requests, plan: Plan, job: Job) -> Requests:
     rates = (plan.reads_per_second, plan.writes_per_second)
     if not any(rates):
         return requests
-    return PacedRequests(requests, *(RequestRate(rate / at_once, job.stop.sleep, job.clock) for rate in rates))
+    return PacedRequests(requests, *(Rate(rate / at_once, job.stop.sleep, job.clock, EARLY_SECONDS) for rate in rates))

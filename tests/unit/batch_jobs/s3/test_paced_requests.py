@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from batch_jobs.job import Job
-from batch_jobs.s3.paced_requests import PacedRequests, RequestRate, paced
+from batch_jobs.rate import Rate
+from batch_jobs.s3.paced_requests import EARLY_SECONDS, PacedRequests, paced
 from batch_jobs.stop import Stop
 from millrace.errors import InvalidRunRequest, StoppedError
 from millrace.layout import S3Uri
@@ -38,7 +39,7 @@ class Waiting:
 def s3_at(reads: float, writes: float) -> tuple[S3, Waiting, InMemoryS3Client]:
     """An S3 that is asked no faster."""
     time, memory = Waiting(), InMemoryS3Client("bucket")
-    rates = [RequestRate(rate, time.sleep, time.clock) for rate in (reads, writes)]
+    rates = [Rate(rate, time.sleep, time.clock, EARLY_SECONDS) for rate in (reads, writes)]
     return S3(PacedRequests(memory.stub, *rates)), time, memory
 
 
