@@ -97,10 +97,10 @@ def _run(arguments: list[str]) -> int:
 def _words(error: Exception) -> str:
     """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
     if isinstance(error, RunInterrupted):
-        return ""  # the run goes on, and how to come back has been said
+        return ""  # the run continues, and the way back to it was printed
     if address := _silent_server(error):
         return (
-            f"the embedded AWS at {address} does not answer any more: it was stopped or killed, and everything in it "
+            f"the embedded AWS at {address} no longer answers: it was stopped or killed. Everything in it "
             "is gone: buckets, runs, logs. Its log is server.log in its state folder (build/local unless --state-dir "
             "named another); start it again: millrace local deploy"
         )

@@ -1,7 +1,7 @@
 """GetObject and PutObject by obstore, whose small request costs a tenth of botocore's CPU; all else by botocore.
 
 obstore is asked for what it carries unchanged and understands; botocore for the rest: keys that obstore would alter or
-refuse, listings, parts of an upload, deletions, and any answer that obstore makes nothing of.
+refuse, listings, parts of an upload, deletions, and any answer that obstore does not understand.
 """
 
 from __future__ import annotations

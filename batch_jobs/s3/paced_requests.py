@@ -1,8 +1,8 @@
 """Keeping a run's requests to S3 below a rate, whatever the number of its children.
 
 S3 gives a prefix 3,500 writes and 5,500 reads a second at first, and more only by and by (S3 user guide, optimizing
-performance): ten thousand children that each keep a hundred requests under way would be told to slow down for minutes.
-So each child gets its share beforehand, and a child that is told to slow down halves what it has under way besides.
+performance): ten thousand children that each keep a hundred requests under way would get SlowDown for minutes.
+So each child gets its share beforehand, and a child that gets SlowDown also halves what it has under way.
 """
 
 from __future__ import annotations

@@ -26,12 +26,12 @@ from millrace.text import bytes_text, dollars_text, plural
 from millrace.workload import Pace
 
 
-@click.command("estimate", short_help="Say what a run would take and cost, before it is started.")
+@click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
 @click.argument("source", metavar="SOURCE")
 @request_options
 @click.option("--seconds-per-item", type=click.FloatRange(0), metavar="S", help="What one object takes, on one vCPU.")
 @click.option(
-    "--mb-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="MB that one vCPU works in a second."
+    "--mb-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="MB that one vCPU processes a second."
 )
 @json_option
 @target_options
@@ -50,7 +50,7 @@ def estimate_run(
     estimate from a dated table of prices (docs/cost.md) and measured paces: a factor of two either way is to be
     expected.
 
-    Exit codes: 0 told, 1 something broke, 2 a bad request.
+    Exit codes: 0 estimated, 1 something broke, 2 a bad request.
     """
     terminal = Terminal()
     # No destination is written to; any that is none of the source's will do for the check.
@@ -84,7 +84,7 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
     try:
         given = target.stack.parameters
     except StackNotFoundError as error:
-        terminal.note(f"{error.message}; the template's defaults are taken")
+        terminal.note(f"{error.message}; using the template's defaults")
         return Jobs(compute="FARGATE_SPOT")
     usual = Jobs()
     vcpus, memory_mib = job_size(given)
@@ -126,8 +126,8 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
     )
     terminal.print("")
     terminal.print(
-        f"An estimate: prices of {table['date']} ({table['note']}), paces measured elsewhere; a factor of two either "
-        "way is to be expected. Without storage, logs, KMS, transfer between regions, retries and DynamoDB writes."
+        f"An estimate: prices of {table['date']} ({table['note']}), paces measured elsewhere; expect a factor of two "
+        "either way. Without storage, logs, KMS, transfer between regions, retries and DynamoDB writes."
     )
     if _waits_for_vcpus(made, jobs, found):
         terminal.note(

@@ -24,13 +24,15 @@ _OPTIONS = (
     click.option(
         "--manifest",
         metavar="URI",
-        help="Work what this file names, or this S3 Inventory report, instead of listing the source.",
+        help="Process what this file or S3 Inventory report names, instead of listing the source.",
     ),
-    click.option("--include", multiple=True, metavar="P", help="Work only what matches: '*.txt'. [several times]"),
-    click.option("--exclude", multiple=True, metavar="P", help="Leave out what matches. [several times]"),
-    click.option("--target-bytes", type=int, metavar="N", help="Close a shard at so many bytes. [default: 268435456]"),
-    click.option("--max-items", type=int, metavar="N", help="Close a shard at so many items. [default: 1000]"),
-    click.option("--max-shards", type=int, metavar="N", help="At most so many shards. [default: 10000]"),
+    click.option("--include", multiple=True, metavar="P", help="Process only what matches: '*.txt'. [several times]"),
+    click.option("--exclude", multiple=True, metavar="P", help="Exclude what matches. [several times]"),
+    click.option(
+        "--target-bytes", type=int, metavar="N", help="Close a shard at this many bytes. [default: 268435456]"
+    ),
+    click.option("--max-items", type=int, metavar="N", help="Close a shard at this many items. [default: 1000]"),
+    click.option("--max-shards", type=int, metavar="N", help="At most this many shards. [default: 10000]"),
     click.option(
         "--tolerated-failure-percent",
         type=float,
@@ -52,7 +54,7 @@ def request_options(function: Function) -> Function:
     return made
 
 
-allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 although the run found nothing to work.")
+allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 even if the run found no items.")
 """`--allow-empty`, for the verbs that start a run and watch it."""
 
 
@@ -63,7 +65,7 @@ def input_option(function: Function) -> Function:
         "input_file",
         type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
         metavar="FILE",
-        help="The execution input as JSON, - for standard input; the other options go before it.",
+        help="The execution input as JSON, - for standard input; the other options override it.",
     )
     decorated: Function = option(function)
     return decorated

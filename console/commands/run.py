@@ -16,7 +16,7 @@ from console.verbs import json_option, target_options
 
 
 @click.command
-@click.option("--source", metavar="S3-URI", help="What to work: s3://bucket/prefix/")
+@click.option("--source", metavar="S3-URI", help="The objects to process: s3://bucket/prefix/")
 @click.option("--destination", metavar="S3-URI", help="Where outputs and results go.")
 @request_options
 @input_option
@@ -27,7 +27,7 @@ from console.verbs import json_option, target_options
 def run(
     target: Target, input_file: Path | None, name: str | None, *, allow_empty: bool, as_json: bool, **given: Any
 ) -> None:
-    """Start a run and watch it to its end. Ctrl-C leaves it going.
+    """Start a run and watch it until it ends. Ctrl-C leaves it running.
 
     \b
     Examples:

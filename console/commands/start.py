@@ -21,7 +21,7 @@ from millrace.request.run_request import RunRequest
 
 
 @click.command
-@click.option("--source", metavar="S3-URI", help="What to work: s3://bucket/prefix/")
+@click.option("--source", metavar="S3-URI", help="The objects to process: s3://bucket/prefix/")
 @click.option("--destination", metavar="S3-URI", help="Where outputs and results go.")
 @request_options
 @input_option

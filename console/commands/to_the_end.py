@@ -34,7 +34,7 @@ def follow(
     Raises:
         RunFailedError: The run failed; what there is to show has been shown.
         EmptySourceError: It worked no item.
-        RunInterrupted: Ctrl-C; the run goes on.
+        RunInterrupted: Ctrl-C; the run continues.
     """
     try:
         with shown_run(terminal.notes) as show:

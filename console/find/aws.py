@@ -29,7 +29,7 @@ CONNECTIONS = 32
 
 @contextmanager
 def workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads for many small calls; what has not begun when the block ends, by Ctrl-C say, is not begun any more."""
+    """Threads for many small calls; calls not started when the block ends, as by Ctrl-C, are dropped."""
     pool = ThreadPoolExecutor(CONNECTIONS // 2)
     try:
         yield pool

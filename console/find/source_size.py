@@ -1,4 +1,4 @@
-"""What lies in a source, cut into shards by the rules that the plan job cuts by."""
+"""What a source holds, cut into shards by the plan job's rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from millrace.source.filters import ItemFilter
 from millrace.source.sharding import cut
 
 TOLD_EVERY = 1000
-"""How often `seen` is told: once a page of the listing."""
+"""How often `seen` is called: once per page of the listing."""
 
 ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects are read only after they were restored: S3 API reference, GetObject."""
@@ -30,7 +30,7 @@ class SourceSize:
         items: How many items: objects, or ranges of large ones.
         bytes: Their bytes.
         largest: The largest object's bytes.
-        archived: How many objects lie in an archive class: each would be a failed item.
+        archived: How many objects are in an archive class: each would be a failed item.
         skipped: Objects that are no items, by reason.
         shards: What each shard would hold.
     """
@@ -50,7 +50,7 @@ def measure(
     """Measure what a run would work.
 
     Args:
-        items_of: The source's items, given what tells them from other objects.
+        items_of: The source's items, given what distinguishes them from other objects.
         request: The checked request.
         seen: Told now and then how many objects were listed.
     """

@@ -73,7 +73,7 @@ def run_locally(
     refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
     run = _running(aws, stack, order)
     if run is not None:
-        terminal.note(f"The run {run.run_id} is at work; watching it.")
+        terminal.note(f"The run {run.run_id} is running; watching it.")
     else:
         _upload(aws, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)

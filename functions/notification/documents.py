@@ -47,8 +47,8 @@ def run_ended(
     """The end of a run.
 
     Args:
-        ended: What AWS told.
-        facts: What the run folder tells.
+        ended: AWS's event.
+        facts: What the run folder holds.
         error: Why it failed.
         cost: What it cost.
         stack_name: The stack that the line for `millrace` names.

@@ -33,7 +33,7 @@ class Headline:
 
     Attributes:
         what: The kind of thing: "Millrace run".
-        name: Its name; whatever somebody gave it.
+        name: Its name, as given by the user.
         outcome: What became of it.
     """
 
@@ -140,7 +140,7 @@ def _job_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _queue_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
-    yield visible(headline) + ": its first job cannot start, and no job behind it does."
+    yield visible(headline) + ": its first job cannot start and blocks the jobs behind it."
     yield ""
     yield from _table(
         ("Reason", detail["reason"]),

@@ -89,7 +89,7 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
                if isinstance(plan.get(name), int)}  # fmt: skip
     if ended.status == "SUCCEEDED" or _merge_failed(ended):
         # An earlier end of the same run may have left a result: only these two ends wrote the one that is there.
-        # One that does not go with its plan is not told; the execution's output is Step Functions' own.
+        # A result that does not match its plan is not reported; the execution's output is Step Functions' own.
         result = _known(lambda: read_result(folder, s3)) or dict(ended.output)
         committed = planned.get("shards")
     else:
@@ -157,7 +157,7 @@ def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
 def _known(ask: Callable[[], Answer]) -> Answer | None:
     """The answer; None where there is nothing, nothing that this role may see, or nothing that S3 could hold.
 
-    A run whose destination makes keys too long for S3 was refused, and its end is told all the same.
+    A run whose destination makes keys too long for S3 was refused, and its end is reported all the same.
     """
     try:
         return ask()

@@ -172,7 +172,7 @@ def test_the_message_of_a_run(services: Services) -> None:
         "  NOT_TEXT, 2 items\n"
         "    in/NOT_TEXT\n"
         "\n"
-        "To work the failed items again:\n"
+        "To rerun the failed items:\n"
         "  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n"
         "or without millrace:\n"
         "  aws stepfunctions start-execution --region eu-west-1"
@@ -309,7 +309,7 @@ def test_an_aborted_run_says_what_is_kept_and_how_to_go_on(services: Services) -
     assert "Items       1,000 (5.0 MB) planned\nShards      10, 4 of them committed\n" in text
     arn = event["detail"]["executionArn"]
     assert (
-        "\nCommitted shards are kept. To go on where it stopped:\n"
+        "\nCommitted shards are kept. To resume it where it stopped:\n"
         "  millrace resume run-1 --stack words --region eu-west-1\nor without millrace:\n"
     ) in text
     assert f"\n  aws stepfunctions redrive-execution --region eu-west-1 --execution-arn {arn}\n" in text

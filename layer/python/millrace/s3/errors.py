@@ -134,7 +134,7 @@ MEANINGS: Mapping[str, Meaning] = {
             *("IncorrectEndpoint", "EndpointNotFound", "InvalidHostHeader", "InvalidAddressingHeader"),
             *("InvalidAccessPoint", "InvalidAccessPointAliasError", "NoSuchAccessPoint"),
             *("NoSuchMultiRegionAccessPoint", "ServerSideEncryptionConfigurationNotFoundError"),
-            # An upload in parts that somebody ended, or a request that we made wrongly: worked again as a whole.
+            # An upload in parts that was aborted from outside, or a malformed request of ours: all is done again.
             *("NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidHttpMethod"),
             *("MissingContentLength", "MissingRequestBodyError", "MaxMessageLengthExceeded"),
         ),
@@ -168,7 +168,7 @@ _OWN_WORDS = frozenset({"put", "copy"})
 
 
 def meaning_of(code: str, status: int) -> Meaning:
-    """What S3's answer means: by its code, else by its HTTP status; what nobody knows is this object's.
+    """What S3's answer means: by its code, else by its HTTP status; an unknown one concerns this object.
 
     Args:
         code: `NoSuchKey`; a status in digits, or nothing, where there was no body.

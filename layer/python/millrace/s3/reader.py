@@ -20,7 +20,7 @@ WRONG_CHECKSUM = "FlexibleChecksumError"
 
 
 class ObjectReader:
-    """The bytes of one object in chunks. A read that breaks goes on where it stopped, if the object is still the same.
+    """The bytes of one object in chunks. A read that breaks continues where it stopped, if the object is unchanged.
 
     `S3.open` makes it. It is an iterator, and a context manager that closes the connection.
 
@@ -93,7 +93,7 @@ class ObjectReader:
                 if self._read > self.length:
                     self.close()
                     raise StorageError(
-                        f"the body goes on behind its {self.length} bytes", operation="get", target=str(self._uri)
+                        f"the body is longer than its {self.length} bytes", operation="get", target=str(self._uri)
                     )
                 self._tries = Tries(self._backoff)
                 return chunk

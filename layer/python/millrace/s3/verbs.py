@@ -102,7 +102,7 @@ class S3:
     def read_small(
         self, uri: S3Uri, most_bytes: int, *, etag: str | None = None, version_id: str | None = None
     ) -> bytes | None:
-        """A small object at once, for less than `open` costs; where the connection breaks, it is read anew.
+        """A small object at once, for less than `open` costs; where the connection breaks, it is read again.
 
         Args:
             uri: The object.
