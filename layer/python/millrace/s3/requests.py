@@ -34,7 +34,7 @@ class Body(Protocol):
         """Release the connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """The answer to a GET.
 
@@ -192,7 +192,7 @@ class BotocoreRequests:
         return answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _BotocoreBody:
     body: Any
     uri: S3Uri
