@@ -27,7 +27,8 @@ def test_a_child_knows_its_place() -> None:
         "MILLRACE_JOB_VCPUS": "0.5",
         "MILLRACE_CODE_VERSION": "1.2.3",
     }
-    assert JobSettings.from_environment(environ) == JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, 64, "1.2.3")
+    expected = JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, 32, "1.2.3", vcpus=0.5)
+    assert JobSettings.from_environment(environ) == expected
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "٣", " 1"])

@@ -23,8 +23,9 @@ from millrace.workload.contract import (
 from millrace.workload.function import workload
 from millrace.workload.lines import lines
 from millrace.workload.options import Option
+from millrace.workload.pace import Pace
 from millrace.workload.quantiles import Quantiles
-from millrace.workload.record import Pace, ReportPart, WorkloadRecord, check_item_suffixes
+from millrace.workload.record import ReportPart, WorkloadRecord, check_item_suffixes
 from millrace.workload.totals import Totals
 
 __all__ = [
