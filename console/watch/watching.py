@@ -12,9 +12,8 @@ from console.terminal import Terminal
 from console.watch.display import Show, shown
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress, observe
-from console.watch.shard_counts import ShardCounts
+from console.watch.shard_counts import ShardCounts, Work
 from console.watch.waiting import waiting_reason
-from console.watch.work import Work
 from millrace.layout import RunFolder, S3Uri
 
 LOCAL_SECONDS = 0.4
@@ -70,7 +69,7 @@ class Watcher:
             self._work = Work.of(
                 self._counts.look(progress.since, None if progress.ended else most),
                 progress.planned,
-                begun=max(migrate.started, progress.since),
+                since=max(migrate.started, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
         return self._work

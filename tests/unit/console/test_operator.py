@@ -31,10 +31,9 @@ from console.find.target import Target
 from console.terminal import Terminal
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
-from console.watch.shard_counts import Committed
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
-from console.watch.work import Work
 from millrace.aws.job_failures import log_lines, streams_of
 from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
