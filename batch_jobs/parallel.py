@@ -41,6 +41,7 @@ def until_stopped(
     *,
     in_flight: InFlight | None = None,
     small: Callable[[Thing], bool] = lambda _thing: False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Generator[Made, None, None]:
     """What `make` makes of each thing, in the order in which they get done; ends early when the job has to stop.
 
@@ -53,6 +54,7 @@ def until_stopped(
         stop: Whether to stop.
         in_flight: How many are under way at once, small ones and others; None for `concurrency`.
         small: Whether a thing is small.
+        meanwhile: Called twice a second or more often while nothing gets done, in the caller's thread.
     """
     if concurrency == 1:
         for thing in things:
@@ -68,6 +70,7 @@ def until_stopped(
                 last_moment = time.monotonic() + GRACE_SECONDS
             if last_moment is not None and time.monotonic() > last_moment:
                 return
+            meanwhile()
             yield from workers.take()
     finally:
         workers.ended = True

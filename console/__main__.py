@@ -17,9 +17,9 @@ from console.embedded_aws import EmbeddedAwsError
 from console.errors import DeployError, RunInterrupted
 from console.find.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
-from millrace import __version__
 from millrace.errors import MillraceError, shortened
 from millrace.json_text import check_arguments
+from millrace.version import VERSION
 
 
 @click.group(
@@ -42,7 +42,7 @@ from millrace.json_text import check_arguments
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="millrace")
+@click.version_option(VERSION, prog_name="millrace")
 @debug_option
 def millrace() -> None:
     """Run one program over every object under an S3 prefix."""

@@ -23,14 +23,17 @@ from batch_jobs.merging.merged_files import write_file, write_merged_files
 from batch_jobs.merging.publishing import is_of_retry, publish
 from batch_jobs.merging.report_file import NAME as PAGE
 from batch_jobs.merging.report_file import page_of, write_failed_page, write_page
-from millrace.errors import ObjectNotFoundError, TooManyFailuresError
+from millrace.cost.known_pace import record_pace
+from millrace.errors import ObjectNotFoundError, StorageError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
 from millrace.report.completion import ReportWriter
 from millrace.request.tolerance import Tolerance
 from millrace.run.figures import RunFigures
 from millrace.run.generations import Generation, RowReader, read_generations
+from millrace.run.latest import LatestRun, note_latest, options_digest
 from millrace.run.plan import Plan
 from millrace.run.result import Result, rank_of
+from millrace.workload.pace import fitted
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +104,7 @@ def merge(
         publish(folder.base.file("result.json"), result, job.s3, outranks)
         _mark(folder.base, merged.first_plan, job)
     _mark(folder, plan, job)
+    _note(merged.latest, S3Uri.parse(plan.destination), job)
     fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
     log.info("merged", extra={"fields": fields})
 
@@ -117,6 +121,14 @@ def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
     """Mark a result as complete. What marked it as incomplete goes then, also after a merge that died in between."""
     _write_mark(folder.file("_SUCCESS"), plan, job)
     _remove_incomplete(folder, job)
+
+
+def _note(run: LatestRun, destination: S3Uri, job: Job) -> None:
+    """Keep the run among the destination's last ones. It is complete, whether that succeeds or not."""
+    try:
+        note_latest(destination, run, job.s3)
+    except StorageError as error:
+        log.warning("latest.json does not name the run", extra={"fields": {"run_id": run.run_id, "why": str(error)}})
 
 
 def _mark_incomplete(
@@ -174,11 +186,13 @@ class _Merged:
         result: What result.json is to say; its files are written.
         page: What report.html is to be.
         first_plan: The plan of the run itself, where this is a retry.
+        latest: What is kept of the run if it is complete, its pace among it.
     """
 
     result: Result
     page: bytes
     first_plan: Plan
+    latest: LatestRun
 
 
 def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _Merged:
@@ -225,7 +239,25 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
         page=str(folder.file(PAGE)),
     )
-    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan)
+    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan, _latest(added_up, figures, job))
+
+
+def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
+    plan = result.plan
+    whole = [shard for shard in figures.shards if shard.whole]
+    pace = fitted(whole, record_pace(plan.workload))
+    return LatestRun(
+        run_id=plan.run_id,
+        retry=result.rank[0],
+        source=plan.source,
+        workload=plan.workload,
+        options_digest=options_digest(plan.options),
+        code_version=plan.code_version,
+        plan_digest=plan.digest,
+        started_at=plan.planned_at,
+        finished_at=result.finished_at,
+        pace=pace.slower(min(1.0, job.settings.vcpus)).known() if pace else None,
+    )
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

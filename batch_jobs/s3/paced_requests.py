@@ -52,14 +52,15 @@ class PacedRequests:
 
 
 def paced(requests: Requests, plan: Plan, job: Job) -> Requests:
-    """The requests for the items of a shard: they keep to the shard's share of the run's rates.
+    """The requests for the items of a child's shards: they keep to the child's share of the run's rates.
 
     Args:
         requests: The job's.
-        plan: Says how many reads and writes a second the run may do, and among how many shards they are shared.
-        job: Says how many shards run at once, where that is known.
+        plan: Says how many reads and writes a second the run may do.
+        job: Says among how many children they are shared.
     """
-    at_once = min(plan.shards, job.settings.shards_at_once or plan.shards)
+    children = job.settings.array_size or 1
+    at_once = min(children, job.settings.slots or children)
     rates = (plan.reads_per_second, plan.writes_per_second)
     if not any(rates):
         return requests

@@ -42,6 +42,12 @@ _OPTIONS = (
     click.option(
         "--tolerated-failure-count", type=int, metavar="N", help="Or as a number; the larger one counts. [default: 0]"
     ),
+    click.option(
+        "--seconds-per-item", type=float, metavar="S", help="What one object takes a child. [default: as measured]"
+    ),
+    click.option(
+        "--mb-per-second", type=float, metavar="N", help="MB that a child works in a second. [default: as measured]"
+    ),
 )
 
 _PLACES = (
@@ -98,6 +104,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
     """
     fields = dict(base or {})
     workload = given["workload"] or fields.get("workload", "word-count")
+    pace = _pace(given)
     shard = {name: given[name] for name in SHARD if given[name] is not None}
     asked = {
         "workload": workload,
@@ -106,11 +113,21 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "include": list(given["include"]),
         "exclude": list(given["exclude"]),
         "shard": {**fields.get("shard", {}), **shard},
+        "pace": {**(fields.get("pace") or {}), **pace} if pace else None,
         "tolerated_failure_percent": given["tolerated_failure_percent"],
         "tolerated_failure_count": given["tolerated_failure_count"],
         "run_id": given.get("run_id"),
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
+
+
+def _pace(given: dict[str, Any]) -> dict[str, float]:
+    megabytes = given.get("mb_per_second")
+    asked = {
+        "seconds_per_item": given.get("seconds_per_item"),
+        "bytes_per_second": None if megabytes is None else megabytes * 1e6,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def read_input(path: Path | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.sharding import cut
+from millrace.workload.pace import Pace
 
 TOLD_EVERY = 1000
 """How often `seen` is called: once per page of the listing."""
@@ -45,13 +46,14 @@ class SourceSize:
 
 
 def measure(
-    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, seen: Callable[[int], None]
+    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, pace: Pace, seen: Callable[[int], None]
 ) -> SourceSize:
     """Measure what a run would work.
 
     Args:
         items_of: The source's items, given what distinguishes them from other objects.
         request: The checked request.
+        pace: How fast a child is expected to work: shards are cut by it.
         seen: Told now and then how many objects were listed.
     """
     chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
@@ -63,7 +65,9 @@ def measure(
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
         lengths.extend(_ranges(item, request))
-    shards = [ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard)]
+    shards = [
+        ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)
+    ]
     listed = number + chosen.skipped.total()
     return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
 

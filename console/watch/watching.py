@@ -13,6 +13,7 @@ from console.watch.display import Show, shown
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress, observe
 from console.watch.shard_counts import ShardCounts, Work
+from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
 from millrace.layout import RunFolder, S3Uri
 
@@ -21,6 +22,12 @@ LOCAL_SECONDS = 0.4
 
 AWS_SECONDS = 3.0
 """Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
+
+LISTING_SHARE = 5
+"""The commits are listed again after so many times what it took: 100,000 of them are a hundred requests."""
+
+WORKING = ("Migrate", TOGETHER)
+"""The steps that commit shards."""
 
 COMMITS_A_LOOK = 256
 """How many commits one look of a watcher reads at most: the beginning of each."""
@@ -40,6 +47,7 @@ class Watcher:
         self._counts: ShardCounts | None = None
         self._children: object = None
         self._work: Work | None = None
+        self._next_listing = 0.0
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
@@ -57,21 +65,26 @@ class Watcher:
         )
 
     def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
-        migrate = next(step for step in progress.steps if step.name == "Migrate")
-        if progress.plan is None or migrate.started is None:
+        working = [step for step in progress.steps if step.name in WORKING and step.started]
+        if progress.plan is None or not working:
             return None
+        migrate = working[-1]
+        begun = min(step.started for step in working if step.started)
         if self._counts is None:
             # The plan's folder: that of the run, or of the retry that this execution is.
             self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
-        news = self._work is None or migrate.children != self._children or not self._counts.complete
+        looked = time.monotonic()
+        known = migrate.children is not None and migrate.children == self._children
+        news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
             self._work = Work.of(
                 self._counts.look(progress.since, None if progress.ended else most),
                 progress.planned,
-                since=max(migrate.started, progress.since),
+                since=max(begun, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
+            self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
-from batch_jobs.migrating.migrate import migrate
+from batch_jobs.migrating.migrate import migrate_shard
 from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import AccessDeniedError, MillraceError
@@ -47,7 +47,7 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     made = plan(RunRequest.parse(request), folder, job)
     try:
         for index in range(made.shards):
-            migrate(folder, index, job)
+            migrate_shard(folder, index, job)
     except AccessDeniedError as error:
         world.promises.check(
             Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}"
@@ -86,7 +86,7 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
 
         s3.before = count
         try:
-            migrate(folder, index, _job(world, s3, stop))
+            migrate_shard(folder, index, _job(world, s3, stop))
         except MillraceError:
             continue
     world.faults.note("progress of a deleted run left behind")

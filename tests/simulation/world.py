@@ -51,6 +51,7 @@ class World:
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
+        slots: How many jobs run at once, as Read Plan is told.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
     """
 
@@ -81,6 +82,7 @@ class World:
         self.lines: list[str] = []
         self._digest = hashlib.sha256()
         self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
+        self.slots = self.codes.choice((1, 2, 3, 5, 16))
 
     @property
     def digest(self) -> str:

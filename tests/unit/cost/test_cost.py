@@ -252,7 +252,7 @@ def test_the_cost_of_a_run(s3: InMemoryS3Client) -> None:
     cost = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
     assert cost["usage"]["s3_get_requests"] == 2000 + 4 * 5 + 12
     assert cost["usage"]["s3_put_requests"] == round(2000 + 4 * 4 + 2.002 + 12)
-    assert (cost["usage"]["state_transitions"], cost["usage"]["lambda_calls"]) == (9, 7)
+    assert (cost["usage"]["state_transitions"], cost["usage"]["lambda_calls"]) == (12, 8)
     assert cost["dollars"] == pytest.approx(sum(cost["parts"].values()), abs=1e-7)
     assert 0 < cost["estimated_dollars"] < 1
     assert cost["complete"]

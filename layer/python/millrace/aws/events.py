@@ -19,7 +19,7 @@ JOB_CHANGE = "Batch Job State Change"
 EXECUTION_CHANGE = "Step Functions Execution Status Change"
 QUEUE_BLOCKED = "Batch Job Queue Blocked"
 
-VERBS = ("plan", "migrate", "merge")
+VERBS = ("plan", "migrate", "merge", "migrate-and-merge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Job:
 
     @property
     def verb(self) -> str | None:
-        """plan, migrate or merge; None for a job that is none of these."""
+        """plan, migrate, merge or migrate-and-merge; None for a job that is none of these."""
         return self.command[0] if self.command and self.command[0] in VERBS else None
 
     @property

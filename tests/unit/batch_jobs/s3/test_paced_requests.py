@@ -84,32 +84,36 @@ def test_a_request_may_go_a_little_early() -> None:
     assert time.now == pytest.approx(10, abs=0.05)
 
 
-def planned_at(shards_at_once: int | None, **request: Any) -> tuple[Any, Job]:
+def planned_at(children: int | None, slots: int | None = None, **request: Any) -> tuple[Any, Job]:
     """A plan of 40 shards, and the surroundings of a child of it."""
     run = RunInMemory({f"in/{number:02}": b"x" for number in range(40)}, {"shard": {"max_items": 1}, **request})
     plan = run.plan()
     time = Waiting()
     job = Job(
         run.job().s3,
-        JobSettings(shards_at_once=shards_at_once),
+        JobSettings(array_size=children, slots=slots),
         Stop(clock=time.clock, wait=time.sleep),
         clock=time.clock,
     )
     return plan, job
 
 
-@pytest.mark.parametrize(("shards_at_once", "expected"), [(None, 40), (10, 10), (1000, 40)])
-def test_the_rate_is_shared_by_the_shards_that_run_at_once(shards_at_once: int | None, expected: int) -> None:
-    """Among all shards, or among as many as there is room for."""
-    plan, job = planned_at(shards_at_once, reads_per_second=100, writes_per_second=40)
+@pytest.mark.parametrize(
+    ("children", "slots", "expected"), [(None, None, 1), (10, None, 10), (10, 16, 10), (40, 4, 4), (None, 16, 1)]
+)
+def test_the_rate_is_shared_by_the_children_that_there_are(
+    children: int | None, slots: int | None, expected: int
+) -> None:
+    """Among the array's children, or among as many as there is room for, however many shards the plan has."""
+    plan, job = planned_at(children, slots, reads_per_second=100, writes_per_second=40)
     requests, uri = paced(job.s3.requests, plan, job), S3Uri("result", "x")
     for _ in range(11):
         requests.put(uri, b"", content_type="text/plain")
-    assert job.clock() == pytest.approx(10 * expected / 40)
+    assert job.clock() == pytest.approx(10 * expected / 40, abs=0.05)
     before = job.clock()
     for _ in range(11):
         requests.get(uri)
-    assert job.clock() - before == pytest.approx(10 * expected / 100)
+    assert job.clock() - before == pytest.approx(10 * expected / 100, abs=0.05)
 
 
 def test_without_rates_the_requests_are_the_jobs_own() -> None:
