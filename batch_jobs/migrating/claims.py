@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from batch_jobs.job import Job
 from batch_jobs.migrating.shard_order import is_dead
@@ -31,6 +33,7 @@ class Claims:
         self._folder = folder
         self._job = job
         self._who = (job.settings.job_id, job.settings.array_index)
+        self._array = job.settings.job_id.rpartition(":")[0]
 
     def take(self, shard: int, *, is_claimed: bool = False) -> bool:
         """Claim a shard.
@@ -52,6 +55,16 @@ class Claims:
             pass
         self.keep(shard)
         return True
+
+    def array_age(self) -> float:
+        """How many seconds ago the array's first child began; this one may be the first."""
+        uri = self._folder.array(self._array)
+        if self._job.s3.put_if_absent(uri, self._text(), content_type="application/json"):
+            return 0.0
+        try:
+            return max(0.0, self._age(read_json(self._job.s3.read(uri))))
+        except (ValueError, TypeError, KeyError, ObjectNotFoundError):  # nothing that a child wrote
+            return 0.0
 
     def keep(self, shard: int) -> None:
         """Write the claim anew: this child is alive, and at it."""
@@ -78,8 +91,12 @@ class Claims:
         try:
             claim = read_json(text)
             who = (claim["job"], claim["child"])
-            age = self._job.now().astimezone(UTC) - datetime.fromisoformat(claim["at"])
-        except (ValueError, TypeError, KeyError):
+            same_array = who[0].rpartition(":")[0] == self._array
+            age = self._age(claim)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return False  # nothing that a child wrote
-        same_array = who[0].rpartition(":")[0] == self._who[0].rpartition(":")[0]
-        return same_array and who != self._who and not is_dead(age.total_seconds())
+        return same_array and who != self._who and not is_dead(age)
+
+    def _age(self, claim: Mapping[str, Any]) -> float:
+        age = self._job.now().astimezone(UTC) - datetime.fromisoformat(claim["at"])
+        return age.total_seconds()

@@ -49,8 +49,9 @@ def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
     child, children = job.settings.array_index, job.settings.array_size or 1
     if not 0 <= child < children:
         raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_INDEX", child, f"0 to {children - 1}, the array's children")
-    stay = Stay(children, job.settings.slots, job.settings.attempt)
-    _Child(folder, plan, job, ShardWork(folder, plan, job), Claims(folder, job), stay, began, whole).work()
+    claims, shards = Claims(folder, job), ShardWork(folder, plan, job)
+    stay = Stay(children, job.settings.slots, job.settings.attempt, claims.array_age() if children > 1 else 0.0)
+    _Child(folder, plan, job, shards, claims, stay, began, whole).work()
 
 
 def migrate_shard(folder: RunFolder, index: int, job: Job) -> Commit:

@@ -18,12 +18,15 @@ START_SECONDS = 45.0
 TOO_SLOW = 1.5
 """With more children it has to go faster by this before a child hands back for them."""
 
-STAY_SECONDS = 3600.0
-"""How long a child stays at most, divided by the number of its attempt; then it ends after its shard.
+STAY_SECONDS = 1500.0
+"""How long an array lasts: then each child ends after its shard, whichever attempt it is.
 
-Batch counts lost hosts as attempts. A child that stayed for ten hours would lose its host ten times at one Spot reclaim
-an hour; one that hands back in time has its attempts anew in the next array. docs/reliability.md has the figures.
+Batch counts a lost host as an attempt: who stays for ten hours loses it ten times at one Spot reclaim an hour, and
+fails. Who hands back in time has its attempts anew in the next array. docs/reliability.md has the figures.
 """
+
+LATE_SECONDS = 300.0
+"""So long a child stays that waited for its slot until the array was nearly over."""
 
 DEAD_SECONDS = 180.0
 """A claim is written anew every minute while its shard is worked: one that is older is a dead child's."""
@@ -91,6 +94,7 @@ class Stay:
         children: How many children the array has.
         slots: How many can be at work at once; None where that is not known.
         attempt: The number of the child's attempt, from 1.
+        array_age: How long the array's first child had been at work when this attempt began.
         worked: How many shards it has worked.
         seconds: What these took.
         longest: What the longest of them took.
@@ -99,9 +103,15 @@ class Stay:
     children: int
     slots: int | None = None
     attempt: int = 1
+    array_age: float = 0.0
     worked: int = 0
     seconds: float = 0.0
     longest: float = 0.0
+
+    @property
+    def stay_seconds(self) -> float:
+        """How long this attempt stays at most: until the array's time is over, so that no child waits for another."""
+        return max(STAY_SECONDS - self.array_age, LATE_SECONDS / self.attempt**2)
 
     def note(self, seconds: float) -> None:
         """A shard was worked."""
@@ -122,7 +132,7 @@ class Stay:
         if not self.worked:
             return False
         short = time_left is not None and time_left < self.longest
-        return short or elapsed >= STAY_SECONDS / self.attempt
+        return short or elapsed >= self.stay_seconds
 
     def more_are_due(self, left: int, at_work: int) -> bool:
         """Whether what is left would be done much sooner by a new array, with as many children as are due.

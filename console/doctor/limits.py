@@ -6,6 +6,8 @@ from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import seconds
+from millrace.run.sizing import MAX_CHILDREN, slots_of
+from millrace.source.sharding import MAX_SHARDS
 from millrace.text import plural
 
 QUOTAS = {
@@ -20,9 +22,6 @@ BEHIND = {
     "EC2": ("ec2", "L-1216C47A", "vCPUs of Standard On-Demand Instances"),
 }
 """What stands behind Spot, and is all that urgent runs may use."""
-
-MOST_SHARDS = 10_000
-"""SubmitJob, `arrayProperties`: an array has at most so many children."""
 
 SUBMISSIONS_A_RUN = 3
 """Plan, migrate - however many children the array has - and merge."""
@@ -80,14 +79,17 @@ def rates(target: Target, shards: int | None) -> Check:
     )
     if shards is None:
         return Check("rates", "ok", submitted)
-    if shards > MOST_SHARDS:
+    if shards > MAX_SHARDS:
         todo = "larger shards: --target-bytes or --max-items; the plan job makes them by itself"
-        return Check("rates", "warn", f"an array job has at most {MOST_SHARDS:,} children, not {shards:,}", todo)
-    if target.stack.parameters.get("Compute") == "EC2":
+        return Check("rates", "warn", f"a run has at most {MAX_SHARDS:,} shards, not {shards:,}", todo)
+    given = target.stack.parameters
+    if given.get("Compute") == "EC2":
         return Check("rates", "ok", submitted)
-    least = seconds(shards / LAUNCHES_A_SECOND)
+    children = min(slots_of(float(given.get("MaxvCpus") or 16), job_size(given)[0]), shards, MAX_CHILDREN)
+    least = seconds(children / LAUNCHES_A_SECOND)
     started = (
-        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards take {least} to start, at the least"
+        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards are worked by at most "
+        f"{'one child' if children == 1 else f'{children:,} children'}, which take {least} to start, at the least"
     )
     return Check("rates", "ok", f"{submitted}; {started}")
 

@@ -21,6 +21,9 @@ LOCAL_SECONDS = 0.4
 AWS_SECONDS = 3.0
 """Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
 
+LISTING_SHARE = 5
+"""The commits are listed again after so many times what it took: 100,000 of them are a hundred requests."""
+
 WORKING = ("Migrate", TOGETHER)
 """The steps that commit shards."""
 
@@ -42,6 +45,7 @@ class Watcher:
         self._counts: ShardCounts | None = None
         self._children: object = None
         self._work: Work | None = None
+        self._next_listing = 0.0
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
@@ -67,8 +71,9 @@ class Watcher:
         if self._counts is None:
             # The plan's folder: that of the run, or of the retry that this execution is.
             self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
+        looked = time.monotonic()
         known = migrate.children is not None and migrate.children == self._children
-        news = self._work is None or not known or not self._counts.complete
+        news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
             self._work = Work.of(
@@ -77,6 +82,7 @@ class Watcher:
                 begun=max(begun, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
+            self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
 
 

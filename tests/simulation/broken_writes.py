@@ -12,7 +12,7 @@ import pytest
 import batch_jobs.merging.merge
 import batch_jobs.merging.merged_files
 import batch_jobs.migrating.committing
-import batch_jobs.migrating.migrate
+import batch_jobs.migrating.shard_work
 import batch_jobs.planning.listing_pages
 import batch_jobs.planning.plan
 import millrace.planning.listed_items
@@ -98,7 +98,7 @@ def _after_the_commit(patch: pytest.MonkeyPatch, deferred: _Deferred) -> None:
         deferred.puts = []
         return written
 
-    patch.setattr(batch_jobs.migrating.migrate, "write_commit", write_commit)
+    patch.setattr(batch_jobs.migrating.shard_work, "write_commit", write_commit)
 
 
 def _put_later(patch: pytest.MonkeyPatch, concerns: Callable[[str], bool]) -> None:

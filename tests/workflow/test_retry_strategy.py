@@ -10,7 +10,7 @@ from console.find.executions import new_name
 from tests.workflow.runs import Runs, until
 
 STAGES = ("plan", "migrate", "merge")
-ATTEMPTS = 3
+ATTEMPTS = 8
 """The template's default."""
 
 

@@ -11,7 +11,6 @@ from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
-from millrace.run.sizing import slots_of
 
 CREDENTIALS = frozenset(
     {
@@ -250,7 +249,7 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _slots(environ: Mapping[str, str]) -> int | None:
     """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
-    return None if most is None else slots_of(most, _vcpus(environ))
+    return None if most is None else max(1, int(most / _vcpus(environ)))
 
 
 def _vcpus(environ: Mapping[str, str]) -> float:

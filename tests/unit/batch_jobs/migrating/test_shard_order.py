@@ -6,6 +6,7 @@ import pytest
 
 from batch_jobs.migrating.shard_order import (
     DEAD_SECONDS,
+    LATE_SECONDS,
     PAGE_SHARDS,
     STAY_SECONDS,
     Stay,
@@ -78,13 +79,21 @@ def test_a_child_hands_back_before_its_time_is_up() -> None:
     assert not stay.is_over(70, None)
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 10])
-def test_a_later_attempt_stays_shorter(attempt: int) -> None:
-    """The more attempts a child has lost, the sooner it hands back."""
-    stay = Stay(2, attempt=attempt)
+@pytest.mark.parametrize(
+    ("attempt", "array_age", "seconds"),
+    [
+        (1, 0, STAY_SECONDS),
+        (2, 500, STAY_SECONDS - 500),  # all children of an array end together, whichever attempt they are
+        (1, STAY_SECONDS, LATE_SECONDS),  # it had to wait for its slot
+        (3, 10 * STAY_SECONDS, LATE_SECONDS / 9),
+    ],
+)
+def test_a_child_stays_until_its_arrays_time_is_over(attempt: int, array_age: float, seconds: float) -> None:
+    """Nobody waits for one whose host was lost; the more attempts a late child has lost, the sooner it hands back."""
+    stay = Stay(2, attempt=attempt, array_age=array_age)
     stay.note(50)
-    assert stay.is_over(STAY_SECONDS / attempt, None)
-    assert not stay.is_over(STAY_SECONDS / attempt - 1, None)
+    assert stay.is_over(seconds, None)
+    assert not stay.is_over(seconds - 1, None)
 
 
 @pytest.mark.parametrize(
