@@ -19,7 +19,7 @@ from console.watch.steps import SKIPPED, Children, Step
 from millrace.text import bytes_text, plural
 
 Show = Callable[[RunProgress], None]
-"""What is told how far the run is."""
+"""What is called with a run's progress."""
 
 STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 """A status's colour; every other status is red."""
@@ -30,12 +30,12 @@ WIDE = 100
 """From so many columns on there is room for a long bar."""
 
 PLAIN_SECONDS = 10
-"""How often, at most, plain lines tell of the shards' progress."""
+"""How often, at most, plain lines report the shards' progress."""
 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Show]:
-    """Show a run as it goes on.
+    """Show a run's progress.
 
     Yields:
         What to call with each look at the run.

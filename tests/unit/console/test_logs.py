@@ -161,7 +161,7 @@ def test_a_killed_embedded_aws_is_named_as_such(
 
     for error in (gone("http://127.0.0.1:4599/"), stored("http://127.0.0.1:4599/bucket/key")):
         words = told(error)
-        assert "the embedded AWS at http://127.0.0.1:4599 does not answer any more" in words
+        assert "the embedded AWS at http://127.0.0.1:4599 no longer answers" in words
         assert "millrace local deploy" in words
     assert "embedded AWS" not in told(gone("https://states.eu-west-1.amazonaws.com/"))
 
