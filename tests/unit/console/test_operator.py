@@ -79,7 +79,7 @@ def test_a_run_is_shown_with_all_that_is_known() -> None:
         "r-1",
         "RUNNING",
         "2 times",
-        "2 of 6 shards done; of 6 children 2 running, 2 waiting",
+        "2 of 6 shards done, 2 children running, 2 waiting",
         "20 of 60 items committed, 2 failed, 1 shard from before, 5 items/s, 500 B/s, about 8.0 s left",
         "waiting: RUNNABLE for 10 s: no capacity",
         r"s3://input/\x1b[2J/",
