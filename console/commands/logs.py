@@ -39,11 +39,11 @@ FOLLOW_SECONDS = 3
 LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"}
 
 
-@click.command(short_help="Show what a run's jobs wrote.")
+@click.command(short_help="Show the logs of a run's jobs.")
 @run_argument
 @click.option("--shard", type=click.IntRange(0), metavar="N", help="Only the child that worked shard N, or works it.")
 @click.option("--failed", is_flag=True, help="Only jobs and children that failed, or whose items did.")
-@click.option("--follow", is_flag=True, help="Go on as long as the run does.")
+@click.option("--follow", is_flag=True, help="Follow the logs until the run ends.")
 @click.option(
     "--lines", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The last N lines of each log."
 )
@@ -75,7 +75,7 @@ def logs(
             break
         time.sleep(FOLLOW_SECONDS)
     if not shown_logs.jobs:
-        nothing = ": no job of this run has failed, and no item." if failed else "." if progress.ended else " yet."
+        nothing = ": no job and no item of this run has failed." if failed else "." if progress.ended else " yet."
         terminal.note(f"There is no log to show{nothing}")
 
 
@@ -89,7 +89,7 @@ class _Logs:
         as_json: Print objects, not text.
 
     Attributes:
-        jobs: The ids of the jobs that were shown, each with why it has no log, as far as that was told.
+        jobs: The ids of the jobs that were shown, each with why it has no log, if that was shown.
     """
 
     def __init__(self, target: Target, terminal: Terminal, lines: int, *, as_json: bool) -> None:
@@ -107,7 +107,7 @@ class _Logs:
         Args:
             step: The step that submitted it.
             job: The job.
-            whole: Whether this is the only call, so that a log without lines is told too.
+            whole: Whether this is the only call, so that a log without lines is reported too.
         """
         from millrace.aws.job_failures import log_lines, streams_of  # noqa: PLC0415 - `millrace --help` must not wait
 

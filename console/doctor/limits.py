@@ -73,9 +73,10 @@ def quota_behind(target: Target) -> Check:
 
 
 def rates(target: Target, shards: int | None) -> Check:
-    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at the least."""
+    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at least."""
     submitted = (
-        f"a run is 1 to {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; {SUBMISSIONS_A_SECOND} a second may be"
+        f"a run is 1 to {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; the limit is {SUBMISSIONS_A_SECOND} "
+        "a second"
     )
     if shards is None:
         return Check("rates", "ok", submitted)
@@ -89,7 +90,7 @@ def rates(target: Target, shards: int | None) -> Check:
     least = seconds(children / LAUNCHES_A_SECOND)
     started = (
         f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards are worked by at most "
-        f"{'one child' if children == 1 else f'{children:,} children'}, which take {least} to start, at the least"
+        f"{'one child' if children == 1 else f'{children:,} children'}, which take at least {least} to start"
     )
     return Check("rates", "ok", f"{submitted}; {started}")
 

@@ -38,7 +38,7 @@ STAND_IN_IMAGE = f"{REPOSITORY}@sha256:{'0' * 64}"
 """Where jobs run as processes of this machine, from the checkout: no image is looked at."""
 
 OPTIONS = ("--config-env", "local", "--parameter-overrides", f"LambdaRuntime={RUNTIME}")
-"""What `sam build` and `sam deploy` are told; the rest stands in samconfig.toml."""
+"""What `sam build` and `sam deploy` get; the rest is in samconfig.toml."""
 
 SHOWN_LINES = 15
 """How many of sam's last lines a failure shows."""

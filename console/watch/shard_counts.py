@@ -1,4 +1,4 @@
-"""How far the shards are, from their commits: what Batch's own counts do not tell - items, failures, bytes.
+"""How far the shards are, from their commits: what Batch's own counts do not include - items, failures, bytes.
 
 A commit may hold a thousand outcomes. Its counts stand before them, so that its first few kilobytes are enough.
 """

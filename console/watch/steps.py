@@ -1,4 +1,4 @@
-"""The steps of a run as people see them, told from the execution's history."""
+"""The steps of a run as people see them, read from the execution's history."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
 
 
 def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool = False) -> dict[str, Step]:
-    """The states that a history tells of, by their own names, the one that was entered last at the end.
+    """The states in a history, by their own names, the one that was entered last at the end.
 
     A state that is entered several times began with the first; Read Plan, once something was migrated, is told apart.
 

@@ -6,8 +6,11 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from console.errors import RunFailedError, RunInterrupted
 from console.find.aws import Aws
-from console.watch.display import Show
+from console.terminal import Terminal
+from console.watch.display import Show, shown
+from console.watch.explanation import explain
 from console.watch.progress import RunProgress, observe
 from console.watch.shard_counts import ShardCounts
 from console.watch.steps import TOGETHER
@@ -104,3 +107,33 @@ def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
         if progress.ended:
             return progress
         time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)
+
+
+def watch_to_the_end(
+    aws: Aws, execution_arn: str, run_id: str, terminal: Terminal, *, watch_again: str, cancel: str
+) -> tuple[RunProgress, RunFailedError | None]:
+    """Watch a run to its end in a terminal.
+
+    Args:
+        aws: Where it runs.
+        execution_arn: The execution.
+        run_id: The run.
+        terminal: Where to show its progress.
+        watch_again: The command that watches it again.
+        cancel: The command that cancels it.
+
+    Returns:
+        The last look, and why the run failed; None where it succeeded.
+
+    Raises:
+        RunInterrupted: Ctrl-C; the run continues.
+    """
+    try:
+        with shown(terminal.notes) as show:
+            progress = watch(aws, execution_arn, show)
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe run {run_id} continues in the background.")
+        terminal.note(f"  watch it  {watch_again}")
+        terminal.note(f"  stop it   {cancel}")
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=run_id) from None
+    return progress, None if progress.status == "SUCCEEDED" else explain(aws, progress.execution)

@@ -49,7 +49,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self.client = InMemoryS3Client("out")
-        self.s3 = S3(self.client)  # type: ignore[arg-type]
+        self.s3 = S3(self.client.stub)
 
 
 def test_the_beginning_of_a_commit_is_enough() -> None:
