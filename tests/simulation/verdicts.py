@@ -77,5 +77,6 @@ def kept(world: World, run_id: str) -> dict[str, bytes]:
     return {
         key: body
         for key, body in found.items()
-        if kind_of(RESULT, key) not in {"progress", "part", "part commit"} and not (kind_of(RESULT, key) == "output" and key.startswith(swept))
+        if kind_of(RESULT, key) not in {"progress", "part", "part commit"}
+        and not (kind_of(RESULT, key) == "output" and key.startswith(swept))
     }
