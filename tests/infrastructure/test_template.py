@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -106,18 +108,16 @@ def test_every_log_group_takes_the_key() -> None:
     assert len(with_key) == 3
 
 
-@pytest.mark.parametrize(("days", "status", "rules"), [("30", "Enabled", 1), ("0", "Suspended", 0)])
-def test_made_buckets_keep_what_is_overwritten(days: str, status: str, rules: int) -> None:
-    """Versions are kept for VersionDays, and then deleted with the markers that they leave; 0 keeps none."""
-    buckets = made({"VersionDays": days}, {"AWS::S3::Bucket"})
+def test_made_buckets_keep_what_is_overwritten() -> None:
+    """Versions are kept for 30 days, and then deleted with the markers that they leave."""
+    buckets = made({}, {"AWS::S3::Bucket"})
     for bucket in buckets.values():
         properties = bucket["Properties"]
-        assert properties["VersioningConfiguration"] == {"Status": status}
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
         found = [each for each in properties["LifecycleConfiguration"]["Rules"] if each["Id"] == "old-versions"]
-        assert len(found) == rules
-        for rule in found:
-            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "VersionDays"}}
-            assert rule["ExpiredObjectDeleteMarker"] is True
+        (rule,) = found
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+        assert rule["ExpiredObjectDeleteMarker"] is True
     assert len(buckets) == 2
 
 
@@ -142,3 +142,38 @@ def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
     ]
     refused = [each for rule in rules for each in rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Contains"][0]]
     assert refused == [str(number) for number in range(1, int(vcpus))]
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ("default=1", {"default": "1", "unused1": "1", "unused2": "1"}),
+        ("nightly*=2,adhoc=0.5", {"nightly*": "2", "adhoc": "0.5", "unused1": "1"}),
+        ("a=1,b=2,c=999.9999", {"a": "1", "b": "2", "c": "999.9999"}),
+    ],
+)
+def test_one_parameter_holds_the_weights(given: str, weights: dict[str, str]) -> None:
+    """Up to three shares get their weight; the places that are left go to shares that no run has."""
+    assert re.search(TEMPLATE["Parameters"]["ShareWeights"]["AllowedPattern"], given)
+    policy = TEMPLATE["Resources"]["StandardSchedulingPolicy"]["Properties"]["FairsharePolicy"]
+    shares = _Plain(TEMPLATE, Resolver(TEMPLATE, {"ShareWeights": given})).value(policy["ShareDistribution"])
+    assert {share["ShareIdentifier"]: share["WeightFactor"] for share in shares} == weights
+
+
+def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
+    """The request's members stand in the execution's input beside the upload and the name of the run."""
+    request = '{"workload": "word-count", "options": {"top": 5}, "queue": "urgent"}'
+    assert re.search(TEMPLATE["Parameters"]["UploadRequest"]["AllowedPattern"], request)
+    values = {"UploadRequest": request, **OWN_BUCKETS}
+    (target,) = made(values, {"AWS::Events::Rule"})["UploadRule"]["Properties"]["Targets"]
+    template = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(target["InputTransformer"]["InputTemplate"])
+    started = json.loads(template.replace("<aws.events.event.json>", "{}").replace("<request>", "1"))
+    assert started == {
+        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/", "upload": {},
+        "run_id": "upload-1", "once": True,
+    }  # fmt: skip
+
+
+def test_the_template_stays_short() -> None:
+    """Whoever deploys it reads at most 30 parameters."""
+    assert len(REAL.template["Parameters"]) <= 30
