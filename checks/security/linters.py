@@ -24,7 +24,6 @@ SUPPRESSED = {
     "CKV_AWS_116": "Step Functions calls the functions and sees their failure; the next measurement makes up for one",
     "CKV_AWS_117": "the functions call S3 and Batch only; in a VPC they would need endpoints, and gain nothing",
     "CKV_AWS_119": "the table holds ids only; DynamoDB encrypts it with a key of its own",
-    "CKV_AWS_158": "the logs take KmsKeyArn where it is given, and CloudWatch Logs encrypts by itself where it is not",
     "CKV_AWS_173": "queue ARNs and a log level are no secrets",
 }
 """Checkov's findings that are meant to be so, each with the reason."""

@@ -20,7 +20,7 @@ from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 
-BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer")
+BUILT_FROM = ("template.yaml", "stacks", "samconfig.toml", "functions", "layer")
 """What `sam build` reads. The jobs run straight from the checkout: a change in batch_jobs/ needs no deployment."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")

@@ -10,6 +10,7 @@ import pytest
 
 from checks.conditions import Resolver, references
 from checks.security.policies import _Plain
+from checks.sources import TEMPLATE as TEMPLATE_FILE
 from checks.template.deploy_failures import COMBINATIONS
 from checks.template.fargate import MEMORY_MIB
 from console.find.stack import job_size
@@ -17,7 +18,6 @@ from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-WAYS_OUT = {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint"}
 OWN_BUCKETS = {"SourceBucketName": "my-source", "ResultBucketName": "my-results"}
 
 
@@ -33,10 +33,18 @@ def made(values: dict[str, str], kinds: set[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS)
 def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -> None:
-    """Every compute environment refers to every route and endpoint, so that CloudFormation deletes it before them."""
-    ways = set(made(values, WAYS_OUT))
-    for name, environment in made(values, {"AWS::Batch::ComputeEnvironment"}).items():
-        assert ways <= set(references(environment)), name
+    """Every compute environment refers to the network's stack, so that CloudFormation deletes it before the network."""
+    root = REAL.file(TEMPLATE_FILE)
+    resolver = Resolver(root, values)
+    environments = {
+        name: resource
+        for name, resource in root["Resources"].items()
+        if resource["Type"] == "AWS::Batch::ComputeEnvironment" and resolver.holds(resource["Condition"])
+    }
+    assert environments
+    for name, environment in environments.items():
+        found = "JobNetwork" in set(references(resolver.resolve(environment)))
+        assert found is resolver.holds("CreateNetwork"), name
 
 
 @pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
@@ -175,5 +183,8 @@ def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
 
 
 def test_the_template_stays_short() -> None:
-    """Whoever deploys it reads at most 30 parameters."""
+    """Whoever deploys it reads at most 30 parameters, and no nested stack has more than 450 lines."""
     assert len(REAL.template["Parameters"]) <= 30
+    assert sorted(REAL.nested()) == ["stacks/network.yaml", "stacks/notifications.yaml", "stacks/operations.yaml"]
+    for path in REAL.nested():
+        assert len((REAL.root / path).read_text("utf-8").splitlines()) <= 450, path
