@@ -93,7 +93,7 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
         architecture=given.get("CpuArchitecture", usual.architecture),
-        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",
+        public_ip=given.get("Network", "PUBLIC") == "PUBLIC",
         compute=given.get("Compute", usual.compute),
     )
 

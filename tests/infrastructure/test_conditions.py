@@ -49,13 +49,13 @@ SETTINGS: list[dict[str, str]] = [
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
         "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
-        "UploadWorkload": "word-count", "UploadQueue": "urgent",
+        "UploadRequest": '{"workload": "word-count"}',
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
-        "RunFolderDays": "30", "VersionDays": "0", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
+        "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
-    {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},
-    {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c", "JobStorage": "100"},
+    {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE"},
+    {"Compute": "EC2", "JobStorage": "100"},
     {"Compute": "FARGATE", "JobStorage": "100"},
 ]  # fmt: skip
 """Between them they decide every condition both ways."""

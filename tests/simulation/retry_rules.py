@@ -47,15 +47,12 @@ def rules_of_the_template() -> dict[str, RetryRules]:
     found = {}
     for verb, name in DEFINITIONS.items():
         strategy = template["Resources"][name]["Properties"]["RetryStrategy"]
-        attempts = strategy["Attempts"]
-        if isinstance(attempts, str):
-            attempts = template["Parameters"][attempts]["Default"]
-        found[verb] = RetryRules(int(attempts), tuple(strategy["EvaluateOnExit"]))
+        found[verb] = RetryRules(int(strategy["Attempts"]), tuple(strategy["EvaluateOnExit"]))
     return found
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Ref Attempts` reads as the text `Attempts`."""
+    """YAML with CloudFormation's short forms: `!Ref Image` reads as the text `Image`."""
 
 
 def _short_form(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:

@@ -22,7 +22,8 @@ from tests.workflow.runs import Run, Runs, until
 
 TABLES = [f"permitted-{number}" for number in range(5)]
 PARAMETERS = {
-    "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
+    "ScheduleExpression": "rate(1000 days)", "UploadRequest": '{"workload": "word-count"}',
+    "UploadKeys": "uploads-alone/*",
     "ManifestLocation": "manifests-elsewhere/lists/", "TableNames": ",".join(TABLES),
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
 }  # fmt: skip

@@ -24,12 +24,9 @@ SCOPES = {
     "BucketOwner": "123456789012",
     "Compute": "EC2",
     "Network": "PRIVATE",
-    "Share1": "nightly*",
-    "Share1Weight": "2",
-    "RunFolderDays": "30",
-    "UploadWorkload": "word-count",
-    "UploadPrefix": "new/",
-    "UploadQueue": "urgent",
+    "ShareWeights": "nightly*=2",
+    "UploadRequest": '{"workload": "word-count", "queue": "urgent"}',
+    "UploadKeys": "new/*",
     "AllowedWorkloads": "word-*,acme.*",
 }
 
@@ -102,7 +99,7 @@ def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workloa
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
-    """UploadPrefix counts from the source's folder on, the outputs go below the result's; no right beyond is needed."""
+    """UploadKeys counts from the source's folder on, the outputs go below the result's; no right beyond is needed."""
     earlier = _executions(scoped)
     for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt"):
         scoped.s3.put_object(Bucket=scoped.stack.source_bucket, Key=key, Body=b"one two")
@@ -173,8 +170,6 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         ({"Compute": "EC2", "JobSize": "0.5x2"}, "On EC2 JobSize has a whole number of vCPUs"),
         ({"JobSize": "32x60"}, "MaxvCpus is less than a job's 32 vCPUs"),
         ({"JobSize": "2x4", "MaxvCpus": "1"}, "MaxvCpus is less than a job's 2 vCPUs"),
-        ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
-        ({"MigrateGpus": "1", "Compute": "EC2"}, "MigrateGpus needs InstanceTypes"),
         ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),
         ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
     ],

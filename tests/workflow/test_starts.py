@@ -75,10 +75,8 @@ def uploads(stack: Any, s3: Any, tables: Tables) -> Iterator[Uploads]:
     sam_deploy(
         stack.endpoint_url,
         NAME,
-        UploadWorkload="csv-to-dynamodb",
-        UploadOptions=json.dumps(options),
-        UploadPrefix="in/",
-        UploadSuffix=".csv",
+        UploadRequest=json.dumps({"workload": "csv-to-dynamodb", "options": options}),
+        UploadKeys="in/*.csv",
         QueueRules=json.dumps([{"prefix": "in/now/", "queue": "urgent"}]),
         TableNames=f"{table},import-*",
     )
