@@ -26,10 +26,11 @@ def flattened(root: dict[str, Any], read: Callable[[str], dict[str, Any]]) -> di
         SourceError: A stack gets a parameter that it does not have, lacks one, or has a name that is taken.
     """
     template = {**root, "Resources": {}, "Conditions": dict(root.get("Conditions", {}))}
+    template.pop("Globals", None)
     outputs: dict[str, Any] = {}
     for name, resource in root["Resources"].items():
         if resource.get("Type") != STACK:
-            _add(template["Resources"], name, resource, "template.yaml")
+            _add(template["Resources"], name, _with_globals(resource, root), "template.yaml")
             continue
         outputs |= _put_in(template, name, resource, read)
     for section in ("Resources", "Outputs"):
@@ -51,7 +52,7 @@ def _put_in(
         for each, content in child.get(section, {}).items():
             _add(template.setdefault(section, {}), each, content, path)
     for each, content in child["Resources"].items():
-        part = _replaced(content, values)
+        part = _replaced(_with_globals(content, child), values)
         if made is not None:
             part["Condition"] = _both(template["Conditions"], made, part.get("Condition"))
         _add(template["Resources"], each, part, path)
@@ -70,7 +71,41 @@ def _values(name: str, path: str, child: dict[str, Any], given: dict[str, Any]) 
     values = {each: parameter["Default"] for each, parameter in parameters.items() if "Default" in parameter} | given
     for missing in sorted(set(parameters) - set(values)):
         raise SourceError(f"{where}: {missing}, which {path} needs, is not given")
-    return values
+    return {each: _members(value) if _is_list(parameters[each]) else value for each, value in values.items()}
+
+
+def _is_list(parameter: dict[str, Any]) -> bool:
+    return bool(parameter["Type"] == "CommaDelimitedList")
+
+
+def _members(value: Any) -> Any:
+    """What a list parameter stands for: a stack is given a text with commas, and a reference to it is a list."""
+    match value:
+        case {"Fn::Join": [",", members]}:
+            return members
+        case {"Fn::If": [str(condition), yes, no]}:
+            return {"Fn::If": [condition, _members(yes), _members(no)]}
+        case str():
+            return value.split(",")
+        case _:
+            return value
+
+
+def _with_globals(resource: dict[str, Any], template: dict[str, Any]) -> dict[str, Any]:
+    """A function with what its own file says of all its functions."""
+    shared = template.get("Globals", {}).get("Function", {})
+    if resource.get("Type") != "AWS::Serverless::Function":
+        return resource
+    return {**resource, "Properties": _merged(shared, resource.get("Properties", {}))}
+
+
+def _merged(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Own properties before the shared ones; objects are merged member by member."""
+    made = {**shared, **own}
+    for name in shared.keys() & own.keys():
+        if isinstance(shared[name], dict) and isinstance(own[name], dict):
+            made[name] = _merged(shared[name], own[name])
+    return made
 
 
 def _both(conditions: dict[str, Any], made: str, own: str | None) -> str:
@@ -97,6 +132,8 @@ def _replaced(value: Any, values: dict[str, Any]) -> Any:  # noqa: PLR0911 - a f
             return values[f"{name}.{attribute}"]
         case {"Fn::GetAtt": str(name)} if name in values:
             return values[name]
+        case {"Fn::Join": [str(separator), {"Ref": str(name)}]} if name in values:
+            return {"Fn::Join": [separator, values[name]]}
         case {"Fn::Sub": str(text)}:
             return _substituted(text, {}, values)
         case {"Fn::Sub": [str(text), dict(own)]}:

@@ -24,13 +24,14 @@ OWN_NETWORK = {
 EVERYTHING = {
     **SETTINGS[1], "ScheduleInput": "{}", "NotificationEmail": "me@example.com",
     "JobStorage": "100", "InstanceTypes": "m7g", "ShareWeights": "a=1,b*=2,c=0.5", "MonthlyBudget": "50",
-    "CpuArchitecture": "ARM64",
 }  # fmt: skip
 COMBINATIONS: dict[str, dict[str, str]] = {
     "as it is": {},
     "private": {"Network": "PRIVATE", "Compute": "FARGATE", "TableNames": "words"},
     "private on EC2": {"Network": "PRIVATE", "Compute": "EC2"},
-    "public on EC2": {"Compute": "EC2"},
+    "public on EC2": {"Compute": "EC2_ARM64"},
+    "GPUs": {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
+    "Fargate on ARM": {"Compute": "FARGATE_SPOT_ARM64"},
     "own network": {**OWN_NETWORK, "Network": "PRIVATE"},
     "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT"},
     "everything, private, on EC2": {**EVERYTHING, "Network": "PRIVATE"},

