@@ -195,7 +195,7 @@ def test_tasks_and_instances_carry_the_cost_tags() -> None:
         assert definition["PropagateTags"] is True, name
         assert definition["Tags"]["millrace:stack"] == {"Ref": "AWS::StackName"}, name
         stages[name] = definition["Tags"]["millrace:stage"]
-    assert sorted(stages.values()) == ["merge", "migrate", "plan"]
+    assert sorted(stages.values()) == ["merge", "migrate", "migrate-and-merge", "plan"]
     for name, environment in of_type("AWS::Batch::ComputeEnvironment").items():
         compute = environment["ComputeResources"]
         if compute["Type"] in {"EC2", "SPOT"}:
