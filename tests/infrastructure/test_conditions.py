@@ -49,7 +49,7 @@ SETTINGS: list[dict[str, str]] = [
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
         "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
-        "UploadWorkload": "word-count", "UploadQueue": "urgent",
+        "UploadWorkload": "word-count", "UploadQueue": "urgent", "UploadWindowSeconds": "0",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
         "RunFolderDays": "30", "VersionDays": "0", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,

@@ -30,7 +30,7 @@ ANSWERS: dict[str, list[str]] = {
     "BucketOwner": ["", "123456789012"],
     "RunFolderDays": ["0", "30"], "VersionDays": ["30", "0"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],
-    "UploadWorkload": ["", "word-count"], "UploadQueue": ["", "urgent"],
+    "UploadWorkload": ["", "word-count"], "UploadQueue": ["", "urgent"], "UploadWindowSeconds": ["60", "0"],
     "Compute": ["FARGATE_SPOT", "FARGATE", "EC2"],
     "NotificationEmail": ["", "me@example.com"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"], "MigrateGpus": ["0", "1"],

@@ -284,6 +284,21 @@ def started_by_an_upload(strict: Strict) -> Any:
     return wait_for_a_start(strict, key)
 
 
+def buried_message(strict: Strict) -> Any:
+    """Whether a message that is no upload comes to the dead-letter queue."""
+    sqs, body = strict.aws.client("sqs"), new_name()
+    sqs.send_message(QueueUrl=strict.stack.outputs["UploadsQueueUrl"], MessageBody=body)
+    deadline, undelivered = time.monotonic() + 5, strict.stack.outputs["UndeliveredQueueUrl"]
+    while time.monotonic() < deadline:
+        found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        for message in found.get("Messages", []):
+            if message["Body"] == body:
+                sqs.delete_message(QueueUrl=undelivered, ReceiptHandle=message["ReceiptHandle"])
+                return "buried"
+        time.sleep(0.1)
+    return "lost"
+
+
 def notices(strict: Strict) -> Notices:
     """The notices of a run that failed."""
     if strict.endpoint_url not in NOTICES:
@@ -318,7 +333,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "JobExecutionRole": start_a_job,
     "MigrationStateMachineRole": whole_run,
     "ScheduleRole": scheduled_start,
-    "UploadRole": started_by_an_upload,
+    "StartUploadsFunctionRole": started_by_an_upload,
     "NotifyFunctionRole": notice,
 }
 """The part of a run that needs a role, by the role."""
@@ -332,6 +347,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
     ("MergeJobRole", "s3:DeleteObject"): merge_accepted,
+    ("StartUploadsFunctionRole", "sqs:SendMessage"): buried_message,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
     ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
@@ -414,6 +430,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
+    assert usual(buried_message) == "buried"
 
 
 WRITERS = {
