@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
-config = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=2, read_timeout=5)
+config = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=4)
 _session = botocore.session.get_session()
 _states: Any = _session.create_client("stepfunctions", region_name=aws_region(), config=config)
 _queues: Any = _session.create_client("sqs", region_name=aws_region(), config=config)
