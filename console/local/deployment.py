@@ -22,7 +22,7 @@ from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 from millrace.errors import InvalidRunRequest
 
-BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer", *RECORDS)
+BUILT_FROM = ("template.yaml", "stacks", "samconfig.toml", "functions", "layer", *RECORDS)
 """What `sam build` reads: files and folders, some as patterns. The jobs run straight from the checkout: no
 other change in batch_jobs/ needs a deployment."""
 

@@ -246,6 +246,8 @@ def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch_jobs.planning.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
     for module in (batch_jobs.planning.source_items, batch_jobs.planning.listing_pages):
         patch.setattr(module, "check_pages", lambda _ends, _source: None)
+    # The plan of a rerun, too: its items are in the order of the run's rows.
+    patch.setattr(batch_jobs.planning.plan, "ascending", lambda items, _source: iter(items))
 
 
 def two_items_share_an_output(patch: pytest.MonkeyPatch) -> None:

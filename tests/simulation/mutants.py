@@ -53,7 +53,7 @@ class Mutant:
     Attributes:
         plant: Breaks the real code.
         caught_by: The promises, by name, of which one must be found broken.
-        without: Promises, by name, that are not checked, to see that the sums alone show it.
+        without: Promises, by name, that are not checked, to see that the others show it as well.
         first: The seed to begin with, one that was seen to catch a fault which few do; the others come after it.
         workload: The name of one of the other workloads, where the fault is one of its kind.
     """
@@ -65,7 +65,7 @@ class Mutant:
     workload: str | None = None
 
     def __str__(self) -> str:
-        return self.plant.__name__ + ("_seen_by_the_sums_alone" if self.without else "")
+        return "_without_".join((self.plant.__name__, *self.without))
 
 
 MUTANTS = (
@@ -91,7 +91,8 @@ MUTANTS = (
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
     Mutant(a_failed_run_merges_nothing, ("MERGED",)),
-    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",)),
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK", "FORGED")),  # FORGED: a mark that somebody left there
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",), without=("FORGED",)),
     Mutant(a_failed_run_has_no_mark, ("ONE_MARK",)),
     Mutant(any_success_takes_the_mark_off, ("ONE_MARK",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),
