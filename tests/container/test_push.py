@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 
 from image.commands import answer
 from image.publish import push_zstd
-from tests.container.conftest import docker
 from tests.container.registry import registry
 from tests.container.test_image import inspected
 
@@ -18,8 +18,8 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def test_layers_are_pushed_as_zstd(image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An OCI manifest with a zstd media type for every layer; the digest is the manifest's, and what is pulled by
-    it has the image's layers and labels, and runs.
+    """An OCI manifest with a zstd media type for every layer; the digest is the manifest's, and what is pulled by it
+    has the image's layers, byte by byte, its labels and its entry point.
     """
     with registry() as pushed:
         settings = tmp_path / ".config/containers/registries.conf"
@@ -36,14 +36,11 @@ def test_layers_are_pushed_as_zstd(image: str, tmp_path: Path, monkeypatch: pyte
         assert all(pushed.blobs[layer["digest"]].startswith(ZSTD_MAGIC) for layer in layers)
         config = json.loads(pushed.blobs[manifest["config"]["digest"]])
         assert config["rootfs"]["diff_ids"] == inspected(image)["RootFS"]["Layers"]
+        assert config["config"]["Labels"] == inspected(image)["Config"]["Labels"]
+        assert config["config"]["Entrypoint"] == inspected(image)["Config"]["Entrypoint"]
 
-        # An engine before Docker 23 cannot unpack zstd: skopeo does it for the one that this machine has.
-        archive = tmp_path / "pulled.tar"
-        pulled = [f"docker://{pushed.name}/millrace@{digest}", f"docker-archive:{archive}:millrace-pulled:1"]
-        answer(["skopeo", "copy", *pulled])
-        docker("load", "--quiet", "--input", str(archive))
-        assert inspected("millrace-pulled:1")["RootFS"] == inspected(image)["RootFS"]
-        assert inspected("millrace-pulled:1")["Config"]["Labels"] == inspected(image)["Config"]["Labels"]
-        said = docker("run", "--rm", "--read-only", "--network=none", "millrace-pulled:1")
-        assert "usage: python -m batch_jobs" in said
-        docker("image", "rm", "millrace-pulled:1")
+        # An engine before Docker 23 cannot unpack zstd: skopeo does it in its place.
+        pulled = [f"docker://{pushed.name}/millrace@{digest}", f"dir:{tmp_path}/pulled"]
+        answer(["skopeo", "copy", "--dest-decompress", *pulled])
+        unpacked = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / "pulled").iterdir()]
+        assert {each.removeprefix("sha256:") for each in config["rootfs"]["diff_ids"]} <= set(unpacked)

@@ -251,6 +251,10 @@ def new_state_machine(strict: Strict) -> Any:
     return "made"
 
 
+FUNCTION_SECONDS = 20
+"""Long enough for a function that has not been called before on a busy machine."""
+
+
 def scheduled_start(strict: Strict) -> Any:
     """Whether a rule with the schedule's role starts the state machine."""
     events, name = strict.aws.client("events"), new_name()
@@ -263,9 +267,9 @@ def scheduled_start(strict: Strict) -> Any:
     return wait_for_a_start(strict, name)
 
 
-def wait_for_a_start(strict: Strict, words: str) -> str:
+def wait_for_a_start(strict: Strict, words: str, seconds: float = 5) -> str:
     """Whether an execution starts that has these words in its input."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for each in strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)[
             "executions"
@@ -281,14 +285,14 @@ def started_by_an_upload(strict: Strict) -> Any:
     """Whether an upload starts the state machine."""
     key = f"uploads-alone/{new_name()}"
     strict.s3.put_object(Bucket=strict.stack.source_bucket, Key=key, Body=b"one two")
-    return wait_for_a_start(strict, key)
+    return wait_for_a_start(strict, key, FUNCTION_SECONDS)
 
 
 def buried_message(strict: Strict) -> Any:
     """Whether a message that is no upload comes to the dead-letter queue."""
     sqs, body = strict.aws.client("sqs"), new_name()
     sqs.send_message(QueueUrl=strict.stack.outputs["UploadsQueueUrl"], MessageBody=body)
-    deadline, undelivered = time.monotonic() + 5, strict.stack.outputs["UndeliveredQueueUrl"]
+    deadline, undelivered = time.monotonic() + FUNCTION_SECONDS, strict.stack.outputs["UndeliveredQueueUrl"]
     while time.monotonic() < deadline:
         found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
         for message in found.get("Messages", []):
