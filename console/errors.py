@@ -13,7 +13,7 @@ MillraceError
 ├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
 ├── DoctorError              exit 1: a check of `millrace doctor` failed
 ├── RunFailedError           the failed state's own exit code: 1, 2 or 3
-└── RunInterrupted           exit 130: Ctrl-C; the run goes on
+└── RunInterrupted           exit 130: Ctrl-C; the run continues
 """
 
 from __future__ import annotations

@@ -173,6 +173,7 @@ def build(options: Options, directory: Path) -> Server:
         scheduler=lambda: batch.scheduler,
         endpoint_url=options.job_endpoint_url or f"http://{HOST}:{options.port}",
         attempt_seconds_scale=options.attempt_seconds_scale,
+        start_seconds=options.start_seconds,
     )
     batch = Batch(
         changes=JobEvents(ministack),

@@ -1,4 +1,4 @@
-"""Whether what is deployed is what lies in this checkout: the state machine, the functions and their layer."""
+"""Whether what is deployed is what this checkout has: the state machine, the functions and their layer."""
 
 from __future__ import annotations
 

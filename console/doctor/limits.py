@@ -6,6 +6,8 @@ from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import seconds
+from millrace.run.sizing import MAX_CHILDREN, slots_of
+from millrace.source.sharding import MAX_SHARDS
 from millrace.text import plural
 
 QUOTAS = {
@@ -22,9 +24,6 @@ BEHIND = {
     "EC2_GPU": ("ec2", "L-DB2E81BA", "vCPUs of G and VT On-Demand Instances"),
 }
 """What stands behind Spot, and is all that urgent runs may use."""
-
-MOST_SHARDS = 10_000
-"""SubmitJob, `arrayProperties`: an array has at most so many children."""
 
 SUBMISSIONS_A_RUN = 3
 """Plan, migrate - however many children the array has - and merge."""
@@ -76,20 +75,23 @@ def quota_behind(target: Target) -> Check:
 
 
 def rates(target: Target, shards: int | None) -> Check:
-    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at the least."""
+    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at least."""
     submitted = (
-        f"a run is {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; {SUBMISSIONS_A_SECOND} a second may be"
+        f"a run is {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; the limit is {SUBMISSIONS_A_SECOND} a second"
     )
     if shards is None:
         return Check("rates", "ok", submitted)
-    if shards > MOST_SHARDS:
+    if shards > MAX_SHARDS:
         todo = "larger shards: --target-bytes or --max-items; the plan job makes them by itself"
-        return Check("rates", "warn", f"an array job has at most {MOST_SHARDS:,} children, not {shards:,}", todo)
+        return Check("rates", "warn", f"a run has at most {MAX_SHARDS:,} shards, not {shards:,}", todo)
+    given = target.stack.parameters
     if _kind(target).startswith("EC2"):
         return Check("rates", "ok", submitted)
-    least = seconds(shards / LAUNCHES_A_SECOND)
+    children = min(slots_of(float(given.get("MaxvCpus") or 16), job_size(given)[0]), shards, MAX_CHILDREN)
+    least = seconds(children / LAUNCHES_A_SECOND)
     started = (
-        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards take {least} to start, at the least"
+        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards are worked by at most "
+        f"{'one child' if children == 1 else f'{children:,} children'}, which take at least {least} to start"
     )
     return Check("rates", "ok", f"{submitted}; {started}")
 

@@ -37,7 +37,7 @@ def undelivered(target: Target) -> Check:
     count = sum(int(counts.get(name, 0)) for name in names)
     if not count:
         return Check(NAME, "ok", "none: the dead-letter queue is empty")
-    # With no visibility timeout they stay where they are, for whoever wants to deliver them.
+    # Without a visibility timeout they stay visible to whoever delivers them.
     seen = sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=SEEN,

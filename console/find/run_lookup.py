@@ -31,7 +31,7 @@ MOST_DESCRIBED = 300
 """For how many of these the keys are looked up: DescribeExecution allows that many at once, then 15 a second."""
 
 _RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
-"""The name of an execution that `millrace resume` starts: the run's id, and what tells it from the others."""
+"""The name of an execution that `millrace resume` starts: the run's id, and a suffix that makes it unique."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
         latest = next(executions, None)
         if latest is None:
             raise RunNotFoundError(
-                "there is no run yet; start one: millrace run", operation="find the run", target="the latest"
+                "there are no runs yet; start one: millrace run", operation="find the run", target="the latest"
             )
         return _described(aws, latest["executionArn"])
     return _described(aws, _newest(executions, given))
@@ -135,7 +135,7 @@ def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
         )
     names = ", ".join(list(by_run)[:NAMED_RUNS]) + (" …" if len(by_run) > NAMED_RUNS else "")
     raise RunNotFoundError(
-        f"{len(by_run)} runs begin so: {names}; give more of the id", operation="find the run", target=shown(given)
+        f"{len(by_run)} runs start with it: {names}; give more of the id", operation="find the run", target=shown(given)
     )
 
 
@@ -155,7 +155,7 @@ def _described(aws: Aws, execution_arn: str) -> FoundRun:
         request = read_json(execution.get("input", ""))
         run = Run.of(arn, request)
     except (ValueError, KeyError, AttributeError, InvalidRunRequest):
-        # Somebody's input that Prepare Run refuses is still a run that can be looked at.
+        # A run whose input Prepare Run refused can still be looked at.
         return FoundRun(arn.rpartition(":")[2], arn, {}, None, execution)
     return FoundRun(run.run_id, arn, request, run.folder, execution)
 
@@ -166,7 +166,7 @@ def _by_folder(aws: Aws, given: str) -> FoundRun:
         document = read_request(aws, folder)
     except ObjectNotFoundError:
         raise RunNotFoundError(
-            "this is no run folder: there is no run.json in it", operation="find the run", target=str(folder.root)
+            "this is not a run folder: it has no run.json", operation="find the run", target=str(folder.root)
         ) from None
     return FoundRun(folder.run_id, document.get("execution_arn", ""), document["request"], folder)
 

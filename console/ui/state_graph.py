@@ -66,8 +66,12 @@ def _ways(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The states that may follow, each with what the way there is called: empty where there is only one."""
     if state["Type"] != "Choice":
         return [(state["Next"], "")] if "Next" in state else []
-    chosen = [(choice["Next"], str(choice.get("NumericEquals", ""))) for choice in state["Choices"]]
-    return [*chosen, (state["Default"], "more")] if "Default" in state else chosen
+    chosen = [
+        (choice["Next"], "yes" if choice.get("BooleanEquals") else str(choice.get("NumericEquals", "")))
+        for choice in state["Choices"]
+    ]
+    other = "no" if any("BooleanEquals" in choice for choice in state["Choices"]) else "more"
+    return [*chosen, (state["Default"], other)] if "Default" in state else chosen
 
 
 def _rows(machine: Mapping[str, Any]) -> dict[str, int]:

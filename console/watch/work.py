@@ -11,13 +11,13 @@ from console.watch.shard_counts import Committed
 
 @dataclass(frozen=True)
 class Work:
-    """The work of one execution, as far as the commits tell.
+    """The work of one execution, as far as its commits show.
 
     Attributes:
         committed: The shards that are done, those from before included.
         items_per_second: Of this execution alone; None before its first commit.
         bytes_per_second: Likewise.
-        seconds_left: Until the last shard is committed at that pace; None where it cannot be told.
+        seconds_left: Until the last shard is committed at that pace; None where it is unknown.
     """
 
     committed: Committed

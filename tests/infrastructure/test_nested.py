@@ -82,7 +82,10 @@ def test_every_output_that_is_asked_for_is_there() -> None:
 
 def test_a_function_gets_the_globals_of_its_own_file() -> None:
     """Each file says what all of its functions have; nothing of it reaches the functions of another file."""
-    function = {"Type": "AWS::Serverless::Function", "Properties": {"Environment": {"Variables": {"A": "1"}}}}
+    function: dict[str, Any] = {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {"Environment": {"Variables": {"A": "1"}}},
+    }
     child = {
         "Globals": {"Function": {"Timeout": 9, "Environment": {"Variables": {"A": "0", "B": "2"}}}},
         "Resources": {"Nested": function},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("AWS_REGION", "us-east-1")
@@ -77,7 +78,7 @@ def run_function(world: World, process: Process, event: dict[str, Any]) -> dict[
     if process.runs == "prepare_run":
         answer = prepare_run(event, s3, SETTINGS)
     elif process.runs == "read_plan":
-        answer = read_plan(event, s3)
+        answer = read_plan(event, s3, replace(SETTINGS, slots=world.slots))
     else:
         answer = read_result(event, s3)
     world.trace(process, f"answers {answer}")
@@ -94,8 +95,7 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
         return
     folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     if given.verb == "migrate":
-        process.shard = settings.array_index
-        migrate(folder, settings.array_index, job)
+        migrate(folder, job)
     elif given.part is not None:
         merge_part(folder, settings.array_index, job)
     else:

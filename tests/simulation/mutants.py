@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.simulation.broken_arrays import (
+    a_claim_is_a_lock,
+    arrays_without_end,
+    helping_commits_twice,
+    shards_are_left_and_no_array_follows,
+)
 from tests.simulation.broken_children import (
     a_full_disk_is_the_objects_fault,
     broken_reads_go_on_without_if_match,
@@ -69,6 +75,10 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(a_claim_is_a_lock, ("ENDS",)),
+    Mutant(shards_are_left_and_no_array_follows, ("READABLE",)),
+    Mutant(helping_commits_twice, ("COMMIT_ONCE",)),
+    Mutant(arrays_without_end, ("ENDS",)),
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(part_commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(parts_leave_out_a_shard, ("MERGED",)),

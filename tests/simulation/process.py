@@ -26,7 +26,8 @@ class Process:
         name: For people.
         runs: The function, or the job's verb.
         run_id: The run it works for.
-        shard: Which one it migrates.
+        shard: Which one it migrates now.
+        looked: The steps at which it looked for the commits of shards, or wrote one, last.
         stop: How it is told to stop.
         began: The step at which it started.
         ended: The step at which it came to its end by itself, without an error.
@@ -47,6 +48,7 @@ class Process:
     runs: str
     run_id: str
     shard: int | None = None
+    looked: dict[int, int] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop)
     began: int = 0
     ended: int | None = None

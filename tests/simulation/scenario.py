@@ -36,6 +36,8 @@ class Scenario:
         self._max_items = chance.choice((1, 1, 2, 3, 4))
         self._percent = chance.choice((0, 50, 100, 100))
         self._merge_limit_seconds = chance.choice((900, 0))
+        # From one job for all to a child a shard.
+        self._seconds_per_item = world.codes.choice((0.001, 30, 50, 80, 3000))
         self._executions = 0
 
     def play(self) -> None:
@@ -180,6 +182,7 @@ class Scenario:
             "shard": {"max_items": self._max_items},
             "merge_limit_seconds": self._merge_limit_seconds,
             "tolerated_failure_percent": self._percent,
+            "pace": {"seconds_per_item": self._seconds_per_item},
         }
 
     def _weather(self, changes: int) -> None:

@@ -120,7 +120,7 @@ def count_words(stack: LocalStack, runs: Runs, source: str, destination: str, tm
             job = run(programs / "python", "-m", "batch_jobs", *verb, cwd=tmp_path, **variables)
             assert job.returncode == 0, job.stdout + job.stderr
         bucket, _, key = folder.removeprefix("s3://").partition("/")
-        text = stack.aws.s3.client.get_object(Bucket=bucket, Key=f"{key}words.csv")["Body"].read().decode()
+        text = stack.aws.client("s3").get_object(Bucket=bucket, Key=f"{key}words.csv")["Body"].read().decode()
         return dict(list(csv.reader(text.splitlines()))[1:])
 
     return count

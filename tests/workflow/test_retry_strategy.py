@@ -11,7 +11,7 @@ from tests.workflow.runs import Runs, until
 from tests.workflow.sam import physical
 
 STAGES = ("plan", "migrate", "merge")
-ATTEMPTS = 3
+ATTEMPTS = 8
 """The template's default."""
 
 

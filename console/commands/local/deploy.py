@@ -13,7 +13,7 @@ from console.terminal import Terminal
 from console.verbs import local_options, port_option
 
 
-@click.command(short_help="Deploy this checkout on the embedded AWS, where it is due.")
+@click.command(short_help="Deploy this checkout on the embedded AWS if it changed.")
 @click.option(
     "--parameter",
     "given",

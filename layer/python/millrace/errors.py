@@ -10,9 +10,11 @@
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
     │   ├── TableError               a DynamoDB table cannot be written just now
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
+    ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
+    ├── StalledError                 exit 1: an array ended, and no shard was committed in it
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
     ├── ItemError                    one item cannot be worked: becomes its row in the failure report
@@ -173,6 +175,12 @@ class HostFaultError(TryAgainError):
     """The job's host failed, whatever the object: its disk is full, or there is no memory. The attempt ends."""
 
 
+class NoProgressError(MillraceError):
+    """Two attempts spent their time on a shard, and not one item of it got done: a third would fare no better."""
+
+    exit_code = 2
+
+
 class WorkloadUnavailableError(MillraceError):
     """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
 
@@ -185,6 +193,10 @@ class ListingError(MillraceError):
 
 class MissingCommitError(MillraceError):
     """A shard that the plan names has no commit, so the results cannot be added up."""
+
+
+class StalledError(MillraceError):
+    """An array job ended without a failure and without a new commit: another one would do no better."""
 
 
 class DamagedFileError(MillraceError):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import check_plain, read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
+from millrace.version import VERSION
 
 CREDENTIALS = frozenset(
     {
@@ -24,6 +24,11 @@ CREDENTIALS = frozenset(
     }
 )
 """Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
+
+JOBS_CODE = Path(__file__).parent / "jobs_code.txt"
+"""In a Lambda's layer, the digest of the jobs' code; layer/Makefile writes it."""
+USUAL_SLOTS = 16
+"""How many jobs run at once as the template's defaults have it."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -41,10 +46,11 @@ class JobSettings:
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
-        shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
+        slots: How many jobs of a queue run at once; None where that is not known.
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        vcpus: vCPUs of this job.
     """
 
     array_index: int = 0
@@ -54,10 +60,11 @@ class JobSettings:
     attempt_seconds: int | None = None
     concurrency: int = 16
     most_in_flight: int = 256
-    shards_at_once: int | None = None
-    code_version: str = __version__
+    slots: int | None = None
+    code_version: str = VERSION
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
+    vcpus: float = 1.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
@@ -74,10 +81,11 @@ class JobSettings:
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
-            shards_at_once=_shards_at_once(environ),
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            slots=_slots(environ),
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
+            vcpus=_vcpus(environ),
         )
 
 
@@ -90,12 +98,18 @@ class FunctionSettings:
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        jobs_code: The digest of the jobs' code, as the build of the layer found it; empty where it is not known.
+        image: The job image, NAME@sha256:DIGEST; empty where the deployment does not say.
+        slots: How many jobs of a queue run at once.
     """
 
     queues: dict[str, str]
-    code_version: str = __version__
+    code_version: str = VERSION
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
+    jobs_code: str = ""
+    image: str = ""
+    slots: int = USUAL_SLOTS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -115,9 +129,12 @@ class FunctionSettings:
             )
         return cls(
             queues=queues,
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
+            jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
+            image=environ.get("MILLRACE_IMAGE", ""),
+            slots=_slots(environ) or USUAL_SLOTS,
         )
 
 
@@ -273,9 +290,13 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
     return names
 
 
-def _shards_at_once(environ: Mapping[str, str]) -> int | None:
-    """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
+def _slots(environ: Mapping[str, str]) -> int | None:
+    """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
+    return None if most is None else max(1, int(most / _vcpus(environ)))
+
+
+def _vcpus(environ: Mapping[str, str]) -> float:
     text = environ.get("MILLRACE_JOB_VCPUS") or "1"
     try:
         each = float(text)
@@ -283,7 +304,7 @@ def _shards_at_once(environ: Mapping[str, str]) -> int | None:
         each = 0.0
     if not 0 < each < 1000:
         raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
-    return None if most is None else max(1, int(2 * most / each))
+    return each
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:

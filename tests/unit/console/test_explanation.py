@@ -68,13 +68,13 @@ class Recording:
 
 
 def test_a_failed_array_is_explained_by_its_first_failed_child() -> None:
-    """Of two failed children the first one's own error is told, with its shard, its job and the exit code."""
+    """Of two failed children the first one's own error is told, with its child, its job and the exit code."""
     recording = Recording("broken_child")
     error = recording.explained()
     assert error.exit_code == 2
     assert str(error).startswith("Migrate Shards failed: DamagedFileError: read the shard s3://")
     assert "line 1 is not an item" in str(error)
-    assert "shard 1, the first of 2 failed of 3; job " in str(error)
+    assert "child 1, the first of 2 failed of 3; job " in str(error)
     assert "Array Child Job failed" not in str(error)
 
 
@@ -83,7 +83,7 @@ def test_the_first_child_is_the_one_of_the_lowest_index() -> None:
     recording = Recording("broken_child")
     ((array, children),) = recording.told["failed_children"].items()
     recording.told["failed_children"][array] = [{"jobId": f"{array}:10"}, *reversed(children)]
-    assert "shard 1, the first" in str(recording.explained())
+    assert "child 1, the first" in str(recording.explained())
 
 
 def test_too_many_failures_have_their_own_exit_code() -> None:

@@ -13,9 +13,10 @@ from console import __main__ as edge
 from console.watch.display import count_of
 from console.watch.explanation import explain
 from console.watch.job_logs import Followed, why_no_log
-from console.watch.progress import _children, was_cancelled
-from console.watch.shard_counts import ShardCounts
+from console.watch.progress import RunProgress, _children, was_cancelled
+from console.watch.shard_counts import Committed, ShardCounts
 from console.watch.steps import Children, states_of, steps_from
+from console.watch.work import Work
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
 from millrace.s3.errors import storage_error
@@ -125,7 +126,9 @@ def test_a_cancelled_run_does_not_call_its_shards_failed() -> None:
 
     children = _children(aws, "a", CANCELLED)
     assert children == Children(9, succeeded=4, failed=1, cancelled=4)
-    assert count_of(children) == "4 of 9 shards done, 1 failed, 4 cancelled"
+    execution: Any = {}
+    progress = RunProgress("ABORTED", (), execution, planned={"shards": 40}, work=Work(Committed(12)))
+    assert count_of(children, progress) == "12 of 40 shards done; of 9 children 1 failed, 4 cancelled"
     assert _children(aws, "a", None) == Children(9, succeeded=4, failed=5)
     events: Any = [{"timestamp": CANCELLED, "stateEnteredEventDetails": {"name": "Migrate Shards"}}]
     steps = {step.name: step.status for step in steps_from(states_of(events, ended=True, cancelled=True))}
@@ -158,7 +161,7 @@ def test_a_killed_embedded_aws_is_named_as_such(
 
     for error in (gone("http://127.0.0.1:4599/"), stored("http://127.0.0.1:4599/bucket/key")):
         words = told(error)
-        assert "the embedded AWS at http://127.0.0.1:4599 does not answer any more" in words
+        assert "the embedded AWS at http://127.0.0.1:4599 no longer answers" in words
         assert "millrace local deploy" in words
     assert "embedded AWS" not in told(gone("https://states.eu-west-1.amazonaws.com/"))
 

@@ -48,6 +48,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     folder = "s3://results/out/_millrace/run-1"
     assert run == {
         "run_id": "run-1",
+        "planned": False,
         "request": f"{folder}/run.json",
         "plan": f"{folder}/plan.json",
         "job_name": "run-1",
@@ -61,7 +62,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     assert written["code_version"] == "1.2.3"
     assert written["request"]["workload"] == "word-count"
     assert written["request"]["options"]["stop_words"] == ["and", "the"]
-    assert written["request"]["shard"]["max_shards"] == 10_000
+    assert written["request"]["shard"]["max_shards"] == 100_000
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"options": {"stop_words": "and"}}, "options.stop_words", "a list of strings"),
         ({"options": ["min_length"]}, "options", "an object"),
         ({"include": "*.txt"}, "include", "a list of glob patterns"),
-        ({"shard": {"max_shards": 10_001}}, "shard.max_shards", "1 to 10,000"),
+        ({"shard": {"max_shards": 100_001}}, "shard.max_shards", "1 to 100,000"),
         ({"shard": {"max_item": 5}}, "shard.max_item", "did you mean max_items?"),
         ({"shard": {"target_bytes": True}}, "shard.target_bytes", "a whole number"),
         ({"queue": "fast"}, "queue", "standard"),
@@ -90,6 +91,22 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
         ({"tolerated_failure_count": -1}, "tolerated_failure_count", "a whole number, 0 to"),
         ({"tolerated_failure_count": 1.5}, "tolerated_failure_count", "a whole number, 0 to"),
+        *(
+            ({"pace": {"seconds_per_item": value}}, "pace.seconds_per_item", "0.000001 to 86,400")
+            for value in (0, 0.0, -1, 86_401, 10**400, 1e-7, True, "1", None, [1])
+        ),
+        *(
+            ({"pace": {"bytes_per_second": value}}, "pace.bytes_per_second", "1 to 100,000,000,000")
+            for value in (0, 0.5, -30e6, 100e9 + 1, 10**400, False, "fast")
+        ),
+        *(
+            ({"pace": {name: value}}, f"pace.{name}", "a finite number")
+            for name in ("seconds_per_item", "bytes_per_second")
+            for value in (float("nan"), float("inf"), float("-inf"))
+        ),
+        ({"pace": 1}, "pace", "an object of seconds_per_item, bytes_per_second, or both"),
+        ({"pace": {}}, "pace", "an object of seconds_per_item, bytes_per_second, or both"),
+        ({"pace": {"second_per_item": 1}}, "pace.second_per_item", "did you mean seconds_per_item?"),
         ({"retry_failed": True}, "retry_failed", "only with run_id"),
         ({"retry_failed": 1, "run_id": "run-1"}, "retry_failed", "true or false"),
         ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
@@ -102,6 +119,8 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"keys": ["a", "a"]}, "keys", "each key once"),
         ({"keys": ["k" * 1022]}, "keys", "at most 1024 bytes"),
         ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
+        ({"plan": "lambda"}, "plan", "auto or job"),
+        ({"plan": True}, "plan", "auto or job"),
         ({"once": True}, "once", "with run_id"),
         ({"once": "yes", "run_id": "r"}, "once", "true"),
         ({"once": True, "run_id": "r", "retry_failed": True}, "run_id", "an earlier run"),
@@ -168,6 +187,22 @@ def test_a_run_goes_on_under_its_first_id(client: InMemoryS3Client) -> None:
     first = prepare_run(event(), S3(client.stub), SETTINGS)
     resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client.stub), SETTINGS)
     assert resumed == {**first, "tolerated_failure_percent": "5"}
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        {"seconds_per_item": 1e-6},
+        {"bytes_per_second": 100_000_000_000},
+        {"seconds_per_item": 86_400, "bytes_per_second": 1},
+    ],
+)
+def test_a_pace_is_written_down_and_may_change(client: InMemoryS3Client, pace: dict[str, float]) -> None:
+    """One part of it is enough; a resumed run may be given another, as it decides nothing that a run computes."""
+    first = prepare_run(event(pace=pace), S3(client.stub), SETTINGS)
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["request"]["pace"] == pace
+    assert prepare_run(event("run-2", run_id="run-1", pace={"seconds_per_item": 3}), S3(client.stub), SETTINGS) == first
 
 
 def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:

@@ -1,6 +1,6 @@
 """Cutting large objects into byte ranges, each an item of its own.
 
-Most cuts are at fixed offsets, so that the plan job reads no object: where a record really ends, the workload finds out
+Most cuts are at fixed offsets, so that no object is read for them: where a record really ends, the workload finds out
 (`millrace.workload.Splitting`). Where a range does not tell, the workload names the cuts beforehand, from the
 object's bytes (`millrace.workload.RecordSplitting`).
 """

@@ -12,6 +12,7 @@ from itertools import accumulate, islice, pairwise
 
 from millrace.run.plan import Item
 from millrace.source.sharding import ShardLimits, cut
+from millrace.workload.pace import Pace
 
 _BATCH = 4096
 """How many lines are written at once."""
@@ -83,9 +84,9 @@ class ItemStore:
                 wanted += given[one.start : one.stop]
             setattr(self, name, wanted)
 
-    def cut(self, limits: ShardLimits) -> list[range]:
+    def cut(self, limits: ShardLimits, pace: Pace) -> list[range]:
         """The shards, each as the range of its items' positions."""
-        return cut(self._lengths, limits)
+        return cut(self._lengths, limits, pace)
 
     def lines(self, shard: range) -> bytes:
         """The shard file of these items. Safe to call from several threads."""
