@@ -44,18 +44,22 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.eventbridge": (
         "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
-        "_dispatch_to_lambda",
+        "_dispatch_to_lambda", "_dispatch_to_sqs",
     ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": (
-        "_execute_function_warm", "_execution_record_for_config", "_functions", "_get_func_record_for_ref",
+        "_create_esm", "_esms", "_execute_function_warm", "_execution_record_for_config", "_functions",
+        "_get_func_record_for_ref", "_update_esm",
         "_route_async_failure", "invoke_async_with_retry",
     ),
     "ministack.services.sns": (
         "_deliver_to_http", "_deliver_to_sqs", "_fanout", "_http_post_sync", "_topic_by_arn_any_scope",
         "handle_request",
     ),
-    "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
+    "ministack.services.sqs": (
+        "_act_send_message", "_collect_msgs", "_dlq_sweep", "_expire_retained", "_get_q", "_queue_by_arn",
+        "_queues_lock", "_receive_messages_for_esm", "queue_policy_allows",
+    ),
     "ministack.services.stepfunctions": (
         "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
         "_describe_execution",
