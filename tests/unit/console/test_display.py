@@ -12,10 +12,9 @@ from rich.console import Console
 from console.terminal import Terminal, seconds
 from console.watch.display import shown
 from console.watch.progress import RunProgress
-from console.watch.shard_counts import Committed
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
-from console.watch.work import Work
 from millrace.run.outcome import Counts
 from millrace.text import bytes_text, plural
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from console.watch.explanation import explain, failed_state
 from console.watch.progress import observe
-from console.watch.steps import STATES, TOGETHER, Children, states_of, steps_from
+from console.watch.steps import SKIPPED, STATES, TOGETHER, Children, states_of, steps_from
 from millrace.aws.job_failures import exit_code_of, last_error
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -221,6 +221,26 @@ def test_every_moment_of_a_run_makes_sense(name: str) -> None:
         ranks = [order[step.status] for step in steps]
         assert ranks == sorted(ranks)
         assert ranks.count(1) <= 1
+
+
+def test_a_run_of_one_job_has_one_step_for_it() -> None:
+    """Planned by Prepare Run, worked and merged by one job: no Migrate and no Merge are shown, and Plan says why."""
+    events: list[dict[str, Any]] = []
+    for second, state in enumerate(("Prepare Run", "Planned?", "Read Plan", "How Many Children?", "Migrate And Merge")):
+        at = datetime(2026, 11, 28, 9, 0, second, tzinfo=UTC)
+        events += [
+            {"timestamp": at, "stateEnteredEventDetails": {"name": state}},
+            {"timestamp": at, "stateExitedEventDetails": {"name": state}},
+        ]
+    steps = {step.name: step.status for step in steps_from(states_of(events[:-1], ended=False))}
+    assert steps == {
+        "Prepare Run": "succeeded",
+        "Plan": "skipped",
+        "Read Plan": "succeeded",
+        "Migrate And Merge": "running",
+        "Read Result": "waiting",
+    }
+    assert SKIPPED["Plan"] == "done by Prepare Run"
 
 
 def test_the_failed_state_is_the_one_that_was_not_left() -> None:

@@ -16,9 +16,8 @@ from console.watch.display import count_of
 from console.watch.explanation import explain
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, _children, was_cancelled
-from console.watch.shard_counts import Committed, ShardCounts
+from console.watch.shard_counts import Committed, ShardCounts, Work
 from console.watch.steps import Children, Step, states_of, steps_from
-from console.watch.work import Work
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
 from millrace.s3.errors import storage_error
