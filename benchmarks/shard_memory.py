@@ -126,7 +126,7 @@ def measured(kind: str, megabytes: int, concurrency: int, connection: float) -> 
     block = text(kind, 32 << 20)
     client = Repeated(block, max(1, megabytes >> 5), connection * 1e6)
     folder = RunFolder.of(S3Uri("results", "out/"), "run")
-    job = Job(S3(client), JobSettings(concurrency=concurrency))
+    job = Job(S3(client.stub), JobSettings(concurrency=concurrency))
     limits = {"target_bytes": client.size - 1, "max_shards": 1}  # larger than a shard, so that it is cut like one
     plan(
         RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/", "shard": limits}),

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from image.commands import ROOT, answer, show
 from image.errors import ImageError
-from millrace import __version__
+from millrace.version import VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -36,7 +36,7 @@ def publish(given: str, stack: str) -> str:
     repository = bring_up(boto3.client("cloudformation"), stack)
     # The tags are immutable, so that a tag must never stand for two images: this one is made of the image's own id.
     # A second push of it would be refused, so it is asked for first.
-    tag = f"{__version__}-{image.removeprefix('sha256:')[:12]}"
+    tag = f"{VERSION}-{image.removeprefix('sha256:')[:12]}"
     ecr = boto3.client("ecr")
     if digest := pushed_digest(ecr, repository, tag):
         return f"{repository}@{digest}"

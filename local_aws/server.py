@@ -40,6 +40,7 @@ from local_aws.ministack.lambda_hooks import name_lambda_errors
 from local_aws.ministack.states_hooks import StatesEngine
 from local_aws.ministack.storage_hooks import refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_functions
+from local_aws.ministack.templates_hooks import complete_nested_stacks, read_templates_as_cloudformation
 from local_aws.ministack.topics_hooks import bury_untaken_messages
 from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
@@ -184,6 +185,8 @@ def build(options: Options, directory: Path) -> Server:
     ministack.serve_batch(api.request, batch.reset)
     ministack.name_resources(batch_resource_arn, log_stream_arn)
     ministack.scale_schedules(options.schedule_scale)
+    complete_nested_stacks(ministack)
+    read_templates_as_cloudformation(ministack)
     BatchTypes(api, ministack).register()
     name_lambda_errors(ministack)
     deliver_to_functions(ministack)

@@ -83,7 +83,7 @@ def merge(
         if rank_of(there)[0] == plan.retry:
             write_page(folder, accepted().page, job.s3)
         _remove_incomplete(folder, job)  # the merge that accepted it may have died right after it wrote the mark
-        log.info("the run is complete already", extra={"fields": {"run_id": plan.run_id}})
+        log.info("the run is already complete", extra={"fields": {"run_id": plan.run_id}})
         return
     else:
         write_failed_page(folder, merged.page, lambda: accepted().page, job.s3)
@@ -157,7 +157,7 @@ def _mark_incomplete(
 def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
     mark = _mark_of(plan)
     if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and _read(uri, job) != mark:
-        log.warning("the mark did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
+        log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
         job.s3.put(uri, mark, content_type="text/plain")
 
 
@@ -180,7 +180,7 @@ def _mark_of(plan: Plan) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """What a merge comes to.
+    """The outcome of a merge.
 
     Attributes:
         result: What result.json is to say; its files are written.
@@ -212,7 +212,7 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
             generation.check_sum()
             figures.shards += generation.shards
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
-        # However many items failed: what succeeded was paid for, and may be all that somebody needs.
+        # However many items failed: what succeeded was paid for, and may be all that is needed.
         partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
         files, result = write_merged_files(folder, last.plan, partials, job)
         failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)

@@ -81,7 +81,7 @@ def merge_part(folder: RunFolder, part: int, job: Job) -> None:
     _check_part(part, plan, job)
     fields = {"part": part, "shards": len(plan.shards_of_part(part))}
     if _read_part(folder, part, plan, job.s3) is not None:
-        log.info("the part is committed already", extra={"fields": fields})
+        log.info("the part is already committed", extra={"fields": fields})
         return
 
     def partial_of(index: int) -> PartialFile | None:

@@ -21,7 +21,7 @@ from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.item_worker import ItemWorker
 from batch_jobs.migrating.progress import Progress, ProgressFiles
 from batch_jobs.parallel import until_stopped
-from batch_jobs.s3.paced_client import paced_client
+from batch_jobs.s3.paced_requests import paced
 from batch_jobs.workloads.own import own_part
 from millrace.errors import HostFaultError, MillraceError, NoProgressError, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
@@ -230,7 +230,7 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
         with own_part(plan.workload, "begin"):
             workload.begin(plan)
     return ItemWorker(
-        s3=replace(job.item_s3(in_flight.note), client=paced_client(job.s3.client, plan, job)),
+        s3=replace(job.item_s3(in_flight.note), requests=paced(job.s3.requests, plan, job)),
         workload=workload,
         source=S3Uri.parse(plan.source),
         destination=S3Uri.parse(plan.destination),

@@ -77,7 +77,7 @@ def measured(items: int, item_bytes: int) -> dict[str, Any]:
 
 def _run(client: InMemoryS3Client, name: str, prefix: str) -> tuple[list[float], int]:
     """CPU seconds of plan, migrate and merge, and the number of shards."""
-    job = Job(S3(client), JobSettings(concurrency=1, most_in_flight=1))
+    job = Job(S3(client.stub), JobSettings(concurrency=1, most_in_flight=1))
     destination = S3Uri("results", f"out-{name}/")
     folder = RunFolder.of(destination, "run")
     marks = [time.process_time()]

@@ -28,7 +28,7 @@ from millrace.source.manifest.objects import manifest_items
 from millrace.text import bytes_text, dollars_text, plural
 
 
-@click.command("estimate", short_help="Say what a run would take and cost, before it is started.")
+@click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
 @click.argument("source", metavar="SOURCE")
 @request_options
 @click.option("--destination", metavar="S3-URI", help="Where the run would go: what ran there shows the pace.")
@@ -48,7 +48,7 @@ def estimate_run(
     estimate from a dated table of prices (docs/cost.md) and measured paces: a factor of two either way is to be
     expected.
 
-    Exit codes: 0 told, 1 something broke, 2 a bad request.
+    Exit codes: 0 estimated, 1 something broke, 2 a bad request.
     """
     terminal = Terminal()
     # No destination is written to; any that is none of the source's will do for the check.
@@ -84,7 +84,7 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
     try:
         given = target.stack.parameters
     except StackNotFoundError as error:
-        terminal.note(f"{error.message}; the template's defaults are taken")
+        terminal.note(f"{error.message}; using the template's defaults")
         return Jobs(compute="FARGATE_SPOT")
     usual = Jobs()
     vcpus, memory_mib = job_size(given)
@@ -92,9 +92,9 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         vcpus=vcpus,
         memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
-        architecture=given.get("CpuArchitecture", usual.architecture),
-        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",
-        compute=given.get("Compute", usual.compute),
+        architecture="ARM64" if given.get("Compute", "").endswith("_ARM64") else usual.architecture,
+        public_ip=given.get("Network", "PUBLIC") == "PUBLIC",
+        compute=given.get("Compute", usual.compute).removesuffix("_ARM64"),
     )
 
 

@@ -19,7 +19,7 @@ STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 @click.command("list", short_help="List the runs, the newest first.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many are listed.")
-@click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only those of this status.")
+@click.option("--status", type=click.Choice(STATUSES, case_sensitive=False), help="Only runs with this status.")
 @json_option
 @target_options
 def list_runs(target: Target, limit: int, status: str | None, *, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def list_runs(target: Target, limit: int, status: str | None, *, as_json: bool) 
         terminal.json(document)
         return
     if not runs:
-        terminal.note("There is no run yet." if status is None else f"There is no run that is {status.upper()}.")
+        terminal.note("There are no runs yet." if status is None else f"No run is {status.upper()}.")
         return
     rows = [
         (

@@ -31,7 +31,7 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
-    Exit codes: 0 told (whatever the run's status is), 1 something broke, 2 no such run.
+    Exit codes: 0 shown (whatever the run's status is), 1 something broke, 2 no such run.
     """
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)

@@ -22,7 +22,7 @@ NAMED = 3
 
 
 def undelivered(target: Target) -> Check:
-    """What lies in the queue of the notifications that nobody was given: how many, since when, of which runs."""
+    """Undelivered notifications in the dead-letter queue: how many, since when, of which runs."""
     url = target.stack.outputs.get("UndeliveredQueueUrl", "")
     if not url:
         return Check(NAME, "warn", "the stack has no queue for it", "deploy this version of the template")
@@ -32,7 +32,7 @@ def undelivered(target: Target) -> Check:
     count = sum(int(counts.get(name, 0)) for name in names)
     if not count:
         return Check(NAME, "ok", "none: the dead-letter queue is empty")
-    # With no visibility timeout they stay where they are, for whoever wants to deliver them.
+    # Without a visibility timeout they stay visible to whoever delivers them.
     seen = sqs.receive_message(
         QueueUrl=url, MaxNumberOfMessages=SEEN, VisibilityTimeout=0, AttributeNames=["SentTimestamp"]
     ).get("Messages", [])

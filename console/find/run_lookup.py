@@ -32,7 +32,7 @@ LOOKED_THROUGH = 300
 """In how many executions such an id is looked for: DescribeExecution allows that many at once, then 15 a second."""
 
 _RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
-"""The name of an execution that `millrace resume` starts: the run's id, and what tells it from the others."""
+"""The name of an execution that `millrace resume` starts: the run's id, and a suffix that makes it unique."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
         latest = next(executions, None)
         if latest is None:
             raise RunNotFoundError(
-                "there is no run yet; start one: millrace run", operation="find the run", target="the latest"
+                "there are no runs yet; start one: millrace run", operation="find the run", target="the latest"
             )
         return _described(aws, latest["executionArn"])
     if given.startswith(UPLOADED):
@@ -117,7 +117,7 @@ def _uploaded(aws: Aws, executions: Iterable[ExecutionListItemTypeDef], given: s
         if found.run_id.startswith(given):
             return found
     raise RunNotFoundError(
-        f"it is none of the latest {LOOKED_THROUGH} runs; give the execution's name, or the run folder's URI",
+        f"it is not among the latest {LOOKED_THROUGH} runs; give the execution's name, or the run folder's URI",
         operation="find the run",
         target=shown(given),
     )
@@ -143,7 +143,7 @@ def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
         )
     names = ", ".join(list(by_run)[:NAMED_RUNS]) + (" …" if len(by_run) > NAMED_RUNS else "")
     raise RunNotFoundError(
-        f"{len(by_run)} runs begin so: {names}; give more of the id", operation="find the run", target=shown(given)
+        f"{len(by_run)} runs start with it: {names}; give more of the id", operation="find the run", target=shown(given)
     )
 
 
@@ -163,7 +163,7 @@ def _described(aws: Aws, execution_arn: str) -> FoundRun:
         request = read_json(execution.get("input", ""))
         run = Run.of(arn, request)
     except (ValueError, KeyError, AttributeError, InvalidRunRequest):
-        # Somebody's input that Prepare Run refuses is still a run that can be looked at.
+        # A run whose input Prepare Run refused can still be looked at.
         return FoundRun(arn.rpartition(":")[2], arn, {}, None, execution)
     return FoundRun(run.run_id, arn, request, run.folder, execution)
 
@@ -174,7 +174,7 @@ def _by_folder(aws: Aws, given: str) -> FoundRun:
         document = read_request(aws, folder)
     except ObjectNotFoundError:
         raise RunNotFoundError(
-            "this is no run folder: there is no run.json in it", operation="find the run", target=str(folder.root)
+            "this is not a run folder: it has no run.json", operation="find the run", target=str(folder.root)
         ) from None
     return FoundRun(folder.run_id, document.get("execution_arn", ""), document["request"], folder)
 

@@ -1,6 +1,6 @@
 """Putting a folder's files under a prefix: what changed is uploaded, what is gone is deleted, the rest stays.
 
-An object that stays keeps its ETag, so that a run which goes on with an earlier plan finds what was planned.
+An object that stays keeps its ETag, so that a run resumed with an earlier plan finds what was planned.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError
         "run_folder": None if found.folder is None else str(found.folder.root),
         "steps": [_step(step) for step in progress.steps],
         "planned": None if progress.planned is None else {name: progress.planned[name] for name in PLANNED},
-        "shards": None if children is None else asdict(children),
+        "children": None if children is None else asdict(children),
         "committed": _committed(progress),
         "waiting": progress.waiting or None,
         "error": None

@@ -32,7 +32,13 @@ PRIVATE_NAMES = {
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES", "_S3_BUCKET_CONFIGURATIONS", "_physical_name",
+        "_update_resource",
     ),
+    "ministack.services.cloudformation": ("_stacks",),
+    "ministack.services.cloudformation.changesets": ("_evaluate_conditions", "_resolve_template"),
+    "ministack.services.cloudformation.engine": ("_apply_transforms", "_evaluate_conditions", "_parse_template"),
+    "ministack.services.cloudformation.handlers": ("_evaluate_conditions", "_resolve_template"),
+    "ministack.services.cloudformation.stacks": ("_evaluate_conditions",),
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
@@ -109,6 +115,12 @@ class Ministack:
         self.actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._router: Any = importlib.import_module("ministack.core.router")
         self._batch: Any = importlib.import_module("ministack.services.batch")
+        self.cloudformation: Any = importlib.import_module("ministack.services.cloudformation")
+        self.templates: Any = importlib.import_module("ministack.services.cloudformation.engine")
+        self.deploying: Any = importlib.import_module("ministack.services.cloudformation.stacks")
+        self.resolving: list[Any] = [
+            importlib.import_module(f"ministack.services.cloudformation.{name}") for name in ("changesets", "handlers")
+        ]
         self.provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         self.storage: Any = importlib.import_module("ministack.services.s3")
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
@@ -22,8 +22,6 @@ from tests.simulation.process import FIRST_CODE, identity
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from tests.simulation.world import World
 
 
@@ -98,7 +96,7 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
 
 def _job(world: World, s3: InMemoryS3Client, stop: Stop | None = None) -> Job:
     return Job(
-        s3=S3(cast("S3Client", s3), fast()),
+        s3=S3(s3.stub, fast()),
         settings=JobSettings(concurrency=1),
         stop=stop or Stop(),
         load=world.workload.load,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from batch_jobs.job import Job
 from batch_jobs.stop import Stop
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
@@ -126,7 +127,7 @@ class World:
         """The S3 of a process."""
         chance = random.Random(f"{self.seed} backoff {process.name}")
         backoff = Backoff(sleep=self.scheduler.sleep, chance=chance.random, clock=self.scheduler.clock)
-        return S3(cast("S3Client", SimulatedClient(self, process)), backoff)
+        return S3(BotocoreRequests(cast("S3Client", SimulatedClient(self, process))), backoff)
 
     def job(self, process: Process, settings: JobSettings) -> Job:
         """The surroundings of a job; one thing at a time in each."""

@@ -2,15 +2,15 @@
 
 import pytest
 
-from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.queue_rules import QueueRule
 from millrace.settings import FunctionSettings, JobSettings, aws_region, bucket_owner, log_level
+from millrace.version import VERSION
 
 
 def test_a_job_outside_batch_has_defaults() -> None:
     """Without a variable set, a job is child 0, attempt 1, without a time limit."""
-    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, None, __version__)
+    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, None, VERSION)
 
 
 def test_a_child_knows_its_place() -> None:

@@ -307,7 +307,7 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
     assert f"stop it   millrace cancel {run_id[1]} --state-dir={stack.state_dir}\n" in "".join(said)
     again = subprocess.run([*command, "--run-id", run_id[1]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
-    assert "is at work; watching it" in again.stderr
+    assert "is running; watching it" in again.stderr
     assert json.loads((out / "result.json").read_text())["counts"]["succeeded"] == 40
 
 
@@ -388,8 +388,8 @@ def test_a_run_id_used_before(run_to_end: Any, source: str, destination: str, s3
     [
         (("--source", "s3:/bucket/x", "--destination", "out"), "source is 's3:/bucket/x'; allowed: an S3 URI"),
         (("--source", "missing", "--destination", "out"), "there is no such folder"),
-        (("--source", "in", "--destination", "in/out"), "neither may lie inside the other"),
-        (("--source", "s3://some-bucket/a/", "--destination", "s3://some-bucket/a/b/"), "neither may lie inside"),
+        (("--source", "in", "--destination", "in/out"), "neither may be inside the other"),
+        (("--source", "s3://some-bucket/a/", "--destination", "s3://some-bucket/a/b/"), "neither may be inside"),
         (("--source", "in", "--destination", "out", "--workload", "word-cuont"), "workload is 'word-cuont'; allowed"),
         (("--source", "in", "--destination", "out", "--option", "topp=3"), "did you mean top?"),
         (("--source", "in", "--destination", "out", "--option", "top"), "option is 'top'; allowed: NAME=VALUE"),

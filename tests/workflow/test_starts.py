@@ -12,7 +12,7 @@ import pytest
 from console.find.stack import Stack
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, Runs, until
-from tests.workflow.sam import sam_deploy
+from tests.workflow.sam import physical, sam_deploy
 from tests.workflow.tables import Tables
 
 NAME = "millrace-uploads"
@@ -75,10 +75,8 @@ def uploads(stack: Any, s3: Any, tables: Tables) -> Iterator[Uploads]:
     sam_deploy(
         stack.endpoint_url,
         NAME,
-        UploadWorkload="csv-to-dynamodb",
-        UploadOptions=json.dumps(options),
-        UploadPrefix="in/",
-        UploadSuffix=".csv",
+        UploadRequest=json.dumps({"workload": "csv-to-dynamodb", "options": options}),
+        UploadKeys="in/*.csv",
         QueueRules=json.dumps([{"prefix": "in/now/", "queue": "urgent"}]),
         TableNames=f"{table},import-*",
     )
@@ -203,8 +201,7 @@ def test_an_upload_that_is_gone_is_a_failed_run(uploads: Uploads) -> None:
 
 def test_the_role_may_write_the_named_tables(uploads: Uploads, stack: Any) -> None:
     """TableNames becomes the resources of one statement of the migrate role: these tables, and no others."""
-    named = stack.aws.cloudformation.describe_stack_resource(StackName=NAME, LogicalResourceId="MigrateJobRole")
-    role = named["StackResourceDetail"]["PhysicalResourceId"]
+    role = physical(stack.aws.cloudformation, NAME, "MigrateJobRole")
     policy = stack.aws.client("iam").get_role_policy(RoleName=role, PolicyName="Migrate")["PolicyDocument"]
     document = policy if isinstance(policy, dict) else json.loads(policy)
     (statement,) = [each for each in document["Statement"] if each["Sid"] == "WriteTheTables"]

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
-from millrace.run.sizing import slots_of
+from millrace.version import VERSION
 
 CREDENTIALS = frozenset(
     {
@@ -61,7 +60,7 @@ class JobSettings:
     concurrency: int = 16
     most_in_flight: int = 256
     slots: int | None = None
-    code_version: str = __version__
+    code_version: str = VERSION
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
     vcpus: float = 1.0
@@ -82,7 +81,7 @@ class JobSettings:
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
             slots=_slots(environ),
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
             vcpus=_vcpus(environ),
@@ -104,7 +103,7 @@ class FunctionSettings:
     """
 
     queues: dict[str, str]
-    code_version: str = __version__
+    code_version: str = VERSION
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
     jobs_code: str = ""
@@ -129,7 +128,7 @@ class FunctionSettings:
             )
         return cls(
             queues=queues,
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
             jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
@@ -250,7 +249,7 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
 def _slots(environ: Mapping[str, str]) -> int | None:
     """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
-    return None if most is None else slots_of(most, _vcpus(environ))
+    return None if most is None else max(1, int(most / _vcpus(environ)))
 
 
 def _vcpus(environ: Mapping[str, str]) -> float:

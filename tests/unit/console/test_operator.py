@@ -31,10 +31,9 @@ from console.find.target import Target
 from console.terminal import Terminal
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
-from console.watch.shard_counts import Committed
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
-from console.watch.work import Work
 from millrace.aws.job_failures import log_lines, streams_of
 from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
@@ -80,7 +79,7 @@ def test_a_run_is_shown_with_all_that_is_known() -> None:
         "r-1",
         "RUNNING",
         "2 times",
-        "2 of 6 shards done, 2 running, 2 waiting",
+        "2 of 6 shards done, 2 children running, 2 waiting",
         "20 of 60 items committed, 2 failed, 1 shard from before, 5 items/s, 500 B/s, about 8.0 s left",
         "waiting: RUNNABLE for 10 s: no capacity",
         r"s3://input/\x1b[2J/",
@@ -96,7 +95,7 @@ def test_the_document_has_one_shape() -> None:
     failed = run_document(found_run(), progress("FAILED", stopDate=START, output='{"a": 1}'), failure)
     assert running.keys() == failed.keys()
     assert running["planned"] == {"shards": 6, "items": 60, "bytes": 6000}
-    assert running["shards"] == {
+    assert running["children"] == {
         "total": 6,
         "succeeded": 2,
         "failed": 0,
@@ -380,14 +379,20 @@ def test_what_stands_behind_spot(compute: str, quota: float, outcome: str, says:
 @pytest.mark.parametrize(
     ("compute", "shards", "outcome", "says"),
     [
-        ("FARGATE_SPOT", None, "ok", "3 SubmitJob calls"),
-        ("FARGATE_SPOT", 10_000, "ok", "10,000 shards take 8 min 20 s to start"),
-        ("EC2", 10_000, "ok", "50 a second may be"),
-        ("FARGATE", 10_001, "warn", "at most 10,000 children, not 10,001"),
+        ("FARGATE_SPOT", None, "ok", "1 to 3 SubmitJob calls"),
+        (
+            "FARGATE_SPOT",
+            10_000,
+            "ok",
+            "10,000 shards are worked by at most 16 children, which take at least 0.8 s to start",
+        ),
+        ("EC2", 10_000, "ok", "the limit is 50 a second"),
+        ("FARGATE", 10_001, "ok", "at most 16 children"),
+        ("FARGATE", 100_001, "warn", "at most 100,000 shards, not 100,001"),
     ],
 )
 def test_the_rates_are_held_against_the_size(compute: str, shards: int | None, outcome: str, says: str) -> None:
-    """A run submits three jobs, and Fargate starts tasks at a rate; more shards than an array takes are none."""
+    """A run submits three jobs, and Fargate starts tasks at a rate; more shards than a run may have are none."""
     target: Any = Account({"Compute": compute})
     check = rates(target, shards)
     assert (check.outcome, bool(check.todo)) == (outcome, outcome != "ok")

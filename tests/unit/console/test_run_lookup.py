@@ -25,7 +25,7 @@ class Account:
         self.executions = executions
         self.step_functions = self
         self.client = InMemoryS3Client("out")
-        self.s3 = S3(self.client)  # type: ignore[arg-type]
+        self.s3 = S3(self.client.stub)
         self.listed = 0
 
     def get_paginator(self, _operation: str) -> SimpleNamespace:
@@ -74,7 +74,7 @@ def test_a_run_that_an_upload_started_is_found_by_its_id() -> None:
     found = account.find("upload-N4")
     assert (found.run_id, found.execution_arn) == ("upload-N4N7", f"{ARN}77aa")
     assert account.find("upload-N4N7").folder == RunFolder.of(S3Uri("out", ""), "upload-N4N7")
-    with pytest.raises(RunNotFoundError, match="none of the latest"):
+    with pytest.raises(RunNotFoundError, match="not among the latest"):
         account.find("upload-Z")
 
 
@@ -105,10 +105,10 @@ def test_a_run_is_not_looked_for_behind_itself(account: Account) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("2026", "2 runs begin so: 20261121-b, 20261121-a; give more"),
+        ("2026", "2 runs start with it: 20261121-b, 20261121-a; give more"),
         ("x\x1b[2J", r"x\x1b[2J: there is no such run"),
         (f"{ARN}none", "there is no such execution"),
-        ("s3://out/_millrace/none/", "this is no run folder"),
+        ("s3://out/_millrace/none/", "this is not a run folder"),
     ],
 )
 def test_what_is_not_there_or_not_clear_is_told(account: Account, given: str, says: str) -> None:
@@ -121,7 +121,7 @@ def test_what_is_not_there_or_not_clear_is_told(account: Account, given: str, sa
 
 def test_no_run_at_all_is_told() -> None:
     """The latest of none is none."""
-    with pytest.raises(RunNotFoundError, match="there is no run yet"):
+    with pytest.raises(RunNotFoundError, match="there are no runs yet"):
         Account().find("-")
 
 

@@ -65,7 +65,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     assert written["code_version"] == "1.2.3"
     assert written["request"]["workload"] == "word-count"
     assert written["request"]["options"]["stop_words"] == ["and", "the"]
-    assert written["request"]["shard"]["max_shards"] == 10_000
+    assert written["request"]["shard"]["max_shards"] == 100_000
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"options": {"stop_words": "and"}}, "options.stop_words", "a list of strings"),
         ({"options": ["min_length"]}, "options", "an object"),
         ({"include": "*.txt"}, "include", "a list of glob patterns"),
-        ({"shard": {"max_shards": 10_001}}, "shard.max_shards", "1 to 10,000"),
+        ({"shard": {"max_shards": 100_001}}, "shard.max_shards", "1 to 100,000"),
         ({"shard": {"max_item": 5}}, "shard.max_item", "did you mean max_items?"),
         ({"shard": {"target_bytes": True}}, "shard.target_bytes", "a whole number"),
         ({"queue": "fast"}, "queue", "standard"),

@@ -17,12 +17,12 @@ from image import publish as publishing
 from image.commands import ROOT
 from image.errors import ImageError
 from image.publish import TEMPLATE, bring_up, publish
-from millrace import __version__
+from millrace.version import VERSION
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-images-imagerepository-1x"
 IMAGE = f"sha256:{'ab' * 32}"
 PUSHED = f"{REPOSITORY}@sha256:{'cd' * 32}"
-TAG = f"{REPOSITORY}:{__version__}-abababababab"
+TAG = f"{REPOSITORY}:{VERSION}-abababababab"
 DOCKER = """#!/usr/bin/env python3
 import pathlib, sys
 here = pathlib.Path(__file__).parent

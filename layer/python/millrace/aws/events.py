@@ -56,12 +56,12 @@ class RunEnded:
 
     @property
     def key(self) -> str:
-        """What this is told once by: the same for every delivery, and for an event that AWS emits anew."""
+        """What identifies this change: the same for every delivery, and for an event that AWS emits again."""
         return f"run {self.execution_arn} {self.status} {self.redrive_count}"
 
     @property
     def run_id(self) -> str:
-        """The run's id: an earlier run's where the execution goes on with it."""
+        """The run's id: an earlier run's where the execution resumes it."""
         return str(self.input.get("run_id") or self.name)
 
     @property

@@ -1,4 +1,4 @@
-"""A run's cost as it is told: what it came to beside the estimate, and kept in its folder as cost.json."""
+"""A run's cost as it is reported: the actual one beside the estimate, stored in its folder as cost.json."""
 
 from __future__ import annotations
 

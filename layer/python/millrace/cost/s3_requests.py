@@ -1,4 +1,4 @@
-"""How many requests a run makes of S3: from what it works, as S3 itself counts them for nobody but the bill."""
+"""How many requests a run makes to S3, derived from its work: S3 itself counts them only for the bill."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Worked:
         shards: In how many shards.
         items_worked: How many items are committed, those worked again in a retry counted again.
         shards_worked: In how many shards.
-        jobs: The jobs that committed them, as far as a merge has told.
+        jobs: The jobs that committed them, as far as a merge has recorded them.
         pace: The pace that the plan reckoned with; None where it knew none.
     """
 

@@ -107,7 +107,7 @@ class RunRequest:
             raise InvalidRunRequest(
                 "destination",
                 str(destination),
-                f"a folder apart from the source {source}: neither may lie inside the other, "
+                f"a folder apart from the source {source}: neither may be inside the other, "
                 "or a run would read its own outputs or write over its source",
             )
         workload = known_workload(given.get("workload", cls.workload))

@@ -148,7 +148,7 @@ def _over_time(
     scale = TIMES / length if length > 0 else 0
     for shard in shards:
         first = min(int((shard.started - begin) * scale), TIMES - 1)
-        # A shard shorter than a step counts in the step it lies in, with the part of it that it takes.
+        # A shard shorter than a step counts in its step, with the part of it that it takes.
         last = min(max(int((shard.finished - begin) * scale), first + 1), TIMES)
         share = min(shard.seconds * scale / (last - first), 1.0) if scale else 1.0
         changes[first] += rate(shard) * share

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import botocore.session
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mypy_boto3_s3 import S3Client
 
 from batch_jobs.s3.connection import connect
-from batch_jobs.s3.obstore_client import ObstoreClient, carries
-from batch_jobs.s3.obstore_errors import botocore_error
+from batch_jobs.s3.obstore_requests import ObstoreRequests, carries, storage_error_of
 from batch_jobs.s3.obstore_stores import BotocoreStores
 from millrace import errors
 from millrace.layout import S3Uri
 from millrace.s3.client import client_of
 from millrace.s3.reader import CHUNK_BYTES
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client, error
@@ -53,8 +51,9 @@ class Served:
         client: Any = client_of(session, 10)
         self.stores = BotocoreStores(client, session.get_credentials())
         # One attempt each: botocore's own tries aside, what is compared is what one answer leads to.
-        self.plain = S3(client, fast(attempts=1))
-        self.fast = S3(cast("S3Client", ObstoreClient(client, self.stores)), fast(attempts=1))
+        self.botocore = BotocoreRequests(client)
+        self.plain = S3(self.botocore, fast(attempts=1))
+        self.fast = S3(ObstoreRequests(self.botocore, self.stores), fast(attempts=1))
 
     def by_obstore(self) -> bool:
         """Whether the last request was obstore's: it does not say that it is botocore."""
@@ -224,7 +223,7 @@ def test_a_body_that_breaks_off_is_read_on(served: Served) -> None:
         return 200, {"ETag": etag, "Content-Length": str(len(body))}, body[:10]
 
     served.handler.instead.append(short)
-    assert S3(served.fast.client, fast()).read(URI) == body
+    assert S3(served.fast.requests, fast()).read(URI) == body
     assert served.handler.seen[-1][2]["if-match"] == etag
 
 
@@ -234,7 +233,7 @@ def test_a_connection_that_is_closed_is_tried_again(served: Served) -> None:
     served.fast.read(URI)
 
     served.handler.instead.append(lambda _request: (0, {}, b""))
-    assert S3(served.fast.client, fast()).read(URI) == b"x"
+    assert S3(served.fast.requests, fast()).read(URI) == b"x"
     assert served.by_obstore()
 
 
@@ -275,8 +274,8 @@ def test_credentials_are_asked_for_again(served: Served) -> None:
             return found.get_frozen_credentials()._replace(token=f"t{self.times}")
 
     renewed = Renewed()
-    stores = BotocoreStores(served.plain.client, renewed)
-    S3(cast("S3Client", ObstoreClient(served.plain.client, stores)), Backoff(attempts=1)).put(URI, b"x")
+    stores = BotocoreStores(served.botocore.client, renewed)
+    S3(ObstoreRequests(served.botocore, stores), Backoff(attempts=1)).put(URI, b"x")
 
     assert served.handler.seen[-1][2]["x-amz-security-token"] == f"t{renewed.times}"
 
@@ -309,6 +308,6 @@ def test_a_key_cannot_pass_for_an_answer() -> None:
     """Obstore's text may begin with the key; a status in it is not S3's."""
     key = "Error performing GET x in y - Server returned non-2xx status code: 200 OK: <Error/>"
     text = f"Object at location {key} not found: Error performing GET http://h/b/k in 1ms - Server returned non-2xx "
-    found = botocore_error(OSError(f"{text}status code: 404 Not Found: \n\nDebug source:\n"), "GetObject", key)
-    assert isinstance(found, ClientError)
-    assert found.response["Error"]["Code"] == "404"
+    found = storage_error_of(OSError(f"{text}status code: 404 Not Found: \n\nDebug source:\n"), "get", S3Uri("b", key))
+    assert isinstance(found, errors.ObjectNotFoundError)
+    assert (found.code, found.http_status) == ("404", 404)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from batch_jobs.job import Job
-from batch_jobs.s3.paced_client import PacedClient, RequestRate, paced_client
+from batch_jobs.rate import Rate
+from batch_jobs.s3.paced_requests import EARLY_SECONDS, PacedRequests, paced
 from batch_jobs.stop import Stop
 from millrace.errors import InvalidRunRequest, StoppedError
 from millrace.layout import S3Uri
@@ -38,9 +39,8 @@ class Waiting:
 def s3_at(reads: float, writes: float) -> tuple[S3, Waiting, InMemoryS3Client]:
     """An S3 that is asked no faster."""
     time, memory = Waiting(), InMemoryS3Client("bucket")
-    rates = [RequestRate(rate, time.sleep, time.clock) for rate in (reads, writes)]
-    client: Any = PacedClient(memory, *rates)
-    return S3(client), time, memory
+    rates = [Rate(rate, time.sleep, time.clock, EARLY_SECONDS) for rate in (reads, writes)]
+    return S3(PacedRequests(memory.stub, *rates)), time, memory
 
 
 def test_reads_and_writes_have_rates_of_their_own() -> None:
@@ -106,30 +106,30 @@ def test_the_rate_is_shared_by_the_children_that_there_are(
 ) -> None:
     """Among the array's children, or among as many as there is room for, however many shards the plan has."""
     plan, job = planned_at(children, slots, reads_per_second=100, writes_per_second=40)
-    client = paced_client(job.s3.client, plan, job)
+    requests, uri = paced(job.s3.requests, plan, job), S3Uri("result", "x")
     for _ in range(11):
-        client.put_object(Bucket="result", Key="x", Body=b"")
+        requests.put(uri, b"", content_type="text/plain")
     assert job.clock() == pytest.approx(10 * expected / 40, abs=0.05)
     before = job.clock()
     for _ in range(11):
-        client.get_object(Bucket="result", Key="x")
+        requests.get(uri)
     assert job.clock() - before == pytest.approx(10 * expected / 100, abs=0.05)
 
 
-def test_without_rates_the_client_is_the_jobs_own() -> None:
+def test_without_rates_the_requests_are_the_jobs_own() -> None:
     """Nothing stands between."""
     plan, job = planned_at(None, reads_per_second=0, writes_per_second=0)
-    assert paced_client(job.s3.client, plan, job) is job.s3.client
+    assert paced(job.s3.requests, plan, job) is job.s3.requests
 
 
 def test_a_job_that_has_to_stop_does_not_wait_for_its_place() -> None:
     """SIGTERM ends the waiting."""
     plan, job = planned_at(None, writes_per_second=1)
     job.stop.request("SIGTERM")
-    client = replace(job.s3, client=paced_client(job.s3.client, plan, job))
-    client.put(S3Uri("result", "x"), b"")
+    s3 = replace(job.s3, requests=paced(job.s3.requests, plan, job))
+    s3.put(S3Uri("result", "x"), b"")
     with pytest.raises(StoppedError):
-        client.put(S3Uri("result", "x"), b"")
+        s3.put(S3Uri("result", "x"), b"")
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "fast", True, 10**6 + 1])
