@@ -39,11 +39,12 @@ from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_t
 from local_aws.ministack.lambda_hooks import name_lambda_errors
 from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.states_hooks import StatesEngine
-from local_aws.ministack.storage_hooks import refuse_long_keys
+from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_functions
 from local_aws.ministack.topics_hooks import bury_untaken_messages
 from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
+from local_aws.scope import Scope
 from local_aws.stepfunctions.batch_tasks import SubmitJobTask
 from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
@@ -131,7 +132,7 @@ class Server:
         """Answer requests until SIGTERM or SIGINT, then end all jobs; ready_fd: see Options."""
         config = uvicorn.Config(
             self.application, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
-            date_header=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            date_header=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1, reset_contextvars=True,
         )  # fmt: skip
         http = _Http(config)
@@ -173,7 +174,7 @@ def build(options: Options, directory: Path) -> Server:
     executor: Executor = (
         DockerExecutor(guard)
         if options.executor == "docker"
-        else ProcessExecutor(options.job_python, guard, options.workload_folders)
+        else ProcessExecutor(options.job_python, guard, options.workload_folders, copies=options.job_starts == "copy")
     )
     timers = Timers()
     attempts = Attempts(
@@ -209,7 +210,8 @@ def build(options: Options, directory: Path) -> Server:
     enforce_roles(ministack)
     ask_for_keys(ministack)
     refuse_long_keys(ministack)
-    control = ControlApi(batch.scheduler, api, ministack.kept_events, ACCOUNT_ID, REGION)
+    folders = ServedFolders(ministack)
+    control = ControlApi(batch.scheduler, api, ministack.kept_events, folders, Scope(ACCOUNT_ID, REGION))
     objects = ObjectRequests(ministack)
     application = with_control(objects.before(as_secure_transport(ministack.application)), control)
     return Server(Guard(application, ministack.secret_of, objects.service_of), batch, guard)

@@ -7,12 +7,15 @@ straight to ministack's S3, with all that is hooked in there. Whatever else come
 takes the long way.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
-from uuid import uuid4
 
 from local_aws.ministack.hooks import Ministack
+from local_aws.served_folders import ServedFile
+from local_aws.signatures import Request
 
 Application = Callable[..., Awaitable[None]]
 _SIGNED_FOR_S3 = "/s3/aws4_request"
@@ -22,6 +25,9 @@ _LONG_WAY = frozenset({
 })  # fmt: skip
 """Headers of requests that need more than S3 itself: a body in chunks of its own, say."""
 
+_AT_ONCE = 1 << 17
+"""How much is read from a file while others wait."""
+
 
 class ObjectRequests:
     """Takes what it can answer by the short way."""
@@ -30,11 +36,14 @@ class ObjectRequests:
         """Answer from this ministack's S3."""
         self._ministack, self._storage = ministack, ministack.storage
 
-    def service_of(self, method: str, path: str, headers: dict[str, str], query: dict[str, list[str]]) -> str:
-        """The service that a request goes to."""
-        if self._is_for_a_bucket(path, headers):
+    def service_of(self, request: Request, path: str) -> str:
+        """The service that a request to this path, decoded, goes to."""
+        if self._is_for_a_bucket(path, request.headers):
             return "s3"
-        return self._ministack.service_of(method, path, headers, query)
+        query: dict[str, list[str]] = {}
+        for name, value in request.pairs():
+            query.setdefault(name, []).append(value)
+        return self._ministack.service_of(request.method, path, dict(request.headers), query)
 
     def before(self, application: Application) -> Application:
         """An ASGI application that answers the short way, and leaves the rest to `application`."""
@@ -51,12 +60,15 @@ class ObjectRequests:
                 return  # the client is gone
             status, fields, content = await self._answer(scope, headers, body)
             answer = [(name.encode(), str(value).encode("utf-8")) for name, value in fields.items()]
+            if isinstance(content, ServedFile):
+                await _send_file(send, status, answer, content)
+                return
             await send({"type": "http.response.start", "status": status, "headers": answer})
             await send({"type": "http.response.body", "body": content})
 
         return answered
 
-    def _is_for_a_bucket(self, path: str, headers: dict[str, str]) -> bool:
+    def _is_for_a_bucket(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request is signed for S3, in its header, and names a bucket of the account in its path."""
         if _SIGNED_FOR_S3 not in headers.get("authorization", "") or not _LONG_WAY.isdisjoint(headers):
             return False
@@ -64,7 +76,7 @@ class ObjectRequests:
 
     async def _answer(
         self, scope: dict[str, Any], headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, dict[str, str], bytes | ServedFile]:
         method, path = scope["method"], scope["path"]
         query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
         self._ministack.take_scope(headers)
@@ -74,8 +86,25 @@ class ObjectRequests:
         status, fields, content = answer
         if method != "HEAD" and "Content-Length" not in fields:
             fields["Content-Length"] = str(len(content))
-        fields.setdefault("x-amzn-requestid", str(uuid4()))
+        fields["Date"] = formatdate(usegmt=True)
         return status, fields, content
+
+
+async def _send_file(send: Any, status: int, headers: list[tuple[bytes, bytes]], file: ServedFile) -> None:
+    """Send a file; one that changes on the way breaks the connection off, so that nobody gets parts of both.
+
+    Raises:
+        FileChangedError: It has changed.
+    """
+    chunks = file.chunks()
+    chunk = next(chunks, b"") if len(file) <= _AT_ONCE else await asyncio.to_thread(next, chunks)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent = len(chunk)
+    while sent < len(file):
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        chunk = await asyncio.to_thread(next, chunks)
+        sent += len(chunk)
+    await send({"type": "http.response.body", "body": chunk})
 
 
 def _headers(scope: dict[str, Any]) -> dict[str, str]:
