@@ -8,13 +8,14 @@ takes the long way.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
 from local_aws.ministack.hooks import Ministack
-from local_aws.served_folders import ServedFile
+from local_aws.served_folders import FileChangedError, ServedFile
 from local_aws.signatures import Request
 
 Application = Callable[..., Awaitable[None]]
@@ -25,6 +26,8 @@ _LONG_WAY = frozenset({
 })  # fmt: skip
 """Headers of requests that need more than S3 itself: a body in chunks of its own, say."""
 
+_MOST_TRIES = 5
+_LOG = logging.getLogger("local_aws")
 _AT_ONCE = 1 << 17
 """How much is read from a file while others wait."""
 
@@ -58,13 +61,7 @@ class ObjectRequests:
             body = await _body(receive)
             if len(body) != int(headers.get("content-length") or 0):
                 return  # the client is gone
-            status, fields, content = await self._answer(scope, headers, body)
-            answer = [(name.encode(), str(value).encode("utf-8")) for name, value in fields.items()]
-            if isinstance(content, ServedFile):
-                await _send_file(send, status, answer, content)
-                return
-            await send({"type": "http.response.start", "status": status, "headers": answer})
-            await send({"type": "http.response.body", "body": content})
+            await self._send(send, scope, headers, body)
 
         return answered
 
@@ -73,6 +70,38 @@ class ObjectRequests:
         if _SIGNED_FOR_S3 not in headers.get("authorization", "") or not _LONG_WAY.isdisjoint(headers):
             return False
         return path[1:].partition("/")[0] in self._storage._buckets
+
+    async def _send(self, send: Any, scope: dict[str, Any], headers: dict[str, str], body: bytes) -> None:
+        for _ in range(_MOST_TRIES):
+            try:
+                status, fields, content = await self._answer(scope, headers, body)
+                chunks = content.chunks() if isinstance(content, ServedFile) else iter((content,))
+                at_once = len(content) <= _AT_ONCE or isinstance(content, bytes)
+                chunk = next(chunks, b"") if at_once else await asyncio.to_thread(next, chunks)
+                break
+            except FileChangedError:
+                continue
+            except Exception:  # noqa: BLE001 - as the long way does: the client gets an answer
+                _LOG.exception("%s %s", scope["method"], scope["path"])
+                status, fields, content = self._broken("We encountered an internal error. Please try again.")
+                chunk, chunks = content, iter(())
+                break
+        else:
+            status, fields, content = self._broken("the file changes while it is read")
+            chunk, chunks = content, iter(())
+        answer = [(name.encode(), _encoded(str(value))) for name, value in fields.items()]
+        await send({"type": "http.response.start", "status": status, "headers": answer})
+        sent = len(chunk)
+        while sent < len(content):
+            # A file that changes by now breaks the connection off: nobody takes parts of two contents for one.
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            chunk = await asyncio.to_thread(next, chunks)
+            sent += len(chunk)
+        await send({"type": "http.response.body", "body": chunk})
+
+    def _broken(self, words: str) -> tuple[int, dict[str, str], bytes]:
+        status, fields, content = self._storage._error("InternalError", words, 500)
+        return status, {**fields, "Content-Length": str(len(content))}, content
 
     async def _answer(
         self, scope: dict[str, Any], headers: dict[str, str], body: bytes
@@ -90,21 +119,11 @@ class ObjectRequests:
         return status, fields, content
 
 
-async def _send_file(send: Any, status: int, headers: list[tuple[bytes, bytes]], file: ServedFile) -> None:
-    """Send a file; one that changes on the way breaks the connection off, so that nobody gets parts of both.
-
-    Raises:
-        FileChangedError: It has changed.
-    """
-    chunks = file.chunks()
-    chunk = next(chunks, b"") if len(file) <= _AT_ONCE else await asyncio.to_thread(next, chunks)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    sent = len(chunk)
-    while sent < len(file):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        chunk = await asyncio.to_thread(next, chunks)
-        sent += len(chunk)
-    await send({"type": "http.response.body", "body": chunk})
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
 
 
 def _headers(scope: dict[str, Any]) -> dict[str, str]:
