@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, or an object a scenario."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="an object a line, one for each scenario")
-    parser.add_argument("--seeds", type=int, default=3, help="how often each scenario is run; large ones once")
+    parser.add_argument("--seeds", type=int, default=3, help="how often short scenarios are run; the others once")
     parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios that have this in their name")
     add_output_option(parser)
     given = parser.parse_args(arguments)
@@ -68,9 +68,9 @@ def measured(scenario: Scenario, seeds: Iterable[int]) -> dict[str, Any]:
 
     Args:
         scenario: What is run.
-        seeds: What decides starts, stragglers and reclaims, once for each run; large sources are run once.
+        seeds: What decides starts, stragglers and reclaims; scenarios that are not short take the first.
     """
-    chosen = list(seeds)[:1] if scenario.is_large else seeds
+    chosen = seeds if scenario.is_short else list(seeds)[:1]
     runs = [_once(scenario, seed, mirrored=mirrored) for seed in chosen for mirrored in _sides(scenario)]
     return _medians(scenario, runs)
 
