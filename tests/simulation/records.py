@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.in_memory_s3 import InMemoryS3Client
-from tests.simulation.keys import RESULT, number_of, retry_of, run_key
+from tests.simulation.keys import LATEST, RESULT, number_of, retry_of, run_key
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class RunRecord:
         plan: plan.json.
         shards: The planned items, by shard.
         items: The planned items, by key.
+        latest: What told of the destination's last run when the plan was made: its pace cuts the shards.
         listed: The steps at which the plan's listing began and ended.
         commits: By shard.
         parts: The commits of the merge's parts, by part.
@@ -40,6 +41,7 @@ class RunRecord:
     plan: dict[str, Any] = field(default_factory=dict)
     shards: list[list[PlannedItem]] = field(default_factory=list)
     items: dict[str, PlannedItem] = field(default_factory=dict)
+    latest: bytes | None = None
     listed: tuple[int, int] = (0, 0)
     commits: dict[int, dict[str, Any]] = field(default_factory=dict)
     parts: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -98,6 +100,8 @@ class Records:
         record = self.of(run_id)
         record.plan = self.document(run_id, "plan.json")
         record.listed = listed
+        latest = self._s3.stored(RESULT, LATEST)
+        record.latest = latest.body if latest else None
         digest = record.plan["digest"].removeprefix("sha256:")[:16]
         for index in range(record.plan["shards"]):
             text = self.file(run_id, f"plan/{digest}/{index:05d}.jsonl")

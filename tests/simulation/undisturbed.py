@@ -17,7 +17,7 @@ from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import fast
-from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, kind_of, run_key
+from tests.simulation.keys import LATEST, RESULT, RESULT_PREFIX, SOURCE, kind_of, run_key
 from tests.simulation.process import FIRST_CODE, identity
 from tests.simulation.promises import Promise
 
@@ -42,6 +42,8 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
         s3.store(SOURCE, item.key, world.source.bodies[item.etag], states[0].storage_class)
         if states[0].denied:
             s3.denied.add((SOURCE, item.key))
+    if record.latest is not None:
+        s3.store(RESULT, LATEST, record.latest)
     folder = RunFolder.of(S3Uri(RESULT, RESULT_PREFIX), run_id)
     job = _job(world, s3)
     made = plan(RunRequest.parse(request), folder, job)
