@@ -186,7 +186,8 @@ class Run:
         self.shards = cut(lengths, ShardLimits(), scenario.believed)
         self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
         self.seconds = _uneven(scenario, lengths, self.shards, dice)
-        self.longest = scenario.pace.seconds(1, max(lengths))
+        alone = (took for took, each in zip(self.seconds, self.shards, strict=True) if len(each) == 1)
+        self.longest = max(scenario.pace.seconds(1, max(lengths)), *alone, 0.0)
         self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour, self.mirrored)
         self.store = Store(self.clock)
         self.plan = Plan(
