@@ -59,6 +59,9 @@ SAVE_SECONDS = 60.0
 ATTEMPT_SECONDS = 14_400
 """The template's default of AttemptSeconds."""
 
+PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
+"""What the time of a run goes to."""
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = RunFolder(S3Uri("result", "_millrace/run/"))
 
@@ -327,10 +330,6 @@ class Run:
     def _left(self) -> int:
         place = FOLDER.commits
         return len(self.shards) - sum(1 for _ in self.store.list(place.bucket, place.key))
-
-
-PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
-"""What the time of a run goes to."""
 
 
 def _uneven(scenario: Scenario, lengths: array[int], shards: list[range], dice: random.Random) -> list[float]:
