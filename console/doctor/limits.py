@@ -26,7 +26,7 @@ BEHIND = {
 """What stands behind Spot, and is all that urgent runs may use."""
 
 SUBMISSIONS_A_RUN = 3
-"""Plan, migrate - however many children the array has - and merge."""
+"""Plan, migrate - however many children the array has - and merge; a small run is one."""
 
 SUBMISSIONS_A_SECOND = 50
 """AWS Batch user guide, service quotas: SubmitJob, for an account in a Region; it cannot be raised."""
@@ -77,7 +77,8 @@ def quota_behind(target: Target) -> Check:
 def rates(target: Target, shards: int | None) -> Check:
     """How fast jobs may be submitted and tasks started: what a run of so many shards takes at least."""
     submitted = (
-        f"a run is {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; the limit is {SUBMISSIONS_A_SECOND} a second"
+        f"a run is 1 to {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; the limit is {SUBMISSIONS_A_SECOND} "
+        "a second"
     )
     if shards is None:
         return Check("rates", "ok", submitted)

@@ -26,7 +26,7 @@ STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 
 NOTHING = "nothing to do"
 
-WIDE = 100
+WIDE = 120
 """From so many columns on there is room for a long bar."""
 
 PLAIN_SECONDS = 10
@@ -166,19 +166,20 @@ def _detail(step: Step, progress: RunProgress, console: Console) -> RenderableTy
 
 
 def count_of(children: Children, progress: RunProgress) -> str:
-    """`12 of 40 shards done; of 4 children 2 running, 1 failed`."""
+    """`12 of 40 shards done, 2 children running, 1 failed`."""
     states = {
         "running": children.at_work,
         "waiting": children.runnable,
         "failed": children.failed,
         "cancelled": children.cancelled,
     }
-    stand = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
-    of = "the one job" if children.total == 1 else f"of {children.total:,} children"
-    parts = [f"{of} {stand}" if children.total > 1 else f"{of} is {stand}"] if stand else []
+    parts = [f"{count:,} {state}" for state, count in states.items() if count]
+    if parts:
+        count, _, state = parts[0].partition(" ")
+        parts[0] = f"{count} {'child' if count == '1' else 'children'} {state}"
     if progress.planned:
         parts.insert(0, f"{progress.shards_done:,} of {plural(progress.planned['shards'], 'shard')} done")
-    return "; ".join(parts)
+    return ", ".join(parts)
 
 
 def _words(step: Step, progress: RunProgress) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
+from console.watch.shard_counts import Work
 from console.watch.steps import AGAIN, Children, Step, state_outputs, states_of, steps_from, submitted_jobs
-from console.watch.work import Work
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef

@@ -1,11 +1,11 @@
-"""How far the shards are, from their commits: what Batch's own counts do not include - items, failures, bytes.
+"""How far the shards are, and how fast they go, by their commits: items, failures and bytes, which Batch lacks.
 
 A commit may hold a thousand outcomes. Its counts stand before them, so that its first few kilobytes are enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -86,3 +86,39 @@ def _head(aws: Aws, bucket: str, key: str) -> CommitHead:
 
 def _sum(counts: Iterable[Counts]) -> Counts:
     return sum(counts, NOTHING)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of one execution, as far as its commits show.
+
+    Attributes:
+        committed: The shards that are done, those from before included.
+        items_per_second: Of this execution alone; None before its first commit.
+        bytes_per_second: Likewise.
+        seconds_left: Until the last shard is committed at that pace; None where it is unknown.
+    """
+
+    committed: Committed
+    items_per_second: float | None = None
+    bytes_per_second: float | None = None
+    seconds_left: float | None = None
+
+    @classmethod
+    def of(
+        cls, committed: Committed, planned: Mapping[str, int] | None, *, since: datetime | None, now: datetime
+    ) -> Work:
+        """Calculate the pace.
+
+        Args:
+            committed: What the commits say.
+            planned: shards, items and bytes of the plan; None where they are not known.
+            since: When this execution started to migrate; None where it has not.
+            now: When it was looked; when it ended, for a run that has.
+        """
+        seconds = (now - since).total_seconds() if since else 0.0
+        if seconds <= 0 or not committed.fresh.items:
+            return cls(committed)
+        pace = committed.fresh.items / seconds
+        left = None if planned is None else max(0, planned["items"] - committed.counts.items) / pace
+        return cls(committed, pace, committed.fresh.bytes / seconds, left)

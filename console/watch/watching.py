@@ -12,10 +12,9 @@ from console.terminal import Terminal
 from console.watch.display import Show, shown
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress, observe
-from console.watch.shard_counts import ShardCounts
+from console.watch.shard_counts import ShardCounts, Work
 from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
-from console.watch.work import Work
 from millrace.layout import RunFolder, S3Uri
 
 LOCAL_SECONDS = 0.4
@@ -82,7 +81,7 @@ class Watcher:
             self._work = Work.of(
                 self._counts.look(progress.since, None if progress.ended else most),
                 progress.planned,
-                begun=max(begun, progress.since),
+                since=max(begun, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
             self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)

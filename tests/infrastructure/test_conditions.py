@@ -49,7 +49,7 @@ SETTINGS: list[dict[str, str]] = [
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
         "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
-        "UploadRequest": '{"workload": "word-count"}',
+        "UploadRequest": '{"workload": "word-count"}', "UploadWindowSeconds": "0",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
         "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,

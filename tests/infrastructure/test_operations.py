@@ -115,9 +115,40 @@ def test_the_docs_name_every_role_and_every_wildcard() -> None:
                     assert all(each in named or any(part in each for part in families) for each in actions), name
 
 
-def test_the_queue_is_encrypted() -> None:
+def test_the_queues_are_encrypted() -> None:
     """By SQS itself, so that EventBridge and SNS need no right to a key."""
-    assert [each["SqsManagedSseEnabled"] for each in of_type("AWS::SQS::Queue").values()] == [True]
+    assert [each["SqsManagedSseEnabled"] for each in of_type("AWS::SQS::Queue").values()] == [True, True]
+
+
+def test_uploads_wait_in_a_queue_that_loses_none() -> None:
+    """Hidden for six times the function's time and the longest window; buried beside what could not be told."""
+    queue, function = (
+        of_type("AWS::SQS::Queue")["UploadsQueue"],
+        of_type("AWS::Lambda::Function")["StartUploadsFunction"],
+    )
+    longest = TEMPLATE["Parameters"]["UploadWindowSeconds"]["MaxValue"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + longest
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["UndeliveredQueue", "Arn"]}
+    assert queue["MessageRetentionPeriod"] <= of_type("AWS::SQS::Queue")["UndeliveredQueue"]["MessageRetentionPeriod"]
+    (target,) = of_type("AWS::Events::Rule")["UploadRule"]["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
+    allowed, denied = of_type("AWS::SQS::QueuePolicy")["UploadsQueuePolicy"]["PolicyDocument"]["Statement"]
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadRule", "Arn"]}}}
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "at_once"), [("60", 1000, 2), ("300", 1000, 2), ("1", 1000, 2), ("0", 1, 10)]
+)
+def test_uploads_are_gathered_for_the_window(window: str, size: int, at_once: int) -> None:
+    """A thousand at most, in two batches at a time; without a window each is handed over at once."""
+    found = Resolver(TEMPLATE, {"UploadWindowSeconds": window}).resolve(
+        of_type("AWS::Lambda::EventSourceMapping")["UploadsMapping"]
+    )
+    assert (found["BatchSize"], found["ScalingConfig"]["MaximumConcurrency"]) == (size, at_once)
+    assert found["MaximumBatchingWindowInSeconds"] == {"Ref": "UploadWindowSeconds"}
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
 def test_rules_may_call_their_functions_and_nobody_else_may() -> None:

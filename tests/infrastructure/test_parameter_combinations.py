@@ -30,6 +30,7 @@ ANSWERS: dict[str, list[str]] = {
     "BucketOwner": ["", "123456789012"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],
     "UploadRequest": ["", '{"workload": "word-count", "options": {"top": 5}}'], "UploadKeys": ["*", "in/*.csv"],
+    "UploadWindowSeconds": ["60", "0"],
     "Compute": ["FARGATE_SPOT", "FARGATE", "EC2", "FARGATE_SPOT_ARM64", "FARGATE_ARM64", "EC2_ARM64", "EC2_GPU"],
     "NotificationEmail": ["", "me@example.com"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],

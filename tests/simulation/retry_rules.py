@@ -10,7 +10,12 @@ import yaml
 
 from tests.simulation.state_machine import REPOSITORY
 
-DEFINITIONS = {"plan": "PlanJobDefinition", "migrate": "MigrateJobDefinition", "merge": "MergeJobDefinition"}
+DEFINITIONS = {
+    "plan": "PlanJobDefinition",
+    "migrate": "MigrateJobDefinition",
+    "migrate-and-merge": "MigrateAndMergeJobDefinition",
+    "merge": "MergeJobDefinition",
+}
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Strict:
             f"s3://{self.stack.source_bucket}/{name}/", f"s3://{self.stack.result_bucket}/{name}/",
         )  # fmt: skip
         self.runs.put(source, {key: text.encode() for key, text in texts.items()})
-        event = {"source": source, "destination": destination}
+        event = {"source": source, "destination": destination, "plan": "job"}
         prepared = {"input": event, "execution_arn": f"arn:{name}", "execution_name": name, "started_at": "now"}
         assert self.invoke("PrepareRunFunction", prepared) is None
         return source, RunFolder.of(S3Uri.parse_folder(destination), name)

@@ -32,6 +32,7 @@ SCOPES = {
     "ShareWeights": "nightly*=2",
     "UploadRequest": '{"workload": "word-count", "queue": "urgent"}',
     "UploadKeys": "new/*",
+    "UploadWindowSeconds": "0",
     "AllowedWorkloads": "word-*,acme.*",
 }
 
@@ -117,19 +118,28 @@ def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workloa
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
-    """UploadKeys counts from the source's folder on, the outputs go below the result's; no right beyond is needed."""
+    """UploadKeys counts from the source's folder on, the outputs go below the result's; no right beyond is needed.
+
+    Without a window each upload has a run of its own, at once.
+    """
     earlier = _executions(scoped)
-    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt"):
+    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt", "in/new/b.txt"):
         scoped.s3.put_object(Bucket=scoped.stack.source_bucket, Key=key, Body=b"one two")
-    (execution,) = until("the run of the upload", lambda: _executions(scoped) - earlier)
-    described = scoped.aws.step_functions.describe_execution(executionArn=execution)
-    asked = json.loads(described["input"])
-    assert asked["upload"]["detail"]["object"]["key"] == "in/new/a.txt"
-    folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
-    output = scoped.runs.wait(Run(execution, folder))
-    assert output["counts"]["succeeded"] == 1
+    executions = until(
+        "the runs of the uploads", lambda: found if len(found := _executions(scoped) - earlier) == 2 else None
+    )
+    worked = []
+    for execution in executions:
+        described = scoped.aws.step_functions.describe_execution(executionArn=execution)
+        asked = json.loads(described["input"])
+        assert asked["queue"] == "urgent"
+        folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
+        output = scoped.runs.wait(Run(execution, folder))
+        assert output["counts"]["succeeded"] == 1
+        worked += asked["keys"]
+    assert sorted(worked) == ["in/new/a.txt", "in/new/b.txt"]
     assert scoped.runs.read(S3Uri(scoped.stack.result_bucket, "out/uploads/in/new/a.txt.words.txt"))
-    assert _executions(scoped) == earlier | {execution}
+    assert _executions(scoped) == earlier | executions
 
 
 @pytest.mark.parametrize(

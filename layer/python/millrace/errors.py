@@ -77,7 +77,7 @@ class ErrorCode(StrEnum):
     WRITE_FAILED = "WRITE_FAILED"
     """S3 refused to take this item's output for good: metadata, a tag or a content type that it does not allow."""
     WORKLOAD_FAILED = "WORKLOAD_FAILED"
-    """The workload raised an error that it does not declare: a fault of the workload on this object."""
+    """The workload raised an error that it does not declare: a bug of the workload on this object."""
     NOT_RUN = "NOT_RUN"
     """The item's shard has no commit: the run ended before it was worked."""
 
@@ -148,7 +148,7 @@ class UsageError(MillraceError):
 
 
 class RunIdentityError(MillraceError):
-    """The run folder was made by another plan, workload, option or code version than the one that goes on with it."""
+    """The run folder belongs to another plan, workload, option or code version than the one resuming it."""
 
     exit_code = 2
 
@@ -160,11 +160,11 @@ class TooManyFailuresError(MillraceError):
 
 
 class StoppedError(MillraceError):
-    """The job was told to stop, by SIGTERM or by its own deadline. The next attempt goes on from the saved progress."""
+    """The job has to stop, by SIGTERM or by its own deadline. The next attempt continues from the saved progress."""
 
 
 class TryAgainError(MillraceError):
-    """A workload cannot work an item now. The shard goes on with the others; the next attempt takes up this one."""
+    """A workload cannot process an item now. The shard continues with the others; the next attempt takes this one."""
 
 
 class TableError(TryAgainError):
@@ -212,7 +212,7 @@ class TableRefusedError(MillraceError):
 
 
 class ItemError(MillraceError):
-    """One item cannot be worked; the shard goes on.
+    """One item cannot be processed; the shard continues.
 
     Args:
         code: The row's error code.
@@ -278,7 +278,7 @@ class CredentialsError(StorageError):
 
 
 class ArchivedError(StorageError):
-    """The object lies in an archive storage class and has not been restored."""
+    """The object is in an archive storage class and has not been restored."""
 
 
 class ChangedError(StorageError):
@@ -305,5 +305,5 @@ def _shown(value: object) -> str:
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A value for an error message, cut at so many characters: somebody may have given a megabyte."""
+    """A value for an error message, cut at this many characters: it may be a megabyte long."""
     return text if len(text) <= most else text[: most - 1] + "…"

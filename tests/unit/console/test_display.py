@@ -12,10 +12,9 @@ from rich.console import Console
 from console.terminal import Terminal, seconds
 from console.watch.display import shown
 from console.watch.progress import RunProgress
-from console.watch.shard_counts import Committed
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
-from console.watch.work import Work
 from millrace.run.outcome import Counts
 from millrace.text import bytes_text, plural
 
@@ -83,8 +82,8 @@ def test_plain_lines_tell_each_thing_once() -> None:
         "Plan: done after 1.0 s",
         "Read Plan: done after 1.0 s",
         "Migrate ...",
-        "Migrate: 1 of 3 shards done; of 2 children 2 running; 10 of 30 items committed",
-        "Migrate: failed, 2 of 3 shards done; of 2 children 1 failed, after 9.0 s",
+        "Migrate: 1 of 3 shards done, 2 children running; 10 of 30 items committed",
+        "Migrate: failed, 2 of 3 shards done, 1 child failed, after 9.0 s",
     ]
 
 
@@ -97,7 +96,7 @@ def test_the_live_table_ends_with_the_last_moment() -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     last = plain[plain.rindex("Prepare Run") :]
     assert "✗ Migrate" in last
-    assert "2 of 3 shards done; of 2 children 1 failed" in last
+    assert "2 of 3 shards done, 1 child failed" in last
 
 
 def summary(result: dict[str, Any], examples: dict[str, Any]) -> str:

@@ -79,7 +79,7 @@ def test_the_dollars_are_those_of_the_table() -> None:
     assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
     assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
     assert made.dollars["s3_requests"] == pytest.approx(10_062 / 1000 * 0.005 + 10_062 / 1000 * 0.0004, rel=0.001)
-    assert made.dollars["step_functions"] == pytest.approx(11 * 0.000025)
+    assert made.dollars["step_functions"] == pytest.approx(12 * 0.000025)
     assert estimate([], 0, Jobs(public_ip=False), PACE).dollars["public_ipv4"] == 0
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from console.watch.shard_counts import Committed, ShardCounts
+from console.watch.shard_counts import Committed, ShardCounts, Work
 from console.watch.waiting import PATIENCE_SECONDS, waiting_reason
-from console.watch.work import Work
 from millrace.errors import ErrorCode
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import HEAD_BYTES, Commit, CommitHead, PartialFile
@@ -80,11 +79,11 @@ def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
 def test_the_pace_is_this_executions_own() -> None:
     """Reused items count as done and not towards the pace; before the first commit there is none."""
     committed = Committed(3, Counts(60, 60, 0, 600), 1, Counts(40, 40, 0, 400))
-    work = Work.of(committed, {"items": 100}, begun=START, now=START + timedelta(seconds=20))
+    work = Work.of(committed, {"items": 100}, since=START, now=START + timedelta(seconds=20))
     assert (work.items_per_second, work.bytes_per_second, work.seconds_left) == (2, 20, 20)
-    assert Work.of(committed, None, begun=START, now=START + timedelta(seconds=20)).seconds_left is None
-    assert Work.of(Committed(), {"items": 1}, begun=START, now=START + timedelta(seconds=9)).items_per_second is None
-    assert Work.of(committed, {"items": 1}, begun=None, now=START).items_per_second is None
+    assert Work.of(committed, None, since=START, now=START + timedelta(seconds=20)).seconds_left is None
+    assert Work.of(Committed(), {"items": 1}, since=START, now=START + timedelta(seconds=9)).items_per_second is None
+    assert Work.of(committed, {"items": 1}, since=None, now=START).items_per_second is None
 
 
 class Batch:

@@ -20,7 +20,7 @@ class ShardFigure:
 
     Attributes:
         index: Its index.
-        started: When the attempt that committed it started, in seconds since 1970.
+        started: When the attempt that committed it began with it, in seconds since 1970.
         finished: When it was committed.
         items: How many items it has.
         failed: How many of them failed.

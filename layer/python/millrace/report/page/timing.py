@@ -25,7 +25,7 @@ def timeline(figures: RunFigures) -> Section:
     )
     again = sum(shard.attempt > 1 for shard in shards)
     said = [f"{plural(len(shards), 'shard')} in {duration_text(length)}"]
-    said += [f"{plural(again, 'shard')} needed more than one attempt"] if again else []
+    said += [f"{plural(again, 'shard')} committed by a later attempt of a child"] if again else []
     title = (
         "Every shard" if len(shown) == len(shards) else f"The {len(shown)} shards of {len(shards):,} that took longest"
     )
@@ -132,7 +132,7 @@ def _strip(shard: ShardFigure, begin: float, length: float) -> Strip:
 def _legend(shards: Iterable[ShardFigure]) -> list[Block]:
     """What the strips' colours say, of those that are there."""
     kinds = {_kind(shard) for shard in shards}
-    words = {"bar": "worked", "failed": "with failed items", "again": "not at the first attempt"}
+    words = {"bar": "worked", "failed": "with failed items", "again": "by a later attempt"}
     return [Legend([(kind, words[kind]) for kind in words if kind in kinds])] if len(kinds) > 1 else []
 
 
