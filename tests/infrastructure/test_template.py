@@ -179,16 +179,14 @@ def test_one_parameter_holds_the_weights(given: str, weights: dict[str, str]) ->
 
 
 def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
-    """The request's members stand in the execution's input beside the upload and the name of the run."""
+    """The request's members are in the request of each run, with the two buckets."""
     request = '{"workload": "word-count", "options": {"top": 5}, "queue": "urgent"}'
     assert re.search(TEMPLATE["Parameters"]["UploadRequest"]["AllowedPattern"], request)
     values = {"UploadRequest": request, **OWN_BUCKETS}
-    (target,) = made(values, {"AWS::Events::Rule"})["UploadRule"]["Properties"]["Targets"]
-    template = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(target["InputTransformer"]["InputTemplate"])
-    started = json.loads(template.replace("<aws.events.event.json>", "{}").replace("<request>", "1"))
-    assert started == {
-        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/", "upload": {},
-        "run_id": "upload-1", "once": True,
+    function = made(values, {"AWS::Lambda::Function"})["StartUploadsFunction"]["Properties"]
+    asked = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(function["Environment"]["Variables"]["UPLOAD_REQUEST"])
+    assert json.loads(asked) == {
+        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/",
     }  # fmt: skip
 
 
