@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_what_may_run_is_told_to_all_that_look() -> None:
         {"Name": name, "Value": value}
         for name, value in TEMPLATE["Resources"]["PrepareRunFunction"]["Properties"]["Environment"]["Variables"].items()
     ])  # fmt: skip
-    assert len(told) == 4
+    assert len(told) == 5
     for variables in told:
         assert {"Name": "MILLRACE_ALLOWED_WORKLOADS", "Value": {"Ref": "AllowedWorkloads"}} in variables
 
@@ -155,3 +156,44 @@ def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
     ]
     refused = [each for rule in rules for each in rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Contains"][0]]
     assert refused == [str(number) for number in range(1, int(vcpus))]
+
+
+def test_an_hour_without_a_slot_ends_no_run() -> None:
+    """Whatever waits for a slot may wait for a day: a state allows it beside the longest attempts, and no queue cancels
+    for want of capacity sooner. An attempt is timed by Batch from its start.
+    """
+    day, parameters = 86_400, REAL.template["Parameters"]
+    (machine,) = REAL.machines
+    definition = json.loads(machine.text)
+    states = [state for state in definition["States"].values() if "batch:" in state.get("Resource", "")]
+    limits = [state["TimeoutSeconds"] for state in states]
+    assert len(limits) == 5
+    longest = int(parameters["AttemptSeconds"]["Default"]) * int(parameters["Attempts"]["Default"])
+    assert all(limit >= longest + day for limit in limits)
+    queues = [each for each in REAL.template["Resources"].values() if each["Type"] == "AWS::Batch::JobQueue"]
+    waits = [
+        action["MaxTimeSeconds"]
+        for queue in queues
+        for action in queue["Properties"]["JobStateTimeLimitActions"]
+        if "CAPACITY" in action["Reason"]
+    ]
+    assert len(queues) == len(waits) == 2
+    assert all(wait >= day for wait in waits)
+
+
+def test_read_plan_knows_how_many_jobs_run_at_once() -> None:
+    """It is told what the jobs are told, and what the compute environments and the jobs have."""
+    read_plan = TEMPLATE["Resources"]["ReadPlanFunction"]["Properties"]["Environment"]["Variables"]
+    definitions = made({}, {"AWS::Batch::JobDefinition"}).values()
+    for each in definitions:
+        told = {pair["Name"]: pair["Value"] for pair in each["Properties"]["ContainerProperties"]["Environment"]}
+        for name in ("MILLRACE_MAX_VCPUS", "MILLRACE_JOB_VCPUS"):
+            assert read_plan[name] == told[name]
+        (vcpus,) = [
+            need["Value"]
+            for need in each["Properties"]["ContainerProperties"]["ResourceRequirements"]
+            if need["Type"] == "VCPU"
+        ]
+        assert read_plan["MILLRACE_JOB_VCPUS"] == vcpus
+    for each in made({}, {"AWS::Batch::ComputeEnvironment"}).values():
+        assert read_plan["MILLRACE_MAX_VCPUS"] == each["Properties"]["ComputeResources"]["MaxvCpus"]
