@@ -78,7 +78,7 @@ def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
 
 @idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="topic")  # type: ignore[untyped-decorator]  # as above
 def tell_topic(*, key: str, document: Callable[[], Document]) -> None:
-    """Publish the message of a change, once for each key, if `NotifyOn` has it."""
+    """Publish the message of a change, once for each key, if `NOTIFY_ON` has it."""
     event = document().event
     if event not in settings.notify_on:
         return

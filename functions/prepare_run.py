@@ -87,7 +87,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
     check_plain(event["input"], "input")
-    request = _parse(_with_uploaded_key(event["input"]), settings)
+    request = _parse(event["input"], settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
     destination = S3Uri.parse(request.destination)
     check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
@@ -147,32 +147,6 @@ def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionS
     except (StorageError, ListingError) as error:
         logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, and more time
         return False
-
-
-def _with_uploaded_key(given: Any) -> Any:
-    """Read an upload's event, where the input has one, into the one key of the run.
-
-    The event comes whole, as `upload`: a template that put the key alone into the input would depend on how EventBridge
-    writes quotes and backslashes.
-
-    Raises:
-        InvalidRunRequest: It is not S3's event of an object of the source bucket, or the input names keys besides.
-    """
-    if not isinstance(given, dict) or "upload" not in given:
-        return given
-    rest = {name: value for name, value in given.items() if name != "upload"}
-    try:
-        detail = given["upload"]["detail"]
-        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
-    except (TypeError, KeyError):
-        bucket = key = None
-    if not isinstance(key, str) or rest.get("source") != f"s3://{bucket}/":
-        raise InvalidRunRequest(
-            "upload", given["upload"], f"S3's event of an object that was put into the source, {rest.get('source')}"
-        )
-    if "keys" in rest:
-        raise InvalidRunRequest("keys", rest["keys"], "nothing beside upload, which names the run's one object")
-    return {**rest, "keys": [key]}
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:

@@ -56,16 +56,6 @@ class Claims:
         self.keep(shard)
         return True
 
-    def array_age(self) -> float:
-        """How many seconds ago the array's first child began; this one may be the first."""
-        uri = self._folder.array(self._array)
-        if self._job.s3.put_if_absent(uri, self._text(), content_type="application/json"):
-            return 0.0
-        try:
-            return max(0.0, self._age(read_json(self._job.s3.read(uri))))
-        except (ValueError, TypeError, KeyError, ObjectNotFoundError):  # nothing that a child wrote
-            return 0.0
-
     def keep(self, shard: int) -> None:
         """Write the claim anew: this child is alive, and at it."""
         self._job.s3.put(self._folder.claim(shard), self._text(), content_type="application/json")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from batch_jobs.host_faults import host_fault
 from batch_jobs.job import Job
 from batch_jobs.migrating.claims import Claims
-from batch_jobs.migrating.shard_order import MOST_ASKED, Stay, own_shards, pages, to_help
+from batch_jobs.migrating.shard_order import LOOK_SECONDS, MOST_ASKED, Stay, own_shards, pages, to_help
 from batch_jobs.migrating.shard_work import ShardWork
 from batch_jobs.parallel import in_order
 from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError
@@ -50,7 +50,7 @@ def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
     if not 0 <= child < children:
         raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_INDEX", child, f"0 to {children - 1}, the array's children")
     claims, shards = Claims(folder, job), ShardWork(folder, plan, job)
-    stay = Stay(children, job.settings.slots, job.settings.attempt, claims.array_age() if children > 1 else 0.0)
+    stay = Stay(children, job.settings.slots, job.settings.attempt)
     _Child(folder, plan, job, shards, claims, stay, began, whole).work()
 
 
@@ -120,10 +120,14 @@ class _Child:
 
     def _work_own(self) -> bool:
         """Work its own shards; returns whether it may go on."""
-        children = self.stay.children
+        children = at_work = self.stay.children
+        looked = self.began
         for shard, seen in self._own():
-            left = len(range(shard, self.plan.shards, children))
-            if self._hands_back(left * children, children):
+            left = len(range(shard, self.plan.shards, children)) * children
+            if children > 1 and self.job.clock() - looked >= LOOK_SECONDS:
+                looked = self.job.clock()
+                at_work = min(children, len(self._look()[1]) + 1)
+            if self._hands_back(left, at_work):
                 return False
             self._take(shard, seen=seen)
         return True

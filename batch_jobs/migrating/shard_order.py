@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from millrace.run.sizing import Left, children_for
 
 START_SECONDS = 45.0
 """What starting a child takes: Fargate, an image from ECR inside a VPC."""
 
-TOO_SLOW = 1.5
+TOO_SLOW = 1.2
 """With more children it has to go faster by this before a child hands back for them."""
 
-STAY_SECONDS = 1500.0
-"""How long an array lasts: then each child ends after its shard, whichever attempt it is.
+EARLY_ATTEMPTS = 3
+"""In its first attempts a child stays as long as there is something to do."""
+
+LATE_SECONDS = 120.0
+"""So long it stays in a later one: then it ends after its shard.
 
 Batch counts a lost host as an attempt: who stays for ten hours loses it ten times at one Spot reclaim an hour, and
 fails. Who hands back in time has its attempts anew in the next array. docs/reliability.md has the figures.
 """
 
-LATE_SECONDS = 300.0
-"""So long a child stays that waited for its slot until the array was nearly over."""
+LOOK_SECONDS = 600.0
+"""How often a child looks how many others are at work: where some have handed back, a new array fills their slots."""
 
 DEAD_SECONDS = 180.0
 """A claim is written anew every minute while its shard is worked: one that is older is a dead child's."""
@@ -94,7 +98,6 @@ class Stay:
         children: How many children the array has.
         slots: How many can be at work at once; None where that is not known.
         attempt: The number of the child's attempt, from 1.
-        array_age: How long the array's first child had been at work when this attempt began.
         worked: How many shards it has worked.
         seconds: What these took.
         longest: What the longest of them took.
@@ -103,15 +106,14 @@ class Stay:
     children: int
     slots: int | None = None
     attempt: int = 1
-    array_age: float = 0.0
     worked: int = 0
     seconds: float = 0.0
     longest: float = 0.0
 
     @property
     def stay_seconds(self) -> float:
-        """How long this attempt stays at most: until the array's time is over, so that no child waits for another."""
-        return max(STAY_SECONDS - self.array_age, LATE_SECONDS / self.attempt**2)
+        """How long this attempt stays at most."""
+        return LATE_SECONDS if self.attempt > EARLY_ATTEMPTS else inf
 
     def note(self, seconds: float) -> None:
         """A shard was worked."""

@@ -92,9 +92,9 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         vcpus=vcpus,
         memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
-        architecture=given.get("CpuArchitecture", usual.architecture),
-        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",
-        compute=given.get("Compute", usual.compute),
+        architecture="ARM64" if given.get("Compute", "").endswith("_ARM64") else usual.architecture,
+        public_ip=given.get("Network", "PUBLIC") == "PUBLIC",
+        compute=given.get("Compute", usual.compute).removesuffix("_ARM64"),
     )
 
 

@@ -14,12 +14,14 @@ QUOTAS = {
     "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
     "FARGATE_SPOT": ("fargate", "L-36FBB829", "Fargate Spot vCPUs"),
     "EC2": ("ec2", "L-34B43A08", "vCPUs of Standard Spot Instances"),
+    "EC2_GPU": ("ec2", "L-3819A6DF", "vCPUs of G and VT Spot Instances"),
 }
 """What bounds each kind of compute: service and code in Service Quotas. Spot comes first, On-Demand behind."""
 
 BEHIND = {
     "FARGATE_SPOT": QUOTAS["FARGATE"],
     "EC2": ("ec2", "L-1216C47A", "vCPUs of Standard On-Demand Instances"),
+    "EC2_GPU": ("ec2", "L-DB2E81BA", "vCPUs of G and VT On-Demand Instances"),
 }
 """What stands behind Spot, and is all that urgent runs may use."""
 
@@ -39,7 +41,7 @@ def vcpu_quota(target: Target, shards: int | None) -> Check:
         return Check("vCPU quota", "ok", "the embedded AWS has none")
     given = target.stack.parameters
     wanted, each = float(given.get("MaxvCpus") or 16), job_size(given)[0]
-    service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
+    service, code, what = QUOTAS[_kind(target)]
     value = _quota(target, service, code)
     if value < each:
         todo = f"ask for more in Service Quotas: {service}, {code}"
@@ -61,7 +63,7 @@ def quota_behind(target: Target) -> Check:
     """The quota of what is taken where Spot is not to be had, and by urgent runs."""
     name = "behind Spot"
     given = target.stack.parameters
-    behind = BEHIND.get(given.get("Compute", "FARGATE"))
+    behind = BEHIND.get(_kind(target))
     if target.is_local or behind is None:
         return Check(name, "ok", "the embedded AWS has no quota" if target.is_local else "no Spot is used")
     service, code, what = behind
@@ -84,7 +86,7 @@ def rates(target: Target, shards: int | None) -> Check:
         todo = "larger shards: --target-bytes or --max-items; the plan job makes them by itself"
         return Check("rates", "warn", f"a run has at most {MAX_SHARDS:,} shards, not {shards:,}", todo)
     given = target.stack.parameters
-    if given.get("Compute") == "EC2":
+    if _kind(target).startswith("EC2"):
         return Check("rates", "ok", submitted)
     children = min(slots_of(float(given.get("MaxvCpus") or 16), job_size(given)[0]), shards, MAX_CHILDREN)
     least = seconds(children / LAUNCHES_A_SECOND)
@@ -93,6 +95,11 @@ def rates(target: Target, shards: int | None) -> Check:
         f"{'one child' if children == 1 else f'{children:,} children'}, which take at least {least} to start"
     )
     return Check("rates", "ok", f"{submitted}; {started}")
+
+
+def _kind(target: Target) -> str:
+    """What jobs run on; the quotas do not tell architectures apart."""
+    return str(target.stack.parameters.get("Compute", "FARGATE")).removesuffix("_ARM64")
 
 
 def _quota(target: Target, service: str, code: str) -> float:

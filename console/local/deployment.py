@@ -22,7 +22,7 @@ from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 from millrace.errors import InvalidRunRequest
 
-BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer", "batch_jobs")
+BUILT_FROM = ("template.yaml", "stacks", "samconfig.toml", "functions", "layer", "batch_jobs")
 """What `sam build` reads; of batch_jobs the workloads' records, and a digest of it all, which Prepare Run needs."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")

@@ -29,7 +29,7 @@ class Document:
     """An event of ours.
 
     Attributes:
-        event: What happened, one word: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED. `NotifyOn` and filter policies use it.
+        event: What happened, one word: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED. `NOTIFY_ON` and filters use it.
         detail_type: The event's type on the bus.
         resources: The ARNs it is about.
         detail: The event's detail.

@@ -19,6 +19,7 @@ from tests.simulation.keys import (
     run_key,
     run_of_uri,
 )
+from tests.simulation.process import MIGRATING
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def _check_failed_outputs(world: World, record: RunRecord) -> None:
         cleaners = [
             process.name
             for process in world.processes
-            if (process.run_id, process.runs) == (record.run_id, "migrate")
+            if process.run_id == record.run_id
+            and process.runs in MIGRATING
             and process.ended is not None
             and process.looked.get(shard, -1) > max(written_at, record.committed_at[shard] - 1)
         ]

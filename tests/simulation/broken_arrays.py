@@ -24,8 +24,7 @@ def a_claim_is_a_lock(patch: pytest.MonkeyPatch) -> None:
 def shards_are_left_and_no_array_follows(patch: pytest.MonkeyPatch) -> None:
     """A child hands back after its first shard, and the state machine takes that for the end."""
     patch.setattr(Stay, "is_over", lambda self, _elapsed, _time_left: self.worked > 0)
-    for state in ("Migrate Shards", "Migrate One Shard"):
-        patch.setitem(MACHINE.states[state], "Next", "Merge In Parts?")
+    patch.setitem(MACHINE.states["Migrate Shards"], "Next", "Merge In Parts?")
 
 
 def helping_commits_twice(patch: pytest.MonkeyPatch) -> None:

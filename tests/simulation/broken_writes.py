@@ -11,6 +11,7 @@ import pytest
 
 import batch_jobs.merging.merge
 import batch_jobs.merging.merged_files
+import batch_jobs.merging.migrate_and_merge
 import batch_jobs.migrating.committing
 import batch_jobs.migrating.shard_work
 import batch_jobs.planning.listing_pages
@@ -191,7 +192,8 @@ def a_marked_run_is_believed(patch: pytest.MonkeyPatch) -> None:
         except ObjectNotFoundError:
             real(folder, job, *given)
 
-    patch.setattr(tests.simulation.jobs, "merge", merge)
+    for module in (tests.simulation.jobs, batch_jobs.merging.migrate_and_merge):
+        patch.setattr(module, "merge", merge)
 
 
 def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments
 from batch_jobs.merging.merge import merge
 from batch_jobs.merging.merge_parts import merge_part
+from batch_jobs.merging.migrate_and_merge import migrate_and_merge
 from batch_jobs.migrating.migrate import migrate
 from batch_jobs.planning.plan import plan
 from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
@@ -96,8 +97,9 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
     folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     if given.verb == "migrate":
         migrate(folder, job)
-    elif given.part is not None:
+    elif given.verb == "merge" and given.part is not None:
         merge_part(folder, settings.array_index, job)
     else:
         process.percent = given.tolerated_failure_percent
-        merge(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)
+        last = merge if given.verb == "merge" else migrate_and_merge
+        last(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)

@@ -19,7 +19,7 @@ from tests.simulation.keys import (
     run_of,
     shard_of,
 )
-from tests.simulation.process import FIRST_CODE, Process
+from tests.simulation.process import FIRST_CODE, MERGING, MIGRATING, Process
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class OnlineChecks:
         if verb == "list_objects_v2" and bucket == SOURCE:
             process.listed.append(self._world.scheduler.steps)
         kind = kind_of(bucket, key)
-        if process.runs == "migrate" and kind == "commit" and "Key" in given:
+        if process.runs in MIGRATING and kind == "commit" and "Key" in given:
             process.looked[shard_of(key)] = self._world.scheduler.steps
-        if process.runs == "migrate" and kind == "shard file":
+        if process.runs in MIGRATING and kind == "shard file":
             process.shard = shard_of(key)
         if process.runs == "merge":
             check(Promise.NO_LISTING, verb != "list_objects_v2", name)
@@ -148,12 +148,12 @@ class OnlineChecks:
 def _may_write(process: Process, run_id: str, kind: str) -> bool:
     """Its own folder; a merge latest.json; Prepare Run a retry's run.json, and a retry's merge the run's result."""
     if kind == "latest.json":
-        return process.runs == "merge"
+        return process.runs in MERGING
     if run_id == process.run_id or first_of(run_id) != first_of(process.run_id):
         return run_id == process.run_id
     if process.runs == "prepare_run":
         return kind == "run.json"
-    return process.runs == "merge" and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
+    return process.runs in MERGING and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
 
 
 def _rank(stored: Stored | None) -> tuple[int, bool]:

@@ -9,6 +9,11 @@ from batch_jobs.stop import Stop
 from millrace.settings import JobSettings
 from tests.simulation.errors import Crash
 
+MIGRATING = frozenset({"migrate", "migrate-and-merge"})
+MERGING = frozenset({"merge", "migrate-and-merge"})
+JOBS = frozenset({"plan"}) | MIGRATING | MERGING
+"""The verbs of the jobs, those that migrate and those that merge."""
+
 FIRST_CODE, OTHER_CODE = "1111111111111111", "2222222222222222"
 """The digest of the code that plans every run, and that of a code which somebody deploys meanwhile."""
 

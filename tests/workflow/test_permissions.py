@@ -289,6 +289,10 @@ def new_state_machine(strict: Strict) -> Any:
     return "made"
 
 
+FUNCTION_SECONDS = 20
+"""Long enough for a function that has not been called before on a busy machine."""
+
+
 def scheduled_start(strict: Strict) -> Any:
     """Whether a rule with the schedule's role starts the state machine."""
     events, name = strict.aws.client("events"), new_name()
@@ -301,9 +305,9 @@ def scheduled_start(strict: Strict) -> Any:
     return wait_for_a_start(strict, name)
 
 
-def wait_for_a_start(strict: Strict, words: str) -> str:
+def wait_for_a_start(strict: Strict, words: str, seconds: float = 5) -> str:
     """Whether an execution starts that has these words in its input."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for each in strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)[
             "executions"
@@ -319,7 +323,22 @@ def started_by_an_upload(strict: Strict) -> Any:
     """Whether an upload starts the state machine."""
     key = f"uploads-alone/{new_name()}"
     strict.s3.put_object(Bucket=strict.stack.source_bucket, Key=key, Body=b"one two")
-    return wait_for_a_start(strict, key)
+    return wait_for_a_start(strict, key, FUNCTION_SECONDS)
+
+
+def buried_message(strict: Strict) -> Any:
+    """Whether a message that is no upload comes to the dead-letter queue."""
+    sqs, body = strict.aws.client("sqs"), new_name()
+    sqs.send_message(QueueUrl=strict.stack.outputs["UploadsQueueUrl"], MessageBody=body)
+    deadline, undelivered = time.monotonic() + FUNCTION_SECONDS, strict.stack.outputs["UndeliveredQueueUrl"]
+    while time.monotonic() < deadline:
+        found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        for message in found.get("Messages", []):
+            if message["Body"] == body:
+                sqs.delete_message(QueueUrl=undelivered, ReceiptHandle=message["ReceiptHandle"])
+                return "buried"
+        time.sleep(0.1)
+    return "lost"
 
 
 def notices(strict: Strict) -> Notices:
@@ -363,7 +382,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "JobExecutionRole": start_a_job,
     "MigrationStateMachineRole": both_ways,
     "ScheduleRole": scheduled_start,
-    "UploadRole": started_by_an_upload,
+    "StartUploadsFunctionRole": started_by_an_upload,
     "NotifyFunctionRole": notice,
 }
 """The part of a run that needs a role, by the role."""
@@ -382,6 +401,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateAndMergeJobRole", "s3:PutObjectTagging"): together_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
     ("MergeJobRole", "s3:DeleteObject"): merge_accepted,
+    ("StartUploadsFunctionRole", "sqs:SendMessage"): buried_message,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
     ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
@@ -474,6 +494,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
+    assert usual(buried_message) == "buried"
 
 
 WRITERS = {

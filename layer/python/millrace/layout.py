@@ -189,10 +189,6 @@ class RunFolder:
         """`claims/00042`: who works shard 42 now; a hint that saves double work, never a lock."""
         return self.root.join(f"claims/{index:05d}")
 
-    def array(self, job_id: str) -> S3Uri:
-        """`claims/arrays/<job id>`: when the first child of an array began."""
-        return self.root.join(f"claims/arrays/{hashlib.sha256(job_id.encode()).hexdigest()[:16]}")
-
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""
         return self.root.join(f"progress/{index:05d}/")

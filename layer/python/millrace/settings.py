@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from millrace.errors import InvalidRunRequest
-from millrace.json_text import read_json
+from millrace.json_text import check_plain, read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
 from millrace.version import VERSION
 
@@ -172,6 +173,49 @@ class NotifySettings:
             queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
             stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSettings:
+    """What the function start_uploads is told by the template.
+
+    Attributes:
+        state_machine_arn: What a run is started on.
+        request: What the requests of all these runs have in common: source and destination at least.
+        queue_rules: Which queue an object's run goes to, where the request names none.
+    """
+
+    state_machine_arn: str
+    request: dict[str, Any]
+    queue_rules: tuple[QueueRule, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> UploadSettings:
+        """Read `STATE_MACHINE_ARN`, `UPLOAD_REQUEST`, a run request as JSON, and the queues and their rules.
+
+        Raises:
+            InvalidRunRequest: The request is no JSON object with a source and a destination, or a rule is none.
+        """
+        text = environ.get("UPLOAD_REQUEST", "")
+        try:
+            request = read_json(text)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict) or not {"source", "destination"} <= request.keys():
+            raise InvalidRunRequest(
+                "UPLOAD_REQUEST", text, "a run request as JSON; it holds the parameters of uploads as they were given"
+            )
+        check_plain(request, "UPLOAD_REQUEST")
+        return cls(
+            state_machine_arn=environ.get("STATE_MACHINE_ARN", ""),
+            request=request,
+            queue_rules=FunctionSettings.from_environment(environ).queue_rules,
+        )
+
+
+def undelivered_queue_url(environ: Mapping[str, str] = os.environ) -> str:
+    """`UNDELIVERED_QUEUE_URL`: the dead-letter queue of uploads that no run could be started for."""
+    return environ.get("UNDELIVERED_QUEUE_URL", "")
 
 
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:

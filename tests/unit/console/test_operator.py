@@ -402,10 +402,16 @@ def test_the_rates_are_held_against_the_size(compute: str, shards: int | None, o
 class Queue:
     """SQS with one queue, whose messages are as old as they say."""
 
-    def __init__(self, *messages: tuple[float, str]) -> None:
+    def __init__(self, *messages: tuple[float, str], **attributes: str) -> None:
         now = datetime.now(UTC).timestamp()
+        told = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
         self.messages = [
-            {"Body": body, "Attributes": {"SentTimestamp": str(int((now - age) * 1000))}} for age, body in messages
+            {
+                "Body": body,
+                "Attributes": {"SentTimestamp": str(int((now - age) * 1000))},
+                **({"MessageAttributes": told} if told else {}),
+            }
+            for age, body in messages
         ]
 
     def get_queue_attributes(self, **_given: Any) -> dict[str, Any]:
@@ -422,12 +428,13 @@ class Queue:
     def receive_message(self, **given: Any) -> dict[str, Any]:
         """Looking takes nothing away from anybody."""
         assert given["VisibilityTimeout"] == 0
+        assert given["MessageAttributeNames"] == ["ERROR_MESSAGE"]
         return {"Messages": self.messages[:10]} if self.messages else {}
 
 
-def not_told(*messages: tuple[float, str]) -> Any:
+def not_told(*messages: tuple[float, str], **attributes: str) -> Any:
     """The check on a queue with these messages."""
-    account: Any = Account(sqs=Queue(*messages))
+    account: Any = Account(sqs=Queue(*messages, **attributes))
     account.stack.outputs["UndeliveredQueueUrl"] = "https://sqs/undelivered"
     return undelivered(account)
 
@@ -443,9 +450,17 @@ def test_what_was_not_told_is_said() -> None:
         (5, json.dumps({"detail": {"name": "letters"}})),
     )
     assert check.outcome == "warn"
-    assert check.message.startswith("5 notifications in https://sqs/undelivered, the oldest seen for 2 h")
+    assert check.message.startswith("5 messages in https://sqs/undelivered, the oldest seen for 2 h")
     assert check.message.endswith(": letters, words-plan, songs")
     assert "docs/notifications.md" in check.todo
+
+
+def test_an_upload_without_a_run_is_said_with_its_reason() -> None:
+    """The key of an upload, and what the function wrote beside it; text that shows nothing comes as escapes."""
+    upload = {"detail": {"bucket": {"name": "letters"}, "object": {"key": "in/a\u202e.csv"}}}
+    check = not_told((60, json.dumps(upload)), (60, "no JSON"), ERROR_MESSAGE="Rate exceeded\n" + "x" * 300)
+    assert ": in/a\\u202e.csv; why: Rate exceeded\\nxxx" in check.message
+    assert check.message.endswith("…")
 
 
 class ImageMissing(Exception):  # noqa: N818 - as botocore names it

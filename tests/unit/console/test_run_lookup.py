@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from console.errors import RunNotFoundError, RunStateError
-from console.find.run_lookup import FoundRun, find_run, running_executions
+from console.find.run_lookup import FoundRun, find_run, running_executions, uploaded_keys
 from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
@@ -63,19 +63,19 @@ def account() -> Account:
     )
 
 
-def test_a_run_that_an_upload_started_is_found_by_its_id() -> None:
-    """EventBridge names the execution: the id is looked for in the inputs, and the newest execution counts."""
-    uploaded = {**REQUEST, "run_id": "upload-N4N7", "once": True}
+def test_runs_that_uploads_started() -> None:
+    """They are found by the beginning of their id, as every run is; a list of runs knows their keys."""
+    keys = ["in/b.csv", "in/a.csv"]
     account = Account(
-        ("9f0e", {**REQUEST, "run_id": "upload-B1"}, "SUCCEEDED"),
-        ("77aa", uploaded, "SUCCEEDED"),
-        ("12bc", uploaded, "SUCCEEDED"),
+        ("upload-4711", {**REQUEST, "keys": keys, "run_id": "upload-4711", "once": True}, "RUNNING"),
+        ("upload-by-hand", "no request", "FAILED"),
+        ("20261121-a", {**REQUEST, "keys": ["in/c.csv"]}, "SUCCEEDED"),
     )
-    found = account.find("upload-N4")
-    assert (found.run_id, found.execution_arn) == ("upload-N4N7", f"{ARN}77aa")
-    assert account.find("upload-N4N7").folder == RunFolder.of(S3Uri("out", ""), "upload-N4N7")
-    with pytest.raises(RunNotFoundError, match="not among the latest"):
-        account.find("upload-Z")
+    assert (account.find("upload-47").run_id, account.find("upload-47").execution_arn) == (
+        "upload-4711", f"{ARN}upload-4711",
+    )  # fmt: skip
+    listed = [each for page in account.get_paginator("").paginate() for each in page["executions"]]
+    assert uploaded_keys(account, listed) == {f"{ARN}upload-4711": keys}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -288,7 +288,7 @@ def test_the_bus_refuses(services: Services, answers: list[str]) -> None:
 
 
 def test_the_topic_is_told_what_was_asked_for(services: Services) -> None:
-    """`NotifyOn` leaves jobs out: the bus is told of them all the same."""
+    """`NOTIFY_ON` leaves jobs out: the bus is told of them all the same."""
     notify.settings = replace(notify.settings, notify_on=frozenset({"RUN_FAILED"}))
     services.tell(job_event("FAILED"), run_event("FAILED"), run_event("ABORTED", redriveCount=1))
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.queue_rules import parse_queue_rules
@@ -17,7 +15,6 @@ from tests.in_memory_s3 import InMemoryS3Client
 
 QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
 SETTINGS = FunctionSettings(queues={"standard": QUEUE}, code_version="1.2.3")
-ODD_KEYS = ['a"b', "a\\b", '\\"', "a\\", "<request>", '{"a": 1}', '", "x": "', "in/a b+%41é"]
 SOURCE, DESTINATION = "s3://letters/in/", "s3://results/out/"
 
 
@@ -310,36 +307,3 @@ def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, fo
 def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
     """A whole segment counts, character by character."""
     assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client.stub), SETTINGS)["run_id"] == "run-1"
-
-
-UPLOAD = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "letters"}}}
-
-
-def uploaded(key: Any) -> dict[str, Any]:
-    """S3's event of an object."""
-    return {**UPLOAD, "detail": {**UPLOAD["detail"], "object": {"key": key, "size": 1}}}  # type: ignore[dict-item]
-
-
-@given(key=st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable()) | st.sampled_from(ODD_KEYS))
-def test_the_key_of_an_upload_is_read_from_the_event(key: str) -> None:
-    """Quotes, backslashes and what looks like JSON or a placeholder: the run's one key is the object's, as it is."""
-    client = InMemoryS3Client("letters", "results")
-    prepare_run(event(source="s3://letters/", upload=json.loads(json.dumps(uploaded(key)))), S3(client.stub), SETTINGS)
-    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
-    assert written["request"]["keys"] == [key]
-    assert "upload" not in written["request"]
-
-
-@pytest.mark.parametrize(
-    "upload",
-    [None, "text", [], {}, {"detail": None}, {"detail": {"bucket": "letters", "object": {"key": "a"}}}, uploaded(1),
-     {"detail": {"bucket": {"name": "elsewhere"}, "object": {"key": "a"}}}],
-)  # fmt: skip
-def test_an_upload_that_is_none_is_refused(client: InMemoryS3Client, upload: Any) -> None:
-    """What is not S3's event of an object in the source bucket is a wrong request, which names the field."""
-    assert "upload" in str(refusal(client, source="s3://letters/", upload=upload))
-
-
-def test_an_upload_names_the_keys_alone(client: InMemoryS3Client) -> None:
-    """An input with both an event and keys is refused: one of them would be left out in silence."""
-    assert "keys" in str(refusal(client, source="s3://letters/", upload=uploaded("a"), keys=["b"]))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batch_jobs.migrating import migrate as child_job
-from batch_jobs.migrating.shard_order import DEAD_SECONDS, STAY_SECONDS
+from batch_jobs.migrating.shard_order import DEAD_SECONDS, LATE_SECONDS, LOOK_SECONDS
 from batch_jobs.stop import Stop
 from millrace.errors import (
     AccessDeniedError,
@@ -236,23 +236,38 @@ def test_a_child_hands_back_before_its_time_is_up() -> None:
     assert committed(run) == set(range(SHARDS))
 
 
-def test_a_child_stays_until_its_arrays_time_is_over() -> None:
-    """A lost host counts as an attempt: a child has its attempts anew in the next array, and ends with the others."""
+def test_a_child_hands_back_early_in_a_late_attempt() -> None:
+    """A lost host counts as an attempt: a child has its attempts anew in the next array."""
     time = [0.0]
-    run = planned(40, clock=lambda: time[0])
+    run = planned(clock=lambda: time[0])
 
     def before(verb: str, bucket: str, _key: str) -> None:
-        if verb == "get_object" and bucket == SOURCE:
-            time[0] += STAY_SECONDS / 4
-            run.ticks += int(STAY_SECONDS / 4)
+        time[0] += LATE_SECONDS / 2 + 1 if verb == "get_object" and bucket == SOURCE else 0
 
     run.client.before = before
-    run.child(0, of=2, job_id="a:0")
-    assert committed(run) == {0, 2, 4, 6}
-    run.child(1, of=2, job_id="a:1")  # a shard takes longer than a late child stays
-    assert committed(run) == {0, 1, 2, 4, 6}
-    run.child(0, of=2, job_id="b:0")
-    assert committed(run) == {0, 1, 2, 4, 6, 8, 10, 12, 14}
+    run.child(attempt=4)
+    assert committed(run) == {0, 1}
+    run.child(attempt=3)
+    assert committed(run) == set(range(SHARDS))
+
+
+@pytest.mark.parametrize(("others", "hands_back"), [(7, False), (3, True)])
+def test_a_child_sees_that_others_have_handed_back(others: int, hands_back: bool) -> None:  # noqa: FBT001
+    """Every ten minutes it looks how many claims there are: where few of eight are left, a new array is due."""
+    time = [0.0]
+    run = planned(400, clock=lambda: time[0])
+
+    def before(verb: str, bucket: str, _key: str) -> None:
+        time[0] += 50 if verb == "get_object" and bucket == SOURCE else 0
+
+    run.client.before = before
+    for other in range(1, 1 + others):
+        place = run.folder.claim(400 - 8 + other)
+        run.client.store(place.bucket, place.key, b"{}")
+    run.child(0, of=8, job_id="a:0", slots=8)
+    own = {shard for shard in committed(run) if shard % 8 == 0}
+    assert (own != set(range(0, 400, 8))) is hands_back
+    assert len(own) >= LOOK_SECONDS / 50
 
 
 def test_a_child_hands_back_where_more_children_are_due() -> None:
@@ -267,7 +282,7 @@ def test_a_child_hands_back_where_more_children_are_due() -> None:
     run.child(0, of=2, job_id="a:0", slots=100)
     assert committed(run) == {0}
     run.child(1, of=2, job_id="a:1", slots=2)
-    assert len(committed(run)) > 20
+    assert len(committed(run)) > LOOK_SECONDS / 60  # then it sees that the other has handed back
 
 
 def test_a_postponed_item_does_not_keep_the_other_shards_from_being_worked() -> None:
@@ -426,7 +441,7 @@ def test_a_resumed_child_passes_over_its_committed_shards_quickly() -> None:
     run.concurrency = 8
     run.child(0, of=2, job_id="b:0")
     assert run.client.requests["get_object"] == 51  # plan.json, and 50 commits
-    assert run.client.requests["put_object"] == 1  # when its array began
+    assert run.client.requests["put_object"] == 0
 
 
 def test_a_helper_asks_about_a_few_claims_at_most() -> None:

@@ -8,7 +8,6 @@ from batch_jobs.migrating.shard_order import (
     DEAD_SECONDS,
     LATE_SECONDS,
     PAGE_SHARDS,
-    STAY_SECONDS,
     Stay,
     is_dead,
     own_shards,
@@ -62,11 +61,11 @@ def test_a_claim_that_is_kept_is_alive() -> None:
 
 def test_no_child_hands_back_before_it_has_worked_a_shard() -> None:
     """Else a run whose shards are long would never end."""
-    stay = Stay(2, slots=16)
-    assert not stay.is_over(10 * STAY_SECONDS, 1)
+    stay = Stay(2, slots=16, attempt=4)
+    assert not stay.is_over(10 * LATE_SECONDS, 1)
     assert not stay.more_are_due(1000, 2)
     stay.note(50)
-    assert stay.is_over(10 * STAY_SECONDS, 1)
+    assert stay.is_over(10 * LATE_SECONDS, 1)
 
 
 def test_a_child_hands_back_before_its_time_is_up() -> None:
@@ -79,21 +78,14 @@ def test_a_child_hands_back_before_its_time_is_up() -> None:
     assert not stay.is_over(70, None)
 
 
-@pytest.mark.parametrize(
-    ("attempt", "array_age", "seconds"),
-    [
-        (1, 0, STAY_SECONDS),
-        (2, 500, STAY_SECONDS - 500),  # all children of an array end together, whichever attempt they are
-        (1, STAY_SECONDS, LATE_SECONDS),  # it had to wait for its slot
-        (3, 10 * STAY_SECONDS, LATE_SECONDS / 9),
-    ],
-)
-def test_a_child_stays_until_its_arrays_time_is_over(attempt: int, array_age: float, seconds: float) -> None:
-    """Nobody waits for one whose host was lost; the more attempts a late child has lost, the sooner it hands back."""
-    stay = Stay(2, attempt=attempt, array_age=array_age)
+@pytest.mark.parametrize(("attempt", "is_short"), [(1, False), (3, False), (4, True), (10, True)])
+def test_a_late_attempt_is_short(attempt: int, is_short: bool) -> None:  # noqa: FBT001
+    """A child that has lost three hosts hands back before it loses the last; until then it may stay for days."""
+    stay = Stay(2, attempt=attempt)
     stay.note(50)
-    assert stay.is_over(seconds, None)
-    assert not stay.is_over(seconds - 1, None)
+    assert stay.is_over(LATE_SECONDS, None) is is_short
+    assert not stay.is_over(LATE_SECONDS - 1, None)
+    assert stay.is_over(1e6, None) is is_short
 
 
 @pytest.mark.parametrize(
@@ -104,7 +96,7 @@ def test_a_child_stays_until_its_arrays_time_is_over(attempt: int, array_age: fl
         (45, 2, None, 1000, False),  # nobody knows how many there is room for
         (0.1, 2, 256, 1000, False),  # 100 seconds of work: a start takes longer than is won
         (45, 2, 256, 2, False),  # each has one left
-        (45, 200, 256, 10_000, False),  # a fifth more children do not pay
+        (45, 220, 256, 10_000, False),  # a sixth more children do not pay
     ],
 )
 def test_a_child_hands_back_where_many_more_children_are_due(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from batch_jobs.migrating.shard_order import START_SECONDS, Stay
+from batch_jobs.migrating.shard_order import EARLY_ATTEMPTS, START_SECONDS, Stay
 from tests.simulation.retry_rules import rules_of_the_template
 
 HOUR = 3600.0
@@ -22,32 +22,27 @@ def attempts() -> int:
     return rules_of_the_template()["migrate"].attempts
 
 
-def chance_of_failure(most: int) -> float:
-    """How likely it is that a child loses its host in every attempt, so many times before the array's time is over.
+def failures(slots: int, hours: float, most: int) -> float:
+    """How many children lose their last attempt in a run, on average.
 
-    Every attempt is exposed for its start and for a shard at least.
+    After its early attempts a child is exposed for a start, its stay and a shard in each of the others.
     """
-    exposed = (START_SECONDS + Stay(2).stay_seconds + SHARD) / HOUR
-    within = sum(math.exp(-exposed) * exposed**lost / math.factorial(lost) for lost in range(most, most + 30))
-    late = (START_SECONDS + Stay(2, attempt=2, array_age=math.inf).stay_seconds + SHARD) / HOUR
-    return within + sum(
-        math.exp(-exposed) * exposed**lost / math.factorial(lost) * (-math.expm1(-late)) ** (most - lost)
-        for lost in range(1, most)
-    )
+    reclaims = slots * hours
+    if most <= EARLY_ATTEMPTS:
+        return reclaims / most
+    exposed = (START_SECONDS + Stay(2, attempt=most).stay_seconds + SHARD) / HOUR
+    return reclaims / EARLY_ATTEMPTS * (-math.expm1(-exposed)) ** (most - EARLY_ATTEMPTS)
 
 
 @pytest.mark.parametrize("slots", [16, 256, 4000])
 def test_no_child_fails_in_ten_hours(slots: int) -> None:
-    """Of all children that ten hours need, fewer than one in a hundred runs loses one."""
-    children = slots * 10 * HOUR / (START_SECONDS + Stay(2).stay_seconds)
-    assert children * chance_of_failure(attempts()) < 0.01
+    """With the template's attempts, fewer than one in a hundred runs loses a child."""
+    assert failures(slots, 10, attempts()) < 0.01
 
 
 def test_three_attempts_of_any_length_would_not_do() -> None:
-    """What the stays and the attempts are for: with three, a run on 16 slots would most likely lose a child."""
-    children = 16 * 10 * HOUR / (START_SECONDS + Stay(2).stay_seconds)
-    assert children * chance_of_failure(3) > 0.5
-    assert (-math.expm1(-10.0)) ** attempts() > 0.99  # children that stay for the whole run all fail
+    """What the attempts and the short stays are for: with three, a run on 16 slots loses dozens of children."""
+    assert failures(16, 10, 3) > 50
 
 
 @dataclass
@@ -89,15 +84,15 @@ def run_on_spot(hours: float, slots: int, seed: int) -> Run:
                     run.failed += 1
                     continue
                 began[child] = reclaimed[child] + START_SECONDS
-                age = began[child] - run.seconds - START_SECONDS
-                stays[child] = Stay(slots, slots, stay.attempt + 1, age)
+                stays[child] = Stay(slots, slots, stay.attempt + 1)
                 heapq.heappush(events, (began[child], child))
                 reclaimed[child] += chance.expovariate(1 / HOUR)
                 continue
             if time > began[child]:
                 stay.note(SHARD)
             ended = max(ended, time)
-            if left and not stay.is_over(time - began[child], None):
+            few = stay.more_are_due(left, len(events) + 1)  # the look that a child takes every ten minutes
+            if left and not few and not stay.is_over(time - began[child], None):
                 left -= 1
                 heapq.heappush(events, (time + SHARD, child))
         run.seconds = ended
