@@ -6,6 +6,8 @@ GET  /_local_aws/batch/jobs/<id>/process    {"pid": ...} of a running job
 POST /_local_aws/batch/jobs/<id>/interrupt  {"status_reason", "reason"?, "exit_code"?, "grace_seconds"?}
 POST /_local_aws/batch/start-faults         {"job_name", "status_reason", "reason"?, "exit_code"?, "count"?}
 POST /_local_aws/batch/throttle             {"requests": n}: the next n Batch requests answer 429
+POST /_local_aws/folders                    {"bucket", "prefix", "directory"}: serve a folder's files as objects
+POST /_local_aws/bodies                     {"bucket", "keys"}: {"bodies": [...]}, in base64; null: missing, or large
 POST /_local_aws/events/keep                keep the events of AWS services from now on
 POST /_local_aws/events/again               {"copies": n, "seed"?}: put each kept event n times again, shuffled
 """
@@ -13,7 +15,9 @@ POST /_local_aws/events/again               {"copies": n, "seed"?}: put each kep
 import asyncio
 import json
 import os
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from local_aws import VERSION
@@ -25,6 +29,8 @@ from local_aws.errors import BatchApiError, ClientError
 from local_aws.ministack.hooks import EXPECTED_VERSION
 from local_aws.ministack.kept_events import KeptEvents
 from local_aws.ministack.request_log import RequestLog
+from local_aws.ministack.storage_hooks import ServedFolders
+from local_aws.scope import Scope
 
 PREFIX = "/_local_aws/"
 _JOBS = f"{PREFIX}batch/jobs/"
@@ -40,25 +46,28 @@ class ControlApi:
     """
 
     def __init__(
-        self, scheduler: Scheduler, batch_api: BatchApi, events: KeptEvents, account: str, region: str
+        self, scheduler: Scheduler, batch_api: BatchApi, events: KeptEvents, folders: ServedFolders, scope: Scope
     ) -> None:
         """Control this scheduler."""
         self.requests = RequestLog()
         self._scheduler = scheduler
         self._events = events
         self._batch_api = batch_api
+        self._folders = folders
         self._health = {
             "service": "millrace-local-aws",
             "version": VERSION,
             "ministack": EXPECTED_VERSION,
             "pid": os.getpid(),
-            "account": account,
-            "region": region,
+            "account": scope.account,
+            "region": scope.region,
             "batch": True,
         }
         self._endpoints: dict[tuple[str, str], Callable[[Body], Body]] = {
             ("GET", "health"): lambda _body: self._health,
             ("GET", "requests"): lambda _body: {"requests": list(self.requests.requests)},
+            ("POST", "folders"): self._serve_folder,
+            ("POST", "bodies"): self._give_bodies,
             ("POST", "batch/throttle"): self._throttle,
             ("POST", "batch/start-faults"): self._start_faults,
             ("POST", "events/keep"): self._keep_events,
@@ -74,9 +83,16 @@ class ControlApi:
             if path.startswith(_JOBS):
                 job_id, _, action = path.removeprefix(_JOBS).rpartition("/")
                 return 200, self._job(method, job_id, action, body)
-        except (BatchApiError, ValueError, KeyError, TypeError) as error:
+        except (BatchApiError, OSError, ValueError, KeyError, TypeError) as error:
             return 400, {"message": f"{type(error).__name__}: {error}"}
         return 404, {"message": f"no endpoint {method} {path}"}
+
+    def _serve_folder(self, body: Body) -> Body:
+        return asdict(self._folders.serve(str(body["bucket"]), str(body["prefix"]), str(body["directory"])))
+
+    def _give_bodies(self, body: Body) -> Body:
+        found = self._folders.bodies(str(body["bucket"]), list(map(str, body["keys"])))
+        return {"bodies": [None if each is None else b64encode(each).decode() for each in found]}
 
     def _throttle(self, body: Body) -> Body:
         self._batch_api.throttled_requests = int(body["requests"])

@@ -8,8 +8,9 @@ come out of a page, and must be signed with credentials of this very server, for
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -42,14 +43,14 @@ class Guard:
         self,
         application: Application,
         secret_of: Callable[[str, str], str | None],
-        service_of: Callable[[str, str, dict[str, str], dict[str, list[str]]], str],
+        service_of: Callable[[Request, str], str],
     ) -> None:
         """Guard an application.
 
         Args:
             application: What is behind.
             secret_of: The secret of an access key with this session token; None: there is no such key.
-            service_of: The service that a request (method, path, headers, query) would go to.
+            service_of: The service that a request to this path, decoded, would go to.
         """
         self._application, self._secret_of, self._service_of = application, secret_of, service_of
 
@@ -64,7 +65,7 @@ class Guard:
         request = _read(scope)
         service = ""
         try:
-            _check_no_page(scope)
+            _check_no_page(request.headers)
             if not (scope["path"] == HEALTH and scope["method"] == "GET"):
                 signature = signatures.read(request)
                 service = signature.service
@@ -103,10 +104,7 @@ class Guard:
         elif path.startswith(CODE_PREFIXES):
             allowed = service == "lambda" and request.method == "GET"
         else:
-            query: dict[str, list[str]] = {}
-            for name, value in request.pairs():
-                query.setdefault(name, []).append(value)
-            behind = self._service_of(request.method, path, dict(request.headers), query)
+            behind = self._service_of(request, path)
             # No bucket's name begins with "_": such paths are ministack's own, to look into it and to reset it.
             allowed = service in SERVICES and behind in SERVICES and not path.startswith("/_")
         if not allowed:
@@ -129,22 +127,22 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _check_no_page(scope: dict[str, Any]) -> None:
+def _check_no_page(headers: Mapping[str, str]) -> None:
     """Refuse what a page in a browser sent, and what was sent to another name than this machine's own."""
-    values: dict[bytes, list[str]] = {}
-    for name, value in scope["headers"]:
-        values.setdefault(name.lower(), []).append(value.decode("latin-1"))
-    hosts = values.get(b"host", [])
-    try:
-        host = urlsplit(f"//{hosts[0]}").hostname if len(hosts) == 1 and "@" not in hosts[0] else None
-    except ValueError:
-        host = None
-    if host not in _LOOPBACK:
+    if not _is_this_machine(headers.get("host", "")):
         raise SignatureRefusedError("AccessDenied", "the embedded AWS is asked by the name 127.0.0.1 or localhost only")
     # `none`: the owner's own doing, as a pre-signed URL that is pasted into the address bar.
-    sites = values.get(b"sec-fetch-site", [])
-    if b"origin" in values or any(site != "none" for site in sites):
+    if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
         raise SignatureRefusedError("AccessDenied", "the embedded AWS does not answer web pages")
+
+
+@lru_cache(64)
+def _is_this_machine(host: str) -> bool:
+    """Whether a Host header names this machine; two of them, joined by a comma, do not."""
+    try:
+        return "@" not in host and urlsplit(f"//{host}").hostname in _LOOPBACK
+    except ValueError:
+        return False
 
 
 async def _body(receive: Any) -> tuple[list[dict[str, Any]], str]:

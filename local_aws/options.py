@@ -21,6 +21,8 @@ class Options:
     """The interpreter that stands for the project's image: `<job_python> -m batch_jobs` is its entry point."""
     executor: str = "process"
     """How jobs run: `process`, as processes of this machine, or `docker`, as containers of a Docker engine."""
+    job_starts: str = "copy"
+    """How processes of the project's image start: `copy`, of a process that has loaded its code, or `fresh`."""
     enforce_iam: bool = False
     """Check IAM policies on every request, and run jobs under their own roles."""
     max_jobs: int = os.cpu_count() or 1
@@ -81,6 +83,9 @@ def parse_options(arguments: list[str]) -> Options:
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0 picks a free one")
     parser.add_argument("--job-python", type=Path, default=default.job_python, help="interpreter that runs batch_jobs")
     parser.add_argument("--executor", choices=["process", "docker"], default=default.executor, help="how jobs run")
+    parser.add_argument(
+        "--job-starts", choices=["copy", "fresh"], default=default.job_starts, help="how processes of jobs start"
+    )
     parser.add_argument("--enforce-iam", action="store_true", help="check IAM policies; jobs run under their roles")
     parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="jobs at once")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Puts the server together and runs it until it is told to stop."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -9,13 +10,12 @@ import signal
 import socket
 import tempfile
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from hypercorn.asyncio import serve  # type: ignore[import-not-found,unused-ignore]  # only in the server's environment
-from hypercorn.config import Config  # type: ignore[import-not-found,unused-ignore]
+import uvicorn  # type: ignore[import-not-found,unused-ignore]  # only in the server's environment
+import uvloop  # type: ignore[import-not-found,unused-ignore]
 
 from local_aws.batch.api import BatchApi
 from local_aws.batch.events import JobEvents
@@ -37,13 +37,15 @@ from local_aws.ministack.iam_hooks import enforce_roles
 from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
+from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.states_hooks import StatesEngine
-from local_aws.ministack.storage_hooks import refuse_long_keys
+from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_targets
 from local_aws.ministack.templates_hooks import complete_nested_stacks, read_templates_as_cloudformation
 from local_aws.ministack.topics_hooks import bury_untaken_messages
 from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
+from local_aws.scope import Scope
 from local_aws.stepfunctions.batch_tasks import SubmitJobTask
 from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
@@ -129,23 +131,35 @@ class Server:
 
     async def serve(self, listener: socket.socket, ready_fd: int | None) -> None:
         """Answer requests until SIGTERM or SIGINT, then end all jobs; ready_fd: see Options."""
-        stop = asyncio.Event()
+        config = uvicorn.Config(
+            self.application, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
+            date_header=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=1, reset_contextvars=True,
+        )  # fmt: skip
+        http = _Http(config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        config = Config()
-        config.bind = [f"fd://{listener.fileno()}"]
-        config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
-        config.graceful_timeout = 1.0
+            loop.add_signal_handler(number, self._stop, http)
+        http.when_ready = lambda: _tell_ready(ready_fd, listener.getsockname()[1])
+        await http.serve([listener])
 
-        async def stopped() -> None:
-            # hypercorn waits for this from the moment it accepts connections
-            _tell_ready(ready_fd, listener.getsockname()[1])
-            await stop.wait()
-            self.batch.scheduler.close()
+    def _stop(self, http: "_Http") -> None:
+        http.should_exit = True
+        self.batch.scheduler.close()
 
-        application: Any = self.application
-        await serve(application, config, shutdown_trigger=stopped)
+
+class _Http(uvicorn.Server):  # type: ignore[misc,unused-ignore]
+    """uvicorn's server, which leaves signals to us, and says when it answers."""
+
+    when_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.when_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _tell_ready(ready_fd: int | None, port: int) -> None:
@@ -161,7 +175,7 @@ def build(options: Options, directory: Path) -> Server:
     executor: Executor = (
         DockerExecutor(guard)
         if options.executor == "docker"
-        else ProcessExecutor(options.job_python, guard, options.workload_folders)
+        else ProcessExecutor(options.job_python, guard, options.workload_folders, copies=options.job_starts == "copy")
     )
     timers = Timers()
     attempts = Attempts(
@@ -201,9 +215,11 @@ def build(options: Options, directory: Path) -> Server:
     enforce_roles(ministack)
     ask_for_keys(ministack)
     refuse_long_keys(ministack)
-    control = ControlApi(batch.scheduler, api, ministack.kept_events, ACCOUNT_ID, REGION)
-    application = with_control(as_secure_transport(ministack.application), control)
-    return Server(Guard(application, ministack.secret_of, ministack.service_of), batch, guard)
+    folders = ServedFolders(ministack)
+    control = ControlApi(batch.scheduler, api, ministack.kept_events, folders, Scope(ACCOUNT_ID, REGION))
+    objects = ObjectRequests(ministack)
+    application = with_control(objects.before(as_secure_transport(ministack.application)), control)
+    return Server(Guard(application, ministack.secret_of, objects.service_of), batch, guard)
 
 
 def run(options: Options) -> None:
@@ -222,7 +238,7 @@ def run(options: Options) -> None:
     ready = "ready on http://%s:%s, process %s; its credentials are in %s"
     _LOG.info(ready, HOST, options.port, os.getpid(), credentials_file)
     try:
-        asyncio.run(server.serve(listener, options.ready_fd))
+        uvloop.run(server.serve(listener, options.ready_fd))
     finally:
         server.batch.scheduler.close()
         server.guard.close()

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -51,6 +52,8 @@ class Request:
 
     def pairs(self) -> list[tuple[str, str]]:
         """The query's names and values, decoded."""
+        if not self.query:
+            return []
         parts = [part.partition("=") for part in self.query.split("&") if part]
         return [(unquote_plus(name), unquote_plus(value)) for name, _, value in parts]
 
@@ -80,10 +83,9 @@ class Signature:
         Raises:
             SignatureRefusedError: It was not.
         """
-        try:
-            made = datetime.strptime(self.time, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except ValueError:
-            raise SignatureRefusedError("IncompleteSignature", f"{self.time!r} is not a time of signing") from None
+        made = _moment(self.time)
+        if made is None:
+            raise SignatureRefusedError("IncompleteSignature", f"{self.time!r} is not a time of signing")
         if not self.time.startswith(self.date):
             raise SignatureRefusedError("SignatureDoesNotMatch", "the time of signing is not of the scope's day")
         if made > now + _CLOCK_DIFFERENCE or (self.expires is None and made < now - _CLOCK_DIFFERENCE):
@@ -108,10 +110,8 @@ class Signature:
         canonical = _canonical(request, self, payload_digest)
         scope = f"{self.date}/{self.region}/{self.service}/aws4_request"
         text = f"{_ALGORITHM}\n{self.time}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = f"AWS4{secret}".encode()
-        for part in (self.date, self.region, self.service, "aws4_request", text):
-            key = hmac.digest(key, part.encode(), "sha256")
-        if not hmac.compare_digest(key.hex().encode(), self.value.encode()):
+        signed = hmac.digest(_key(secret, self.date, self.region, self.service), text.encode(), "sha256")
+        if not hmac.compare_digest(signed.hex().encode(), self.value.encode()):
             raise SignatureRefusedError(
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided. Check your key and "
@@ -183,6 +183,25 @@ def _canonical(request: Request, signature: Signature, payload_digest: str) -> s
     return "\n".join(lines)
 
 
+@lru_cache(64)
+def _moment(text: str) -> datetime | None:
+    """A time of signing; None: it is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+@lru_cache(64)
+def _key(secret: str, *scope: str) -> bytes:
+    """The key that requests of a day, a region and a service are signed with."""
+    key = f"AWS4{secret}".encode()
+    for part in (*scope, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+@lru_cache(64)
 def _scope(credential: str) -> tuple[str, str, str, str]:
     parts = credential.split("/")
     if len(parts) != 5 or parts[4] != "aws4_request":

@@ -18,11 +18,12 @@ from console.find.run_lookup import FoundRun
 from console.find.stack import Stack
 from console.find.target import Target
 from console.local.folders import remember, remembered
+from console.local.own_endpoints import ObjectsTogether
+from console.local.source_folder import serve
 from console.local.stack import bring_up, bring_up_to_date
 from console.run_order import RunOrder, refuse_foreign_buckets
 from console.terminal import Terminal, timed
 from console.transfer.results import failure_examples, fetch, read_result
-from console.transfer.uploads import upload
 from console.transfer.written import WrittenFiles
 from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch_to_the_end
@@ -72,7 +73,7 @@ def run_locally(
     if run is not None:
         terminal.note(f"The run {run.run_id} is running; watching it.")
     else:
-        _upload(aws, order, stack, terminal)
+        _serve(server.endpoint_url, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
     if order.destination.directory is not None:
@@ -138,20 +139,20 @@ def _running(aws: Aws, stack: Stack, order: RunOrder) -> Run | None:
     return find_running(aws, stack.state_machine_arn, order.destination_uri(stack.result_bucket), run_id)
 
 
-def _upload(aws: Aws, order: RunOrder, stack: Stack, terminal: Terminal) -> None:
+def _serve(endpoint_url: str, order: RunOrder, stack: Stack, terminal: Terminal) -> None:
     directory = order.source.directory
     if directory is None:
         return
     folder = order.source.uri(stack.source_bucket)
-    with timed() as took, terminal.counting("Putting files into the source bucket") as moved:
-        done = upload(aws, directory, folder, moved)
+    with timed() as took:
+        done = serve(endpoint_url, directory, folder)
     gone = f", {done.deleted:,} deleted" if done.deleted else ""
     terminal.note(
         f"{order.source.given}: {plural(done.files, 'file')} ({bytes_text(done.total_bytes)}) are in {folder}; "
         f"{done.changed:,} new or changed{gone} ({took()})."
     )
     if done.left_out:
-        paths = [shown(str(path.relative_to(directory))) for path in done.left_out]
+        paths = sorted(shown(str(path.relative_to(directory))) for path in done.left_out)
         terminal.warn(f"left out, being neither files nor links to files of this folder: {_some(paths)}")
 
 
@@ -183,6 +184,7 @@ def _fetch(
             directory=directory,
             moved=moved,
             written=WrittenFiles(checkout.written(directory)),
+            reader=lambda uris: ObjectsTogether(aws, uris).open,
         )
     if done.taken:
         terminal.warn(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,11 @@ from console.file_names import NotAFileNameError, path_of
 from console.find.aws import Aws, workers
 from console.transfer.written import WrittenFiles, digest_of
 from millrace.layout import S3Uri
+
+Open = Callable[[S3Uri], AbstractContextManager[Iterable[bytes]]]
+"""Opens an object: its content in pieces."""
+
+Reader = Callable[[Sequence[S3Uri]], Open]
 
 _REPOSITORIES = frozenset({".git", ".hg", ".svn"})
 """Folders in which a new file can do harm: a hook, a configuration that names a program."""
@@ -42,6 +48,8 @@ def download(
     directory: Path,
     moved: Callable[[int, int], None],
     written: WrittenFiles,
+    *,
+    reader: Reader | None = None,
 ) -> Downloaded:
     """Write objects as files.
 
@@ -53,6 +61,7 @@ def download(
         directory: The folder; it must be there.
         moved: Called with the number of files seen to and their whole number.
         written: What runs wrote into the folder; what is written now is added.
+        reader: Told which objects will be read, it gives what opens them; None: each is a request of its own.
 
     Returns:
         What was written; an object whose key cannot be a file's name here is named in it, and is not an error.
@@ -78,8 +87,9 @@ def download(
         else:
             taken.add(fold(key))
             wanted.append((key, uri))
+    open_object = aws.s3.open if reader is None else reader([uri for _, uri in wanted])
     with workers() as pool:
-        got = pool.map(lambda each: _get(aws, directory, each[0], each[1], written), wanted)
+        got = pool.map(lambda each: _get(open_object, directory, each[0], each[1], written), wanted)
         for (_, uri), size in zip(wanted, got, strict=True):
             if isinstance(size, str):
                 done.refused.append((uri, size))
@@ -124,13 +134,13 @@ def _refuse_repositories(
             raise NotAFileNameError(f"no run made the existing folder {prefix} that is there", target=str(directory))
 
 
-def _get(aws: Aws, directory: Path, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:
+def _get(open_object: Open, directory: Path, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:
     """Write one object; its size, or why it was not written."""
     path = directory / path_of(key)
     part = path.with_name(f".{token_hex(8)}.part")
     whole = sha256()
     try:
-        with aws.s3.open(uri) as chunks, part.open("xb") as file:
+        with open_object(uri) as chunks, part.open("xb") as file:
             for chunk in chunks:
                 file.write(chunk)
                 whole.update(chunk)

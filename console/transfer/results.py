@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from console.find.aws import Aws, workers
-from console.transfer.downloads import Downloaded, download, folding
+from console.transfer.downloads import Downloaded, Reader, download, folding
 from console.transfer.written import WrittenFiles
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.json_text import read_json
@@ -112,6 +112,7 @@ def fetch(
     directory: Path,
     moved: Callable[[int, int], None],
     written: WrittenFiles,
+    reader: Reader | None = None,
 ) -> Fetched:
     """Write a run's results and its items' outputs into a folder of this machine.
 
@@ -127,6 +128,7 @@ def fetch(
         directory: The folder; it must be there.
         moved: Called with the number of files written and their whole number.
         written: What runs wrote into the folder.
+        reader: As `download` has it.
 
     Raises:
         DamagedFileError: A file is not the one that the result names.
@@ -145,7 +147,9 @@ def fetch(
     for mark in (place + name for place in ("", apart) for name in MARKS):
         if written.is_ours(mark, directory / mark):
             (directory / mark).unlink()
-    done = download(aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written)
+    done = download(
+        aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written, reader=reader
+    )
     _check_fetched(folder, result, directory / own)
     # A result that says FAILED is not complete, whoever put a _SUCCESS beside it.
     names = MARKS[1:] if result.get("status") == "FAILED" else MARKS

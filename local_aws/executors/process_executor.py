@@ -1,6 +1,7 @@
 """Tasks as processes of this machine.
 
-A process has a session and a fresh directory of its own; both end with it, whatever it left behind.
+A process has a session and a fresh directory of its own; both end with it, whatever it left behind. A job of the
+project's image is a copy of a process that has loaded its code already, where that is the same as a start of its own.
 """
 
 import contextlib
@@ -9,12 +10,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from local_aws.executors.copied_processes import CopiedProcess, CopiedProcesses, TemplateGoneError
 from local_aws.executors.executor import TaskEnd, TaskRequest, TaskStartError
 from local_aws.executors.orphan_guard import OrphanGuard
 from local_aws.options import REPOSITORY
@@ -23,6 +26,7 @@ COMMAND_IMAGE = "command"
 """An image with this repository name has no entry point: its command runs as it is."""
 _RUN = re.compile(r"/_millrace/([A-Za-z0-9_-]{1,80})/")
 """The run that a job's command names a file of."""
+_READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
 _READ_BYTES = 65536
 _LAST_OUTPUT_SECONDS = 5.0
 
@@ -30,7 +34,7 @@ _LAST_OUTPUT_SECONDS = 5.0
 class ProcessTask:
     """A running process, with everything it started."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path, guard: OrphanGuard) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | CopiedProcess, directory: Path, guard: OrphanGuard) -> None:
         """Take over a process that leads its own session."""
         self.pid = process.pid
         self._process = process
@@ -69,6 +73,8 @@ class ProcessTask:
         code = self._process.wait()
         self._kill_all()  # a container's processes end with its first one
         self._over.set()
+        if isinstance(self._process, CopiedProcess):
+            self._process.reap()
         self._guard.forget(self.pid)
         if self._output is not None:
             # A process that left the session could hold the pipe for ever.
@@ -87,17 +93,23 @@ class ProcessTask:
 class ProcessExecutor:
     """Starts each task as a process."""
 
-    def __init__(self, job_python: Path, guard: OrphanGuard, workload_folders: Path | None = None) -> None:
+    def __init__(
+        self, job_python: Path, guard: OrphanGuard, workload_folders: Path | None = None, *, copies: bool = False
+    ) -> None:
         """Use this interpreter for the project's image; tell the guard of every process group.
 
         Args:
             job_python: The interpreter.
             guard: Ends what is left when this process is gone.
             workload_folders: Where each run's file is that says where its user's own modules are.
+            copies: Start jobs of the project's image as copies of one process.
         """
         self._job_python = job_python
         self._guard = guard
         self._workload_folders = workload_folders
+        # On other systems than Linux the copy of a process that has loaded system libraries may break.
+        able = copies and sys.platform == "linux"
+        self._copies = CopiedProcesses(job_python, _of_the_machine(None), REPOSITORY) if able else None
 
     def start(self, request: TaskRequest, output: Callable[[bytes], None]) -> ProcessTask:
         """Start a task in a process.
@@ -107,24 +119,44 @@ class ProcessExecutor:
         """
         directory = Path(tempfile.mkdtemp(prefix=f"job-{request.task_id[:8]}-"))
         try:
-            process = subprocess.Popen(  # noqa: S603 - to run the job's command is the whole point
-                self._arguments(request),
-                cwd=directory,
-                env=self._environment(request, directory),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            process, pipe = self._start(request, directory)
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
             shutil.rmtree(directory, ignore_errors=True)
             msg = f"CannotStartContainerError: Error response from daemon: {error}"
             raise TaskStartError(msg) from error
         self._guard.watch(process.pid)
         task = ProcessTask(process, directory, self._guard)
-        if process.stdout is not None:  # always: it was asked for
-            task.pump(process.stdout, output)
+        task.pump(pipe, output)
         return task
+
+    def _start(
+        self, request: TaskRequest, directory: Path
+    ) -> tuple[subprocess.Popen[bytes] | CopiedProcess, IO[bytes]]:
+        """A process, and the pipe with its output."""
+        arguments, environment = self._arguments(request), self._environment(request, directory)
+        read, write = os.pipe()
+        pipe = os.fdopen(read, "rb", 0)
+        try:
+            if self._copies is not None and not is_command_image(request.image) and _same_as_a_start(request):
+                with contextlib.suppress(TemplateGoneError):
+                    module, words = "batch_jobs", request.command
+                    return self._copies.start(
+                        module, words, environment=environment, directory=directory, output=write
+                    ), pipe
+            return subprocess.Popen(  # noqa: S603 - to run the job's command is the whole point
+                arguments,
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                start_new_session=True,
+            ), pipe
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(write)
 
     def _arguments(self, request: TaskRequest) -> list[str]:
         if is_command_image(request.image):
@@ -135,16 +167,9 @@ class ProcessExecutor:
         return [str(self._job_python), "-P", "-s", "-m", "batch_jobs", *request.command]
 
     def _environment(self, request: TaskRequest, directory: Path) -> dict[str, str]:
-        machine = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(directory),
-            "TMPDIR": str(directory),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python")]),
-            # Not for Python: the job itself looks there, for a workload of the user's own alone.
-            "MILLRACE_WORKLOAD_PATH": self._modules(request.command),
-        }
-        return machine | request.environment
+        # Not for Python: the job itself looks there, for a workload of the user's own alone.
+        modules = {"MILLRACE_WORKLOAD_PATH": self._modules(request.command)}
+        return _of_the_machine(directory) | modules | request.environment
 
     def _modules(self, command: tuple[str, ...]) -> str:
         """Where the modules of this run's user are; for a run that nobody told of, those of the run told of last."""
@@ -159,6 +184,23 @@ class ProcessExecutor:
             with contextlib.suppress(FileNotFoundError):
                 return os.fsdecode(note.read_bytes())
         return ""
+
+
+def _of_the_machine(directory: Path | None) -> dict[str, str]:
+    """The variables of every job that are the machine's, not the definition's; a template of jobs has no directory."""
+    own = {} if directory is None else {"HOME": str(directory), "TMPDIR": str(directory)}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        **own,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python")]),
+    }
+
+
+def _same_as_a_start(request: TaskRequest) -> bool:
+    """Whether a copy does what a start would: the interpreter and the C library read some variables at theirs."""
+    read_at_start = {name for name in request.environment if name.startswith(_READ_AT_START)}
+    return read_at_start <= {"PYTHONUNBUFFERED"}
 
 
 def is_command_image(image: str) -> bool:

@@ -21,13 +21,16 @@ from local_aws.scope import Scope
 EXPECTED_VERSION = "1.5.33"
 PRIVATE_NAMES = {
     "ministack.app": ("app", "AUTH", "_get_module", "_enforce_data_plane"),
-    "ministack.core.responses": ("request_scope", "get_account_id", "get_region", "error_response_json"),
+    "ministack.core.responses": (
+        "request_scope", "get_account_id", "get_region", "error_response_json", "set_request_account_id",
+        "set_request_region",
+    ),
     "ministack.core.iam_actions": ("extract_resource_arn", "s3_service_context"),
     "ministack.core.iam_evaluator": (
         "EvalContext", "ResolvedCredential", "_gather_role_policies", "_service_principal_matches", "evaluate",
         "resolve_credential",
     ),
-    "ministack.core.router": ("detect_service",),
+    "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
     "ministack.core.lambda_runtime": ("Worker", "_PYTHON_WORKER_SCRIPT"),
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
     "ministack.services.cloudformation.provisioners": (
@@ -71,8 +74,9 @@ PRIVATE_NAMES = {
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
     "ministack.services.s3": (
-        "_bucket_encryption", "_delete_bucket_encryption", "_error", "_parse_bucket_key", "_put_bucket_encryption",
-        "handle_request",
+        "_bucket_encryption", "_buckets", "_collect_list_entries", "_delete_bucket_encryption", "_error",
+        "_get_object", "_parse_bucket_key", "_put_bucket_encryption", "_read_body", "format_head_response",
+        "fromstring", "handle_request", "is_standard_object_request",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
@@ -109,6 +113,7 @@ class Ministack:
     def __init__(self) -> None:
         """Import it; its settings must be in the environment by now."""
         check_ministack()
+        self._administrator = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
         self._app: Any = importlib.import_module("ministack.app")
         self._responses: Any = importlib.import_module("ministack.core.responses")
         self._logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
@@ -148,6 +153,11 @@ class Ministack:
         """Work in an account and region; background threads have none of their own."""
         context: AbstractContextManager[None] = self._responses.request_scope(scope.account, scope.region)
         return context
+
+    def take_scope(self, headers: dict[str, str]) -> None:
+        """Serve a request in the account and region that it was signed for; its task's context keeps them."""
+        self._responses.set_request_account_id(self._router.extract_access_key_id(headers))
+        self._responses.set_request_region(self._router.extract_region(headers))
 
     # Batch and CloudFormation go in
 
@@ -295,6 +305,8 @@ class Ministack:
         """The secret of an access key with this session token: of the administrator, a user or a role."""
         if not access_key:
             return None
+        if access_key == self._administrator[0] and not token:
+            return self._administrator[1]
         with self.in_scope(self.scope()):
             found = self._evaluator.resolve_credential(access_key, session_token=token)
         return found.secret_access_key if isinstance(found, self._evaluator.ResolvedCredential) else None

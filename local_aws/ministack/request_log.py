@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 Application = Callable[..., Awaitable[None]]
 REMEMBERED = 20_000
+_TELLING = (b"authorization", b"x-amz-target")
 
 
 class RequestLog:
@@ -33,7 +34,7 @@ class RequestLog:
 
 
 def _described(scope: dict[str, Any]) -> str:
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _TELLING}
     # Credential=ID/date/region/service/aws4_request: Signature Version 4.
     credential = headers.get(b"authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
     service = credential[-2] if len(credential) > 4 else "unsigned"

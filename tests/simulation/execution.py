@@ -62,7 +62,7 @@ class Execution:
         self._calls = 0
         self._aborted = False
         self._committed_before: int | None = None
-        self._context = {
+        self._context: dict[str, Any] = {
             "Execution": {
                 "Input": request,
                 "Id": f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}",

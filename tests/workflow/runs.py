@@ -160,7 +160,7 @@ class Runs:
         self.control("batch/start-faults", {"job_name": job_name, "status_reason": status_reason, "reason": reason})
 
     def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the embedded AWS for a fault or a process: docs/local-aws.md, "Endpoints for tests"."""
+        """Ask the embedded AWS for a fault or a process: docs/local-aws.md, "Endpoints of its own"."""
         return control(str(self.aws.endpoint_url), path, body)
 
     # Objects

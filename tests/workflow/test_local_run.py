@@ -276,6 +276,29 @@ def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3
     assert last_line(other).startswith("millrace: error: Prepare Run failed: RunIdentityError: ")
 
 
+def test_a_source_that_changes_during_the_run(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
+    """Files that changed or went after the plan fail alone, by their codes; no file was copied, none was touched."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text("water mill " * (number + 1))
+    arguments = ("--source", str(folder), "--destination", str(out), "--max-items", "2")
+    first = json.loads(millrace("run", *arguments, "--json").stdout)
+    bucket, _, key = first["files"]["words.csv"].removeprefix("s3://").partition("/")
+    s3.delete_object(Bucket=bucket, Key=f"{key.removesuffix('words.csv')}shards/00001.json")
+    (folder / "2.txt").write_text("winter mill" * 3)  # as many bytes
+    (folder / "3.txt").unlink()
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+    again = millrace("run", *arguments, "--run-id", first["run_id"], "--tolerated-failure-count", "2", "--json")
+
+    assert "1 new or changed, 1 deleted" in again.stderr
+    result = json.loads(again.stdout)
+    assert result["failures"] == {"SOURCE_CHANGED": 1, "NOT_FOUND": 1}
+    assert result["counts"]["succeeded"] == 2
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+
+
 def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
     """Ctrl-C ends the watching alone and says how to come back; the line that it says finds the run and its result."""
     folder, out = tmp_path / "in", tmp_path / "out"

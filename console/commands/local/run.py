@@ -40,8 +40,8 @@ def run(
     """Run the whole pipeline on this machine.
 
     Starts the embedded AWS when it is down and deploys this checkout on it when that is due. A folder's files are
-    put into the stack's source bucket as they are, and the results are brought back into the destination folder.
-    Only files that a local run wrote there are overwritten.
+    read where they lie, as objects of the stack's source bucket, and the results are brought back into the
+    destination folder. Only files that a local run wrote there are overwritten.
 
     \b
     Examples:

@@ -12,16 +12,12 @@ import pytest
 from console.local.folders import remember, remembered
 from console.transfer.downloads import download
 from console.transfer.results import Fetched, check_result, failure_examples, fetch, read_result
-from console.transfer.uploads import etag_of, upload
 from console.transfer.written import WrittenFiles
 from millrace.errors import DamagedFileError
 from millrace.layout import RunFolder, S3Uri
-from millrace.s3.multipart import PART_BYTES
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, RunInMemory, fast
-
-FOLDER = S3Uri("bucket", "below/")
 
 
 @pytest.fixture
@@ -38,62 +34,6 @@ def aws(client: Any) -> Any:
 
 def nothing(_done: int, _total: int) -> None:
     """Counts no files."""
-
-
-def test_a_folder_goes_up_as_it_is(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
-    """Every file, at every depth, with its bytes; keys are relative paths."""
-    files = {"a.txt": b"1", "deep/er/b c": b"", "é+%": b"\xff\x00", ".hidden": b"2"}
-    for name, body in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(body)
-    done = upload(aws, tmp_path, FOLDER, nothing)
-    assert {key: bytes(body) for key, body in client.bodies("bucket").items()} == {
-        f"below/{name}": body for name, body in files.items()
-    }
-    assert (done.files, done.changed, done.deleted, done.total_bytes) == (4, 4, 0, 4)
-
-
-def test_only_what_changed_goes_up_again(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
-    """An unchanged file is not put again, a changed one of the same size is, a removed one's object is deleted."""
-    for name in ("same", "changed", "removed"):
-        (tmp_path / name).write_bytes(b"1")
-    client.store("bucket", "elsewhere", b"stays")
-    upload(aws, tmp_path, FOLDER, nothing)
-    (tmp_path / "changed").write_bytes(b"2")
-    (tmp_path / "removed").unlink()
-    puts = client.requests["put_object"]
-    done = upload(aws, tmp_path, FOLDER, nothing)
-    assert client.requests["put_object"] == puts + 1
-    assert (done.files, done.changed, done.deleted) == (2, 1, 1)
-    assert client.bodies("bucket") == {"below/same": b"1", "below/changed": b"2", "elsewhere": b"stays"}
-
-
-def test_links_do_not_lead_out(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
-    """A link to a file of the folder is that file; links out, to folders or to nowhere are left out and named."""
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    (inside / "sub").mkdir(parents=True)
-    outside.mkdir()
-    (outside / "secret").write_bytes(b"secret")
-    (inside / "file").write_bytes(b"file")
-    targets = {"good": "file", "bad": "../out/secret", "folder": "sub", "up": "..", "circle": "circle", "gone": "x"}
-    for name, target in targets.items():
-        (inside / name).symlink_to(target)
-    os.mkfifo(inside / "pipe")
-    done = upload(aws, inside, FOLDER, nothing)
-    assert client.bodies("bucket") == {"below/file": b"file", "below/good": b"file"}
-    assert {path.name for path in done.left_out} == {"bad", "folder", "up", "circle", "gone", "pipe"}
-
-
-@pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
-def test_the_etag_is_foretold(aws: Any, client: InMemoryS3Client, tmp_path: Path, size: int) -> None:
-    """For a file in one part and in several, the ETag computed here is the one that S3 gives."""
-    with (tmp_path / "file").open("wb") as file:
-        file.truncate(size)
-    upload(aws, tmp_path, FOLDER, nothing)
-    stored = client.stored("bucket", "below/file")
-    assert stored is not None
-    assert stored.etag == etag_of(tmp_path / "file")
-    assert upload(aws, tmp_path, FOLDER, nothing).changed == 0
 
 
 def test_nothing_is_written_outside(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:

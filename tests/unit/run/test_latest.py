@@ -218,14 +218,16 @@ def test_the_request_goes_before_the_last_run_and_that_before_the_record(client:
     assert (said.origin, said.pace.seconds_per_item, said.pace.bytes_per_second) == ("the request", 9.0, 3e6)
 
 
-def timed(run: RunInMemory, seconds: float) -> None:
+def timed(run: RunInMemory, seconds: int) -> None:
     """All jobs of a run, each of whose shards takes so long."""
     made = run.plan()
     for index in range(made.shards):
-        started = run.ticks
-        run.client.before = lambda verb, _bucket, key, started=started: (
-            setattr(run, "ticks", started + seconds) if verb == "put_object" and "/partials/" in key else None
-        )
+
+        def take_long(verb: str, _bucket: str, key: str, done: int = run.ticks + seconds) -> None:
+            if verb == "put_object" and "/partials/" in key:
+                run.ticks = done
+
+        run.client.before = take_long
         run.migrate(index)
     run.client.before = lambda *_call: None
     run.merge()

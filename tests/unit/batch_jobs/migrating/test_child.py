@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from batch_jobs.migrating import migrate as child_job
-from batch_jobs.migrating.shard_order import DEAD_SECONDS, LATE_SECONDS, LOOK_SECONDS
+from batch_jobs.migrating.shard_order import DEAD_SECONDS, LATE_SECONDS, LOOK_SECONDS, MOST_ASKED
 from batch_jobs.stop import Stop
 from millrace.errors import (
     AccessDeniedError,
@@ -454,4 +453,4 @@ def test_a_helper_asks_about_a_few_claims_at_most() -> None:
     run.child(0, of=50, job_id="a:0")
     assert committed(run) == {0, 50}
     assert run.client.requests["get_object"] < 60
-    assert child_job.MOST_ASKED == 20
+    assert MOST_ASKED == 20
