@@ -96,6 +96,13 @@ def test_an_empty_source_needs_no_child() -> None:
     assert call(run_of(empty), {**FIRST, "pass": 1}, execution={"RedriveCount": 1})["children"] == 0
 
 
+def test_a_merge_in_parts_is_never_one_jobs() -> None:
+    """The last shard of a plan whose merge goes in parts takes an array of two, and then the parts are merged."""
+    parts = replace(PLAN, merge_parts=6)
+    assert call(run_of(parts, range(99)))["children"] == 2
+    assert call(run_of(parts, range(100)))["children"] == 0
+
+
 def test_an_unknown_pace_takes_all_slots() -> None:
     """Where nothing is known there are as many children as slots, and no more than shards."""
     unknown = replace(PLAN, pace=None)
