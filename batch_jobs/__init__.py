@@ -1,1 +1,1 @@
-"""Millrace's three jobs, `python -m batch_jobs plan | migrate | merge`: what runs in the container."""
+"""Millrace's jobs, `python -m batch_jobs plan | migrate | merge | migrate-and-merge`: what runs in the container."""

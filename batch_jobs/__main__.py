@@ -1,4 +1,4 @@
-"""`python -m batch_jobs plan | migrate | merge`: arguments, logging, signals, exit codes; nothing else."""
+"""`python -m batch_jobs plan | migrate | merge | migrate-and-merge`: arguments, logging, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def _run(given: argparse.Namespace) -> None:
     from batch_jobs.job import Job  # noqa: PLC0415
     from batch_jobs.merging.merge import merge  # noqa: PLC0415
     from batch_jobs.merging.merge_parts import merge_part  # noqa: PLC0415
-    from batch_jobs.migrating.migrate import migrate  # noqa: PLC0415
+    from batch_jobs.merging.migrate_and_merge import migrate_and_merge  # noqa: PLC0415
+    from batch_jobs.migrating.migrate import migrate, migrate_shard  # noqa: PLC0415
     from batch_jobs.planning.plan import plan  # noqa: PLC0415
     from batch_jobs.s3.connection import connect  # noqa: PLC0415
     from batch_jobs.stop import Stop  # noqa: PLC0415
@@ -74,13 +75,15 @@ def _run(given: argparse.Namespace) -> None:
         if given.request is not None:
             request = _read_request(folder, job.s3.read(folder.request), settings.code_version)
         plan(request, folder, job)
+    elif given.verb == "migrate" and given.index is not None:
+        migrate_shard(folder, given.index, job)
     elif given.verb == "migrate":
-        migrate(folder, settings.array_index if given.index is None else given.index, job)
-    elif given.part is not None:
+        migrate(folder, job)
+    elif given.verb == "merge" and given.part is not None:
         merge_part(folder, settings.array_index if given.part == FROM_ENVIRONMENT else given.part, job)
     else:
         percent, count = given.tolerated_failure_percent, given.tolerated_failure_count
-        merge(
+        (merge if given.verb == "merge" else migrate_and_merge)(
             folder,
             job,
             None if percent is None else checked_percent(percent),

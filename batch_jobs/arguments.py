@@ -1,4 +1,4 @@
-"""The command line of the jobs: `python -m batch_jobs plan | migrate | merge`."""
+"""The command line of the jobs: `python -m batch_jobs plan | migrate | merge | migrate-and-merge`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,19 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="Exit codes: 0 done, bad objects are in the report; 1 something broke, try again; "
         "2 wrong usage or bad input, do not; 3 more failures than tolerated.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="plan | migrate | merge")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="plan | migrate | merge | migrate-and-merge")
     _add_plan(verbs)
-    migrate = verbs.add_parser("migrate", help="work one shard", description="Work the items of one shard, commit it.")
+    migrate = verbs.add_parser(
+        "migrate",
+        help="work the shards of a child",
+        description="Work the shards of a child, commit each, then help with others'. AWS_BATCH_JOB_ARRAY_INDEX and "
+        "AWS_BATCH_JOB_ARRAY_SIZE say which child of how many it is; without them it is the only one.",
+    )
     migrate.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
-    migrate.add_argument("--index", type=int, metavar="N", help="the shard; else AWS_BATCH_JOB_ARRAY_INDEX, else 0")
+    migrate.add_argument("--index", type=int, metavar="N", help="work shard N alone")
     merge = verbs.add_parser("merge", help="add the results up", description="Merge a run; write result and report.")
     merge.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
+    _add_tolerance(merge)
     merge.add_argument(
         "--part",
         nargs="?",
@@ -54,17 +60,25 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="only the partials of a part; N else AWS_BATCH_JOB_ARRAY_INDEX, else 0",
     )
-    merge.add_argument(
+    both = verbs.add_parser(
+        "migrate-and-merge", help="a small run in one job", description="Work all shards of a run, then merge it."
+    )
+    both.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
+    _add_tolerance(both)
+    check_arguments(arguments)
+    return parser.parse_args(arguments)
+
+
+def _add_tolerance(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
         "--tolerated-failure-percent", type=float, metavar="P", help="the share that may fail; default: as planned"
     )
-    merge.add_argument(
+    verb.add_argument(
         "--tolerated-failure-count",
         type=int,
         metavar="N",
         help="how many may fail, where that is more; default: as planned",
     )
-    check_arguments(arguments)
-    return parser.parse_args(arguments)
 
 
 def request_given(arguments: argparse.Namespace) -> dict[str, Any]:

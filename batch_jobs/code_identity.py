@@ -1,8 +1,6 @@
-"""Which code computes: a text that differs wherever a run's rows might differ for the code's sake.
+"""Which code computes: the digests of what a job runs, as `millrace.run.code` puts them together.
 
-`0.1.0+jobs.1f…` holds the digest of the packages batch_jobs and millrace; `image.2e…` follows where the deployment
-names the image by its digest, and `own.3d…` where the workload is a user's own. A plan and its commits carry it, so a
-run is finished by the code that began it, or not at all.
+A plan and its commits carry them, so a run is finished by the code that began it, or not at all.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -23,23 +20,14 @@ import batch_jobs
 import millrace
 from batch_jobs.workloads.own import own_class, own_place
 from millrace.errors import WorkloadUnavailableError
+from millrace.run.code import SHOWN_DIGITS, code_text
 from millrace.settings import JobSettings
 from millrace.workload.registry import is_own_workload
 
 _PACKAGED = frozenset({"batch_jobs", "millrace"})
-_PARTS = {
-    "version": "Millrace's version",
-    "jobs": "the code of the jobs",
-    "image": "the image",
-    "own": "the code of the workload's own package or folder",
-}
-_FORM = re.compile(r"(?P<version>.*)\+jobs\.(?P<jobs>\w+)(\.image\.(?P<image>\w+))?(\.own\.(?P<own>\w+))?", re.DOTALL)
-_IMAGE = re.compile(r"@sha256:([0-9a-f]{64})$")
 _MADE = (*BYTECODE_SUFFIXES, ".pyo", "~")
 """What is made of sources, or kept of them by an editor."""
 _SUFFIXES = tuple(suffix for suffix in all_suffixes() if suffix not in BYTECODE_SUFFIXES)
-_SHOWN = 16
-"""So many digits of a digest are enough to tell two codes apart."""
 
 
 def code_identity(settings: JobSettings, workload: str) -> str:
@@ -52,29 +40,14 @@ def code_identity(settings: JobSettings, workload: str) -> str:
     Raises:
         WorkloadUnavailableError: It is a user's own, and is not here.
     """
-    identity = f"{settings.code_version}+jobs.{_packaged()}"
-    image = _IMAGE.search(settings.image)
-    if image:
-        identity += f".image.{image[1][:_SHOWN]}"
+    identity = code_text(settings.code_version, packaged(), settings.image)
     if is_own_workload(workload):
         identity += f".own.{_own(workload)}"
     return identity
 
 
-def what_differs(was: str, now: str) -> str:
-    """In words, which parts of two identities differ."""
-    one, other = _parts(was), _parts(now)
-    differing = [words for part, words in _PARTS.items() if one.get(part) != other.get(part)]
-    return f"{' and '.join(differing) or 'the code'} changed"
-
-
-def _parts(identity: str) -> dict[str, str | None]:
-    found = _FORM.fullmatch(identity)
-    return found.groupdict() if found else {"version": identity}
-
-
 @cache
-def _packaged() -> str:
+def packaged() -> str:
     """The digest of the packages that Millrace consists of, but for what was compiled from them."""
     return _digest(
         (f"{package.__name__}/{label}", path)
@@ -190,4 +163,4 @@ def _digest(files: Iterator[tuple[str, Path]]) -> str:
     for label, path in sorted(files):
         with path.open("rb") as file:
             digest.update(f"{label}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode(errors="replace"))
-    return digest.hexdigest()[:_SHOWN]
+    return digest.hexdigest()[:SHOWN_DIGITS]

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from batch_jobs.code_identity import code_identity, what_differs
+from batch_jobs.code_identity import code_identity
 from batch_jobs.stop import Stop
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import RunIdentityError, StorageError
 from millrace.layout import RunFolder
+from millrace.planning.making import PlanMaker
+from millrace.run.code import what_differs
 from millrace.run.files import read_plan
 from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
@@ -63,6 +65,15 @@ class Job:
         """
         return self.identify(self.settings, workload)
 
+    def plan_maker(self, workload: str) -> PlanMaker:
+        """What makes the plan of a run of this workload.
+
+        Raises:
+            WorkloadUnavailableError: It is a user's own, and is not here.
+        """
+        code_version = self.code_version(workload)
+        return PlanMaker(self.s3, code_version, self.timestamp, self.stop.check, self.settings.concurrency)
+
     def read_plan(self, folder: RunFolder) -> Plan:
         """The run's plan.
 
@@ -79,7 +90,8 @@ class Job:
             raise RunIdentityError(
                 f"the plan was made by version {plan.code_version}, this is {code_version}: "
                 f"{what_differs(plan.code_version, code_version)}; "
-                "finish the run with that version, or start a new one",
+                "finish the run with that version, or start a new one. Where new runs end so too, the functions and "
+                "the image are not of one checkout: build and deploy both",
                 operation="read the plan",
                 target=str(folder.plan),
             )

@@ -41,6 +41,7 @@ def until_stopped(
     *,
     in_flight: InFlight | None = None,
     small: Callable[[Thing], bool] = lambda _thing: False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Generator[Made, None, None]:
     """What `make` makes of each thing, in the order in which they get done; ends early when the job has to stop.
 
@@ -53,6 +54,7 @@ def until_stopped(
         stop: Whether to stop.
         in_flight: How many are under way at once, small ones and others; None for `concurrency`.
         small: Whether a thing is small.
+        meanwhile: Called twice a second or more often while nothing gets done, in the caller's thread.
     """
     if concurrency == 1:
         for thing in things:
@@ -60,22 +62,23 @@ def until_stopped(
                 return
             yield make(thing)
         return
-    crew = _Crew(make, iter(things), concurrency, stop, in_flight or InFlight(concurrency, concurrency), small)
+    workers = _Workers(make, iter(things), concurrency, stop, in_flight or InFlight(concurrency, concurrency), small)
     last_moment: float | None = None
     try:
-        while crew.hire() or not crew.made.empty():
+        while workers.start() or not workers.made.empty():
             if stop.reason and last_moment is None:
                 last_moment = time.monotonic() + GRACE_SECONDS
             if last_moment is not None and time.monotonic() > last_moment:
                 return
-            yield from crew.take()
+            meanwhile()
+            yield from workers.take()
     finally:
-        crew.ended = True
+        workers.ended = True
 
 
 @dataclass(eq=False)
-class _Crew(Generic[Thing, Made]):
-    """The threads. One that finds the limit lowered, or nothing left to do, goes home.
+class _Workers(Generic[Thing, Made]):
+    """The threads. One that finds the limit lowered, or nothing left to do, ends.
 
     Attributes:
         made: What a thread made of what it took, what it raised, whether the thing was a large one.
@@ -97,7 +100,7 @@ class _Crew(Generic[Thing, Made]):
     exhausted: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def hire(self) -> bool:
+    def start(self) -> bool:
         """As many threads as the limit asks for; returns whether any is there."""
         with self.changed:
             wanted = 0 if self.exhausted or self.ended or self.stop.reason else self.limit.limit - self.threads
@@ -142,7 +145,7 @@ class _Crew(Generic[Thing, Made]):
         self.made.put(([], None, False))  # whoever waits sees that this thread is gone
 
     def _take(self) -> list[Any]:
-        """The next thing, or some small ones, once they may begin; none to go home."""
+        """The next thing, or some small ones, once they may begin; none to end."""
         with self.changed:
             while not (self.ended or self.exhausted or self.stop.reason or self.threads > self.limit.limit):
                 # One at a time at first: few things are shared by as many threads as there may be.

@@ -14,6 +14,8 @@ MARGIN_SECONDS = 120.0
 Batch never retries an attempt that ran into its limit (Batch user guide, job timeouts), so it must not come to that.
 """
 
+OUT_OF_TIME = "the attempt's time is almost up"
+
 
 class Stop:
     """Says whether the job has to stop.
@@ -47,8 +49,18 @@ class Stop:
     def reason(self) -> str:
         """Why the job has to stop; empty as long as it need not."""
         if not self._reason and self._deadline is not None and self._clock() >= self._deadline:
-            self.request("the attempt's time is almost up")
+            self.request(OUT_OF_TIME)
         return self._reason
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the job may go on; None where there is no limit."""
+        return None if self._deadline is None else self._deadline - self._clock()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the job has to stop because its time is up."""
+        return self._reason == OUT_OF_TIME
 
     def check(self) -> None:
         """Go on, or not.

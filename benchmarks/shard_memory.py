@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.migrate import migrate
+from batch_jobs.migrating.migrate import migrate_shard
 from batch_jobs.planning.plan import plan
 from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import KINDS, text
@@ -126,7 +126,7 @@ def measured(kind: str, megabytes: int, concurrency: int, connection: float) -> 
     block = text(kind, 32 << 20)
     client = Repeated(block, max(1, megabytes >> 5), connection * 1e6)
     folder = RunFolder.of(S3Uri("results", "out/"), "run")
-    job = Job(S3(client), JobSettings(concurrency=concurrency))
+    job = Job(S3(client.stub), JobSettings(concurrency=concurrency))
     limits = {"target_bytes": client.size - 1, "max_shards": 1}  # larger than a shard, so that it is cut like one
     plan(
         RunRequest.parse({"source": "s3://letters/in/", "destination": "s3://results/out/", "shard": limits}),
@@ -135,7 +135,7 @@ def measured(kind: str, megabytes: int, concurrency: int, connection: float) -> 
     )
     begin, since = time.process_time(), time.monotonic()
     with CoresWanted() as wanted:
-        commit = migrate(folder, 0, job)
+        commit = migrate_shard(folder, 0, job)
     taken, elapsed = time.process_time() - begin, time.monotonic() - since
     if commit.counts.failed:
         raise SystemExit(f"{commit.counts} {commit.outcomes[0]}")

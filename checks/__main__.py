@@ -15,7 +15,7 @@ from checks.faults import Fault, SourceError, ToolError
 from checks.security import linters as security
 from checks.sources import Sources
 from checks.statemachine import retries, state_language, state_rules, substitutions, task_arguments
-from checks.template import cloudformation, deploy_failures, job_definitions, parameter_rules, replacement
+from checks.template import cloudformation, deploy_failures, job_definitions, parameter_rules, replacement, sizes
 
 CHECKS: dict[str, Callable[[Sources], Iterable[Fault]]] = {
     "cloudformation": cloudformation.check,
@@ -28,6 +28,7 @@ CHECKS: dict[str, Callable[[Sources], Iterable[Fault]]] = {
     "retries": retries.check,
     "rooms": rooms.check,
     "security": security.check,
+    "sizes": sizes.check,
     "state_language": state_language.check,
     "state_rules": state_rules.check,
     "substitutions": substitutions.check,

@@ -25,9 +25,7 @@ def check(sources: Sources) -> Iterator[Fault]:
 
 
 def _variables_set(sources: Sources) -> Iterator[tuple[str, str]]:
-    functions = {"Globals/Function": sources.template.get("Globals", {}).get("Function", {})}
-    functions |= sources.of_type("AWS::Serverless::Function")
-    for where, properties in functions.items():
+    for where, properties in sources.of_type("AWS::Serverless::Function").items():
         for name in properties.get("Environment", {}).get("Variables", {}):
             yield where, name
     for where, properties in sources.of_type("AWS::Batch::JobDefinition").items():

@@ -36,7 +36,6 @@ def expand(template: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) 
         SourceError: SAM refuses the template.
     """
     packaged = copy.deepcopy(template)
-    packaged.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
     for name, resource in packaged["Resources"].items():
         properties = resource.setdefault("Properties", {})
         match resource.get("Type"):

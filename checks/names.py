@@ -2,7 +2,8 @@
 
 State "Read Plan" = functions/read_plan.py = ReadPlanFunction = ${ReadPlanFunctionArn}
 = tests/unit/functions/test_read_plan.py; state "Migrate Shards" = verb "migrate" = batch_jobs/migrating/migrate.py
-= MigrateJobDefinition.
+= MigrateJobDefinition; state "Migrate And Merge" = verb "migrate-and-merge" = batch_jobs/merging/migrate_and_merge.py
+= MigrateAndMergeJobDefinition.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from checks.sources import TEMPLATE, Sources, StateMachine
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 SUBMIT = "arn:aws:states:::batch:submitJob"
-COMMAND = re.compile(r"States\.Array\('(?P<verb>\w+)'")
+COMMAND = re.compile(r"States\.Array\('(?P<verb>[\w-]+)'")
+VERB = re.compile(r"\w+(?: And \w+)*")
 FUNCTION = "AWS::Serverless::Function"
 JOB_DEFINITION = "AWS::Batch::JobDefinition"
 
@@ -42,15 +44,17 @@ def _invocation_faults(machine: StateMachine, state: str, parameters: dict[str, 
 
 def _submission_faults(machine: StateMachine, state: str, parameters: dict[str, Any]) -> Iterator[Fault]:
     where = machine.where(state)
-    verb = state.partition(" ")[0]
-    wanted = f"${{{verb}JobDefinitionArn}}"
+    found_verb = VERB.match(state)
+    verb = found_verb[0] if found_verb else state
+    wanted = f"${{{verb.replace(' ', '')}JobDefinitionArn}}"
     if parameters.get("JobDefinition") != wanted:
         yield Fault(where, f"submits {parameters.get('JobDefinition')}; by its name it submits {wanted}")
     overrides = parameters.get("ContainerOverrides", {})
     command = COMMAND.match(str(overrides.get("Command.$", "")))
     found = command["verb"] if command else next(iter(overrides.get("Command", [])), None)
-    if found != verb.lower():
-        yield Fault(where, f"its command starts with {found!r}; by its name it starts with {verb.lower()!r}")
+    word = verb.lower().replace(" ", "-")
+    if found != word:
+        yield Fault(where, f"its command starts with {found!r}; by its name it starts with {word!r}")
 
 
 def _function_faults(sources: Sources) -> Iterator[Fault]:
@@ -73,12 +77,13 @@ def _function_faults(sources: Sources) -> Iterator[Fault]:
 
 def _job_definition_faults(sources: Sources) -> Iterator[Fault]:
     for resource, properties in sources.of_type(JOB_DEFINITION).items():
-        verb = _snake_case(resource.removesuffix("JobDefinition"))
+        module = _snake_case(resource.removesuffix("JobDefinition"))
+        verb = module.replace("_", "-")
         where = f"{TEMPLATE}: {resource}"
         if not resource.endswith("JobDefinition"):
             yield Fault(where, "a job definition's resource is called VerbJobDefinition")
-        if not list(sources.root.glob(f"batch_jobs/*/{verb}.py")):
-            yield Fault(where, f"there is no {verb}.py in a room of batch_jobs/")
+        if not list(sources.root.glob(f"batch_jobs/*/{module}.py")):
+            yield Fault(where, f"there is no {module}.py in a room of batch_jobs/")
         command = properties.get("ContainerProperties", {}).get("Command", [])
         if command[:1] != [verb]:
             yield Fault(where, f"its Command starts with {command[:1]}; by its name it starts with [{verb!r}]")

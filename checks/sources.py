@@ -1,4 +1,4 @@
-"""The files that the checks read: the template, the state machines it names, and the template as SAM expands it."""
+"""The files that the checks read: the template with its nested stacks, its state machines, and what SAM makes of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from yaml import YAMLError
 from checks.conditions import Resolver
 from checks.expansion import expand
 from checks.faults import SourceError
+from checks.nested import flattened, stack_paths
 
 TEMPLATE = "template.yaml"
 
@@ -73,16 +74,27 @@ class Sources:
 
     @cached_property
     def template(self) -> dict[str, Any]:
-        """The template with functions in their long form; YAML anchors are copies here.
+        """The template and its nested stacks as one, functions in their long form; YAML anchors are copies here.
 
         Raises:
-            SourceError: There is no template, or it is not YAML.
+            SourceError: A template is missing or is not YAML, or does not fit the root template.
         """
-        path = self.root / TEMPLATE
+        return flattened(self.file(TEMPLATE), self.file)
+
+    def nested(self) -> dict[str, dict[str, Any]]:
+        """The templates of the nested stacks, by their paths."""
+        return {path: self.file(path) for path in stack_paths(self.file(TEMPLATE))}
+
+    def file(self, name: str) -> dict[str, Any]:
+        """One template file as it is.
+
+        Raises:
+            SourceError: There is none, or it is not YAML.
+        """
         try:
-            parsed = yaml_parse(path.read_text(encoding="utf-8"))
+            parsed = yaml_parse((self.root / name).read_text(encoding="utf-8"))
         except (OSError, YAMLError) as error:
-            raise SourceError(f"{TEMPLATE}: {error}") from error
+            raise SourceError(f"{name}: {error}") from error
         template: dict[str, Any] = json.loads(json.dumps(parsed, default=str))
         return template
 

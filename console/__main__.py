@@ -17,9 +17,9 @@ from console.embedded_aws import EmbeddedAwsError
 from console.errors import DeployError, RunInterrupted
 from console.find.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
-from millrace import __version__
 from millrace.errors import MillraceError, shortened
 from millrace.json_text import check_arguments
+from millrace.version import VERSION
 
 
 @click.group(
@@ -42,7 +42,7 @@ from millrace.json_text import check_arguments
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="millrace")
+@click.version_option(VERSION, prog_name="millrace")
 @debug_option
 def millrace() -> None:
     """Run one program over every object under an S3 prefix."""
@@ -97,10 +97,10 @@ def _run(arguments: list[str]) -> int:
 def _words(error: Exception) -> str:
     """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
     if isinstance(error, RunInterrupted):
-        return ""  # the run goes on, and how to come back has been said
+        return ""  # the run continues, and the way back to it was printed
     if address := _silent_server(error):
         return (
-            f"the embedded AWS at {address} does not answer any more: it was stopped or killed, and everything in it "
+            f"the embedded AWS at {address} no longer answers: it was stopped or killed. Everything in it "
             "is gone: buckets, runs, logs. Its log is server.log in its state folder (build/local unless --state-dir "
             "named another); start it again: millrace local deploy"
         )

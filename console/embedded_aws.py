@@ -273,7 +273,7 @@ def keep_workload_folders(endpoint_url: str, run_id: str, environ: Mapping[str, 
 
 
 def _environment() -> dict[str, str]:
-    """The caller's environment without what tells Python where modules are, or how to run."""
+    """The caller's environment without the variables that configure Python."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -13,7 +13,7 @@ MillraceError
 ├── StillRunningError        exit 1: a cancelled run's jobs did not end in time
 ├── DoctorError              exit 1: a check of `millrace doctor` failed
 ├── RunFailedError           the failed state's own exit code: 1, 2 or 3
-└── RunInterrupted           exit 130: Ctrl-C; the run goes on
+└── RunInterrupted           exit 130: Ctrl-C; the run continues
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ class StackNotFoundError(MillraceError):
 
 
 class ServerDownError(MillraceError):
-    """The embedded AWS that the command is meant for is not up."""
+    """The embedded AWS that the command needs is not up."""
 
 
 class PortInUseError(MillraceError):
-    """The port that the command would answer at is another program's."""
+    """Another program has the port that the command would use."""
 
 
 class RunNotFoundError(MillraceError):
-    """There is no such run, or more than one fits what was given."""
+    """There is no such run, or more than one matches."""
 
     exit_code = 2
 
 
 class EmptySourceError(MillraceError):
-    """A run succeeded and worked no item, which is hardly what was meant."""
+    """A run succeeded without any item, which is rarely intended."""
 
     exit_code = 2
 
 
 class RunStateError(MillraceError):
-    """What was asked for makes no sense for the run as it stands: to cancel one that has ended, say."""
+    """The run's state does not allow the command: cancelling one that has ended, for example."""
 
     exit_code = 2
 
@@ -84,7 +84,7 @@ class DoctorError(MillraceError):
 
 
 class RunFailedError(MillraceError):
-    """A run ended otherwise than well.
+    """A run did not succeed.
 
     Args:
         state: The state that failed, as the state machine names it; empty where none did (an abort, say).
@@ -101,6 +101,6 @@ class RunFailedError(MillraceError):
 
 
 class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which goes on
-    """Ctrl-C while a run was watched, or its end awaited; how to come back has been said."""
+    """Ctrl-C while watching a run or waiting for its end; the command that returns to it was printed."""
 
     exit_code = 130

@@ -62,7 +62,7 @@ def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str, resul
     """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
 
     Raises:
-        InvalidRunRequest: The source or the destination lies in another bucket.
+        InvalidRunRequest: The source or the destination is in another bucket.
     """
     for field, bucket, does in (("source", source_bucket, "reads"), ("destination", result_bucket, "writes")):
         if S3Uri.parse_folder(request[field], field).bucket != bucket:

@@ -42,7 +42,7 @@ class Invocation:
 
 
 class Verbs(click.Group):
-    """A group whose verbs lie in files of their own, each loaded when it is asked for.
+    """A group whose verbs have one file each, loaded on demand.
 
     Args:
         verbs: Where each verb is: "package.module:attribute", by name, in the order of the help.

@@ -121,7 +121,7 @@ def main() -> None:
         with embedded_aws.running(0, state_dir=state) as server, Chromium() as browser:
             stack, _ = deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, say)
             aws = Aws.embedded(server.endpoint_url)
-            runs = Runs(aws, aws.s3.client, stack.state_machine_arn, stack.job_queue_arn)
+            runs = Runs(aws, aws.client("s3"), stack.state_machine_arn, stack.job_queue_arn)
             page = browser.page()
             for story in (success, failures, stopped, resumed, images):
                 name = story.__name__

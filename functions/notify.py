@@ -1,7 +1,7 @@
-"""Notify: tell that a run, or one of its jobs, has ended, and that a queue is blocked.
+"""Notify: report that a run, or one of its jobs, has ended, or that a queue is blocked.
 
-EventBridge delivers at least once and in any order. What was told is remembered in a table, by job and status or by
-execution, status and redrive count; so however often an event comes, it is told once on the bus and once on the topic.
+EventBridge delivers at least once and in any order. A table remembers what was published, by job and status or by
+execution, status and redrive count: however often an event comes, the bus and the topic get it once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from botocore.config import Config
 
 from millrace.aws.events import JobEnded, RunEnded, StateChange, read_event
 from millrace.aws.job_failures import JobErrors
-from millrace.s3.verbs import S3, connect
+from millrace.s3.verbs import S3, ReadOnce, connect
 from millrace.settings import NotifySettings
 from notification.documents import Document, job_ended, queue_blocked, run_ended
 from notification.messages import message_of
 from notification.publishing import publish, put_events
-from notification.run_costs import RunCosts
-from notification.run_facts import read_run_facts
+from notification.run_facts import RunCosts, read_run_facts
 
 REMEMBERED_SECONDS = 15 * 86_400
 """Longer than a queue of failed deliveries keeps them (SQS: 14 days), so that these can be sent again."""
@@ -55,7 +54,7 @@ told = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=bot
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """The Lambda's entry point: tell one event of EventBridge on the bus, and on the topic where it is asked for."""
+    """The Lambda's entry point: publish one EventBridge event on the bus, and on the topic where `NotifyOn` has it."""
     remembered.register_lambda_context(context)  # without it, a call that timed out would block the next for ever
     metrics.add_metric("EventsReceived", MetricUnit.Count, 1)
     change = read_event(event)
@@ -74,25 +73,25 @@ def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
         metrics.add_metric("RunDollars", MetricUnit.Count, cost["dollars"])
         metrics.add_metric("RunVcpuSeconds", MetricUnit.Seconds, cost["usage"]["vcpu_seconds"])
         metrics.add_metric("RunPutRequests", MetricUnit.Count, cost["usage"]["s3_put_requests"])
-    logger.info("told the bus", extra={"key": key, "event": document().event})
+    logger.info("published on the bus", extra={"key": key, "event": document().event})
 
 
 @idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="topic")  # type: ignore[untyped-decorator]  # as above
 def tell_topic(*, key: str, document: Callable[[], Document]) -> None:
-    """Publish the message of a change, once for each key, if `NotifyOn` has it."""
+    """Publish the message of a change, once for each key, if `NOTIFY_ON` has it."""
     event = document().event
     if event not in settings.notify_on:
         return
     publish(topic, settings.topic_arn, message_of(document()))
     metrics.add_metric("MessagesPublished", MetricUnit.Count, 1)
-    logger.info("told the topic", extra={"key": key, "event": event})
+    logger.info("published on the topic", extra={"key": key, "event": event})
 
 
 def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -> Document:
     """Make our event of AWS's: look into the run folder, and into the log of a job that failed.
 
     Args:
-        change: What AWS told.
+        change: AWS's event.
         s3: The client to read the run folder with.
         jobs: Finds the error of a failed job.
         costs: Works out what a run cost.
@@ -101,6 +100,7 @@ def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -
         StorageError: S3 is broken or busy. What is not there is no error.
     """
     if isinstance(change, RunEnded):
+        s3 = ReadOnce(s3.requests, s3.backoff)  # the facts and the cost need the same plan and result
         facts = read_run_facts(change, s3)
         return run_ended(change, facts, jobs.of_run(change), costs.of_run(change, s3), settings.stack_name)
     if isinstance(change, JobEnded):

@@ -1,4 +1,4 @@
-"""Prepare Run: check the execution input, fill in defaults, name the run folder, write run.json.
+"""Prepare Run: check the input, fill in defaults, name the run folder, write run.json, plan a small source.
 
 A wrong input fails here within a second, before any job, with `InvalidRunRequest` naming the field, the value and
 what is allowed.
@@ -7,18 +7,32 @@ what is allowed.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.errors import AccessDeniedError, BucketNotFoundError, InvalidRunRequest, RunIdentityError, shortened
+from millrace.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    InvalidRunRequest,
+    ListingError,
+    RunIdentityError,
+    StoppedError,
+    StorageError,
+    shortened,
+)
 from millrace.json_text import check_plain
 from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
+from millrace.planning.making import PlanMaker
+from millrace.planning.small_source import plan_small_source
 from millrace.queue_rules import queue_by_rule
 from millrace.request.run_request import RunRequest
+from millrace.run.code import code_text
 from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
@@ -28,10 +42,16 @@ logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
 settings = FunctionSettings.from_environment()
-s3 = connect()
+CONNECTIONS = 16
+"""How many requests are under way at once while a run is planned here."""
+
+PLANNING_SECONDS = 25.0
+"""What takes longer is left to the plan job: half of the function's time limit."""
+
+s3 = connect(connections=CONNECTIONS)
 
 RESUMABLE = (
-    *("run_id", "retry_failed", "once", "queue", "share", "priority"),
+    *("run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
@@ -57,8 +77,9 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         settings: The queues by name, and the version of the code.
 
     Returns:
-        What the state machine keeps as `$.run`: run_id, request and plan (URIs), job_name (at most 90 characters),
-        queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
+        What the state machine keeps as `$.run`: run_id, planned (whether there is a plan), request and plan (URIs),
+        job_name (at most 90 characters), queue (ARN), share, priority, tolerated_failure_percent and
+        tolerated_failure_count (as text).
 
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
@@ -66,7 +87,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         RunIdentityError: The run to go on with was asked for something else, or from another code version.
     """
     check_plain(event["input"], "input")
-    request = _parse(_with_uploaded_key(event["input"]), settings)
+    request = _parse(event["input"], settings)
     run_id = request.run_id or _id_of_a_new_run(event["execution_name"])
     destination = S3Uri.parse(request.destination)
     check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
@@ -87,6 +108,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         folder = retry_folder(folder, document, s3) if request.retry_failed else newest_folder(folder, s3)
     return {
         "run_id": run_id,
+        "planned": _planned(request, folder, s3, settings),
         "request": str(folder.request),
         "plan": str(folder.plan),
         "job_name": f"{run_id}-retry-{folder.retry:03d}" if folder.retry else run_id,
@@ -99,30 +121,32 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     }
 
 
-def _with_uploaded_key(given: Any) -> Any:
-    """Read an upload's event, where the input has one, into the one key of the run.
-
-    The event comes whole, as `upload`: a template that put the key alone into the input would depend on how EventBridge
-    writes quotes and backslashes.
+def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionSettings) -> bool:
+    """Plan the run here, where that takes seconds; whether it has its plan now.
 
     Raises:
-        InvalidRunRequest: It is not S3's event of an object of the source bucket, or the input names keys besides.
+        RunIdentityError: There is a plan, and it is for something else.
     """
-    if not isinstance(given, dict) or "upload" not in given:
-        return given
-    rest = {name: value for name, value in given.items() if name != "upload"}
+    if not settings.jobs_code:
+        return False
+    last_moment = time.monotonic() + PLANNING_SECONDS
+
+    def check() -> None:
+        if time.monotonic() > last_moment:
+            raise StoppedError("the plan job takes over")
+
+    maker = PlanMaker(
+        s3,
+        code_text(settings.code_version, settings.jobs_code, settings.image),
+        timestamp=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"),
+        check=check,
+        concurrency=CONNECTIONS,
+    )
     try:
-        detail = given["upload"]["detail"]
-        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
-    except (TypeError, KeyError):
-        bucket = key = None
-    if not isinstance(key, str) or rest.get("source") != f"s3://{bucket}/":
-        raise InvalidRunRequest(
-            "upload", given["upload"], f"S3's event of an object that was put into the source, {rest.get('source')}"
-        )
-    if "keys" in rest:
-        raise InvalidRunRequest("keys", rest["keys"], "nothing beside upload, which names the run's one object")
-    return {**rest, "keys": [key]}
+        return plan_small_source(request, folder, maker) is not None
+    except (StorageError, ListingError) as error:
+        logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, and more time
+        return False
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:

@@ -1,57 +1,157 @@
-"""Read Plan: the plan's counts, from which the array job is sized."""
+"""Read Plan: what of the plan has no commit yet, and how many children to start for it.
+
+It is read before the first array and after each one, so that every array is sized from what is left. The listing of the
+commits and the pace of some of them are hints for that: merge reads every commit that the plan names.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.layout import S3Uri
+from millrace.errors import ObjectNotFoundError, StalledError
+from millrace.in_order import in_order
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import HEAD_BYTES, CommitHead
+from millrace.run.generations import NAMED_SHARDS
 from millrace.run.plan import Plan
+from millrace.run.sizing import Left, children_for
 from millrace.s3.verbs import S3, connect
+from millrace.settings import FunctionSettings
+from millrace.workload.pace import Pace, WorkedShard, fitted
+from millrace.workload.record import UNKNOWN_PACE
 
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
+settings = FunctionSettings.from_environment()
 s3 = connect()
+
+SAMPLE = 64
+"""Of so many commits, from the first shard to the last, the pace is measured."""
+
+MOST_PASSES = 500
+"""So many arrays a run has at most: with 13 events a pass, and their retries, far from the 25,000 of an execution's
+history (Step Functions, "Service quotas"). Each pass commits something, or it is the last."""
+
+_COMMIT = re.compile(r"([0-9]{5})\.json")
 
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """The Lambda's entry point: `read_plan` with this function's client."""
-    plan = read_plan(event, s3)
-    metrics.add_metric("ShardsPlanned", MetricUnit.Count, plan["shards"])
-    metrics.add_metric("ItemsPlanned", MetricUnit.Count, plan["items"])
-    metrics.add_metric("BytesPlanned", MetricUnit.Bytes, plan["bytes"])
+    """The Lambda's entry point: `read_plan` with this function's client and settings."""
+    plan = read_plan(event, s3, settings)
+    if plan["pass"] == 1:
+        metrics.add_metric("ShardsPlanned", MetricUnit.Count, plan["shards"])
+        metrics.add_metric("ItemsPlanned", MetricUnit.Count, plan["items"])
+        metrics.add_metric("BytesPlanned", MetricUnit.Bytes, plan["bytes"])
+    metrics.add_metric("ChildrenSized", MetricUnit.Count, plan["children"])
     logger.info("plan read", extra={"plan": event["plan"], **plan})
     return plan
 
 
-def read_plan(event: dict[str, Any], s3: S3) -> dict[str, Any]:
-    """Read what plan.json says.
+def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict[str, Any]:
+    """Read what plan.json says, and what has no commit yet.
 
     Args:
-        event: `plan`, the URI of plan.json.
+        event: `plan`, the URI of plan.json; `before`, what this execution's last call returned (`pass` is 0 before the
+            first); `migrate_job`, the job that has migrated since then, empty where there was none; `execution`, the
+            context object's: how often it was redriven.
         s3: The client to read with.
+        settings: How many jobs run at once.
 
     Returns:
-        shards (0 to 10,000), items, bytes, digest and merge_parts (0, or 2 to 10,000): what the state machine keeps
-        as `$.plan`.
+        What the state machine keeps as `$.plan`: shards (0 to 100,000), items, bytes, digest and merge_parts (0, or 2
+        to 10,000) of the plan; shards_left; children (0, where nothing is left, to 10,000), the size of the next array;
+        and for the next call and for Read Result pass (from 1), redrives, and jobs, the ids of those that migrated in
+        this execution.
 
     Raises:
+        StalledError: An array has ended since the last call, and no shard was committed.
         DamagedFileError: The file is not a plan.
         StorageError: It cannot be read.
     """
     uri = S3Uri.parse(event["plan"], "plan")
+    folder = RunFolder.of_plan(uri)
     plan = Plan.from_json(s3.read(uri), str(uri))
+    before, redrives = event["before"], event["execution"].get("RedriveCount", 0)
+    committed = _committed(folder, plan, s3)
+    left = plan.shards - len(committed)
+    # After a redrive an array may try once more: what was wrong may have been put right.
+    if left and before["pass"] and before["redrives"] == redrives:
+        _check_progress(folder, plan, committed, before)
+    job = event["migrate_job"]
     return {
         "shards": plan.shards,
         "items": plan.items,
         "bytes": plan.total_bytes,
         "digest": plan.digest,
         "merge_parts": plan.merge_parts,
+        "shards_left": left,
+        "children": children_for(Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots),
+        "pass": before["pass"] + 1,
+        "redrives": redrives,
+        "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],
     }
+
+
+def _committed(folder: RunFolder, plan: Plan, s3: S3) -> Sequence[int]:
+    """The shards that the listing has a commit of, in their order."""
+    place = folder.commits
+    found = (_COMMIT.fullmatch(each.key[len(place.key) :]) for each in s3.list(place.bucket, place.key))
+    return [int(name[1]) for name in found if name and int(name[1]) < plan.shards]
+
+
+def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], before: dict[str, Any]) -> None:
+    """See that the last array has committed something, and that there have not been too many.
+
+    Raises:
+        StalledError: It has not, or there have.
+    """
+    left = plan.shards - len(committed)
+    if left < before["shards_left"] and before["pass"] < MOST_PASSES:
+        return
+    done = set(committed)
+    missing = [index for index in range(plan.shards) if index not in done]
+    named = ", ".join(map(str, missing[:NAMED_SHARDS]))
+    more = f" and {left - NAMED_SHARDS:,} more" if left > NAMED_SHARDS else ""
+    what = "its children ended well and committed nothing" if left >= before["shards_left"] else "it was the last one"
+    raise StalledError(
+        f"array {before['pass']} of this execution has ended, {what}: {left:,} of {plan.shards:,} shards have no "
+        f"commit: {named}{more}. `millrace logs {folder.run_id}` has what the children wrote; "
+        f"`millrace resume {folder.run_id}` works what is missing",
+        operation="size the next array",
+        target=str(folder.commits),
+    )
+
+
+def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> float | None:
+    """How long one child would work what is left, by the pace of some commits, or else by the plan's; None: unknown."""
+    pace = _measured(folder, plan, committed, s3)
+    if pace is None and plan.pace is None:
+        return None
+    share = 1 - len(committed) / plan.shards if plan.shards else 0.0
+    return (pace or UNKNOWN_PACE.given(plan.pace)).seconds(plan.items * share, plan.total_bytes * share)
+
+
+def _measured(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> Pace | None:
+    def worked(index: int) -> WorkedShard | None:
+        try:
+            with s3.open(folder.commit(index), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
+                head = CommitHead.of(b"".join(chunks))
+        except (ValueError, ObjectNotFoundError):  # merge will say what is wrong with it
+            return None
+        return WorkedShard(head.counts.items, head.counts.bytes, head.seconds)
+
+    if len(committed) == plan.shards:
+        return None
+    step = max(1, len(committed) // SAMPLE)
+    sample = in_order(worked, committed[::step][:SAMPLE], 8)
+    return fitted([each for each in sample if each is not None], UNKNOWN_PACE.given(plan.pace))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -41,8 +42,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     """Read what result.json says, without the workload's own part, which may be large.
 
     Args:
-        event: `plan`, the URI of the plan.json that was worked, of the run or of a retry; `migrate_job`, the id of the
-            job that this execution migrated its shards with, empty where there were none.
+        event: `plan`, the URI of the plan.json that was worked, of the run or of a retry; `migrate_jobs`, the ids
+            of the jobs that this execution migrated shards with, and `migrate_job`, the last one; empty where none.
         s3: The client to read with.
 
     Returns:
@@ -63,7 +64,7 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     run_files.check_files(folder, found, s3, CHECKED_BYTES)
     try:
         output = {name: found[name] for name in PARTS}
-        output["reused"] = _reused(found, event["migrate_job"])
+        output["reused"] = _reused(found, {*event["migrate_jobs"], event["migrate_job"]})
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(
             f"this is not a result: {error!r}", operation="read the result", target=str(uri)
@@ -71,8 +72,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     return {**output, "result": str(uri)}
 
 
-def _reused(found: dict[str, Any], migrate_job: str) -> dict[str, int]:
+def _reused(found: dict[str, Any], migrate_jobs: AbstractSet[str]) -> dict[str, int]:
     """What other jobs than this execution's have committed."""
-    mine = found["worked_by"].get(migrate_job, {"shards": 0, "items": 0})
-    shards = sum(worked["shards"] for worked in found["worked_by"].values())
-    return {"shards": shards - mine["shards"], "items": found["counts"]["items"] - mine["items"]}
+    others = [worked for job, worked in found["worked_by"].items() if job not in migrate_jobs]
+    mine = sum(worked["items"] for job, worked in found["worked_by"].items() if job in migrate_jobs)
+    return {"shards": sum(worked["shards"] for worked in others), "items": found["counts"]["items"] - mine}

@@ -10,7 +10,7 @@ from image.base import DOCKERFILE, find
 from image.bill import write_bill
 from image.commands import ROOT, answer, show
 from image.errors import ImageError
-from millrace import __version__
+from millrace.version import VERSION
 
 BUILT = ROOT / "build" / "image"
 """What a build leaves: the bill of materials, which goes into the image as well, and the image's id."""
@@ -54,7 +54,7 @@ def build(recipe: Recipe, tag: str) -> str:
         "BASE_NAME": base.name,
         "BASE_DIGEST": base.digest,
         "EXTRAS": " ".join(recipe.extras),
-        "VERSION": __version__,
+        "VERSION": VERSION,
         "REVISION": revision(),
         "SOURCE": recipe.source,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
+MOST_START_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class Options:
     """Check IAM policies on every request, and run jobs under their own roles."""
     max_jobs: int = os.cpu_count() or 1
     """Jobs at once, over all queues."""
+    start_seconds: float = 0.0
+    """How long a job stays in STARTING, holding its place: on Fargate some 45 s, here none unless asked for."""
     credentials_file: Path | None = None
     """Where this start's credentials go; None: into the server's own temporary folder."""
     workload_folders: Path | None = None
@@ -59,6 +62,9 @@ class Options:
         if self.max_jobs < 1:
             msg = f"max-jobs must be at least 1, not {self.max_jobs}"
             raise ValueError(msg)
+        if not 0 <= self.start_seconds < MOST_START_SECONDS:
+            msg = f"start-seconds must be 0 to {MOST_START_SECONDS}, not {self.start_seconds}"
+            raise ValueError(msg)
         if self.attempt_seconds_scale <= 0 or self.stop_grace_seconds < 0 or self.wait_scale < 0:
             msg = "scales and the grace period can't be negative, and attempt-seconds-scale can't be 0"
             raise ValueError(msg)
@@ -82,6 +88,9 @@ def parse_options(arguments: list[str]) -> Options:
     )
     parser.add_argument("--enforce-iam", action="store_true", help="check IAM policies; jobs run under their roles")
     parser.add_argument("--max-jobs", type=int, default=default.max_jobs, help="jobs at once")
+    parser.add_argument(
+        "--start-seconds", type=float, default=default.start_seconds, help="how long each start of a job takes"
+    )
     parser.add_argument(
         "--credentials-file", type=Path, default=None, help="where the credentials of this start are written, mode 0600"
     )

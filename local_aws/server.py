@@ -36,11 +36,12 @@ from local_aws.ministack.hooks import Ministack
 from local_aws.ministack.iam_hooks import enforce_roles
 from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
-from local_aws.ministack.lambda_hooks import name_lambda_errors
+from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
 from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.states_hooks import StatesEngine
 from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
-from local_aws.ministack.targets_hooks import deliver_to_functions
+from local_aws.ministack.targets_hooks import deliver_to_targets
+from local_aws.ministack.templates_hooks import complete_nested_stacks, read_templates_as_cloudformation
 from local_aws.ministack.topics_hooks import bury_untaken_messages
 from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
@@ -186,6 +187,7 @@ def build(options: Options, directory: Path) -> Server:
         scheduler=lambda: batch.scheduler,
         endpoint_url=options.job_endpoint_url or f"http://{HOST}:{options.port}",
         attempt_seconds_scale=options.attempt_seconds_scale,
+        start_seconds=options.start_seconds,
     )
     batch = Batch(
         changes=JobEvents(ministack),
@@ -197,9 +199,12 @@ def build(options: Options, directory: Path) -> Server:
     ministack.serve_batch(api.request, batch.reset)
     ministack.name_resources(batch_resource_arn, log_stream_arn)
     ministack.scale_schedules(options.schedule_scale)
+    complete_nested_stacks(ministack)
+    read_templates_as_cloudformation(ministack)
     BatchTypes(api, ministack).register()
     name_lambda_errors(ministack)
-    deliver_to_functions(ministack)
+    gather_batches(ministack, options.wait_scale)
+    deliver_to_targets(ministack)
     bury_untaken_messages(ministack)
     keep_encryption(ministack)
     tell_the_key(ministack)

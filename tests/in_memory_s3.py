@@ -24,6 +24,8 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from mypy_boto3_s3 import S3Client
 
+from millrace.s3.requests import BotocoreRequests
+
 ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 """The storage classes whose objects cannot be read."""
 
@@ -106,9 +108,9 @@ class InMemoryS3Client:
             return {key: stored.body for key, stored in newest if stored is not None}
 
     @property
-    def stub(self) -> S3Client:
-        """Itself, as the type that boto3-stubs give a client."""
-        return cast("S3Client", self)
+    def stub(self) -> BotocoreRequests:
+        """Requests made by this client, as `S3` takes them."""
+        return BotocoreRequests(cast("S3Client", self))
 
     def stored(self, bucket: str, key: str) -> Stored | None:
         """The newest version of an object."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from millrace.s3.client import new_client
 from millrace.s3.listing_page import ListedObject
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
 from tests.run_in_memory import fast
 
@@ -81,4 +82,4 @@ def answering(*answers: tuple[int, bytes]) -> tuple[S3, list[str]]:
         return AWSResponse(request.url, status, HTTPHeaders.from_dict({"content-type": "application/xml"}), Raw(body))
 
     client.meta.events.register("before-send.s3.ListObjectsV2", answer)
-    return S3(client, fast()), asked
+    return S3(BotocoreRequests(client), fast()), asked

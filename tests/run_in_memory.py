@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
 from batch_jobs.merging.merge_parts import merge_part
-from batch_jobs.migrating.migrate import migrate
+from batch_jobs.migrating.migrate import migrate, migrate_shard
 from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import ErrorCode, ItemError
@@ -140,8 +140,12 @@ class RunInMemory:
         return plan(RunRequest.parse(given), self.folder, self.job(stop, **settings))
 
     def migrate(self, index: int = 0, stop: Stop | None = None, **settings: Any) -> Commit:
-        """Run one child of the migrate job."""
-        return migrate(self.folder, index, self.job(stop, **settings))
+        """Work one shard."""
+        return migrate_shard(self.folder, index, self.job(stop, **settings))
+
+    def child(self, index: int = 0, of: int | None = None, stop: Stop | None = None, **settings: Any) -> None:
+        """Run one child of the migrate job; without a number of children, the job is no array."""
+        migrate(self.folder, self.job(stop, array_index=index, array_size=of, **settings))
 
     def merge_part(self, part: int, stop: Stop | None = None, **settings: Any) -> None:
         """Run one child of the merge in parts."""

@@ -23,14 +23,17 @@ from batch_jobs.merging.merged_files import write_file, write_merged_files
 from batch_jobs.merging.publishing import is_of_retry, publish
 from batch_jobs.merging.report_file import NAME as PAGE
 from batch_jobs.merging.report_file import page_of, write_failed_page, write_page
-from millrace.errors import ObjectNotFoundError, TooManyFailuresError
+from millrace.cost.known_pace import record_pace
+from millrace.errors import ObjectNotFoundError, StorageError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
 from millrace.report.completion import ReportWriter
 from millrace.request.tolerance import Tolerance
 from millrace.run.figures import RunFigures
 from millrace.run.generations import Generation, RowReader, read_generations
+from millrace.run.latest import LatestRun, note_latest, options_digest
 from millrace.run.plan import Plan
 from millrace.run.result import Result, rank_of
+from millrace.workload.pace import fitted
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ def merge(
         if rank_of(there)[0] == plan.retry:
             write_page(folder, accepted().page, job.s3)
         _remove_incomplete(folder, job)  # the merge that accepted it may have died right after it wrote the mark
-        log.info("the run is complete already", extra={"fields": {"run_id": plan.run_id}})
+        log.info("the run is already complete", extra={"fields": {"run_id": plan.run_id}})
         return
     else:
         write_failed_page(folder, merged.page, lambda: accepted().page, job.s3)
@@ -101,6 +104,7 @@ def merge(
         publish(folder.base.file("result.json"), result, job.s3, outranks)
         _mark(folder.base, merged.first_plan, job)
     _mark(folder, plan, job)
+    _note(merged.latest, S3Uri.parse(plan.destination), job)
     fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
     log.info("merged", extra={"fields": fields})
 
@@ -117,6 +121,14 @@ def _mark(folder: RunFolder, plan: Plan, job: Job) -> None:
     """Mark a result as complete. What marked it as incomplete goes then, also after a merge that died in between."""
     _write_mark(folder.file("_SUCCESS"), plan, job)
     _remove_incomplete(folder, job)
+
+
+def _note(run: LatestRun, destination: S3Uri, job: Job) -> None:
+    """Keep the run among the destination's last ones. It is complete, whether that succeeds or not."""
+    try:
+        note_latest(destination, run, job.s3)
+    except StorageError as error:
+        log.warning("latest.json does not name the run", extra={"fields": {"run_id": run.run_id, "why": str(error)}})
 
 
 def _mark_incomplete(
@@ -145,7 +157,7 @@ def _mark_incomplete(
 def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
     mark = _mark_of(plan)
     if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and _read(uri, job) != mark:
-        log.warning("the mark did not name the plan, and is replaced", extra={"fields": {"uri": str(uri)}})
+        log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
         job.s3.put(uri, mark, content_type="text/plain")
 
 
@@ -168,17 +180,19 @@ def _mark_of(plan: Plan) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """What a merge comes to.
+    """The outcome of a merge.
 
     Attributes:
         result: What result.json is to say; its files are written.
         page: What report.html is to be.
         first_plan: The plan of the run itself, where this is a retry.
+        latest: What is kept of the run if it is complete, its pace among it.
     """
 
     result: Result
     page: bytes
     first_plan: Plan
+    latest: LatestRun
 
 
 def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _Merged:
@@ -198,7 +212,7 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
             generation.check_sum()
             figures.shards += generation.shards
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
-        # However many items failed: what succeeded was paid for, and may be all that somebody needs.
+        # However many items failed: what succeeded was paid for, and may be all that is needed.
         partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
         files, result = write_merged_files(folder, last.plan, partials, job)
         failure_rows = write_file(folder, "failures.jsonl", failures, "application/x-ndjson", job)
@@ -225,7 +239,25 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
         page=str(folder.file(PAGE)),
     )
-    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan)
+    return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan, _latest(added_up, figures, job))
+
+
+def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
+    plan = result.plan
+    whole = [shard for shard in figures.shards if shard.whole]
+    pace = fitted(whole, record_pace(plan.workload))
+    return LatestRun(
+        run_id=plan.run_id,
+        retry=result.rank[0],
+        source=plan.source,
+        workload=plan.workload,
+        options_digest=options_digest(plan.options),
+        code_version=plan.code_version,
+        plan_digest=plan.digest,
+        started_at=plan.planned_at,
+        finished_at=result.finished_at,
+        pace=pace.slower(min(1.0, job.settings.vcpus)).known() if pace else None,
+    )
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

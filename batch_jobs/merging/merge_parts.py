@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from math import ceil
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merged_files import open_partials
@@ -32,28 +31,8 @@ from millrace.run.files import read_commit
 from millrace.run.generations import Generation
 from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
-from millrace.workload.contract import MergingInParts
 
 log = logging.getLogger(__name__)
-
-
-def parts_of_merge(workload: object, shards: int, total_bytes: int, limit_seconds: int) -> int:
-    """By how many jobs the partials are merged first, so that none of these takes longer than the limit.
-
-    Args:
-        workload: The workload; one that is not `MergingInParts` is merged by one job.
-        shards: The number of shards.
-        total_bytes: What all items cover.
-        limit_seconds: How long one job may take; 0 asks for parts wherever there can be any.
-
-    Returns:
-        0 where one job does it all; else 2 to 5,000, each of two shards or more.
-    """
-    if not isinstance(workload, MergingInParts):
-        return 0
-    needed = ceil(workload.merge_seconds(shards, total_bytes) / limit_seconds) if limit_seconds else shards
-    parts = min(needed, shards // 2)
-    return parts if parts > 1 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +81,7 @@ def merge_part(folder: RunFolder, part: int, job: Job) -> None:
     _check_part(part, plan, job)
     fields = {"part": part, "shards": len(plan.shards_of_part(part))}
     if _read_part(folder, part, plan, job.s3) is not None:
-        log.info("the part is committed already", extra={"fields": fields})
+        log.info("the part is already committed", extra={"fields": fields})
         return
 
     def partial_of(index: int) -> PartialFile | None:

@@ -1,9 +1,9 @@
 """Publishing a result: result.json is one object, replaced whole, and only by a result that comes after it.
 
-The run's own result.json names every file of the result, with its digest, and those files are never changed: whoever
-follows it sees one result, however many retries there are. A copy of merge that was taken for dead, and goes on after
-a later one, finds a result that outranks its own, and leaves it. Nothing is believed because it is there: two merges
-of one rank write the same bytes, and what outranks a result has to be what some merge wrote.
+The run's own result.json names every file of the result, with its digest, and those files are never changed: a
+reader who follows it sees one result, however many retries there are. A copy of merge that was taken for dead, and
+continues after a later one, finds a result that outranks its own, and leaves it. Nothing is believed because it is
+there: two merges of one rank write the same bytes, and what outranks a result has to be what some merge wrote.
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ def publish(
             if there == body:
                 return
             if rank > result.rank and outranks(rank, there):
-                log.info("the result that is there stays", extra={"fields": {"uri": str(uri)}})
+                log.info("the existing result is kept", extra={"fields": {"uri": str(uri)}})
                 return
             if rank >= result.rank:
-                log.warning("what is there is no merge's result, and is replaced", extra={"fields": {"uri": str(uri)}})
+                log.warning(
+                    "what is there is not the result of a merge; replacing it", extra={"fields": {"uri": str(uri)}}
+                )
             written = s3.put_if_same(uri, body, etag, content_type="application/json")
         if written:
             return

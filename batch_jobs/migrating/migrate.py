@@ -1,49 +1,60 @@
-"""The migrate job: work the items of one shard, then commit it.
+"""The migrate job: a child works its own shards, then helps with others', and hands back what it cannot do in time.
 
-Order matters: an item's outputs are there before its outcome counts, the partial before the commit that names it, and
-the commit is written once. Whatever dies in between, the next attempt goes on; whichever of two copies commits first,
-the other one's work has no effect.
+A shard without a commit is left to whoever comes next: another child, the next attempt, the next array. So a child may
+end after any shard, and does so with exit code 0 where that is the better way (`shard_order.Stay`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import replace
-from functools import partial
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from batch_jobs.host_faults import host_fault
-from batch_jobs.in_flight import InFlight
 from batch_jobs.job import Job
-from batch_jobs.migrating.committing import remove_failed_outputs, write_commit, write_partial
-from batch_jobs.migrating.failing_fast import FailingFast
-from batch_jobs.migrating.item_worker import ItemWorker
-from batch_jobs.migrating.progress import Progress, ProgressFiles
-from batch_jobs.parallel import until_stopped
-from batch_jobs.s3.paced_client import paced_client
-from batch_jobs.workloads.own import own_part
-from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError, TryAgainError
+from batch_jobs.migrating.claims import Claims
+from batch_jobs.migrating.shard_order import LOOK_SECONDS, MOST_ASKED, Stay, own_shards, pages, to_help
+from batch_jobs.migrating.shard_work import ShardWork
+from batch_jobs.parallel import in_order
+from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import Commit
-from millrace.run.files import read_commit
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan, Shard, items_digest
-from millrace.workload.contract import NeedsPlan, SmallItems
+from millrace.run.plan import Plan
+from millrace.s3.verbs import ListedObject
 
 log = logging.getLogger(__name__)
 
-Thing = TypeVar("Thing")
-
-TRIED = 20
-"""So many items, and shards, are looked at to see whether anything of a source is readable."""
-
-SAVE_SECONDS = 60.0
-"""How often progress is saved: what a crash without a signal costs at most, or one item."""
+FAILED_IN_A_ROW = 3
+"""After so many shards in a row that failed a child ends: the fault is not theirs."""
 
 
-def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
+def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
+    """Work the shards of a child, then help with others'.
+
+    A shard that breaks does not keep the others from being worked: its error is raised once they are.
+
+    Args:
+        folder: The run's folder.
+        job: The job's surroundings: which child of how many it is.
+        whole: Whether the child hands nothing back: it works until all is done, or the job has to stop.
+
+    Raises:
+        InvalidRunRequest: The array has no such child.
+        StoppedError: The job had to stop; the progress is saved.
+        HostFaultError: The host failed; the progress is saved, if the host lets it.
+        MillraceError: A shard failed, all others were worked: its error. Or one with exit code 2.
+    """
+    began = job.clock()
+    plan = job.read_plan(folder)
+    child, children = job.settings.array_index, job.settings.array_size or 1
+    if not 0 <= child < children:
+        raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_INDEX", child, f"0 to {children - 1}, the array's children")
+    claims, shards = Claims(folder, job), ShardWork(folder, plan, job)
+    stay = Stay(children, job.settings.slots, job.settings.attempt)
+    _Child(folder, plan, job, shards, claims, stay, began, whole).work()
+
+
+def migrate_shard(folder: RunFolder, index: int, job: Job) -> Commit:
     """Work one shard, unless it has its commit already.
 
     Args:
@@ -55,158 +66,198 @@ def migrate(folder: RunFolder, index: int, job: Job) -> Commit:
         The shard's commit.
 
     Raises:
-        InvalidRunRequest: The plan has no such shard, or the array has another size than the plan.
-        AccessDeniedError: Nothing of the source is readable, or an output may not be written.
-        StorageError: S3 failed for many items in a row, or for a file of the run folder.
-        StoppedError: The job had to stop; its progress is saved.
-        TryAgainError: All items were worked but those that the workload postponed; the progress is saved.
-        HostFaultError: The host failed, a full disk say; the progress is saved.
-        MillraceError: One with exit code 2: the workload cannot run here.
+        InvalidRunRequest: The plan has no such shard.
+        MillraceError: As `ShardWork.work`.
     """
-    started_at = job.timestamp()
     plan = job.read_plan(folder)
-    _check_index(index, plan, job)
-    in_flight = InFlight(job.settings.concurrency, job.settings.most_in_flight)
-    worker = _worker(plan, job, in_flight)
-    commit = read_commit(folder, index, plan, job.s3)
-    if commit is not None:
-        log.info("the shard is committed already", extra={"fields": {"shard": index}})
-    else:
-        uri = folder.shard_items(index, plan.digest)
-        lines = job.s3.read(uri)
-        shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
-        saved = ProgressFiles(folder, plan, index, job)
-        asked = partial(_any_readable, folder, plan, shard, worker, job)
-        progress = _work(shard, saved, worker, in_flight, job, any_readable=asked, retry=plan.retry > 0)
-        outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
-        mine = Commit(
-            shard=index,
-            plan_digest=plan.digest,
-            code_version=plan.code_version,
-            items_digest=items_digest(lines),
-            partial=write_partial(folder, index, progress, worker.workload.partial_suffix, job.s3),
-            counts=Counts.of(outcomes),
-            outcomes=outcomes,
-            job={"id": job.settings.job_id, "attempt": job.settings.attempt},
-            started_at=started_at,
-            finished_at=job.timestamp(),
-        )
-        commit = write_commit(folder, mine, job.s3)
-        saved.delete()
-    remove_failed_outputs(commit, worker, job)
-    return commit
-
-
-def _check_index(index: int, plan: Plan, job: Job) -> None:
     if not 0 <= index < plan.shards:
         allowed = f"0 to {plan.shards - 1}" if plan.shards else "none: the plan has no shards"
         raise InvalidRunRequest("index", index, allowed)
-    size = job.settings.array_size
-    if size is not None and size != plan.shards:
-        raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_SIZE", size, f"{plan.shards}, the plan's number of shards")
+    shards = ShardWork(folder, plan, job)
+    return shards.committed(index) or shards.work(index)
 
 
-def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
-    workload = job.load(plan.workload, plan.options)
-    if isinstance(workload, NeedsPlan):
-        with own_part(plan.workload, "begin"):
-            workload.begin(plan)
-    return ItemWorker(
-        s3=replace(job.item_s3(in_flight.note), client=paced_client(job.s3.client, plan, job)),
-        workload=workload,
-        source=S3Uri.parse(plan.source),
-        destination=S3Uri.parse(plan.destination),
-        output_mark=plan.output_mark,
-        stop=job.stop,
-        is_small=workload.is_small if isinstance(workload, SmallItems) else lambda _item: False,
-    )
+@dataclass
+class _Child:
+    """A child at work.
 
-
-def _any_readable(folder: RunFolder, plan: Plan, shard: Shard, worker: ItemWorker, job: Job) -> bool:
-    """Whether anything of the source is readable: some items of this shard are tried, then some other shards.
-
-    Of these, a commit tells of its items; where there is none, the first item is tried.
-
-    One prefix may be denied as a whole, and be a shard: its items are rows, as long as the role may read others.
+    Attributes:
+        folder: The run's folder.
+        plan: Its plan.
+        job: The job's surroundings.
+        shards: Works a shard.
+        claims: What it claims.
+        stay: Says when it hands back.
+        began: When it began, by the job's clock.
+        whole: Whether it hands nothing back.
+        failures: The errors of the shards that failed, by shard.
+        in_a_row: How many failed since one did not.
     """
-    if any(worker.may_read(item) for item in _spread(shard.items)):
+
+    folder: RunFolder
+    plan: Plan
+    job: Job
+    shards: ShardWork
+    claims: Claims
+    stay: Stay
+    began: float
+    whole: bool = False
+    failures: dict[int, Exception] = field(default_factory=dict)
+    in_a_row: int = 0
+
+    def work(self) -> None:
+        """Work its own shards, then help, until nothing is left or the child hands back."""
+        if self._work_own() and self.stay.children > 1:
+            self._help()
+        fields = {"shards": self.stay.worked, "failed": sorted(self.failures)}
+        log.info("the child has done its part", extra={"fields": fields})
+        for error in self.failures.values():
+            raise error
+
+    @property
+    def _child(self) -> int:
+        return self.job.settings.array_index
+
+    def _work_own(self) -> bool:
+        """Work its own shards; returns whether it may go on."""
+        children = at_work = self.stay.children
+        looked = self.began
+        for shard, seen in self._own():
+            left = len(range(shard, self.plan.shards, children)) * children
+            if children > 1 and self.job.clock() - looked >= LOOK_SECONDS:
+                looked = self.job.clock()
+                at_work = min(children, len(self._look()[1]) + 1)
+            if self._hands_back(left, at_work):
+                return False
+            self._take(shard, seen=seen)
         return True
-    for index in _spread(range(plan.shards)):
-        job.stop.check()
-        commit = read_commit(folder, index, plan, job.s3)
-        if commit is not None and commit.counts.succeeded:
-            return True
-        if commit is not None or index == shard.index:
-            continue
-        uri = folder.shard_items(index, plan.digest)
-        with job.s3.open(uri) as chunks:  # its beginning alone
-            line = next(chunks, b"").partition(b"\n")[0]
-        if any(worker.may_read(item) for item in Shard.from_lines(index, [line], str(uri)).items):
-            return True
-    return False
 
+    def _own(self) -> Iterator[tuple[int, bool]]:
+        """Its own shards without a commit, and whether that was seen just now.
 
-def _spread(things: Sequence[Thing]) -> Sequence[Thing]:
-    """Some of them, from the first to the last."""
-    return things if len(things) <= TRIED else [things[at * (len(things) - 1) // (TRIED - 1)] for at in range(TRIED)]
+        While it finds shards that are committed, it looks at several at once.
+        """
+        own, place, ahead = own_shards(self._child, self.stay.children, self.plan.shards), 0, 1
+        while place < len(own):
+            some = own[place : place + ahead]
+            place += len(some)
+            commits = list(in_order(self.shards.committed, some, self.job.settings.concurrency))
+            for shard, commit in zip(some, commits, strict=True):
+                if commit is None:
+                    yield shard, ahead == 1
+            ahead = 1 if None in commits else self.job.settings.concurrency
 
+    def _help(self) -> None:
+        """Take others' last shards, until none is left that nobody is at."""
+        worked = True
+        while worked:
+            free, claimed = self._look()
+            if self._hands_back(len(free) + len(claimed), len(claimed) + 1):
+                return
+            worked = self._help_with(free, claimed)
 
-def _work(
-    shard: Shard,
-    saved: ProgressFiles,
-    worker: ItemWorker,
-    in_flight: InFlight,
-    job: Job,
-    *,
-    any_readable: Callable[[], bool],
-    retry: bool,
-) -> Progress:
-    """Work what is not done yet.
+    def _help_with(self, free: set[int], claimed: set[int]) -> bool:
+        """Take what is left, as far as nobody else does; returns whether there was anything."""
+        worked, asked = False, 0
+        for some, is_claimed in ((free, False), (claimed, True)):
+            for shard in to_help(some, self._child, self.stay.children):
+                if self._hands_back(0, self.stay.children) or asked == MOST_ASKED:
+                    return worked
+                took = self._take(shard, is_claimed=is_claimed)
+                worked, asked = worked or took, 0 if took else asked + 1
+        return worked
 
-    Raises:
-        StoppedError: The job had to stop; the progress is saved.
-        TryAgainError: A workload postponed items; the progress is saved.
-        HostFaultError: The host failed; the progress is saved, if the host lets it.
-    """
-    progress = saved.load(worker.workload)
-    left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
-    fields = {"shard": shard.index, "items": len(shard.items), "done_before": len(progress.outcomes)}
-    log.info("working the shard", extra={"fields": fields})
-    watch = FailingFast(progress.outcomes.values(), readable=retry, any_readable=any_readable)
-    postponed: TryAgainError | None = None
-    saved_at = job.clock()
-    working = until_stopped(
-        worker.work,
-        left,
-        job.settings.concurrency,
-        job.stop,
-        in_flight=in_flight,
-        small=lambda numbered: worker.is_small(numbered[1]),
-    )
-    with closing(working) as done_items:
-        for worked in done_items:
-            if worked.outcome is None:
-                postponed = worked.postponed or postponed
-                if isinstance(postponed, HostFaultError):
-                    break  # the other items would fare no better here
-                continue
-            watch.see(worked.outcome, worked.cause)
-            progress.add(worked.position, worked.outcome, worked.contribution)
-            if job.clock() - saved_at >= SAVE_SECONDS:
-                saved.save(progress)
-                saved_at = job.clock()
-    if len(progress.outcomes) < len(shard.items):
-        done = f"{len(progress.outcomes)} of {len(shard.items)} items are done"
+    def _look(self) -> tuple[set[int], set[int]]:
+        """The shards without a commit: those that nobody has claimed, and the others."""
+        free: set[int] = set()
+        claimed: set[int] = set()
+        for page in pages(self._child, self.stay.children, self.plan.shards):
+            self.job.stop.check()
+            left = set(page) - _listed(self.folder.commit(0), page, self.job) - set(self.failures)
+            taken = left & _listed(self.folder.claim(0), page, self.job) if left else set()
+            free |= left - taken
+            claimed |= taken
+        return free, claimed
+
+    def _take(self, shard: int, *, seen: bool = False, is_claimed: bool = False) -> bool:
+        """Work a shard, unless it is committed or another child is at it.
+
+        Args:
+            shard: Its index.
+            seen: Whether it was seen just now that it has no commit.
+            is_claimed: Whether somebody is known to have claimed it.
+
+        Returns:
+            Whether it was worked, well or not.
+        """
+        self.job.stop.check()
+        if not seen and self.shards.committed(shard) is not None:
+            return False
+        alone = self.stay.children == 1
+        if not alone and not self.claims.take(shard, is_claimed=is_claimed):
+            return False
+        started = self.job.clock()
         try:
-            saved.save(progress)
-            done += " and saved"
-        except Exception as error:
-            if host_fault(error) is None:
-                raise
-            log.warning("progress could not be saved", exc_info=error)
-        reason = job.stop.reason or (postponed.message if postponed else "")
-        kind: type[MillraceError] = StoppedError
-        if postponed and not job.stop.reason:
-            kind = HostFaultError if isinstance(postponed, HostFaultError) else TryAgainError
-        raise kind(f"{reason}; {done}, the next attempt goes on", operation=f"migrate shard {shard.index}")
-    return progress
+            self.shards.work(shard, lambda: None if alone else self.claims.keep(shard))
+        except (StoppedError, HostFaultError):
+            if not alone:
+                self.claims.give_back(shard)
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again, once the other shards are worked
+            self._failed(shard, error)
+        else:
+            self.in_a_row = 0
+            self.stay.note(self.job.clock() - started)
+        return True
+
+    def _failed(self, shard: int, error: Exception) -> None:
+        """Take note of a shard's failure.
+
+        Raises:
+            Exception: The error itself, where other shards would fare no better.
+        """
+        if host_fault(error) is not None or (isinstance(error, MillraceError) and error.exit_code != 1):
+            raise error
+        self.failures[shard] = error
+        self.in_a_row += 1
+        if self.in_a_row == FAILED_IN_A_ROW:
+            raise error
+        log.warning("a shard failed, the others are worked", exc_info=error, extra={"fields": {"shard": shard}})
+
+    def _hands_back(self, left: int, at_work: int) -> bool:
+        """Whether the child ends here, after the shard that it has worked.
+
+        Raises:
+            StoppedError: It hands nothing back, and the job has to stop.
+        """
+        if self.whole:
+            self.job.stop.check()
+            return False
+        why = ""
+        if self.stay.is_over(self.job.clock() - self.began, self.job.stop.seconds_left):
+            why = "it has stayed for its time"
+        elif self.stay.more_are_due(left, at_work):
+            why = "more children are due"
+        if why:
+            log.info("handing back", extra={"fields": {"why": why, "shards": self.stay.worked, "left": left}})
+        return bool(why)
+
+
+def _listed(first: S3Uri, page: range, job: Job) -> set[int]:
+    """Of a page of shards, those that have an object in the folder of the first one's."""
+    place = first.key.rindex("/") + 1
+    folder, suffix = first.key[:place], first.key[place + 5 :]
+
+    def key(shard: int) -> str:
+        return f"{folder}{shard:05d}{suffix}"
+
+    behind = key(page.start - 1) if page.start else ""
+    return set(_shards(job.s3.list(first.bucket, folder, behind), key(page.stop - 1), place))
+
+
+def _shards(listed: Iterable[ListedObject], last: str, place: int) -> Iterator[int]:
+    for found in listed:
+        if found.key > last:
+            return
+        if found.key[place : place + 5].isdecimal():
+            yield int(found.key[place : place + 5])

@@ -32,11 +32,13 @@ class Progress:
     Attributes:
         outcomes: By the item's place in the shard.
         partial: The contributions of the succeeded ones.
+        fruitless: How many attempts in a row spent their time on the shard, and no item of it got done.
     """
 
     def __init__(self, partial: Partial[Any]) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self.partial = partial
+        self.fruitless = 0
 
     def add(self, position: int, outcome: Outcome, contribution: Any) -> None:
         """Add an item that is done."""
@@ -73,7 +75,7 @@ class ProgressFiles:
             except (ObjectNotFoundError, DamagedFileError) as error:
                 log.warning("a progress file is of no use", extra={"fields": {"uri": str(uri), "why": str(error)}})
                 continue
-            if len(progress.outcomes) > len(best.outcomes):
+            if _reach(progress) > _reach(best):
                 best = progress
         return best
 
@@ -89,7 +91,8 @@ class ProgressFiles:
         ]
         with temporary_file() as partial, temporary_file() as file:
             progress.partial.write(partial)
-            head = {**self._head, "sha256": file_digest(partial), "outcomes": outcomes}
+            done = {"sha256": file_digest(partial), "outcomes": outcomes, "fruitless": progress.fruitless}
+            head = {**self._head, **done}
             file.write(json.dumps(head, ensure_ascii=False).encode() + b"\n")
             partial.seek(0)
             shutil.copyfileobj(partial, file)
@@ -111,6 +114,7 @@ class ProgressFiles:
             try:
                 head = read_json(file.readline())
                 digest, outcomes = head.pop("sha256"), head.pop("outcomes")
+                progress.fruitless = int(head.pop("fruitless"))
                 progress.outcomes = {position: Outcome.from_json(outcome) for position, outcome in outcomes}
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise _of_no_use(uri, f"it is not a progress file: {error!r}") from error
@@ -122,6 +126,10 @@ class ProgressFiles:
             partial.seek(0)
             progress.partial.read(partial)
             return progress
+
+
+def _reach(progress: Progress) -> tuple[int, int]:
+    return len(progress.outcomes), progress.fruitless
 
 
 def _of_no_use(uri: S3Uri, why: str) -> DamagedFileError:

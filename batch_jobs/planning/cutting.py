@@ -8,10 +8,10 @@ from functools import cached_property
 
 from batch_jobs.job import Job
 from batch_jobs.migrating.item_body import Body
-from batch_jobs.planning.splitting import cut_large
 from batch_jobs.workloads.own import own_part
 from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
 from millrace.layout import S3Uri
+from millrace.planning.splitting import cut_large
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.sharding import range_bytes

@@ -16,8 +16,8 @@ from queue import Queue
 
 from batch_jobs.garbage_collection import collecting_rarely
 from batch_jobs.job import Job
-from batch_jobs.planning.key_order import check_pages
 from millrace.layout import S3Uri
+from millrace.planning.key_order import check_pages
 from millrace.s3.listing_page import Page
 
 ALONE_PAGES = 8
@@ -65,7 +65,7 @@ def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
             position = page[-1].key
             yield page
     if more:
-        yield from _Crew(source, job, position, at_once).pages()
+        yield from _Workers(source, job, position, at_once).pages()
 
 
 def _page_behind(position: str, source: S3Uri, job: Job) -> tuple[Page, bool]:
@@ -92,7 +92,7 @@ class _Stretch:
 
 
 @dataclass
-class _Crew:
+class _Workers:
     source: S3Uri
     job: Job
     position: str

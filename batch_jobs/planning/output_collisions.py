@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from batch_jobs.planning.sharding import ItemStore
 from millrace.layout import S3Uri
+from millrace.planning.item_store import ItemStore
 from millrace.run.plan import Item, Shard
 from millrace.workload.contract import ServerSideCopy
 

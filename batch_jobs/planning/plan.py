@@ -1,35 +1,24 @@
-"""The plan job: list the source, cut it into shards, write the shard files and then plan.json.
-
-The first plan wins. Shard files lie in a folder named by the plan's digest, and plan.json, which names that folder, is
-written last and only if there is none: a second copy of the job, a retry, a redrive or a resumed run finds it and
-keeps it, however the source has changed meanwhile. Shard files that no plan.json names are left behind, unread.
-"""
+"""The plan job: list the source, cut it into shards, write the shard files and then plan.json."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
-from batch_jobs.code_identity import what_differs
 from batch_jobs.job import Job
-from batch_jobs.merging.merge_parts import parts_of_merge
-from batch_jobs.parallel import in_order
-from batch_jobs.planning.key_order import ascending
 from batch_jobs.planning.output_collisions import mark_collisions
 from batch_jobs.planning.rerun_items import failed_items
-from batch_jobs.planning.sharding import ItemStore
 from batch_jobs.planning.source_items import source_items
 from batch_jobs.workloads.own import own_part
-from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.item_store import ItemStore
+from millrace.planning.key_order import ascending
+from millrace.planning.making import MergeSeconds, PlanMaker
 from millrace.request.run_request import RunRequest
-from millrace.run.files import plan_if_there
 from millrace.run.generations import Generation, read_generations
-from millrace.run.plan import Plan, items_digest, plan_digest
+from millrace.run.plan import Plan
 from millrace.source.filters import SKIPPED
+from millrace.workload.contract import MergingInParts
 from millrace.workload.registry import check_allowed
-
-log = logging.getLogger(__name__)
 
 
 def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
@@ -50,13 +39,13 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         StoppedError: The job has to stop.
     """
     check_allowed(request.workload, job.settings.allowed_workloads)
-    kept = _kept_plan(request, folder, job)
+    maker = job.plan_maker(request.workload)
+    kept = maker.kept(request, folder)
     if kept is not None:
         return kept
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
     workload = job.load(request.workload, request.options)
-    code_version = job.code_version(request.workload)
-    before = _before(request, folder, job)
+    before = _before(request, folder, job, maker)
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
     if before:
@@ -64,120 +53,30 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    shards = items.cut(request.shard)
     retry_of = before[-1].plan.digest if before else ""
-    digest = plan_digest(
-        source=request.source,
-        destination=request.destination,
-        workload=request.workload,
-        options=request.options,
-        code_version=code_version,
-        items_digests=(items_digest(items.lines(shard)) for shard in shards),
-        retry_of=retry_of,
-    )
-    with own_part(request.workload, "merge_seconds"):
-        merge_parts = parts_of_merge(workload, len(shards), items.total_bytes, request.merge_limit_seconds)
-    made = Plan(
-        source=request.source,
-        destination=request.destination,
-        workload=request.workload,
-        run_id=folder.run_id,
-        options=request.options,
-        include=request.include,
-        exclude=request.exclude,
-        shards=len(shards),
-        items=len(items),
-        total_bytes=items.total_bytes,
-        skipped=dict(skipped),
-        tolerated_failure_percent=request.tolerated_failure_percent,
-        code_version=code_version,
-        digest=digest,
-        planned_at=job.timestamp(),
-        tolerated_failure_count=request.tolerated_failure_count,
-        reads_per_second=request.reads_per_second,
-        writes_per_second=request.writes_per_second,
-        retry=folder.retry,
-        retry_of=retry_of,
-        merge_parts=merge_parts,
+    return maker.make(
+        request, folder, items, skipped, merge_seconds=_merge_seconds(workload, request.workload), retry_of=retry_of
     )
 
-    def write(index: int) -> None:
-        job.stop.check()
-        body = items.lines(shards[index])
-        job.s3.put(folder.shard_items(index, digest), body, content_type="application/x-ndjson")
 
-    for _ in in_order(write, range(len(shards)), job.settings.concurrency):
-        pass
-    if job.s3.put_if_absent(folder.plan, made.to_json(), content_type="application/json"):
-        log.info("planned", extra={"fields": _figures(made)})
-        return made
-    # Our own earlier try, or another copy of this job: what it wrote is the plan.
-    first = _kept_plan(request, folder, job)
-    if first is None:
-        raise DamagedFileError("plan.json vanished; plan again", operation="plan", target=str(folder.plan))
-    return first
+def _merge_seconds(workload: object, name: str) -> MergeSeconds | None:
+    with own_part(name, "merge_seconds"):
+        estimated = workload.merge_seconds if isinstance(workload, MergingInParts) else None
+    if estimated is None:
+        return None
+
+    def seconds(shards: int, total_bytes: int) -> float:
+        with own_part(name, "merge_seconds"):
+            return estimated(shards, total_bytes)
+
+    return seconds
 
 
-def _before(request: RunRequest, folder: RunFolder, job: Job) -> list[Generation]:
+def _before(request: RunRequest, folder: RunFolder, job: Job, maker: PlanMaker) -> list[Generation]:
     """For a retry of failed items: the run, and its retries before this one; else nothing."""
     if not folder.retry:
         return []
     last = folder.of_retry(folder.retry - 1)
     before = read_generations(last, job.read_plan(last), job.s3)
-    _check_same(request, before[0].plan, folder.base, job)
+    maker.check_same(request, before[0].plan, folder.base)
     return before
-
-
-def _kept_plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan | None:
-    kept = plan_if_there(folder, job.s3)
-    if kept is not None:
-        _check_same(request, kept, folder, job)
-        log.info("keeping the plan that is there", extra={"fields": _figures(kept)})
-    return kept
-
-
-def _check_same(request: RunRequest, kept: Plan, folder: RunFolder, job: Job) -> None:
-    code_version = job.code_version(request.workload)
-    asked = {
-        "source": request.source,
-        "destination": request.destination,
-        "workload": request.workload,
-        **{f"options.{name}": value for name, value in request.options.items()},
-        "include": request.include,
-        "exclude": request.exclude,
-        "code version": code_version,
-    }
-    planned = {
-        "source": kept.source,
-        "destination": kept.destination,
-        "workload": kept.workload,
-        **{f"options.{name}": value for name, value in kept.options.items()},
-        "include": kept.include,
-        "exclude": kept.exclude,
-        "code version": kept.code_version,
-    }
-    differing = [name for name in {**planned, **asked} if planned.get(name) != asked.get(name)]
-    if differing:
-        what = "; ".join(
-            f"{name} was {shortened(repr(planned.get(name)))}, is {shortened(repr(asked.get(name)))}"
-            for name in differing
-        )
-        if "code version" in differing:
-            what += f" ({what_differs(kept.code_version, code_version)})"
-        raise RunIdentityError(
-            f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
-            operation="plan",
-            target=str(folder.plan),
-        )
-
-
-def _figures(made: Plan) -> dict[str, object]:
-    return {
-        "run_id": made.run_id,
-        "shards": made.shards,
-        "items": made.items,
-        "bytes": made.total_bytes,
-        "merge_parts": made.merge_parts,
-        "skipped": made.skipped,
-        "plan_digest": made.digest,
-    }

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from operator import itemgetter
 
 from batch_jobs.job import Job
 from batch_jobs.planning.cutting import Cutting
-from batch_jobs.planning.key_order import ascending, check_pages, page_ends
 from batch_jobs.planning.listing_pages import listing_pages
-from batch_jobs.planning.named_objects import named_objects
 from batch_jobs.planning.parquet_rows import read_parquet
-from batch_jobs.planning.plain_lines import plain_lines
-from batch_jobs.planning.sharding import ItemStore
-from batch_jobs.planning.splitting import whole_up_to
 from millrace.layout import S3Uri
+from millrace.planning.item_store import ItemStore
+from millrace.planning.key_order import ascending
+from millrace.planning.listed_items import listed_items
+from millrace.planning.named_objects import named_objects
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.listing_page import Page
@@ -39,23 +37,12 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
         StoppedError: The job has to stop.
     """
     source = S3Uri.parse_folder(request.source, "source")
-    chosen = ItemFilter(source.key, request.include, request.exclude)
     cutting = Cutting(request, job)
-    items = ItemStore()
-    if request.manifest is not None:
-        named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3, read_parquet)
-        items.add(cutting.cut(ascending(_until_stopped(named, job), source)))
-        return items, dict(chosen.skipped)
-    whole_up_to_bytes = whole_up_to(request.shard.target_bytes)
-
-    def add(page: Page) -> range:
-        plain = None if chosen.has_patterns else plain_lines(page, whole_up_to_bytes)
-        return items.add(cutting.cut(chosen.items(page))) if plain is None else items.add_lines(*plain)
-
-    pages = [(page_ends(page, source), add(page)) for page in _pages(request, source, job)]
-    pages.sort(key=itemgetter(0))
-    check_pages((ends for ends, _ in pages), source)
-    items.reorder(places for _, places in pages)
+    if request.manifest is None:
+        return listed_items(request, _pages(request, source, job), cutting.cut)
+    chosen = ItemFilter(source.key, request.include, request.exclude)
+    named = manifest_items(S3Uri.parse(request.manifest), source, chosen, job.s3, read_parquet)
+    items = ItemStore(cutting.cut(ascending(_until_stopped(named, job), source)))
     return items, dict(chosen.skipped)
 
 
@@ -67,4 +54,6 @@ def _until_stopped(items: Iterable[Item], job: Job) -> Iterator[Item]:
 
 
 def _pages(request: RunRequest, source: S3Uri, job: Job) -> Iterator[Page]:
-    return listing_pages(source, job) if request.keys is None else iter([named_objects(source, request.keys, job)])
+    if request.keys is None:
+        return listing_pages(source, job)
+    return iter([named_objects(source, request.keys, job.s3, job.stop.check, job.settings.concurrency)])

@@ -34,7 +34,7 @@ class BotocoreStores:
     Args:
         client: Botocore's client.
         credentials: Botocore's credentials, which renew themselves.
-        certificates: The file of certificates that botocore was told to trust, if it was.
+        certificates: The file of certificates that botocore trusts, if one is set.
     """
 
     def __init__(self, client: Any, credentials: Any, certificates: str | None = None) -> None:

@@ -14,9 +14,11 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import distributions
 from typing import Any
 
+from batch_jobs.workloads.function.workload import class_of
 from millrace.encoded_text import explained
 from millrace.errors import MillraceError, WorkloadUnavailableError
 from millrace.settings import workload_path
+from millrace.workload.function import DECLARATION, Declaration
 from millrace.workload.options import Option, type_names
 from millrace.workload.registry import is_own_workload
 
@@ -51,8 +53,17 @@ def own_class(name: str) -> Any:
             name, f"the module {module_name} fails when it is imported: {type(error).__name__}: {error}"
         ) from error
     found = getattr(module, attribute, None)
+    declaration = getattr(found, DECLARATION, None)
+    if isinstance(declaration, Declaration):
+        return class_of(declaration)
+    _check_class(name, module_name, attribute, found)
+    return found
+
+
+def _check_class(name: str, module_name: str, attribute: str, found: Any) -> None:
     if not isinstance(found, type):
-        raise _unavailable(name, f"the module {module_name} has no class {attribute}")
+        what = "does not decorate its function with @workload()," if callable(found) else "has no class or function"
+        raise _unavailable(name, f"the module {module_name} {what} {attribute}")
     missing = [wanted for wanted in _REQUIRED if not hasattr(found, wanted)]
     if missing:
         raise _unavailable(name, f"the class is no workload, it lacks {', '.join(missing)}")
@@ -64,7 +75,6 @@ def own_class(name: str) -> Any:
             kinds = "a number, a text, true or false, a tuple of texts or an object of texts"
             why = f"the default of its option {option.name} is {option.default!r}; it must be {kinds}"
             raise _unavailable(name, why)
-    return found
 
 
 def own_place(name: str) -> str:

@@ -27,6 +27,7 @@ from benchmarks.planning.listing_answers import PAGE, Answers, client_of
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 
@@ -39,7 +40,7 @@ def measured(objects: int, latency_seconds: float) -> dict[str, float]:
     destination = S3Uri("results", "out/")
     request = RunRequest.parse({"source": "s3://letters/documents/", "destination": str(destination)})
     begin, since = time.process_time(), time.monotonic()
-    made = plan(request, RunFolder.of(destination, "run"), Job(S3(client), JobSettings()))
+    made = plan(request, RunFolder.of(destination, "run"), Job(S3(BotocoreRequests(client)), JobSettings()))
     taken = time.process_time() - begin - answers.seconds
     elapsed = time.monotonic() - since
     if made.items != objects or made.total_bytes != sum(answers.shards.values()):
@@ -62,7 +63,7 @@ def listing_seconds(rounds: int) -> float:
     spent = []
     for _ in range(rounds):
         answers = Answers(objects, 0)
-        job = Job(S3(client_of(answers)), JobSettings())
+        job = Job(S3(BotocoreRequests(client_of(answers))), JobSettings())
         begin = time.process_time()
         listed = sum(len(page) for page in listing_pages(S3Uri("letters", "documents/"), job))
         spent.append((time.process_time() - begin - answers.seconds) / objects)

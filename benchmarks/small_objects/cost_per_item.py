@@ -21,7 +21,7 @@ from typing import Any
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
-from batch_jobs.migrating.migrate import migrate
+from batch_jobs.migrating.migrate import migrate_shard
 from batch_jobs.planning.plan import plan
 from benchmarks.results import Table, add_output_option
 from benchmarks.zipf_text import text
@@ -77,7 +77,7 @@ def measured(items: int, item_bytes: int) -> dict[str, Any]:
 
 def _run(client: InMemoryS3Client, name: str, prefix: str) -> tuple[list[float], int]:
     """CPU seconds of plan, migrate and merge, and the number of shards."""
-    job = Job(S3(client), JobSettings(concurrency=1, most_in_flight=1))
+    job = Job(S3(client.stub), JobSettings(concurrency=1, most_in_flight=1))
     destination = S3Uri("results", f"out-{name}/")
     folder = RunFolder.of(destination, "run")
     marks = [time.process_time()]
@@ -86,7 +86,7 @@ def _run(client: InMemoryS3Client, name: str, prefix: str) -> tuple[list[float],
     made = plan(RunRequest.parse({**request, "reads_per_second": 0, "writes_per_second": 0}), folder, job)
     marks.append(time.process_time())
     for shard in range(made.shards):
-        migrate(folder, shard, job)
+        migrate_shard(folder, shard, job)
     marks.append(time.process_time())
     merge(folder, job)
     marks.append(time.process_time())

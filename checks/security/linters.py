@@ -18,7 +18,6 @@ ENVIRONMENT = Path(__file__).parents[2] / ".venv/security"
 SCRIPT = Path(__file__).with_name("parliament_findings.py")
 SUPPRESSED = {
     "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
-    "CKV_AWS_21": "VersionDays decides, and its default turns versioning on: checkov does not read the condition",
     "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
     "CKV_AWS_28": "the table remembers for 15 days what was told; a lost one tells a run's end twice at worst",
     "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",

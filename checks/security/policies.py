@@ -13,7 +13,7 @@ SETTINGS: tuple[dict[str, str], ...] = (
     {
         "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,import-*", "Compute": "EC2",
         "ScheduleExpression": "rate(1 day)", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a",
-        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "UploadWorkload": "images",
+        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "UploadRequest": '{"workload": "images"}',
         "ManifestLocation": "lists/",
     },
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""cfn-lint over the expanded template: resource schemas, IAM action names, the state machine's own schema."""
+"""cfn-lint over the expanded template, and each nested stack by itself: schemas, IAM actions, the state machine."""
 
 from __future__ import annotations
 
@@ -17,3 +17,7 @@ def check(sources: Sources) -> Iterator[Fault]:
     for match in lint(json.dumps(sources.expanded), regions=[REGION]):
         place = "/".join(str(step) for step in match.path or ())
         yield Fault(f"template.yaml, expanded: {place}", f"{match.rule.id} {match.message}")
+    for path, template in sources.nested().items():
+        for match in lint(json.dumps(template), regions=[REGION]):
+            place = "/".join(str(step) for step in match.path or ())
+            yield Fault(f"{path}: {place}", f"{match.rule.id} {match.message}")

@@ -22,18 +22,18 @@ OWN_NETWORK = {
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0",
 }  # fmt: skip
 EVERYTHING = {
-    **SETTINGS[1], "ScheduleInput": "{}", "UploadQueue": "urgent", "NotificationEmail": "me@example.com",
-    "RunFolderDays": "30", "JobStorage": "100", "InstanceTypes": "g5", "MigrateGpus": "1", "Share1": "a",
-    "Share2": "b*", "Share3": "c", "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:operators",
-    "MonthlyBudget": "50", "BudgetEmail": "me@example.com", "CpuArchitecture": "ARM64",
+    **SETTINGS[1], "ScheduleInput": "{}", "NotificationEmail": "me@example.com",
+    "JobStorage": "100", "InstanceTypes": "m7g", "ShareWeights": "a=1,b*=2,c=0.5", "MonthlyBudget": "50",
 }  # fmt: skip
 COMBINATIONS: dict[str, dict[str, str]] = {
     "as it is": {},
     "private": {"Network": "PRIVATE", "Compute": "FARGATE", "TableNames": "words"},
     "private on EC2": {"Network": "PRIVATE", "Compute": "EC2"},
-    "public on EC2": {"Compute": "EC2", "VersionDays": "0"},
-    "own network": {**OWN_NETWORK, "AssignPublicIp": "DISABLED"},
-    "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT", "MigrateGpus": "0"},
+    "public on EC2": {"Compute": "EC2_ARM64"},
+    "GPUs": {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
+    "Fargate on ARM": {"Compute": "FARGATE_SPOT_ARM64"},
+    "own network": {**OWN_NETWORK, "Network": "PRIVATE"},
+    "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT"},
     "everything, private, on EC2": {**EVERYTHING, "Network": "PRIVATE"},
 }
 """Parameters under which between them every condition is true once and false once; a test holds it."""

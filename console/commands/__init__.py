@@ -1,4 +1,4 @@
 """The verbs of `millrace`, one file each, and the options that several share.
 
-A verb parses, calls and prints; what it calls lies in the other rooms.
+A verb parses, calls and prints; what it calls is in the other rooms.
 """

@@ -21,7 +21,7 @@ TERMINATE_SECONDS = 20.0
 """How long Step Functions has to terminate the jobs by itself, before they are terminated from here."""
 
 
-@click.command(short_help="Stop a run and wait until none of its jobs runs.")
+@click.command(short_help="Cancel a run and wait until its jobs have ended.")
 @run_argument
 @click.option(
     "--wait", type=click.IntRange(0), default=300, show_default=True, metavar="S", help="Seconds to wait for its jobs."
@@ -31,7 +31,7 @@ TERMINATE_SECONDS = 20.0
 def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     """Stop a run, wait until none of its jobs runs, and say what is kept.
 
-    Committed shards stay; `millrace resume` goes on with the others. A job gets SIGTERM and 30 seconds to save its
+    Committed shards stay; `millrace resume` runs the others. A job gets SIGTERM and 30 seconds to save its
     progress.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
@@ -45,7 +45,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     stopped = _stop(target, found)
     if not stopped and not _left(target.aws, queues, found):
         status = found.execution.get("status", "ended")
-        raise RunStateError(f"it is not at work; its status is {status}", operation="cancel", target=found.run_id)
+        raise RunStateError(f"it is not running; its status is {status}", operation="cancel", target=found.run_id)
     terminal.note(f"Run {found.run_id} is stopped; waiting for its jobs to end." if stopped else "Ending its jobs.")
     try:
         terminated = _wait_for_jobs(target.aws, queues, found, wait, at_once=not stopped)
@@ -70,7 +70,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
     total = _total(progress)
     of = f" of {plural(total, 'shard')}" if total is not None else " shards"
     terminal.print(f"Kept: {committed:,}{of} committed" if progress.work else "Kept: nothing was committed yet")
-    terminal.note(f"Go on    {target.command('resume', found.run_id)}")
+    terminal.note(f"Resume   {target.command('resume', found.run_id)}")
     terminal.note(f"Rows     {target.command('report', found.run_id)}")
 
 
@@ -82,7 +82,7 @@ def _stop(target: Target, found: FoundRun) -> list[str]:
         at_work.append(found.execution_arn)
     for arn in at_work:
         target.aws.step_functions.stop_execution(
-            executionArn=arn, error="Cancelled", cause="millrace cancel: an operator stopped the run"
+            executionArn=arn, error="Cancelled", cause="millrace cancel: an operator cancelled the run"
         )
     return at_work
 
@@ -103,7 +103,7 @@ def _wait_for_jobs(aws: Aws, queues: list[str], found: FoundRun, wait: float, *,
         if waited >= wait:
             names = ", ".join(f"{job_id} ({count:,})" for job_id, count in left.items())
             raise StillRunningError(
-                f"after {wait:g} s these jobs have not ended: {names}. Cancel it again to go on waiting",
+                f"still running after {wait:g} s: {names}. Cancel the run again to keep waiting",
                 operation="cancel",
                 target=found.run_id,
             )

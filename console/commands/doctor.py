@@ -18,13 +18,13 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command(short_help="Check that a run would work.")
-@click.option("--shards", type=click.IntRange(1), metavar="N", help="Check the quotas for a run of so many shards.")
+@click.option("--shards", type=click.IntRange(1), metavar="N", help="Check the quotas for a run of this many shards.")
 @json_option
 @target_options
 def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
     """Check that a run would work: credentials, the stack and its drift, buckets, queue, image, quotas, waiting jobs.
 
-    It also says what nobody could be told of: what lies in the notifications' dead-letter queue, and alarms that a
+    It also reports undelivered notifications in the dead-letter queue, and alarms that a
     topic's key shuts out.
 
     Every check is ok, warn (a run may be slow, or not what you expect) or fail (a run will fail), with what to do.

@@ -15,31 +15,29 @@ from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.verbs import json_option, target_options
-from millrace.cost.estimation import Estimate, Jobs, estimate, pace_of
+from millrace.cost.estimation import Estimate, Jobs, estimate
+from millrace.cost.known_pace import KnownPace, known_pace
 from millrace.cost.prices import prices
+from millrace.cost.s3_requests import LIST_PAGE
 from millrace.layout import S3Uri
+from millrace.planning.small_source import may_be_planned
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
 from millrace.text import bytes_text, dollars_text, plural
-from millrace.workload import Pace
 
 
-@click.command("estimate", short_help="Say what a run would take and cost, before it is started.")
+@click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
 @click.argument("source", metavar="SOURCE")
 @request_options
-@click.option("--seconds-per-item", type=click.FloatRange(0), metavar="S", help="What one object takes, on one vCPU.")
-@click.option(
-    "--mb-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="MB that one vCPU works in a second."
-)
+@click.option("--destination", metavar="S3-URI", help="Where the run would go: what ran there shows the pace.")
 @json_option
 @target_options
 def estimate_run(
     target: Target,
     source: str,
-    seconds_per_item: float | None,
-    mb_per_second: float | None,
+    destination: str | None,
     *,
     as_json: bool,
     **given: Any,
@@ -50,27 +48,29 @@ def estimate_run(
     estimate from a dated table of prices (docs/cost.md) and measured paces: a factor of two either way is to be
     expected.
 
-    Exit codes: 0 told, 1 something broke, 2 a bad request.
+    Exit codes: 0 estimated, 1 something broke, 2 a bad request.
     """
     terminal = Terminal()
     # No destination is written to; any that is none of the source's will do for the check.
-    request = RunRequest.parse(
-        {**request_fields(given), "source": source, "destination": "s3://no-destination/estimate/"}
-    )
+    unwritten = destination or "s3://no-destination/estimate/"
+    request = RunRequest.parse({**request_fields(given), "source": source, "destination": unwritten})
     folder = S3Uri.parse(request.source)
+    known = known_pace(request, target.aws.s3 if destination else None)
     with terminal.notes.status("Listing the source") as shown:
         found = measure(
             lambda chosen: _items(target, request, folder, chosen),
             request,
+            known.pace,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
         )
     jobs = _jobs(target, terminal)
-    pace = pace_of(request.workload, seconds_per_item, None if mb_per_second is None else mb_per_second * 1e6)
-    made = estimate(found.shards, found.listed, jobs, pace)
+    whole = found.items + sum(found.skipped.values()) == found.listed <= LIST_PAGE  # one page, and nothing is cut
+    planned = whole and may_be_planned(request)
+    made = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
     if as_json:
-        terminal.json(_document(request, found, made, jobs, pace))
+        terminal.json(_document(request, found, made, jobs, known))
         return
-    _print(terminal, request, found, made, jobs)
+    _print(terminal, request, found, made, jobs, known)
 
 
 def _items(target: Target, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:
@@ -84,7 +84,7 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
     try:
         given = target.stack.parameters
     except StackNotFoundError as error:
-        terminal.note(f"{error.message}; the template's defaults are taken")
+        terminal.note(f"{error.message}; using the template's defaults")
         return Jobs(compute="FARGATE_SPOT")
     usual = Jobs()
     vcpus, memory_mib = job_size(given)
@@ -92,13 +92,15 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         vcpus=vcpus,
         memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
-        architecture=given.get("CpuArchitecture", usual.architecture),
-        public_ip=given.get("AssignPublicIp", "ENABLED") == "ENABLED" and given.get("Network", "PUBLIC") == "PUBLIC",
-        compute=given.get("Compute", usual.compute),
+        architecture="ARM64" if given.get("Compute", "").endswith("_ARM64") else usual.architecture,
+        public_ip=given.get("Network", "PUBLIC") == "PUBLIC",
+        compute=given.get("Compute", usual.compute).removesuffix("_ARM64"),
     )
 
 
-def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs) -> None:
+def _print(  # noqa: PLR0917 - each is a part of what is shown
+    terminal: Terminal, request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs, known: KnownPace
+) -> None:
     table = prices()
     left_out = sum(found.skipped.values())
     terminal.print(f"Source      {request.source} ({plural(found.listed, 'object')})", style="bold")
@@ -111,8 +113,8 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
         each = f"the largest {plural(largest.items, 'item')}, {bytes_text(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"At once     {plural(made.jobs_at_once, 'job')} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, "
-            f"{jobs.compute}"
+            f"Children    {made.children:,} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, {jobs.compute}; "
+            f"{jobs.at_once:,} run at once"
         )
     terminal.print("")
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")
@@ -126,21 +128,28 @@ def _print(terminal: Terminal, request: RunRequest, found: SourceSize, made: Est
     )
     terminal.print("")
     terminal.print(
-        f"An estimate: prices of {table['date']} ({table['note']}), paces measured elsewhere; a factor of two either "
-        "way is to be expected. Without storage, logs, KMS, transfer between regions, retries and DynamoDB writes."
+        f"An estimate: prices of {table['date']} ({table['note']}), the pace of {known.origin} ({_pace(known)}); "
+        "a factor of two either way is to be expected. Without storage, logs, KMS, transfer between regions, retries "
+        "and DynamoDB writes."
     )
-    if _waits_for_vcpus(made, jobs, found):
+    if _waits_for_vcpus(made):
         terminal.note(
-            f"All shards at once would need MaxvCpus={len(found.shards) * jobs.vcpus:g} (and that Fargate quota)."
+            f"{made.due:,} children would have a minute of work each: MaxvCpus={made.due * jobs.vcpus:g}, and that "
+            "Fargate quota, would start them all."
         )
 
 
-def _waits_for_vcpus(made: Estimate, jobs: Jobs, found: SourceSize) -> bool:
-    """Whether the stack's vCPUs, and not the largest shard, decide how long the run takes."""
-    return len(found.shards) > jobs.at_once and made.seconds["migrate"] > made.total_seconds / 2
+def _pace(known: KnownPace) -> str:
+    pace = known.pace
+    return f"{pace.seconds_per_item:.3g} s an item and {bytes_text(round(pace.bytes_per_second))}/s"
 
 
-def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs, pace: Pace) -> dict[str, Any]:
+def _waits_for_vcpus(made: Estimate) -> bool:
+    """Whether the stack's vCPUs decide how long the run takes."""
+    return made.due > made.children and made.seconds["migrate"] > made.total_seconds / 2
+
+
+def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs, known: KnownPace) -> dict[str, Any]:
     table = prices()
     largest = max(found.shards, key=lambda shard: shard.bytes, default=None)
     return {
@@ -154,9 +163,10 @@ def _document(request: RunRequest, found: SourceSize, made: Estimate, jobs: Jobs
         "skipped": found.skipped,
         "shards": len(found.shards),
         "largest_shard": None if largest is None else asdict(largest),
-        "jobs_at_once": made.jobs_at_once,
+        "children": made.children,
+        "jobs_at_once": jobs.at_once,
         "seconds": {**made.seconds, "total": made.total_seconds},
         "dollars": {**made.dollars, "total": made.total_dollars},
-        "assumed": {"jobs": asdict(jobs), "pace": asdict(pace)},
+        "assumed": {"jobs": asdict(jobs), "pace": asdict(known.pace), "pace_of": known.origin},
         "prices": {"date": table["date"], "region": table["region"]},
     }

@@ -21,8 +21,13 @@ from console.verbs import json_option, run_argument, target_options
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, observe, was_cancelled
 from console.watch.shard_counts import ShardCounts
+from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
 from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, unended
+from millrace.errors import ObjectNotFoundError
+from millrace.json_text import read_json
+from millrace.layout import RunFolder
+from millrace.run.commit import HEAD_BYTES, CommitHead
 from millrace.run.folders import newest_folder
 
 SHOWN_CHILDREN = 10
@@ -34,11 +39,11 @@ FOLLOW_SECONDS = 3
 LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"}
 
 
-@click.command(short_help="Show what a run's jobs wrote.")
+@click.command(short_help="Show the logs of a run's jobs.")
 @run_argument
-@click.option("--shard", type=click.IntRange(0), metavar="N", help="Only the child that works shard N.")
+@click.option("--shard", type=click.IntRange(0), metavar="N", help="Only the child that worked shard N, or works it.")
 @click.option("--failed", is_flag=True, help="Only jobs and children that failed, or whose items did.")
-@click.option("--follow", is_flag=True, help="Go on as long as the run does.")
+@click.option("--follow", is_flag=True, help="Follow the logs until the run ends.")
 @click.option(
     "--lines", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="The last N lines of each log."
 )
@@ -47,11 +52,12 @@ LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"
 def logs(
     given: str, target: Target, shard: int | None, lines: int, *, failed: bool, follow: bool, as_json: bool
 ) -> None:
-    """Show what the jobs of a run wrote: plan, the shards, merge, every attempt of each.
+    """Show what the jobs of a run wrote: plan, the children, merge, every attempt of each.
 
-    Of an array the failed children are shown, or the first that has anything to show; --shard N picks one; --failed
-    shows the children of failed items too, which succeeded themselves. --follow shows what is written until the run
-    ends. With --json each line is an object: step, shard, attempt, job_id, and the job's own line as `line`.
+    Of an array the failed children are shown, or the first that has anything to show; --shard N picks the one that
+    committed shard N, or has claimed it; --failed shows the children of failed items too, which succeeded themselves.
+    --follow shows what is written until the run ends. With --json each line is an object: step, child, attempt, job_id,
+    and the job's own line as `line`.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
@@ -69,7 +75,7 @@ def logs(
             break
         time.sleep(FOLLOW_SECONDS)
     if not shown_logs.jobs:
-        nothing = ": no job of this run has failed, and no item." if failed else "." if progress.ended else " yet."
+        nothing = ": no job and no item of this run has failed." if failed else "." if progress.ended else " yet."
         terminal.note(f"There is no log to show{nothing}")
 
 
@@ -83,7 +89,7 @@ class _Logs:
         as_json: Print objects, not text.
 
     Attributes:
-        jobs: The ids of the jobs that were shown, each with why it has no log, as far as that was told.
+        jobs: The ids of the jobs that were shown, each with why it has no log, if that was shown.
     """
 
     def __init__(self, target: Target, terminal: Terminal, lines: int, *, as_json: bool) -> None:
@@ -101,7 +107,7 @@ class _Logs:
         Args:
             step: The step that submitted it.
             job: The job.
-            whole: Whether this is the only call, so that a log without lines is told too.
+            whole: Whether this is the only call, so that a log without lines is reported too.
         """
         from millrace.aws.job_failures import log_lines, streams_of  # noqa: PLC0415 - `millrace --help` must not wait
 
@@ -150,28 +156,25 @@ def _chosen(
         target: Where the run is.
         found: The run.
         progress: The look at it.
-        shard: The only shard whose log is wanted.
+        shard: The shard whose child's log alone is wanted.
         failed: Only jobs that failed, or whose items did.
         waits: Whether a shard that is not there yet may come.
     """
     steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
     jobs = {job["jobId"]: job for job in described(target.aws.batch, steps.values())}
+    if shard is not None:
+        return _of_shard(target, found, progress, shard, failed=failed, waits=waits)
     chosen: list[tuple[str, Mapping[str, Any]]] = []
     with_failed_items = _with_failed_items(target, found, progress) if failed else []
     for step, job_id in steps.items():
         job = jobs.get(job_id)
         if job is None:
             continue  # Batch keeps jobs for a week or so
-        size = job.get("arrayProperties", {}).get("size")
-        if shard is not None and (step != "Migrate" or shard >= (size or 1)):
-            continue
-        if size is not None:
-            wanted = [f"{job_id}:{shard}"] if shard is not None else _children(target, job, failed=failed)
+        if "size" in job.get("arrayProperties", {}):
+            wanted = _children(target, job, failed=failed)
             chosen += [(step, child) for child in described(target.aws.batch, wanted)]
         else:
             chosen.append((step, job))
-    if shard is not None and not chosen and not waits:
-        raise RunStateError(f"it has no shard {shard}, or Batch has forgotten it", operation="logs", target="Migrate")
     if not failed:
         return chosen
     at = progress.execution.get("stopDate") if progress.status == "ABORTED" else None
@@ -181,8 +184,57 @@ def _chosen(
         if job["status"] == "FAILED" and not (at is not None and was_cancelled(job, at))
     ]
     there = {job["jobId"] for _, job in failing}
-    others = [job_id for job_id in with_failed_items if job_id not in there and shard in (None, index_of(job_id))]
-    return [*failing, *(("Migrate", job) for job in described(target.aws.batch, others[:SHOWN_CHILDREN]))]
+    others = [job_id for job_id in with_failed_items if job_id not in there]
+    step_of = {job_id: step for step, job_id in steps.items()}
+    return [
+        *failing,
+        *(
+            (step_of.get(job["jobId"].partition(":")[0], "Migrate"), job)
+            for job in described(target.aws.batch, others[:SHOWN_CHILDREN])
+        ),
+    ]
+
+
+def _of_shard(
+    target: Target, found: FoundRun, progress: RunProgress, shard: int, *, failed: bool, waits: bool
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The job or child that committed a shard, else the one that claimed it, else the one whose own it is.
+
+    Raises:
+        RunStateError: There is no such shard, or Batch has forgotten the job.
+    """
+    steps = {step.job_id: step.name for step in progress.steps if step.job_id is not None}
+    migrate = next((job_id for job_id, name in reversed(steps.items()) if name in {"Migrate", TOGETHER}), None)
+    planned = progress.planned["shards"] if progress.planned else None
+    chosen: list[Mapping[str, Any]] = []
+    if found.folder is not None and (planned is None or shard < planned):
+        who = _who_worked(target, newest_folder(found.folder, target.aws.s3), shard)
+        if who is None and migrate is not None:
+            jobs = list(described(target.aws.batch, [migrate]))
+            size = jobs[0].get("arrayProperties", {}).get("size") if jobs else None
+            who = f"{migrate}:{shard % size}" if size else migrate
+        chosen = [] if who is None else list(described(target.aws.batch, [who]))
+    if not chosen and not waits:
+        raise RunStateError(f"it has no shard {shard}, or Batch has forgotten it", operation="logs", target="Migrate")
+    return [
+        (steps.get(job["jobId"].partition(":")[0], "Migrate"), job)
+        for job in chosen
+        if not failed or job["status"] == "FAILED"
+    ]
+
+
+def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:
+    """The id of the job, or child, that committed a shard, or has claimed it; None where nobody has."""
+    try:
+        with target.aws.s3.open(folder.commit(shard), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
+            return CommitHead.of(b"".join(chunks)).job_id or None
+    except (ObjectNotFoundError, ValueError):
+        pass
+    try:
+        claim = read_json(target.aws.s3.read(folder.claim(shard)))
+        return str(claim["job"])
+    except (ObjectNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:
@@ -202,18 +254,18 @@ def _children(target: Target, array: Mapping[str, Any], *, failed: bool) -> list
         found = next((some for state in states if (some := children_in(target.aws.batch, job_id, state))), [])[:1]
     if len(found) > SHOWN_CHILDREN:
         Terminal().note(
-            f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows another"
+            f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows that of a shard"
         )
     return found[:SHOWN_CHILDREN]
 
 
 def _print_heading(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, attempts: int) -> None:
-    shard = f" shard {index_of(job['jobId'])}" if step == "Migrate" else ""
+    child = f" child {index_of(job['jobId'])}" if ":" in job["jobId"] else ""
     which = f", attempt {attempt} of {attempts}" if attempts > 1 else ""
     code = job.get("container", {}).get("exitCode") if attempt == attempts else None
     ended = f", exit code {code}" if code is not None else ""
     terminal.notes.print(
-        Text(f"== {step}{shard}: {job['status']}{ended}{which}, job {job['jobId']}", "bold"), soft_wrap=True
+        Text(f"== {step}{child}: {job['status']}{ended}{which}, job {job['jobId']}", "bold"), soft_wrap=True
     )
 
 
@@ -225,8 +277,8 @@ def _print_json(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: 
 
 
 def _where(step: str, job: Mapping[str, Any], attempt: int) -> dict[str, Any]:
-    shard = index_of(job["jobId"]) if step == "Migrate" else None
-    return {"step": step, "shard": shard, "attempt": attempt, "job_id": job["jobId"]}
+    child = index_of(job["jobId"]) if ":" in job["jobId"] else None
+    return {"step": step, "child": child, "attempt": attempt, "job_id": job["jobId"]}
 
 
 def _readable(line: str) -> Text:

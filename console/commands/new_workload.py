@@ -53,7 +53,7 @@ def new_workload(name: str, directory: Path | None) -> None:
 
 def _example() -> Path:
     """The example's folder: the checkout's, or the one that the installed package brings."""
-    packaged = Path(__file__).with_name("own_workload")
+    packaged = Path(__file__).parents[1] / "own_workload"
     return packaged if packaged.is_dir() else Checkout.here().root / EXAMPLE
 
 
@@ -72,7 +72,7 @@ def write(example: Path, folder: Path, module: str, class_name: str) -> None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise click.BadParameter(f"{folder} is there already; nothing was written.") from None
+        raise click.BadParameter(f"{folder} already exists; nothing was written.") from None
     dashed = module.replace("_", "-")
     names = {
         "acme-line-count": f"{dashed}-workload",
@@ -98,7 +98,9 @@ def _words(name: str) -> list[str]:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").split("_")
     module = "_".join(words)
     if len(module) > 60 or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module):
-        raise click.BadParameter(f"{name!r} is no name for a workload: letters, digits and '-', like find-links.")
+        raise click.BadParameter(
+            f"{name!r} is not a valid name for a workload: letters, digits and '-', like find-links."
+        )
     if keyword.iskeyword(module) or module in TAKEN:
         raise click.BadParameter(f"{module!r} is a name of Python's or of Millrace's own; choose another.")
     return words

@@ -51,7 +51,7 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     if open_page:
         click.launch(str(directory / PAGE))
     if found.execution.get("status") == "RUNNING":
-        terminal.warn("the run is at work: what is not done yet is NOT_RUN in this report")
+        terminal.warn("the run is still running: what is not done yet is NOT_RUN in this report")
     if as_json:
         terminal.json(_document(written, directory))
         return
@@ -65,7 +65,7 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     )
     terminal.print(f"{written.shards_done:,} of {plural(plan.shards, 'shard')} are committed")
     if written.retries:
-        terminal.print(f"Failed items were tried again {plural(written.retries, 'time')}")
+        terminal.print(f"Failed items were rerun {plural(written.retries, 'time')}")
     if written.codes:
         terminal.print("")
         rows = sorted(written.codes.items(), key=lambda each: (-each[1], each[0]))
@@ -74,7 +74,7 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     for name in FILES:
         terminal.print(f"{name.ljust(15)} {directory / name}")
     if not_run:
-        terminal.note(f"Go on with what was not run: {target.command('resume', run.run_id)}")
+        terminal.note(f"Run what is missing: {target.command('resume', run.run_id)}")
 
 
 def _document(written: RunReport, directory: Path) -> dict[str, object]:

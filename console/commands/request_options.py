@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +24,15 @@ _OPTIONS = (
     click.option(
         "--manifest",
         metavar="URI",
-        help="Work what this file names, or this S3 Inventory report, instead of listing the source.",
+        help="Process what this file or S3 Inventory report names, instead of listing the source.",
     ),
-    click.option("--include", multiple=True, metavar="P", help="Work only what matches: '*.txt'. [several times]"),
-    click.option("--exclude", multiple=True, metavar="P", help="Leave out what matches. [several times]"),
-    click.option("--target-bytes", type=int, metavar="N", help="Close a shard at so many bytes. [default: 268435456]"),
-    click.option("--max-items", type=int, metavar="N", help="Close a shard at so many items. [default: 1000]"),
-    click.option("--max-shards", type=int, metavar="N", help="At most so many shards. [default: 10000]"),
+    click.option("--include", multiple=True, metavar="P", help="Process only what matches: '*.txt'. [several times]"),
+    click.option("--exclude", multiple=True, metavar="P", help="Exclude what matches. [several times]"),
+    click.option(
+        "--target-bytes", type=int, metavar="N", help="Close a shard at this many bytes. [default: 268435456]"
+    ),
+    click.option("--max-items", type=int, metavar="N", help="Close a shard at this many items. [default: 1000]"),
+    click.option("--max-shards", type=int, metavar="N", help="At most this many shards. [default: 10000]"),
     click.option(
         "--tolerated-failure-percent",
         type=float,
@@ -40,33 +42,54 @@ _OPTIONS = (
     click.option(
         "--tolerated-failure-count", type=int, metavar="N", help="Or as a number; the larger one counts. [default: 0]"
     ),
+    click.option(
+        "--seconds-per-item", type=float, metavar="S", help="What one object takes a child. [default: as measured]"
+    ),
+    click.option(
+        "--mb-per-second", type=float, metavar="N", help="MB that a child works in a second. [default: as measured]"
+    ),
+)
+
+_PLACES = (
+    click.option("--source", metavar="S3-URI", help="The objects to process: s3://bucket/prefix/"),
+    click.option("--destination", metavar="S3-URI", help="Where outputs and results go."),
+)
+
+_WHOLE = (
+    click.option(
+        "--input",
+        "input_file",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+        metavar="FILE",
+        help="The execution input as JSON, - for standard input; the other options override it.",
+    ),
+    click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]"),
 )
 
 
-def request_options(function: Function) -> Function:
-    """The options, for `request_fields`."""
+def _with(options: Sequence[Callable[[Any], Any]], function: Function) -> Function:
     decorated: Any = function
-    for option in reversed(_OPTIONS):
+    for option in reversed(options):
         decorated = option(decorated)
     made: Function = decorated
     return made
 
 
-allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 although the run found nothing to work.")
+def request_options(function: Function) -> Function:
+    """The options, for `request_fields`."""
+    return _with(_OPTIONS, function)
+
+
+allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 even if the run found no items.")
 """`--allow-empty`, for the verbs that start a run and watch it."""
 
 
-def input_option(function: Function) -> Function:
-    """`--input FILE`: the whole execution input, as `aws stepfunctions start-execution --input` takes it."""
-    option = click.option(
-        "--input",
-        "input_file",
-        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-        metavar="FILE",
-        help="The execution input as JSON, - for standard input; the other options go before it.",
-    )
-    decorated: Function = option(function)
-    return decorated
+def start_options(function: Function) -> Function:
+    """All options of a run's start: source and destination, the request, `--input FILE` and `--name`.
+
+    The file is the whole execution input, as `aws stepfunctions start-execution --input` takes it.
+    """
+    return _with((*_PLACES, *_OPTIONS, *_WHOLE), function)
 
 
 def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -81,6 +104,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
     """
     fields = dict(base or {})
     workload = given["workload"] or fields.get("workload", "word-count")
+    pace = _pace(given)
     shard = {name: given[name] for name in SHARD if given[name] is not None}
     asked = {
         "workload": workload,
@@ -89,11 +113,21 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "include": list(given["include"]),
         "exclude": list(given["exclude"]),
         "shard": {**fields.get("shard", {}), **shard},
+        "pace": {**(fields.get("pace") or {}), **pace} if pace else None,
         "tolerated_failure_percent": given["tolerated_failure_percent"],
         "tolerated_failure_count": given["tolerated_failure_count"],
         "run_id": given.get("run_id"),
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
+
+
+def _pace(given: dict[str, Any]) -> dict[str, float]:
+    megabytes = given.get("mb_per_second")
+    asked = {
+        "seconds_per_item": given.get("seconds_per_item"),
+        "bytes_per_second": None if megabytes is None else megabytes * 1e6,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def read_input(path: Path | None) -> dict[str, Any]:

@@ -26,11 +26,11 @@ MAX_NAME = 80
 """The longest name of an execution: Step Functions StartExecution, `name`."""
 
 
-@click.command(short_help="Go on with a run: only what is missing is done.")
+@click.command(short_help="Resume a run: only what is missing is done.")
 @run_argument
-@click.option("--retry-failed", is_flag=True, help="Work the failed items again, and merge anew.")
-@click.option("--tolerated-failure-percent", type=float, metavar="P", help="Accept so many failures instead.")
-@click.option("--tolerated-failure-count", type=int, metavar="N", help="Likewise, as a number of items.")
+@click.option("--retry-failed", is_flag=True, help="Rerun the failed items and merge again.")
+@click.option("--tolerated-failure-percent", type=float, metavar="P", help="Accept this many failures instead.")
+@click.option("--tolerated-failure-count", type=int, metavar="N", help="The same, as a number of items.")
 @click.option("--redrive", is_flag=True, help="Redrive the execution instead of starting a new one; see docs/cli.md.")
 @click.option("--no-watch", is_flag=True, help="Do not watch it.")
 @json_option
@@ -49,26 +49,28 @@ def resume(
     """Go on with a run that failed or was cancelled: only what has no commit is worked.
 
     A new execution is started with the run's own request, so that it takes up what was put right in the meantime: a
-    new deployment, more memory, a longer time limit. --redrive goes on with the execution as it was defined when it
+    new deployment, more memory, a longer time limit. --redrive resumes the execution as it was defined when it
     was started, at the state that failed, and saves the plan job.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI, or - for the latest run (also without RUN).
 
     Exit codes: 0 the run succeeded (or had already), 1 something broke, 2 nothing to resume or bad input, 3 more
-    failures than tolerated, 130 Ctrl-C (the run goes on).
+    failures than tolerated, 130 Ctrl-C (the run continues).
     """
     terminal = Terminal()
     changes: dict[str, Any] = {"retry_failed": True} if retry_failed else {}
     accepted = {"percent": tolerated_failure_percent, "count": tolerated_failure_count}
     changes |= {f"tolerated_failure_{name}": value for name, value in accepted.items() if value is not None}
     if redrive and changes:
-        raise click.UsageError("--redrive goes on with the execution's own input; it takes none of the other options.")
+        raise click.UsageError(
+            "--redrive resumes the execution with its own input; it takes none of the other options."
+        )
     found = find_run(target.aws, target.stack.state_machine_arn, given)
     at_work = running_executions(target.aws, target.stack.state_machine_arn, found.run.folder)
     if at_work and changes:
-        raise RunStateError("it is at work; wait for it, or cancel it first", operation="resume", target=found.run_id)
+        raise RunStateError("it is running; wait for it, or cancel it first", operation="resume", target=found.run_id)
     if at_work:
-        terminal.note(f"The run {found.run_id} is at work already.")
+        terminal.note(f"The run {found.run_id} is already running.")
         resumed = find_run(target.aws, target.stack.state_machine_arn, at_work[0])
     else:
         if _is_complete(target, found, terminal, changes):
@@ -101,14 +103,14 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
         if result["status"] != "FAILED":
             check_result(target.aws, found.run.folder, result)
     except DamagedFileError as error:
-        terminal.note(f"The result is not the run's, and is made again: {error}")
+        terminal.note(f"The result does not match the run and is rebuilt: {error}")
         return False
     status = found.execution.get("status", "SUCCEEDED" if result["status"] != "FAILED" else "FAILED")
     if status == "FAILED" and found.execution and _failed_too_often(target, found):
         # Every shard is committed, and merge would say the same again.
         raise RunStateError(
             f"nothing is missing: all shards are done, and {plural(result['counts']['failed'], 'item')} failed. "
-            "Work those again with --retry-failed, or accept them with --tolerated-failure-percent",
+            "Rerun those with --retry-failed, or accept them with --tolerated-failure-percent",
             operation="resume",
             target=found.run_id,
         )
@@ -117,7 +119,7 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
     terminal.note(f"The run {found.run_id} is complete; there is nothing to do.")
     if result["counts"]["failed"]:
         again = target.command("resume", found.run_id, "--retry-failed")
-        terminal.note(f"{plural(result['counts']['failed'], 'item')} failed; work them again: {again}")
+        terminal.note(f"{plural(result['counts']['failed'], 'item')} failed; rerun them: {again}")
     return True
 
 

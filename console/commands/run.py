@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from console.commands.request_options import allow_empty_option, input_option, request_options
+from console.commands.request_options import allow_empty_option, start_options
 from console.commands.start import begin
 from console.commands.to_the_end import follow
 from console.find.target import Target
@@ -16,18 +16,14 @@ from console.verbs import json_option, target_options
 
 
 @click.command
-@click.option("--source", metavar="S3-URI", help="What to work: s3://bucket/prefix/")
-@click.option("--destination", metavar="S3-URI", help="Where outputs and results go.")
-@request_options
-@input_option
-@click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]")
+@start_options
 @allow_empty_option
 @json_option
 @target_options
 def run(
     target: Target, input_file: Path | None, name: str | None, *, allow_empty: bool, as_json: bool, **given: Any
 ) -> None:
-    """Start a run and watch it to its end. Ctrl-C leaves it going.
+    """Start a run and watch it until it ends. Ctrl-C leaves it running.
 
     \b
     Examples:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from console.commands.request_options import input_option, read_input, request_fields, request_options
+from console.commands.request_options import read_input, request_fields, start_options
 from console.find.executions import new_name
 from console.find.executions import start as start_execution
 from console.find.run_lookup import FoundRun, find_run
@@ -21,11 +21,7 @@ from millrace.request.run_request import RunRequest
 
 
 @click.command
-@click.option("--source", metavar="S3-URI", help="What to work: s3://bucket/prefix/")
-@click.option("--destination", metavar="S3-URI", help="Where outputs and results go.")
-@request_options
-@input_option
-@click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]")
+@start_options
 @json_option
 @target_options
 def start(target: Target, input_file: Path | None, name: str | None, *, as_json: bool, **given: Any) -> None:

@@ -21,6 +21,9 @@ from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import Watcher
 from millrace.errors import TooManyFailuresError
 
+SHOWN_KEYS = 100
+"""How many of the keys that a request names are shown."""
+
 
 @click.command
 @run_argument
@@ -31,7 +34,7 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
-    Exit codes: 0 told (whatever the run's status is), 1 something broke, 2 no such run.
+    Exit codes: 0 shown (whatever the run's status is), 1 something broke, 2 no such run.
     """
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
@@ -83,12 +86,21 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     ]
     if found.folder is not None:
         facts.append(("Run folder", shown(str(found.folder.root))))
+    facts += [("" if number else "Keys", shown(key)) for number, key in enumerate(keys_of(found)[:SHOWN_KEYS])]
+    if len(keys_of(found)) > SHOWN_KEYS:
+        facts.append(("", f"and {len(keys_of(found)) - SHOWN_KEYS:,} more; --json has them all"))
     for label, value in facts:
         terminal.out.print(Text(f"{label:<12}").append(value), soft_wrap=True)
     terminal.print("")
     print_steps(terminal.out, progress)
     if progress.ended and (done := items_done(progress)):
         terminal.print(f"\n{done}")
+
+
+def keys_of(found: FoundRun) -> list[str]:
+    """The keys that the run's request names: those of the uploads that started it, say."""
+    keys = found.request.get("keys")
+    return [str(key) for key in keys] if isinstance(keys, list) else []
 
 
 def print_outcome(terminal: Terminal, found: FoundRun, failure: RunFailedError | None, target: Target) -> None:

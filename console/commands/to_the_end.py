@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from console.commands.status import print_run
-from console.errors import RunFailedError, RunInterrupted
+from console.errors import RunFailedError
 from console.file_names import shown
 from console.find.empty_source import check_not_empty
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
 from console.transfer.results import failure_examples, read_result, result_files
-from console.watch.display import shown as shown_run
-from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.summary import next_commands, print_summary
-from console.watch.watching import watch
+from console.watch.watching import watch_to_the_end
 from millrace.errors import TooManyFailuresError
 
 
@@ -34,17 +32,16 @@ def follow(
     Raises:
         RunFailedError: The run failed; what there is to show has been shown.
         EmptySourceError: It worked no item.
-        RunInterrupted: Ctrl-C; the run goes on.
+        RunInterrupted: Ctrl-C; the run continues.
     """
-    try:
-        with shown_run(terminal.notes) as show:
-            progress = watch(target.aws, found.execution_arn, show)
-    except KeyboardInterrupt:
-        terminal.note(f"\nThe run {found.run_id} continues in the background.")
-        terminal.note(f"  watch it  {target.command('watch', found.run_id)}")
-        terminal.note(f"  stop it   {target.command('cancel', found.run_id)}")
-        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=found.run_id) from None
-    failure = None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
+    progress, failure = watch_to_the_end(
+        target.aws,
+        found.execution_arn,
+        found.run_id,
+        terminal,
+        watch_again=target.command("watch", found.run_id),
+        cancel=target.command("cancel", found.run_id),
+    )
     if as_json:
         terminal.json(run_document(found, progress, failure))
     else:

@@ -23,7 +23,7 @@ def watch(given: str, target: Target, *, as_json: bool) -> None:
     going. A run that has ended is shown as `status` shows it, and ends with its own exit code.
 
     Exit codes: 0 the run succeeded, 1 something broke, 2 no such run or bad input of the run, 3 more failures than
-    tolerated, 130 Ctrl-C (the run goes on).
+    tolerated, 130 Ctrl-C (the run continues).
     """
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
     follow(target, found, Terminal(), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Whether what is deployed is what lies in this checkout: the state machine, the functions and their layer."""
+"""Whether what is deployed is what this checkout has: the state machine, the functions and their layer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 from console import embedded_aws
 from console.checkout import RECORDS, ROOT, Checkout
+from console.find.stack import stack_resources
 from console.find.target import Target
 
 DEFINITION = ROOT / "statemachine" / "migration.asl.json"
@@ -70,13 +71,10 @@ def _filled(ours: Any, deployed: Any) -> bool:
 
 
 def _resources(target: Target) -> dict[str, dict[str, str]]:
-    """The stack's resources: physical ids by logical id, by type."""
+    """The resources of the stack and its nested stacks: physical ids by logical id, by type."""
     found: dict[str, dict[str, str]] = {}
-    pages = target.aws.cloudformation.get_paginator("list_stack_resources").paginate(StackName=target.stack_name)
-    for page in pages:
-        for each in page["StackResourceSummaries"]:
-            physical = each.get("PhysicalResourceId", "")
-            found.setdefault(each["ResourceType"], {})[each["LogicalResourceId"]] = physical
+    for each in stack_resources(target.aws.cloudformation, target.stack_name):
+        found.setdefault(each["ResourceType"], {})[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
     return found
 
 

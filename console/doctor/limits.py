@@ -6,26 +6,27 @@ from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import seconds
+from millrace.run.sizing import MAX_CHILDREN, slots_of
+from millrace.source.sharding import MAX_SHARDS
 from millrace.text import plural
 
 QUOTAS = {
     "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
     "FARGATE_SPOT": ("fargate", "L-36FBB829", "Fargate Spot vCPUs"),
     "EC2": ("ec2", "L-34B43A08", "vCPUs of Standard Spot Instances"),
+    "EC2_GPU": ("ec2", "L-3819A6DF", "vCPUs of G and VT Spot Instances"),
 }
 """What bounds each kind of compute: service and code in Service Quotas. Spot comes first, On-Demand behind."""
 
 BEHIND = {
     "FARGATE_SPOT": QUOTAS["FARGATE"],
     "EC2": ("ec2", "L-1216C47A", "vCPUs of Standard On-Demand Instances"),
+    "EC2_GPU": ("ec2", "L-DB2E81BA", "vCPUs of G and VT On-Demand Instances"),
 }
 """What stands behind Spot, and is all that urgent runs may use."""
 
-MOST_SHARDS = 10_000
-"""SubmitJob, `arrayProperties`: an array has at most so many children."""
-
 SUBMISSIONS_A_RUN = 3
-"""Plan, migrate - however many children the array has - and merge."""
+"""Plan, migrate - however many children the array has - and merge; a small run is one."""
 
 SUBMISSIONS_A_SECOND = 50
 """AWS Batch user guide, service quotas: SubmitJob, for an account in a Region; it cannot be raised."""
@@ -40,7 +41,7 @@ def vcpu_quota(target: Target, shards: int | None) -> Check:
         return Check("vCPU quota", "ok", "the embedded AWS has none")
     given = target.stack.parameters
     wanted, each = float(given.get("MaxvCpus") or 16), job_size(given)[0]
-    service, code, what = QUOTAS[given.get("Compute", "FARGATE")]
+    service, code, what = QUOTAS[_kind(target)]
     value = _quota(target, service, code)
     if value < each:
         todo = f"ask for more in Service Quotas: {service}, {code}"
@@ -62,7 +63,7 @@ def quota_behind(target: Target) -> Check:
     """The quota of what is taken where Spot is not to be had, and by urgent runs."""
     name = "behind Spot"
     given = target.stack.parameters
-    behind = BEHIND.get(given.get("Compute", "FARGATE"))
+    behind = BEHIND.get(_kind(target))
     if target.is_local or behind is None:
         return Check(name, "ok", "the embedded AWS has no quota" if target.is_local else "no Spot is used")
     service, code, what = behind
@@ -74,22 +75,31 @@ def quota_behind(target: Target) -> Check:
 
 
 def rates(target: Target, shards: int | None) -> Check:
-    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at the least."""
+    """How fast jobs may be submitted and tasks started: what a run of so many shards takes at least."""
     submitted = (
-        f"a run is {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; {SUBMISSIONS_A_SECOND} a second may be"
+        f"a run is 1 to {SUBMISSIONS_A_RUN} SubmitJob calls, whatever its size; the limit is {SUBMISSIONS_A_SECOND} "
+        "a second"
     )
     if shards is None:
         return Check("rates", "ok", submitted)
-    if shards > MOST_SHARDS:
+    if shards > MAX_SHARDS:
         todo = "larger shards: --target-bytes or --max-items; the plan job makes them by itself"
-        return Check("rates", "warn", f"an array job has at most {MOST_SHARDS:,} children, not {shards:,}", todo)
-    if target.stack.parameters.get("Compute") == "EC2":
+        return Check("rates", "warn", f"a run has at most {MAX_SHARDS:,} shards, not {shards:,}", todo)
+    given = target.stack.parameters
+    if _kind(target).startswith("EC2"):
         return Check("rates", "ok", submitted)
-    least = seconds(shards / LAUNCHES_A_SECOND)
+    children = min(slots_of(float(given.get("MaxvCpus") or 16), job_size(given)[0]), shards, MAX_CHILDREN)
+    least = seconds(children / LAUNCHES_A_SECOND)
     started = (
-        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards take {least} to start, at the least"
+        f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards are worked by at most "
+        f"{'one child' if children == 1 else f'{children:,} children'}, which take at least {least} to start"
     )
     return Check("rates", "ok", f"{submitted}; {started}")
+
+
+def _kind(target: Target) -> str:
+    """What jobs run on; the quotas do not tell architectures apart."""
+    return str(target.stack.parameters.get("Compute", "FARGATE")).removesuffix("_ARM64")
 
 
 def _quota(target: Target, service: str, code: str) -> float:

@@ -1,4 +1,4 @@
-"""Undelivered notifications: the events and messages in the stack's dead-letter queue."""
+"""What was not delivered: events, messages and uploads in the stack's dead-letter queue."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.doctor.check import Check
+from console.file_names import shown
 from console.find.target import Target
 from console.terminal import seconds
+from millrace.errors import shortened
 from millrace.text import plural
 
 NAME = "undelivered notifications"
+
+REASON = "ERROR_MESSAGE"
+"""EventBridge user guide, "Using dead-letter queues"; the function start_uploads uses the same."""
 
 SEEN = 10
 """ReceiveMessage, MaxNumberOfMessages: at most 10 at once."""
@@ -22,7 +27,7 @@ NAMED = 3
 
 
 def undelivered(target: Target) -> Check:
-    """What lies in the queue of the notifications that nobody was given: how many, since when, of which runs."""
+    """What lies in the queue of what nobody was given: how many, since when, of which runs or keys, and why."""
     url = target.stack.outputs.get("UndeliveredQueueUrl", "")
     if not url:
         return Check(NAME, "warn", "the stack has no queue for it", "deploy this version of the template")
@@ -32,18 +37,24 @@ def undelivered(target: Target) -> Check:
     count = sum(int(counts.get(name, 0)) for name in names)
     if not count:
         return Check(NAME, "ok", "none: the dead-letter queue is empty")
-    # With no visibility timeout they stay where they are, for whoever wants to deliver them.
+    # Without a visibility timeout they stay visible to whoever delivers them.
     seen = sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=SEEN, VisibilityTimeout=0, AttributeNames=["SentTimestamp"]
+        QueueUrl=url,
+        MaxNumberOfMessages=SEEN,
+        VisibilityTimeout=0,
+        AttributeNames=["SentTimestamp"],
+        MessageAttributeNames=[REASON],
     ).get("Messages", [])
     sent = [int(each["Attributes"]["SentTimestamp"]) / 1000 for each in seen]
     oldest = f", the oldest seen for {seconds(max(0.0, datetime.now(UTC).timestamp() - min(sent)))}" if sent else ""
     about = list(dict.fromkeys(filter(None, (_about(each["Body"]) for each in seen))))
     of = f": {', '.join(about[:NAMED])}{' and others' if len(about) > NAMED else ''}" if about else ""
+    reasons = list(dict.fromkeys(filter(None, map(_reason, seen))))
+    why = f"; why: {'; '.join(reasons[:NAMED])}{' and others' if len(reasons) > NAMED else ''}" if reasons else ""
     return Check(
         NAME,
         "warn",
-        f"{plural(count, 'notification')} in {url}{oldest}{of}",
+        f"{plural(count, 'message')} in {url}{oldest}{of}{why}",
         "fix the cause, then deliver them: docs/notifications.md, Nothing is lost; they are kept for 14 days",
     )
 
@@ -53,7 +64,18 @@ def _about(body: str) -> str:
     found: Any = _object(body)
     found = found.get("requestPayload") or found
     detail = _object(found["Message"]) if "Message" in found else found.get("detail", found)
-    return _first(detail, ("run_id", "name", "jobName", "job_name", "jobQueue")) if isinstance(detail, dict) else ""
+    if not isinstance(detail, dict):
+        return ""
+    uploaded = detail.get("object")
+    if isinstance(uploaded, dict) and uploaded.get("key"):
+        return shown(str(uploaded["key"]))
+    return _first(detail, ("run_id", "name", "jobName", "job_name", "jobQueue"))
+
+
+def _reason(message: Mapping[str, Any]) -> str:
+    """Why it lies there, where EventBridge or the function start_uploads says so."""
+    said = message.get("MessageAttributes", {}).get(REASON, {}).get("StringValue", "")
+    return shown(shortened(str(said)))
 
 
 def _first(detail: Mapping[str, Any], names: Iterable[str]) -> str:

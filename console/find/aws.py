@@ -11,6 +11,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from console import embedded_aws
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ CONNECTIONS = 32
 
 @contextmanager
 def workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads for many small calls; what has not begun when the block ends, by Ctrl-C say, is not begun any more."""
+    """Threads for many small calls; calls not started when the block ends, as by Ctrl-C, are dropped."""
     pool = ThreadPoolExecutor(CONNECTIONS // 2)
     try:
         yield pool
@@ -58,7 +59,7 @@ class Aws:
     @cached_property
     def s3(self) -> S3:
         """S3, by Millrace's own verbs."""
-        return S3(self.client("s3"))
+        return S3(BotocoreRequests(self.client("s3")))
 
     @cached_property
     def step_functions(self) -> SFNClient:

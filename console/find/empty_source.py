@@ -44,7 +44,7 @@ def check_not_empty(aws: Aws, found: FoundRun, result: Mapping[str, Any], termin
 
 
 def what_was_there(aws: Aws, found: FoundRun) -> str:
-    """A sentence on what lies in the source of a run without items, and one on what would work it."""
+    """A sentence on what the source of an empty run holds, and one on what would find items."""
     folder = S3Uri.parse_folder(found.request["source"], "source")
     name = shown(str(folder))
     if found.request.get("manifest"):

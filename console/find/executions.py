@@ -24,7 +24,7 @@ class Run:
     """One run, by the execution that does it.
 
     Attributes:
-        run_id: The run's id: the execution's name, or the earlier run that it goes on with.
+        run_id: The run's id: the execution's name, or the earlier run that it resumes.
         execution_arn: The execution.
         folder: The run folder.
     """
@@ -91,7 +91,7 @@ def say_where_modules_are(aws: Aws, request: Mapping[str, Any], name: str) -> No
     """Tell the embedded AWS where the user's own workload is, before a job of the run looks for it.
 
     Args:
-        aws: Where; only the embedded AWS needs to be told.
+        aws: Where; only the embedded AWS needs it.
         request: The execution's input.
         name: The execution's name.
     """

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from console.errors import RunNotFoundError, RunStateError
 from console.file_names import shown
-from console.find.aws import Aws
+from console.find.aws import Aws, workers
 from console.find.executions import Run
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
 from millrace.json_text import read_json
@@ -26,13 +25,13 @@ NAMED_RUNS = 5
 """How many runs an error names."""
 
 UPLOADED = "upload-"
-"""How the ids of runs begin that an upload started. EventBridge names their executions: the id is in the input."""
+"""How the names of executions begin that uploads started."""
 
-LOOKED_THROUGH = 300
-"""In how many executions such an id is looked for: DescribeExecution allows that many at once, then 15 a second."""
+MOST_DESCRIBED = 300
+"""For how many of these the keys are looked up: DescribeExecution allows that many at once, then 15 a second."""
 
 _RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
-"""The name of an execution that `millrace resume` starts: the run's id, and what tells it from the others."""
+"""The name of an execution that `millrace resume` starts: the run's id, and a suffix that makes it unique."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,9 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
         latest = next(executions, None)
         if latest is None:
             raise RunNotFoundError(
-                "there is no run yet; start one: millrace run", operation="find the run", target="the latest"
+                "there are no runs yet; start one: millrace run", operation="find the run", target="the latest"
             )
         return _described(aws, latest["executionArn"])
-    if given.startswith(UPLOADED):
-        return _uploaded(aws, executions, given)
     return _described(aws, _newest(executions, given))
 
 
@@ -102,25 +99,20 @@ def executions_of(aws: Aws, state_machine_arn: str, **given: Any) -> Iterator[Ex
         yield from page["executions"]
 
 
+def uploaded_keys(aws: Aws, executions: Iterable[ExecutionListItemTypeDef]) -> dict[str, list[str]]:
+    """The keys of the runs that uploads started, by the execution's ARN; of the first 300 of them."""
+    arns = [each["executionArn"] for each in executions if each["name"].startswith(UPLOADED)][:MOST_DESCRIBED]
+    with workers() as pool:
+        found = list(pool.map(lambda arn: _described(aws, arn), arns))
+    return {arn: list(run.request["keys"]) for arn, run in zip(arns, found, strict=True) if run.request.get("keys")}
+
+
 def running_executions(aws: Aws, state_machine_arn: str, folder: RunFolder) -> list[str]:
     """The ARNs of the executions that are at work on a run now; usually none or one."""
     found = (
         _described(aws, each["executionArn"]) for each in executions_of(aws, state_machine_arn, statusFilter="RUNNING")
     )
     return [each.execution_arn for each in found if each.folder == folder]
-
-
-def _uploaded(aws: Aws, executions: Iterable[ExecutionListItemTypeDef], given: str) -> FoundRun:
-    """The run that an upload started, by its id or the beginning of one; the newest that fits."""
-    for each in islice(executions, LOOKED_THROUGH):
-        found = _described(aws, each["executionArn"])
-        if found.run_id.startswith(given):
-            return found
-    raise RunNotFoundError(
-        f"it is none of the latest {LOOKED_THROUGH} runs; give the execution's name, or the run folder's URI",
-        operation="find the run",
-        target=shown(given),
-    )
 
 
 def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
@@ -143,7 +135,7 @@ def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
         )
     names = ", ".join(list(by_run)[:NAMED_RUNS]) + (" …" if len(by_run) > NAMED_RUNS else "")
     raise RunNotFoundError(
-        f"{len(by_run)} runs begin so: {names}; give more of the id", operation="find the run", target=shown(given)
+        f"{len(by_run)} runs start with it: {names}; give more of the id", operation="find the run", target=shown(given)
     )
 
 
@@ -163,7 +155,7 @@ def _described(aws: Aws, execution_arn: str) -> FoundRun:
         request = read_json(execution.get("input", ""))
         run = Run.of(arn, request)
     except (ValueError, KeyError, AttributeError, InvalidRunRequest):
-        # Somebody's input that Prepare Run refuses is still a run that can be looked at.
+        # A run whose input Prepare Run refused can still be looked at.
         return FoundRun(arn.rpartition(":")[2], arn, {}, None, execution)
     return FoundRun(run.run_id, arn, request, run.folder, execution)
 
@@ -174,7 +166,7 @@ def _by_folder(aws: Aws, given: str) -> FoundRun:
         document = read_request(aws, folder)
     except ObjectNotFoundError:
         raise RunNotFoundError(
-            "this is no run folder: there is no run.json in it", operation="find the run", target=str(folder.root)
+            "this is not a run folder: it has no run.json", operation="find the run", target=str(folder.root)
         ) from None
     return FoundRun(folder.run_id, document.get("execution_arn", ""), document["request"], folder)
 

@@ -34,7 +34,7 @@ class SamConfig:
     def read(cls, environment: str | None, folder: Path | None = None) -> SamConfig:
         """Read an environment: `deploy.parameters` before `global.parameters`, as sam does.
 
-        The file lies in the working directory or, where there is none, in the checkout.
+        The file is in the working directory or, if there is none, in the checkout.
 
         Args:
             environment: Its name, as in `sam deploy --config-env`; None for "default", which may be missing.

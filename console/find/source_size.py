@@ -1,4 +1,4 @@
-"""What lies in a source, cut into shards by the rules that the plan job cuts by."""
+"""What a source holds, cut into shards by the plan job's rules."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.sharding import cut
+from millrace.workload.pace import Pace
 
 TOLD_EVERY = 1000
-"""How often `seen` is told: once a page of the listing."""
+"""How often `seen` is called: once per page of the listing."""
 
 ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 """Storage classes whose objects are read only after they were restored: S3 API reference, GetObject."""
@@ -30,7 +31,7 @@ class SourceSize:
         items: How many items: objects, or ranges of large ones.
         bytes: Their bytes.
         largest: The largest object's bytes.
-        archived: How many objects lie in an archive class: each would be a failed item.
+        archived: How many objects are in an archive class: each would be a failed item.
         skipped: Objects that are no items, by reason.
         shards: What each shard would hold.
     """
@@ -45,13 +46,14 @@ class SourceSize:
 
 
 def measure(
-    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, seen: Callable[[int], None]
+    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, pace: Pace, seen: Callable[[int], None]
 ) -> SourceSize:
     """Measure what a run would work.
 
     Args:
-        items_of: The source's items, given what tells them from other objects.
+        items_of: The source's items, given what distinguishes them from other objects.
         request: The checked request.
+        pace: How fast a child is expected to work: shards are cut by it.
         seen: Told now and then how many objects were listed.
     """
     chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
@@ -63,7 +65,9 @@ def measure(
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
         lengths.extend(_ranges(item, request))
-    shards = [ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard)]
+    shards = [
+        ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)
+    ]
     listed = number + chosen.skipped.total()
     return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
 

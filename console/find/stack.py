@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from console.errors import StackNotFoundError
 from console.find.aws import Aws
@@ -99,3 +100,20 @@ def job_size(parameters: Mapping[str, str]) -> tuple[float, int]:
     """The vCPUs and MiB of one job under a stack's parameters: `JobSize` is vCPUs, an x, and GiB."""
     vcpus, _, gib = parameters.get("JobSize", "1x2").partition("x")
     return float(vcpus), int(float(gib) * 1024)
+
+
+NESTED = "AWS::CloudFormation::Stack"
+
+
+def stack_resources(cloudformation: Any, name: str) -> Iterator[dict[str, Any]]:
+    """What ListStackResources says of each resource of a stack, and of the stacks that are nested in it.
+
+    Args:
+        cloudformation: A boto3 client.
+        name: The stack's name or id.
+    """
+    for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=name):
+        for each in page["StackResourceSummaries"]:
+            yield each
+            if each["ResourceType"] == NESTED and each.get("PhysicalResourceId"):
+                yield from stack_resources(cloudformation, each["PhysicalResourceId"])

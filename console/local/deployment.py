@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from console import embedded_aws
-from console.checkout import RECORDS, Checkout
+from console.checkout import Checkout
 from console.errors import DeployError, StackNotFoundError, ToolMissingError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
 from millrace.errors import InvalidRunRequest
 
-BUILT_FROM = ("template.yaml", "samconfig.toml", "functions", "layer", *RECORDS)
-"""What `sam build` reads: files and folders, some as patterns. The jobs run straight from the checkout: no
-other change in batch_jobs/ needs a deployment."""
+BUILT_FROM = ("template.yaml", "stacks", "samconfig.toml", "functions", "layer", "batch_jobs")
+"""What `sam build` reads; of batch_jobs the workloads' records, and a digest of it all, which Prepare Run needs."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")
 """What `sam deploy` puts on the embedded AWS."""
@@ -39,7 +38,7 @@ STAND_IN_IMAGE = f"{REPOSITORY}@sha256:{'0' * 64}"
 """Where jobs run as processes of this machine, from the checkout: no image is looked at."""
 
 OPTIONS = ("--config-env", "local", "--parameter-overrides", f"LambdaRuntime={RUNTIME}")
-"""What `sam build` and `sam deploy` are told; the rest stands in samconfig.toml."""
+"""What `sam build` and `sam deploy` get; the rest is in samconfig.toml."""
 
 SHOWN_LINES = 15
 """How many of sam's last lines a failure shows."""

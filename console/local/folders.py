@@ -10,7 +10,7 @@ FOLDER = "folders"
 
 
 def remember(state: Path, run_id: str, directory: Path) -> None:
-    """Keep where a run's results go, for whoever resumes it.
+    """Record where a run's results go, for a later resume.
 
     Args:
         state: The state folder of the embedded AWS that it runs on.

@@ -10,7 +10,6 @@ from typing import Any
 
 from console.checkout import Checkout
 from console.embedded_aws import exports
-from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
 from console.find.aws import Aws
 from console.find.empty_source import check_not_empty
@@ -26,10 +25,8 @@ from console.run_order import RunOrder, refuse_foreign_buckets
 from console.terminal import Terminal, timed
 from console.transfer.results import failure_examples, fetch, read_result
 from console.transfer.written import WrittenFiles
-from console.watch.display import shown as shown_run
-from console.watch.explanation import explain
 from console.watch.summary import next_commands, print_summary
-from console.watch.watching import watch
+from console.watch.watching import watch_to_the_end
 from millrace.errors import TooManyFailuresError
 from millrace.layout import S3Uri
 from millrace.text import bytes_text, plural
@@ -74,7 +71,7 @@ def run_locally(
     refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
     run = _running(aws, stack, order)
     if run is not None:
-        terminal.note(f"The run {run.run_id} is at work; watching it.")
+        terminal.note(f"The run {run.run_id} is running; watching it.")
     else:
         _serve(server.endpoint_url, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
@@ -82,7 +79,14 @@ def run_locally(
     if order.destination.directory is not None:
         remember(checkout.state, run.run_id, order.destination.directory)
     target = Target(aws, stack.name, _flags(checkout), checkout.state)
-    failure = _watch(target, run, again, terminal)
+    _, failure = watch_to_the_end(
+        aws,
+        run.execution_arn,
+        run.run_id,
+        terminal,
+        watch_again=again(run_id=run.run_id),
+        cancel=target.command("cancel", run.run_id),
+    )
     # A run with too many failures has a complete report. Any other failure left nothing to show.
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
@@ -156,19 +160,6 @@ def _flags(checkout: Checkout) -> str:
     """What leads the other verbs to this embedded AWS."""
     usual = checkout.state == Checkout.here().state
     return "--local" if usual else shlex.join([f"--state-dir={checkout.state}"])
-
-
-def _watch(target: Target, run: Run, again: Again, terminal: Terminal) -> RunFailedError | None:
-    """Watch the run to its end; the error where it failed."""
-    try:
-        with shown_run(terminal.notes) as show:
-            progress = watch(target.aws, run.execution_arn, show)
-    except KeyboardInterrupt:
-        terminal.note(f"\nThe run {run.run_id} continues in the background.")
-        terminal.note(f"  watch it  {again(run_id=run.run_id)}")
-        terminal.note(f"  stop it   {target.command('cancel', run.run_id)}")
-        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=run.run_id) from None
-    return None if progress.status == "SUCCEEDED" else explain(target.aws, progress.execution)
 
 
 def _fetch(

@@ -70,7 +70,7 @@ class Place:
 
 
 def refuse_overlap(source: Place, destination: Place) -> None:
-    """Refuse two folders of which one lies inside the other.
+    """Refuse two folders if one is inside the other.
 
     Raises:
         InvalidRunRequest: A run would read its own outputs, or write over its source.
@@ -82,6 +82,6 @@ def refuse_overlap(source: Place, destination: Place) -> None:
         raise InvalidRunRequest(
             "destination",
             destination.given,
-            f"a folder apart from the source {source.given}: neither may lie inside the other, "
+            f"a folder apart from the source {source.given}: neither may be inside the other, "
             "or a run would read its own outputs or write over its source",
         )

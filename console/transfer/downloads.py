@@ -83,7 +83,7 @@ def download(
             done.refused.append((uri, error.message))
             continue
         if fold(key) in taken:
-            done.refused.append((uri, "this file system does not tell its name from another object's"))
+            done.refused.append((uri, "this file system takes its name for another object's"))
         else:
             taken.add(fold(key))
             wanted.append((key, uri))
@@ -131,7 +131,7 @@ def _refuse_repositories(
         if prefix not in foreign:  # asked before this download makes the folder
             foreign[prefix] = directory.joinpath(*segments[:count]).exists() and not written.has_below(prefix)
         if foreign[prefix]:
-            raise NotAFileNameError(f"no run made the folder {prefix} that is there", target=str(directory))
+            raise NotAFileNameError(f"no run made the existing folder {prefix} that is there", target=str(directory))
 
 
 def _get(open_object: Open, directory: Path, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:

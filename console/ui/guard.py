@@ -1,6 +1,6 @@
 """What keeps every other page that a browser has open from `millrace local ui`.
 
-The Host header has to name this server, else a name of somebody else's could lead here (DNS rebinding). Other sites
+The Host header has to name this server, else another site's name could lead here (DNS rebinding). Other sites
 may link to a page and no more. There is no verb but GET, and nothing that a page shows may run or load anything.
 """
 

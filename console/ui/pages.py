@@ -1,4 +1,4 @@
-"""The pages of `millrace local ui`: they show what `list`, `status` and `report` tell, and change nothing.
+"""The pages of `millrace local ui`: they show what `list`, `status` and `report` print, and change nothing.
 
 They are made here whole; the script only asks for the same page again and puts what is new in its place.
 """
@@ -118,7 +118,7 @@ class UiPages:
             if uri is None:
                 abort(404, "the run has no such file")
             opened = self._aws.s3.open(S3Uri.parse(uri))
-        # What a run made is somebody else's: it is kept as a file, and never shown as a page of this server.
+        # A run's files are untrusted: they are downloaded, and never shown as pages of this server.
         headers = {"Content-Disposition": "attachment"}
         return Response(_all_of(opened), headers=headers, content_type="application/octet-stream")
 

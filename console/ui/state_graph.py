@@ -49,7 +49,9 @@ def draw(machine: Mapping[str, Any], statuses: Mapping[str, str] | None = None, 
         if (name, to) in past:
             at_right = name == levels[rows[name]][-1]
             lane = begin + broadest * COLUMN + right.index(to) * LANE if at_right else left.index(to) * LANE + LANE / 2
-        edges.append(_edge(place[name], place[to], label, lane))
+        # Past a neighbour at its left it goes below.
+        below = lane is not None and lane < begin and name != levels[rows[name]][0]
+        edges.append(_edge(place[name], place[to], label, lane, below=below))
     boxes = [_box(name, states[name], place[name], (statuses or {}).get(name, "")) for name in place]
     width, height = begin + broadest * COLUMN + len(right) * LANE, len(levels) * ROW - ROW + HEIGHT + 20
     own = f"<style>{style}</style>" if style else ""
@@ -66,8 +68,12 @@ def _ways(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The states that may follow, each with what the way there is called: empty where there is only one."""
     if state["Type"] != "Choice":
         return [(state["Next"], "")] if "Next" in state else []
-    chosen = [(choice["Next"], str(choice.get("NumericEquals", ""))) for choice in state["Choices"]]
-    return [*chosen, (state["Default"], "more")] if "Default" in state else chosen
+    chosen = [
+        (choice["Next"], "yes" if choice.get("BooleanEquals") else str(choice.get("NumericEquals", "")))
+        for choice in state["Choices"]
+    ]
+    other = "no" if any("BooleanEquals" in choice for choice in state["Choices"]) else "more"
+    return [*chosen, (state["Default"], other)] if "Default" in state else chosen
 
 
 def _rows(machine: Mapping[str, Any]) -> dict[str, int]:
@@ -84,14 +90,15 @@ def _rows(machine: Mapping[str, Any]) -> dict[str, int]:
     return rows
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float], label: str, lane: float | None) -> str:
+def _edge(start: tuple[float, float], end: tuple[float, float], label: str, lane: float | None, *, below: bool) -> str:
     (x, y), (to_x, to_y) = start, end
     if lane is None:
         path = f"M{x:.0f},{y + HEIGHT / 2:.0f} L{to_x:.0f},{to_y - HEIGHT / 2 - 4:.0f}"
         at, anchor = ((x + to_x) / 2 + (10 if to_x == x else 24 if to_x > x else -16), (y + to_y) / 2 + 1), to_x >= x
     else:
         side = 1 if lane > x else -1
-        path = f"M{x + side * WIDTH / 2:.0f},{y:.0f} H{lane:.0f} V{to_y:.0f} H{to_x + side * (WIDTH / 2 + 4):.0f}"
+        out = f"M{x - WIDTH / 4:.0f},{y + HEIGHT / 2:.0f} v12" if below else f"M{x + side * WIDTH / 2:.0f},{y:.0f}"
+        path = f"{out} H{lane:.0f} V{to_y:.0f} H{to_x + side * (WIDTH / 2 + 4):.0f}"
         at, anchor = (x + side * (WIDTH / 2 + 8), y - 6), side > 0
     line = f'<path class="edge" marker-end="url(#arrow)" d="{path}"/>'
     if not label:

@@ -15,25 +15,27 @@ from rich.text import Text
 
 from console.terminal import seconds
 from console.watch.progress import RunProgress
-from console.watch.steps import Children, Step
+from console.watch.steps import SKIPPED, Children, Step
 from millrace.text import bytes_text, plural
 
 Show = Callable[[RunProgress], None]
-"""What is told how far the run is."""
+"""What is called with a run's progress."""
 
 STATUS_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 """A status's colour; every other status is red."""
 
-WIDE = 100
+NOTHING = "nothing to do"
+
+WIDE = 120
 """From so many columns on there is room for a long bar."""
 
 PLAIN_SECONDS = 10
-"""How often, at most, plain lines tell of the shards' progress."""
+"""How often, at most, plain lines report the shards' progress."""
 
 
 @contextmanager
 def shown(console: Console) -> Iterator[Show]:
-    """Show a run as it goes on.
+    """Show a run's progress.
 
     Yields:
         What to call with each look at the run.
@@ -58,8 +60,8 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._told: dict[str, str] = {}
-        self._children_told: datetime | None = None
-        self._children: Children | None = None
+        self._told_at: datetime | None = None
+        self._stand: tuple[Children, int] | None = None
         self._waiting = ""
 
     def show(self, progress: RunProgress) -> None:
@@ -70,7 +72,7 @@ class PlainLines:
                 and self._told.get(step.name) != step.status
             ):
                 after = f" after {took(step)}" if step.ended else ""
-                self._say(f"{step.name}: {_words(step)}{after}")
+                self._say(f"{step.name}: {_words(step, progress)}{after}")
             elif step.status == "running" and step.name not in self._told:
                 self._say(f"{step.name} ...")
             elif step.status == "running" and step.children:
@@ -85,11 +87,15 @@ class PlainLines:
 
     def _say_children(self, step: Step, progress: RunProgress) -> None:
         now = datetime.now(UTC)
-        due = self._children_told is None or (now - self._children_told).total_seconds() >= PLAIN_SECONDS
-        if due and step.children and step.children != self._children:
-            done = items_done(progress)
-            self._say(f"{step.name}: {count_of(step.children)}{f'; {done}' if done else ''}")
-            self._children_told, self._children = now, step.children
+        due = self._told_at is None or (now - self._told_at).total_seconds() >= PLAIN_SECONDS
+        if not due or not step.children:
+            return
+        done = items_done(progress)
+        line = f"{step.name}: {count_of(step.children, progress)}{f'; {done}' if done else ''}"
+        stand = (step.children, progress.shards_done)
+        if stand != self._stand:
+            self._say(line)
+            self._told_at, self._stand = now, stand
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
@@ -113,7 +119,7 @@ def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -
     for step in progress.steps:
         mark: RenderableType = spinner if step.status == "running" else marks[step.status]
         name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
-        table.add_row(mark, name, Text(took(step), "dim"), _detail(step, console))
+        table.add_row(mark, name, Text(took(step), "dim"), _detail(step, progress, console))
     lines = []
     if not progress.ended and (done := items_done(progress)):
         failed = progress.work is not None and progress.work.committed.counts.failed
@@ -140,39 +146,48 @@ def items_done(progress: RunProgress) -> str:
     return ", ".join(parts)
 
 
-def _detail(step: Step, console: Console) -> RenderableType:
+def _detail(step: Step, progress: RunProgress, console: Console) -> RenderableType:
     if step.status == "skipped":
-        return Text("nothing to do", "dim")
+        return Text(SKIPPED.get(step.name, NOTHING), "dim")
     if step.children is None:
         return Text("")
     children = step.children
     row = Table.grid(padding=(0, 1))
+    shards = progress.planned["shards"] if progress.planned else 0
     bar = ProgressBar(
-        total=children.total,
-        completed=children.done,
+        total=shards,
+        completed=min(shards, progress.shards_done),
         width=28 if console.width >= WIDE else 12,
         complete_style="red" if children.failed else "cyan",
         finished_style="red" if children.failed else "green",
     )
-    row.add_row(bar, Text(count_of(children), "red" if children.failed else ""))
+    row.add_row(bar, Text(count_of(children, progress), "red" if children.failed else ""))
     return row
 
 
-def count_of(children: Children) -> str:
-    """`12 of 40 shards done, 2 running, 1 failed`."""
-    parts = [f"{children.succeeded:,} of {plural(children.total, 'shard')} done"]
-    parts += [f"{children.at_work:,} running"] if children.at_work else []
-    parts += [f"{children.runnable:,} waiting"] if children.runnable else []
-    parts += [f"{children.failed:,} failed"] if children.failed else []
-    parts += [f"{children.cancelled:,} cancelled"] if children.cancelled else []
+def count_of(children: Children, progress: RunProgress) -> str:
+    """`12 of 40 shards done, 2 children running, 1 failed`."""
+    states = {
+        "running": children.at_work,
+        "waiting": children.runnable,
+        "failed": children.failed,
+        "cancelled": children.cancelled,
+    }
+    parts = [f"{count:,} {state}" for state, count in states.items() if count]
+    if parts:
+        count, _, state = parts[0].partition(" ")
+        parts[0] = f"{count} {'child' if count == '1' else 'children'} {state}"
+    if progress.planned:
+        parts.insert(0, f"{progress.shards_done:,} of {plural(progress.planned['shards'], 'shard')} done")
     return ", ".join(parts)
 
 
-def _words(step: Step) -> str:
+def _words(step: Step, progress: RunProgress) -> str:
     if step.status == "skipped":
-        return "nothing to do"
+        return SKIPPED.get(step.name, NOTHING)
     what = {"succeeded": "done", "failed": "failed", "cancelled": "cancelled"}[step.status]
-    return f"{what}, {count_of(step.children)}," if step.children else what
+    counted = count_of(step.children, progress) if step.children else ""
+    return f"{what}, {counted}," if counted else what
 
 
 def took(step: Step) -> str:

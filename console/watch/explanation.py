@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 TOO_LONG = ("States.Timeout", "Sandbox.Timedout", "Lambda.Unknown")
 """How a call of a function ends that took too long."""
 
-TOOK_TOO_LONG = "it took longer than it may"
+TOOK_TOO_LONG = "it exceeded its time limit"
 WAY_ON = (
-    ", in every retry. Mostly too much was started at once for this machine, or for the account's Lambda concurrency: "
+    ", in every retry. Usually too much was started at once for this machine, or for the account's Lambda concurrency: "
     "resume the run when there is less to do, and start fewer runs at a time"
 )
 

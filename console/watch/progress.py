@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
-from console.watch.steps import Children, Step, state_outputs, states_of, steps_from, submitted_jobs
-from console.watch.work import Work
+from console.watch.shard_counts import Work
+from console.watch.steps import AGAIN, Children, Step, state_outputs, states_of, steps_from, submitted_jobs
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
@@ -49,6 +49,11 @@ class RunProgress:
         return self.status != "RUNNING"
 
     @property
+    def shards_done(self) -> int:
+        """How many shards are committed, as far as somebody has counted."""
+        return self.work.committed.shards if self.work else 0
+
+    @property
     def at_work(self) -> Step | None:
         """The step that is at work."""
         return next((step for step in self.steps if step.status == "running"), None)
@@ -78,7 +83,7 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
         execution,
         plan=outputs.get("Prepare Run", {}).get("run", {}).get("plan"),
         planned=outputs.get("Read Plan", {}).get("plan"),
-        states=states,
+        states={name.removesuffix(AGAIN): state for name, state in states.items()},
     )
 
 
@@ -92,7 +97,7 @@ def history(aws: Aws, execution_arn: str) -> Iterator[dict[str, Any]]:
 
 
 def _children(aws: Aws, job_id: str | None, cancelled_at: datetime | None) -> Children | None:
-    """How the shards stand.
+    """How the children stand.
 
     Args:
         aws: Where the array is.

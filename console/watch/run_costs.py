@@ -1,4 +1,4 @@
-"""What a run has cost: as the notify function kept it, or worked out anew from what Batch knows of its jobs."""
+"""What a run has cost: as the notify function stored it, or calculated again from what Batch knows of its jobs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     """A run's cost for people: the sum beside its estimate, what it is made of, and what was paid for."""
     estimated, usage = cost["estimated_dollars"], cost["usage"]
     beside = "" if estimated is None else f", estimated {dollars_text(estimated)}"
-    so_far = "" if cost["complete"] else " as far as it is known: not all of its jobs have ended, or Batch forgot some"
+    so_far = "" if cost["complete"] else " so far: not all of its jobs have ended, or Batch forgot some"
     parts = ", ".join(f"{name.replace('_', ' ')} {dollars_text(each)}" for name, each in cost["parts"].items())
     paid = f"{usage['vcpu_seconds']:,.0f} vCPU-seconds and {usage['gb_seconds']:,.0f} GB-seconds paid for"
     return [

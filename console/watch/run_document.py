@@ -30,11 +30,11 @@ def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError
         "started_at": _time(execution["startDate"]),
         "ended_at": _time(execution.get("stopDate")),
         "redrive_count": execution.get("redriveCount", 0),
-        **{name: found.request.get(name) for name in ("source", "destination", "workload")},
+        **{name: found.request.get(name) for name in ("source", "destination", "workload", "keys")},
         "run_folder": None if found.folder is None else str(found.folder.root),
         "steps": [_step(step) for step in progress.steps],
         "planned": None if progress.planned is None else {name: progress.planned[name] for name in PLANNED},
-        "shards": None if children is None else asdict(children),
+        "children": None if children is None else asdict(children),
         "committed": _committed(progress),
         "waiting": progress.waiting or None,
         "error": None

@@ -1,22 +1,19 @@
-"""How far the shards are, from their commits: what Batch's own counts do not tell - items, failures, bytes.
+"""How far the shards are, and how fast they go, by their commits: items, failures and bytes, which Batch lacks.
 
 A commit may hold a thousand outcomes. Its counts stand before them, so that its first few kilobytes are enough.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from console.find.aws import Aws, workers
 from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import HEAD_BYTES, CommitHead
 from millrace.run.outcome import Counts
-
-HEAD_BYTES = 8192
-"""What is read of a commit: enough for all that stands before its outcomes, whose longest part is one URI."""
 
 NOTHING = Counts()
 
@@ -36,15 +33,6 @@ class Committed:
     counts: Counts = NOTHING
     reused: int = 0
     fresh: Counts = NOTHING
-
-
-@dataclass(frozen=True)
-class CommitHead:
-    """What the beginning of a commit says."""
-
-    finished_at: datetime
-    counts: Counts
-    job_id: str = ""
 
 
 class ShardCounts:
@@ -73,7 +61,7 @@ class ShardCounts:
             since: When the execution was started or redriven: shards committed before are reused ones.
             most: How many commits are read at most now; the rest are read by later calls. None: all.
         """
-        shards = self._folder.file("shards/")
+        shards = self._folder.commits
         listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
         self._listed = len(listed)
         unread = [key for key in listed if key not in self._heads]
@@ -91,29 +79,46 @@ class ShardCounts:
         return [head.job_id for head in failed if head.job_id]
 
 
-def head_of(text: bytes) -> CommitHead:
-    """Read what stands before a commit's outcomes.
-
-    Args:
-        text: The commit's first bytes: `Commit.to_json` writes the fields in this order.
-
-    Raises:
-        ValueError: They are not there.
-    """
-    # Inside a JSON string the quotes would be escaped: these bytes are the field.
-    before, found, _ = text.partition(b',"outcomes":')
-    if not found:
-        raise ValueError("the outcomes do not begin in the commit's first bytes")
-    given = json.loads(before + b"}")
-    return CommitHead(
-        datetime.fromisoformat(given["finished_at"]), Counts(**given["counts"]), given.get("job", {}).get("id", "")
-    )
-
-
 def _head(aws: Aws, bucket: str, key: str) -> CommitHead:
     with aws.s3.open(S3Uri(bucket, key), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
-        return head_of(b"".join(chunks))
+        return CommitHead.of(b"".join(chunks))
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:
     return sum(counts, NOTHING)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of one execution, as far as its commits show.
+
+    Attributes:
+        committed: The shards that are done, those from before included.
+        items_per_second: Of this execution alone; None before its first commit.
+        bytes_per_second: Likewise.
+        seconds_left: Until the last shard is committed at that pace; None where it is unknown.
+    """
+
+    committed: Committed
+    items_per_second: float | None = None
+    bytes_per_second: float | None = None
+    seconds_left: float | None = None
+
+    @classmethod
+    def of(
+        cls, committed: Committed, planned: Mapping[str, int] | None, *, since: datetime | None, now: datetime
+    ) -> Work:
+        """Calculate the pace.
+
+        Args:
+            committed: What the commits say.
+            planned: shards, items and bytes of the plan; None where they are not known.
+            since: When this execution started to migrate; None where it has not.
+            now: When it was looked; when it ended, for a run that has.
+        """
+        seconds = (now - since).total_seconds() if since else 0.0
+        if seconds <= 0 or not committed.fresh.items:
+            return cls(committed)
+        pace = committed.fresh.items / seconds
+        left = None if planned is None else max(0, planned["items"] - committed.counts.items) / pace
+        return cls(committed, pace, committed.fresh.bytes / seconds, left)

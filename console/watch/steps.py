@@ -1,4 +1,4 @@
-"""The steps of a run as people see them, told from the execution's history."""
+"""The steps of a run as people see them, read from the execution's history."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ STATES: dict[str, tuple[str, ...]] = {
     "Prepare Run": ("Prepare Run",),
     "Plan": ("Plan",),
     "Read Plan": ("Read Plan",),
-    "Migrate": ("Migrate Shards", "Migrate One Shard"),
+    "Migrate": ("Migrate Shards", "Read Plan, again"),
     "Merge": ("Merge Parts", "Merge"),
+    "Migrate And Merge": ("Migrate And Merge",),
     "Read Result": ("Read Result",),
 }
-"""The steps that people see, in order, and the states of the state machine that each stands for."""
+"""The steps that people see, in order, and the states of the state machine that each stands for. Once something was
+migrated, Read Plan is part of that step: it sizes the next array."""
+
+AGAIN = ", again"
+"""What `states_of` calls Read Plan by then."""
+
+APART, TOGETHER = ("Migrate", "Merge"), "Migrate And Merge"
+"""Two jobs, or one: of these, only what a run came to is shown; the two, as long as nothing is known."""
+
+SKIPPED = {"Plan": "done by Prepare Run"}
+"""What became of a step that the state machine went past; nothing of the others."""
 
 Status = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 
 
 @dataclass(frozen=True)
 class Children:
-    """The children of an array job by status, or the one job of a run with one shard."""
+    """The children of the array job at work, or of the last one, by status; or the one job that does it all."""
 
     total: int
     succeeded: int = 0
@@ -53,7 +64,7 @@ class Step:
         status: "skipped" where the state machine went past it.
         started: When its state was entered, None before.
         ended: When it was left or failed, None before.
-        children: How the shards stand, for Migrate only, and only once they are known.
+        children: How the children stand, for Migrate only, and only once they are known.
         job_id: The job that the step submitted last, None for what is no job.
     """
 
@@ -66,18 +77,26 @@ class Step:
 
 
 def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
-    """The steps, from what `states_of` found: of a step's states the one that was entered last counts."""
+    """The steps, from what `states_of` found: a step begins with the first of its states, and stands as the last."""
     named = {state: step for step, states in STATES.items() for state in states}
-    seen = {named[name]: replace(state, name=named[name]) for name, state in states.items() if name in named}
+    seen: dict[str, Step] = {}
+    for name, state in states.items():
+        if name in named:
+            first = seen.get(named[name], state)
+            seen[named[name]] = replace(state, name=named[name], started=first.started)
     last = max((list(STATES).index(name) for name in seen), default=-1)
+    hidden = {*APART} - {*seen} if TOGETHER in seen else {TOGETHER}
     return tuple(
         seen.get(name) or Step(name, "skipped" if position < last else "waiting")
         for position, name in enumerate(STATES)
+        if name in seen or name not in hidden
     )
 
 
 def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool = False) -> dict[str, Step]:
-    """The states that a history tells of, by their own names, the one that was entered last at the end.
+    """The states in a history, by their own names, the one that was entered last at the end.
+
+    A state that is entered several times began with the first; Read Plan, once something was migrated, is told apart.
 
     Args:
         events: The history, oldest first.
@@ -89,12 +108,19 @@ def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool 
     for event in events:
         at = event["timestamp"]
         if name := event.get("stateEnteredEventDetails", {}).get("name"):
-            seen.pop(name, None)
-            seen[name] = Step(name, "running", at)
+            name = _told_apart(name, seen)
+            before = seen.pop(name, None)
+            seen[name] = Step(name, "running", before.started if before else at)
         elif name := event.get("stateExitedEventDetails", {}).get("name"):
+            name = _told_apart(name, seen)
             seen[name] = Step(name, "succeeded", seen[name].started if name in seen else at, at)
     status: Status = "cancelled" if cancelled else "failed"
     return {name: _closed(state, at if ended else None, status) for name, state in seen.items()}
+
+
+def _told_apart(name: str, seen: Mapping[str, Step]) -> str:
+    migrated = any(state in seen for state in STATES["Migrate"])
+    return name + AGAIN if name == "Read Plan" and migrated else name
 
 
 def submitted_jobs(events: Iterable[dict[str, Any]]) -> dict[str, str]:

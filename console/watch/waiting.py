@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 90
 """How long a job may be RUNNABLE without a word: Fargate takes up to a minute or so to start one."""
 
 UNKNOWN = (
-    "Batch gives no reason. Mostly other jobs use all vCPUs of the compute environment, "
+    "Batch gives no reason. Usually other jobs use all vCPUs of the compute environment, "
     "or the account's Fargate quota is used up; see: millrace doctor"
 )
 

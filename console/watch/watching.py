@@ -6,12 +6,15 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from console.errors import RunFailedError, RunInterrupted
 from console.find.aws import Aws
-from console.watch.display import Show
+from console.terminal import Terminal
+from console.watch.display import Show, shown
+from console.watch.explanation import explain
 from console.watch.progress import RunProgress, observe
-from console.watch.shard_counts import ShardCounts
+from console.watch.shard_counts import ShardCounts, Work
+from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
-from console.watch.work import Work
 from millrace.layout import RunFolder, S3Uri
 
 LOCAL_SECONDS = 0.4
@@ -19,6 +22,12 @@ LOCAL_SECONDS = 0.4
 
 AWS_SECONDS = 3.0
 """Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
+
+LISTING_SHARE = 5
+"""The commits are listed again after so many times what it took: 100,000 of them are a hundred requests."""
+
+WORKING = ("Migrate", TOGETHER)
+"""The steps that commit shards."""
 
 COMMITS_A_LOOK = 256
 """How many commits one look of a watcher reads at most: the beginning of each."""
@@ -38,6 +47,7 @@ class Watcher:
         self._counts: ShardCounts | None = None
         self._children: object = None
         self._work: Work | None = None
+        self._next_listing = 0.0
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
@@ -55,21 +65,26 @@ class Watcher:
         )
 
     def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
-        migrate = next(step for step in progress.steps if step.name == "Migrate")
-        if progress.plan is None or migrate.started is None:
+        working = [step for step in progress.steps if step.name in WORKING and step.started]
+        if progress.plan is None or not working:
             return None
+        migrate = working[-1]
+        begun = min(step.started for step in working if step.started)
         if self._counts is None:
             # The plan's folder: that of the run, or of the retry that this execution is.
             self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
-        news = self._work is None or migrate.children != self._children or not self._counts.complete
+        looked = time.monotonic()
+        known = migrate.children is not None and migrate.children == self._children
+        news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
             self._work = Work.of(
                 self._counts.look(progress.since, None if progress.ended else most),
                 progress.planned,
-                begun=max(migrate.started, progress.since),
+                since=max(begun, progress.since),
                 now=migrate.ended or datetime.now(UTC),
             )
+            self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
 
 
@@ -91,3 +106,33 @@ def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
         if progress.ended:
             return progress
         time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)
+
+
+def watch_to_the_end(
+    aws: Aws, execution_arn: str, run_id: str, terminal: Terminal, *, watch_again: str, cancel: str
+) -> tuple[RunProgress, RunFailedError | None]:
+    """Watch a run to its end in a terminal.
+
+    Args:
+        aws: Where it runs.
+        execution_arn: The execution.
+        run_id: The run.
+        terminal: Where to show its progress.
+        watch_again: The command that watches it again.
+        cancel: The command that cancels it.
+
+    Returns:
+        The last look, and why the run failed; None where it succeeded.
+
+    Raises:
+        RunInterrupted: Ctrl-C; the run continues.
+    """
+    try:
+        with shown(terminal.notes) as show:
+            progress = watch(aws, execution_arn, show)
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe run {run_id} continues in the background.")
+        terminal.note(f"  watch it  {watch_again}")
+        terminal.note(f"  stop it   {cancel}")
+        raise RunInterrupted("interrupted; the run continues", operation="watch the run", target=run_id) from None
+    return progress, None if progress.status == "SUCCEEDED" else explain(aws, progress.execution)

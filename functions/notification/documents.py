@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import quote
 
 from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.aws.job_failures import RunError
-from millrace.layout import RunFolder
+from millrace.layout import RunFolder, S3Uri
 from millrace.text import seconds_between
-from notification.links import execution_page, folder_page, job_page
 from notification.resumption import resumption
 from notification.run_facts import RunFacts
 
@@ -21,13 +21,15 @@ QUEUE_BLOCKED = "Millrace Job Queue Blocked"
 TEXT_CHARACTERS = 2000
 """Errors and messages are cut at this length: an event and a message stay far below their limits."""
 
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """An event of ours.
 
     Attributes:
-        event: What happened, one word: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED. `NotifyOn` and filter policies use it.
+        event: What happened, one word: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED. `NOTIFY_ON` and filters use it.
         detail_type: The event's type on the bus.
         resources: The ARNs it is about.
         detail: The event's detail.
@@ -45,8 +47,8 @@ def run_ended(
     """The end of a run.
 
     Args:
-        ended: What AWS told.
-        facts: What the run folder tells.
+        ended: AWS's event.
+        facts: What the run folder holds.
         error: Why it failed.
         cost: What it cost.
         stack_name: The stack that the line for `millrace` names.
@@ -85,8 +87,8 @@ def run_ended(
         "report": _text(result.get("page")),
         "resume": resumption(ended, failed, error, stack_name),
         "links": {
-            "execution": execution_page(ended.execution_arn),
-            "run_folder": None if folder is None else folder_page(ended.execution_arn, folder.root),
+            "execution": _execution_page(ended.execution_arn),
+            "run_folder": None if folder is None else _folder_page(ended.execution_arn, folder.root),
         },
     }
     return Document(f"RUN_{status}", RUN_ENDED, (ended.execution_arn,), detail)
@@ -140,7 +142,7 @@ def _job(job: Job) -> dict[str, Any]:
         "verb": job.verb,
         "run_id": None if folder is None else folder.run_id,
         "run_folder": None if folder is None else str(folder.base.root),
-        "links": {"job": job_page(job.queue, job.id)},
+        "links": {"job": _job_page(job.queue, job.id)},
     }
 
 
@@ -162,3 +164,28 @@ def _text(value: object) -> str | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
+
+
+def _execution_page(execution_arn: str) -> str:
+    """The execution in the Step Functions console."""
+    return (
+        f"{_console(execution_arn)}/states/home?region={_region(execution_arn)}#/v2/executions/details/{execution_arn}"
+    )
+
+
+def _job_page(queue_arn: str, job_id: str) -> str:
+    """The job in the Batch console."""
+    return f"{_console(queue_arn)}/batch/home?region={_region(queue_arn)}#jobs/detail/{quote(job_id, safe='')}"
+
+
+def _folder_page(arn: str, folder: S3Uri) -> str:
+    """A folder in the S3 console, in the partition and region of some ARN."""
+    return f"{_console(arn)}/s3/buckets/{folder.bucket}?region={_region(arn)}&prefix={quote(folder.key, safe='')}"
+
+
+def _region(arn: str) -> str:
+    return arn.split(":")[3]
+
+
+def _console(arn: str) -> str:
+    return f"https://{_region(arn)}.{_CONSOLES.get(arn.split(':')[1], 'console.aws.amazon.com')}"

@@ -9,10 +9,12 @@ from typing import Any
 
 from millrace.text import bytes_text, dollars_text, duration_text, plural, time_text, visible
 from notification.documents import JOB_ENDED, RUN_ENDED, Document
-from notification.headline import Headline
 from notification.resumption import resumption_lines
 
 KEY_CHARACTERS = 300
+
+SUBJECT_CHARACTERS = 99
+"""SNS takes fewer than 100, ASCII, without line breaks: Publish, Subject."""
 
 OUTCOMES = {
     "SUCCEEDED": "succeeded",
@@ -23,6 +25,31 @@ OUTCOMES = {
 }
 
 _MACHINE_PROTOCOLS = ("sqs", "lambda", "http", "firehose", "email-json")
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a message is about, in a line.
+
+    Attributes:
+        what: The kind of thing: "Millrace run".
+        name: Its name, as given by the user.
+        outcome: What became of it.
+    """
+
+    what: str
+    name: str
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.name} {self.outcome}"
+
+    def subject(self) -> str:
+        """The line as SNS takes it: a name that is too long loses its end, never the line its outcome."""
+        room = SUBJECT_CHARACTERS - len(f"{self.what}  {self.outcome}")
+        name = self.name if len(self.name) <= room else f"{self.name[: room - 3]}..."
+        ascii_only = f"{self.what} {name} {self.outcome}".encode("ascii", "replace").decode()
+        return "".join(each if each.isprintable() else "?" for each in ascii_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +140,7 @@ def _job_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _queue_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
-    yield visible(headline) + ": its first job cannot start, and no job behind it does."
+    yield visible(headline) + ": its first job cannot start and blocks the jobs behind it."
     yield ""
     yield from _table(
         ("Reason", detail["reason"]),

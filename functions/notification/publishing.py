@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.errors import MillraceError
+from millrace.s3.retry import full_jitter
 from notification.documents import SOURCE, Document
 from notification.messages import Message
 
@@ -53,8 +53,8 @@ def put_events(
     refused: list[str] = []
     for attempt in range(ATTEMPTS):
         if attempt:
-            # Full jitter; a Lambda has a minute, and Lambda itself calls it again.
-            sleep(random.random() * 0.2 * 2**attempt)  # noqa: S311 - no secret
+            # A Lambda has a minute, and Lambda itself calls it again.
+            sleep(full_jitter(0.2, attempt))
         answers = client.put_events(Entries=entries)["Entries"]
         failed = [(entry, each) for entry, each in zip(entries, answers, strict=True) if each.get("ErrorCode")]
         refused += [_told(each) for _, each in failed if each["ErrorCode"] not in TRANSIENT]

@@ -1,4 +1,4 @@
-"""The lines for a shell that go on with a run, and which of them a message shows."""
+"""The shell commands that resume a run, and which of them a message shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_CHARACTERS = 4000
 
 
 def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name: str) -> dict[str, str | None]:
-    """The lines that go on with a run, by name: millrace, redrive, start, retry_failed.
+    """The commands that resume a run, by name: millrace, redrive, start, retry_failed.
 
     A line that cannot be run, or that would only end the same way, is None: all of them for a run that succeeded
     wholly and for a request that was refused; a redrive where too many items failed, because every shard is committed
@@ -27,7 +27,7 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
         ended: The run's end.
         failed: How many of its items failed, as far as merge has counted them.
         error: Why it failed.
-        stack_name: The stack that `millrace` is told; empty where it is not known.
+        stack_name: The stack to name in the command; empty where it is unknown.
     """
     none: dict[str, str | None] = dict.fromkeys(("millrace", "redrive", "start", "retry_failed"))
     succeeded, too_many = ended.status == "SUCCEEDED", _is(error, TooManyFailuresError)
@@ -42,13 +42,13 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
 
 
 def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
-    """What a message on the end of a run says of how to go on with it."""
+    """The lines of a message about a run's end that say how to resume it."""
     lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")
     too_many = (detail["error"] or {}).get("name") == TooManyFailuresError.__name__
     if too_many or detail["status"] == "SUCCEEDED_WITH_FAILURES":
-        first, ways = "To work the failed items again:", [("or without millrace:", lines["retry_failed"])]
+        first, ways = "To rerun the failed items:", [("or without millrace:", lines["retry_failed"])]
     else:
-        first = f"{'Committed shards are kept. ' if detail['planned'] else ''}To go on where it stopped:"
+        first = f"{'Committed shards are kept. ' if detail['planned'] else ''}To resume it where it stopped:"
         ways = [("or without millrace:", lines["redrive"]), ("or as a new execution:", lines["start"])]
     shown = [(said, line) for said, line in (("", lines["millrace"]), *ways) if line]
     for number, (said, line) in enumerate(shown):
@@ -56,7 +56,7 @@ def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {line}"
     if too_many and failed and lines["millrace"]:
         percent = Tolerance.accepting(failed, detail["counts"]["items"])
-        yield "To accept them, with the result that is there, marked _INCOMPLETE:"
+        yield "To accept them, with the existing result, marked _INCOMPLETE:"
         yield f"  {lines['millrace'].replace('--retry-failed', f'--tolerated-failure-percent {percent}', 1)}"
 
 
@@ -77,7 +77,7 @@ def _redrive(ended: RunEnded) -> str | None:
 def _start(ended: RunEnded, *, retry_failed: bool = False) -> str | None:
     if ended.folder is None:
         return None
-    # The run's newest retry is gone on with as it is; asked for again, there would be another one.
+    # The run's newest rerun is resumed as it is; with retry_failed, there would be another one.
     asked = {name: value for name, value in ended.input.items() if name != "retry_failed"}
     given = json.dumps({**asked, "run_id": ended.run_id, **({"retry_failed": True} if retry_failed else {})})
     if len(given) > LINE_CHARACTERS:

@@ -1,12 +1,16 @@
-"""What the run folder tells of a run that ended: as much as is there, nothing of it required."""
+"""What is known of a run that ended, from its folder and from Batch: as much as is there, nothing of it required."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.aws.events import RunEnded, json_object
+from millrace.cost.run_cost import run_cost, write_cost
 from millrace.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -19,6 +23,9 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import read_result
 from millrace.run.folders import newest_folder
 from millrace.s3.verbs import S3
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
 
 Answer = TypeVar("Answer")
 
@@ -82,7 +89,7 @@ def read_run_facts(ended: RunEnded, s3: S3) -> RunFacts:
                if isinstance(plan.get(name), int)}  # fmt: skip
     if ended.status == "SUCCEEDED" or _merge_failed(ended):
         # An earlier end of the same run may have left a result: only these two ends wrote the one that is there.
-        # One that does not go with its plan is not told; the execution's output is Step Functions' own.
+        # A result that does not match its plan is not reported; the execution's output is Step Functions' own.
         result = _known(lambda: read_result(folder, s3)) or dict(ended.output)
         committed = planned.get("shards")
     else:
@@ -150,7 +157,7 @@ def _rows(s3: S3, uri: S3Uri) -> Iterator[dict[str, Any]]:
 def _known(ask: Callable[[], Answer]) -> Answer | None:
     """The answer; None where there is nothing, nothing that this role may see, or nothing that S3 could hold.
 
-    A run whose destination makes keys too long for S3 was refused, and its end is told all the same.
+    A run whose destination makes keys too long for S3 was refused, and its end is reported all the same.
     """
     try:
         return ask()
@@ -160,3 +167,40 @@ def _known(ask: Callable[[], Answer]) -> Answer | None:
         if not error.of_item:  # for good, as where a key is too long for S3: nothing can be there
             raise
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCosts:
+    """Works out what runs cost, while Batch still knows their jobs, and keeps it in the run folder.
+
+    Attributes:
+        batch: A boto3 Batch client.
+        queues: The ARNs of the stack's queues.
+    """
+
+    batch: BatchClient
+    queues: tuple[str, ...]
+
+    def of_run(self, ended: RunEnded, s3: S3) -> dict[str, Any] | None:
+        """What the run has cost; None where nothing is known of its jobs.
+
+        A notification without the cost is better than a late one: Batch that is busy or refuses is no error.
+
+        Raises:
+            StorageError: S3 is broken or busy: trying again helps.
+        """
+        if ended.folder is None or not self.queues:
+            return None
+        try:
+            cost = run_cost(self.batch, self.queues, ended.folder, s3)
+        except (ClientError, BotoCoreError):
+            return None
+        except StorageError as error:
+            if not error.of_item:
+                raise
+            return None  # the folder's name is too long for S3: the run was refused, and cost nothing
+        if not cost["usage"]["attempts"]:
+            return None
+        with suppress(StorageError):  # the notification has it all the same
+            write_cost(ended.folder, s3, cost)
+        return cost

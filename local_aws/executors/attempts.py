@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,6 +53,7 @@ class Attempts:
     scheduler: Callable[[], Scheduler]
     endpoint_url: str
     attempt_seconds_scale: float
+    start_seconds: float = 0.0
 
     def run(self, job: Job) -> None:
         """Run a job that is STARTING, and tell the scheduler how it ended."""
@@ -79,6 +81,7 @@ class Attempts:
             return AttemptEnd(fault.exit_code, fault.reason, fault.status_reason)
         variables = self._batch_variables(job)
         _check_override_length(job, variables)
+        self._wait_for_the_start(scheduler, job)
         scope, container = job.spec.scope, job.spec.container
         self.execution_role.check_start(scope, container)
         written = log.write if self.execution_role.may_log(scope, container) else _lost
@@ -93,6 +96,15 @@ class Attempts:
         if interruption is not None:
             return AttemptEnd(interruption.exit_code, interruption.reason, interruption.status_reason)
         return AttemptEnd(ended.exit_code, ended.reason, TASK_ENDED_REASON)
+
+    def _wait_for_the_start(self, scheduler: Scheduler, job: Job) -> None:
+        """Let the start take its time, unless the job is terminated meanwhile."""
+        until = time.monotonic() + self.start_seconds
+        while (left := until - time.monotonic()) > 0:
+            with scheduler.lock:
+                if job.stop_reason is not None:
+                    return
+            time.sleep(min(left, 0.1))
 
     def _watch(self, scheduler: Scheduler, job: Job, task: Task) -> Timer | None:
         with scheduler.lock:

@@ -35,24 +35,34 @@ PRIVATE_NAMES = {
     "ministack.services.batch": ("handle_request", "reset", "get_state"),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS", "_REPLACING_PROPERTIES", "_S3_BUCKET_CONFIGURATIONS", "_physical_name",
+        "_update_resource",
     ),
+    "ministack.services.cloudformation": ("_stacks",),
+    "ministack.services.cloudformation.changesets": ("_evaluate_conditions", "_resolve_template"),
+    "ministack.services.cloudformation.engine": ("_apply_transforms", "_evaluate_conditions", "_parse_template"),
+    "ministack.services.cloudformation.handlers": ("_evaluate_conditions", "_resolve_template"),
+    "ministack.services.cloudformation.stacks": ("_evaluate_conditions",),
     "ministack.services.cloudwatch_logs": (
         "_log_groups", "_create_log_group", "_create_log_stream", "_put_log_events",
     ),
     "ministack.services.eventbridge": (
         "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
-        "_dispatch_to_lambda",
+        "_dispatch_to_lambda", "_dispatch_to_sqs",
     ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": (
-        "_execute_function_warm", "_execution_record_for_config", "_functions", "_get_func_record_for_ref",
+        "_create_esm", "_esms", "_execute_function_warm", "_execution_record_for_config", "_functions",
+        "_get_func_record_for_ref", "_update_esm",
         "_route_async_failure", "invoke_async_with_retry",
     ),
     "ministack.services.sns": (
         "_deliver_to_http", "_deliver_to_sqs", "_fanout", "_http_post_sync", "_topic_by_arn_any_scope",
         "handle_request",
     ),
-    "ministack.services.sqs": ("_act_send_message", "_queue_by_arn", "queue_policy_allows"),
+    "ministack.services.sqs": (
+        "_act_send_message", "_collect_msgs", "_dlq_sweep", "_expire_retained", "_get_q", "_queue_by_arn",
+        "_queues_lock", "_receive_messages_for_esm", "queue_policy_allows",
+    ),
     "ministack.services.stepfunctions": (
         "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
         "_describe_execution",
@@ -114,6 +124,12 @@ class Ministack:
         self.actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._router: Any = importlib.import_module("ministack.core.router")
         self._batch: Any = importlib.import_module("ministack.services.batch")
+        self.cloudformation: Any = importlib.import_module("ministack.services.cloudformation")
+        self.templates: Any = importlib.import_module("ministack.services.cloudformation.engine")
+        self.deploying: Any = importlib.import_module("ministack.services.cloudformation.stacks")
+        self.resolving: list[Any] = [
+            importlib.import_module(f"ministack.services.cloudformation.{name}") for name in ("changesets", "handlers")
+        ]
         self.provisioners: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
         self.storage: Any = importlib.import_module("ministack.services.s3")
         self.lambda_runtime: Any = importlib.import_module("ministack.core.lambda_runtime")

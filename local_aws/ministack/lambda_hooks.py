@@ -1,14 +1,31 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""Lambda functions: an exception is reported by its class name.
+"""Lambda functions: an exception is reported by its class name, and a queue's messages are gathered into batches.
 
 ministack reports every exception of a Python handler as Runtime.HandlerError, so that a state machine's ErrorEquals on
-the function's own exceptions would never match here, and always on AWS.
+the function's own exceptions would never match here, and always on AWS. It hands over a queue's messages at once, ten
+at most and whatever the function's role may do: BatchSize, MaximumBatchingWindowInSeconds and the role count here
+(Lambda developer guide, "Using Lambda with Amazon SQS").
 """
 
+import json
+import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from local_aws.ministack.hooks import Ministack, MinistackChangedError
+
+_LOG = logging.getLogger("local_aws.batch.events")
+_TAKES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+"""What the function's role needs on the queue: the guide's "Configuring permissions"."""
+_MAX_BATCH = 10_000
+_MAX_BATCH_WITHOUT_WINDOW = 10
+_MAX_WINDOW_SECONDS = 300
+_MAX_PAYLOAD_BYTES = 6 * 2**20
+"""Of what a function is called with; a batch ends before it."""
+_ENVELOPE_BYTES = 1_000
+"""What a message has about its body in the batch, roughly."""
 
 _REPORTED = '"error": str(e), "trace": traceback.format_exc()'
 _REPORTED_WITH_TYPE = f'{_REPORTED}, "error_type": type(e).__name__, "stack": traceback.format_tb(e.__traceback__)'
@@ -43,3 +60,117 @@ def name_lambda_errors(ministack: Ministack) -> None:
 
     runtime.Worker.invoke = invoke_and_remember
     service._execute_function_warm = execute_warm
+
+
+def gather_batches(ministack: Ministack, wait_scale: float) -> None:
+    """Hand a queue's messages to functions in batches, as an event source mapping says.
+
+    Args:
+        ministack: Where.
+        wait_scale: What windows are multiplied by.
+    """
+    queues, mappings = ministack.queues, ministack.lambda_service._esms
+
+    def receive(queue_url: str, _most: int) -> list[dict[str, Any]]:
+        with queues._queues_lock:
+            queue = queues._get_q(queue_url)
+            arn = queue["attributes"]["QueueArn"]
+            mapping = next((each for each in mappings.values() if each["EventSourceArn"] == arn), None)
+            queues._expire_retained(queue)
+            queues._dlq_sweep(queue)
+            if mapping is None or not _may_take(ministack, mapping["FunctionName"], arn):
+                return []
+            now = time.time()
+            waiting = [message for message in queue["messages"] if message["visible_at"] <= now]
+            size, window = int(mapping["BatchSize"]), int(mapping["MaximumBatchingWindowInSeconds"]) * wait_scale
+            # A message is gathered from when it can be seen on: after it was sent, or came back.
+            first = min((message["visible_at"] for message in waiting), default=now)
+            if not waiting or (len(waiting) < size and now < first + window):
+                return []
+            visible = int(queue["attributes"].get("VisibilityTimeout", "30"))
+            batch: list[dict[str, Any]] = queues._collect_msgs(queue, _fitting(waiting, size), visible)
+            return batch
+
+    queues._receive_messages_for_esm = receive
+    _refuse_wrong_mappings(ministack)
+
+
+def _fitting(messages: list[dict[str, Any]], most: int) -> int:
+    """How many of these messages a function can be called with."""
+    left = _MAX_PAYLOAD_BYTES
+    for number, message in enumerate(messages[:most]):
+        left -= len(json.dumps(message["body"])) + _ENVELOPE_BYTES
+        if left < 0:
+            return max(number, 1)
+    return most
+
+
+def _may_take(ministack: Ministack, function: str, queue_arn: str) -> bool:
+    if not ministack.enforces_iam:
+        return True
+    role = ministack.lambda_service._functions.get(function, {}).get("config", {}).get("Role", "")
+    missing = [action for action in _TAKES if not (role and ministack.role_allows(role, action, queue_arn))]
+    if missing:
+        _LOG.warning("%s is not polled: the role %s is not authorized to perform: %s", queue_arn, role, missing[0])
+    return not missing
+
+
+def _refuse_wrong_mappings(ministack: Ministack) -> None:
+    """Let CreateEventSourceMapping, UpdateEventSourceMapping and CloudFormation refuse what Lambda refuses."""
+    functions, handlers = ministack.lambda_service, ministack.provisioners._RESOURCE_HANDLERS
+    create, update = functions._create_esm, functions._update_esm
+    of_template = handlers["AWS::Lambda::EventSourceMapping"]
+
+    def refusal(asked: dict[str, Any], known: dict[str, Any]) -> str:
+        settings = {**known, **asked}
+        arn = str(settings.get("EventSourceArn", ""))
+        if ":sqs:" not in arn:
+            return ""
+        name = str(settings.get("FunctionName", "")).rpartition(":")[2]
+        timeout = functions._functions.get(name, {}).get("config", {}).get("Timeout", 3)
+        return mapping_fault(settings, ministack.queues._queue_by_arn(arn), int(timeout))
+
+    def answer(asked: dict[str, Any], known: dict[str, Any], go_on: Callable[[], Any]) -> Any:
+        fault = refusal(asked, known)
+        return functions.error_response_json("InvalidParameterValueException", fault, 400) if fault else go_on()
+
+    def provisioned(verb: str) -> Callable[..., Any]:
+        def handle(*given: Any) -> Any:
+            fault = refusal(given[-2], {})
+            if fault:
+                raise ValueError(fault)
+            return of_template[verb](*given)
+
+        return handle
+
+    functions._create_esm = lambda data: answer(data, {}, lambda: create(data))
+    functions._update_esm = lambda mapping, data: answer(
+        data, functions._esms.get(mapping) or {}, lambda: update(mapping, data)
+    )
+    handlers["AWS::Lambda::EventSourceMapping"] = {
+        **of_template, "create": provisioned("create"), "update": provisioned("update"),
+    }  # fmt: skip
+
+
+def mapping_fault(settings: dict[str, Any], queue: dict[str, Any] | None, timeout: int) -> str:
+    """Why Lambda refuses to map a queue to a function so; empty where it does not.
+
+    Args:
+        settings: The mapping.
+        queue: The queue; None where there is none.
+        timeout: The function's time limit in seconds.
+    """
+    size, window = int(settings.get("BatchSize", 10)), int(settings.get("MaximumBatchingWindowInSeconds", 0))
+    if queue is None:
+        return "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue."
+    if not 1 <= size <= _MAX_BATCH or not 0 <= window <= _MAX_WINDOW_SECONDS:
+        return f"BatchSize {size} or MaximumBatchingWindowInSeconds {window} is out of range."
+    if size > _MAX_BATCH_WITHOUT_WINDOW and window < 1:
+        return (
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than "
+            f"{_MAX_BATCH_WITHOUT_WINDOW}"
+        )
+    visible = int(queue["attributes"].get("VisibilityTimeout", "30"))
+    if visible < timeout:
+        return f"Queue visibility timeout: {visible} seconds is less than Function timeout: {timeout} seconds"
+    return ""

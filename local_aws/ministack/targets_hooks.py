@@ -1,10 +1,10 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""EventBridge targets: what happens to an event that cannot be delivered to a rule's Lambda function.
+"""EventBridge targets: what happens to an event that cannot be delivered to a rule's Lambda function, or its queue.
 
-By itself ministack calls the function once, whoever may call it, and drops the event when that fails. On AWS the call
-is asynchronous: Lambda tries again and hands a failure to the function's destination; and an event that cannot be
-delivered at all (no function, no permission) goes to the target's dead-letter queue (EventBridge user guide, "Using
-dead-letter queues").
+By itself ministack calls the function once, whoever may call it, and drops the event when that fails; and it puts an
+event into any queue. On AWS the call is asynchronous: Lambda tries again and hands a failure to the function's
+destination; and an event that cannot be delivered at all (no function or queue, no permission) goes to the target's
+dead-letter queue (EventBridge user guide, "Using dead-letter queues").
 """
 
 import fnmatch
@@ -20,10 +20,10 @@ _LOG = logging.getLogger("local_aws.batch.events")
 _PRINCIPAL = "events.amazonaws.com"
 
 
-def deliver_to_functions(ministack: Ministack) -> None:
-    """Let rules call Lambda functions as EventBridge does."""
+def deliver_to_targets(ministack: Ministack) -> None:
+    """Let rules call Lambda functions, and fill queues, as EventBridge does."""
     events, functions, queues = ministack.events, ministack.lambda_service, ministack.queues
-    invoke_target = events._invoke_target
+    invoke_target, dispatch_to_queue = events._invoke_target, events._dispatch_to_sqs
     called = threading.local()  # ministack hands on the target's ARN alone
 
     def invoke(target: dict[str, Any], event: Any, rule: dict[str, Any], view: Any = None) -> None:
@@ -41,6 +41,15 @@ def deliver_to_functions(ministack: Ministack) -> None:
             record = functions._execution_record_for_config(function, config)
             functions.invoke_async_with_retry(record, json.loads(payload))
 
+    def to_queue(spec: Any, payload: str, parameters: Any = None) -> None:
+        target, rule, arn = called.target, called.rule, str(spec)
+        if queues._queue_by_arn(arn) is None:
+            bury(target, rule, payload, "RESOURCE_NOT_FOUND", f"Queue {arn} does not exist")
+        elif not queues.queue_policy_allows(arn, _PRINCIPAL, rule["Arn"], rule["Arn"].split(":")[4]):
+            bury(target, rule, payload, "NO_PERMISSIONS", f"{rule['Arn']} may not send to {arn}")
+        else:
+            dispatch_to_queue(spec, payload, parameters)
+
     def bury(target: dict[str, Any], rule: dict[str, Any], payload: str, code: str, message: str) -> None:
         arn = (target.get("DeadLetterConfig") or {}).get("Arn", "")
         queue = queues._queue_by_arn(arn) if arn else None
@@ -55,6 +64,7 @@ def deliver_to_functions(ministack: Ministack) -> None:
 
     events._invoke_target = invoke
     events._dispatch_to_lambda = to_function
+    events._dispatch_to_sqs = to_queue
 
 
 def _allows(statement: dict[str, Any], rule_arn: str) -> bool:

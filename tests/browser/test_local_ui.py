@@ -29,7 +29,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runs, Targe
     with embedded_aws.running(0, state_dir=state) as server:
         stack, _ = deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
         aws = Aws.embedded(server.endpoint_url)
-        yield Runs(aws, aws.s3.client, stack.state_machine_arn, stack.job_queue_arn), Target(aws, stack.name, "--local")
+        yield (
+            Runs(aws, aws.client("s3"), stack.state_machine_arn, stack.job_queue_arn),
+            Target(aws, stack.name, "--local"),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -248,3 +248,91 @@ def test_a_wrong_update_is_rolled_back(stack: Stack, logical_id: str, change: di
     stack.update("UPDATE_ROLLBACK_COMPLETE")
 
     assert stack.outputs["Queue"] == before
+
+
+CHILD: dict[str, Any] = {
+    "Transform": "AWS::Serverless-2016-10-31",
+    "Parameters": {"Memory": {"Type": "Number"}, "Names": {"Type": "CommaDelimitedList", "Default": ""}},
+    "Globals": {"Function": {"Runtime": "python3.11", "Handler": "index.handler"}},
+    "Conditions": {"HasNames": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Names"}]}, ""]}]}},
+    "Resources": {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
+        "Named": {"Type": "AWS::SQS::Queue", "Condition": "HasNames", "Properties": {}},
+        "Function": {
+            "Type": "AWS::Serverless::Function",
+            "Properties": {"Role": ROLE, "InlineCode": "def handler(e, c): pass", "MemorySize": {"Ref": "Memory"}},
+        },
+    },
+    "Outputs": {
+        "QueueArn": {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}},
+        "FunctionArn": {"Value": {"Fn::GetAtt": ["Function", "Arn"]}},
+    },
+}
+
+
+def test_a_nested_stack_is_transformed_and_keeps_its_attributes(account: Account) -> None:
+    """SAM's resources work in a nested stack, and after an update GetAtt still knows what did not change."""
+    s3, cloudformation = account.client("s3"), account.client("cloudformation")
+    bucket, name = unique("templates"), unique("parent")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="child.json", Body=json.dumps(CHILD).encode())
+    parent: dict[str, Any] = {
+        "Parameters": {"Memory": {"Type": "Number"}},
+        "Resources": {
+            "Child": {
+                "Type": "AWS::CloudFormation::Stack",
+                "Properties": {
+                    "TemplateURL": f"https://s3.amazonaws.com/{bucket}/child.json",
+                    "Parameters": {"Memory": {"Ref": "Memory"}},
+                },
+            }
+        },
+        "Outputs": {key: {"Value": {"Fn::GetAtt": ["Child", f"Outputs.{key}"]}} for key in CHILD["Outputs"]},
+    }
+
+    def deployed(call: Any, status: str, memory: str) -> dict[str, str]:
+        call(
+            StackName=name,
+            TemplateBody=json.dumps(parent),
+            Parameters=[{"ParameterKey": "Memory", "ParameterValue": memory}],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+
+        def outputs() -> dict[str, str] | None:
+            (found,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+            if found["StackStatus"].endswith("_IN_PROGRESS"):
+                return None
+            assert found["StackStatus"] == status, cloudformation.describe_stack_events(StackName=name)
+            return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
+
+        made: dict[str, str] = until(status, outputs)
+        function = account.client("lambda").get_function_configuration(FunctionName=made["FunctionArn"])
+        assert function["MemorySize"] == int(memory)
+        return made
+
+    made = deployed(cloudformation.create_stack, "CREATE_COMPLETE", "256")
+    assert made["QueueArn"].startswith("arn:aws:sqs:")
+    queues = account.client("sqs").list_queues()["QueueUrls"]
+    assert [url for url in queues if name in url and "-Named-" in url] == [], "its condition is false"
+    assert deployed(cloudformation.update_stack, "UPDATE_COMPLETE", "512") == made
+    parent["Resources"]["Child"]["Properties"]["Parameters"]["Names"] = "a,b"
+    assert deployed(cloudformation.update_stack, "UPDATE_COMPLETE", "512") == made
+    queues = account.client("sqs").list_queues()["QueueUrls"]
+    assert len([url for url in queues if name in url and "-Named-" in url]) == 1
+    cloudformation.delete_stack(StackName=name)
+
+
+def test_a_nested_template_is_named_by_the_address_of_s3(account: Account) -> None:
+    """SAM writes the address of this server into TemplateURL, and deletes only what it finds at S3's own."""
+    cloudformation, name = account.client("cloudformation"), unique("named")
+    child = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "http://127.0.0.1:1234/bucket/key"}}
+    cloudformation.create_change_set(
+        StackName=name,
+        ChangeSetName="first",
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps({"Resources": {"Child": child}}),
+    )
+    template = cloudformation.get_template(StackName=name, ChangeSetName="first")["TemplateBody"]
+    written = template if isinstance(template, dict) else json.loads(template)
+    assert written["Resources"]["Child"]["Properties"]["TemplateURL"] == "https://s3.amazonaws.com/bucket/key"
+    cloudformation.delete_stack(StackName=name)

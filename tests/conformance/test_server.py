@@ -141,6 +141,26 @@ def test_no_job_outlives_the_server(start: Start, number: signal.Signals) -> Non
     until("the server's files are gone", lambda: not directory.parent.exists())
 
 
+def test_a_start_takes_the_seconds_that_were_asked_for(start: Start) -> None:
+    """The job is STARTING meanwhile, and its time counts from the end of the start; a job that is terminated need not
+    wait for it.
+    """
+    server = start(options=(*OPTIONS, "--start-seconds=2"))
+    account = Account(server.endpoint_url)
+    queue = account.queue()
+    job_id = account.submit(queue, account.shell("true"))
+    until("the job is starting", lambda: account.job(job_id)["status"] == "STARTING")
+    job = account.ended(job_id)
+    assert job["status"] == "SUCCEEDED"
+    assert job["startedAt"] - job["createdAt"] >= 2000
+    array = account.submit(queue, account.shell("true"), arrayProperties={"size": 2})
+    until("a child is starting", lambda: account.job(f"{array}:0")["status"] == "STARTING")
+    account.batch.terminate_job(jobId=array, reason="enough")
+    ended = account.ended(array)
+    assert ended["status"] == "FAILED"
+    assert account.job(f"{array}:0")["stoppedAt"] - ended["createdAt"] < 2000
+
+
 def test_ministack_is_what_the_hooks_expect() -> None:
     """One message names whatever has moved in ministack since its version was pinned."""
     python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)

@@ -15,7 +15,7 @@ import pytest
 from console import embedded_aws
 from console.checkout import ROOT, Checkout
 from console.find.aws import LOCAL_REGION, Aws
-from console.find.stack import Stack
+from console.find.stack import Stack, stack_resources
 from console.local.deployment import REPOSITORY, deploy
 from image.build import Recipe, build
 from tests.conformance.account import Account
@@ -101,10 +101,8 @@ def probing(account: Account, queue: str, stack: Stack, probe: str) -> Callable[
 
     Call it with Python source; what else is given replaces containerProperties.
     """
-    described = account.client("cloudformation").describe_stack_resource(
-        StackName=stack.name, LogicalResourceId="MigrateJobDefinition"
-    )
-    arn = described["StackResourceDetail"]["PhysicalResourceId"]
+    found = stack_resources(account.client("cloudformation"), stack.name)
+    (arn,) = [each["PhysicalResourceId"] for each in found if each["LogicalResourceId"] == "MigrateJobDefinition"]
     (real,) = account.batch.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"]
     assert real["containerProperties"]["image"].startswith(f"{REPOSITORY}@sha256:")
 

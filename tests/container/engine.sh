@@ -13,7 +13,7 @@ install_engine() {
   command -v apt-get > /dev/null || missing "there is no dockerd, and no apt-get to install it with"
   export DEBIAN_FRONTEND=noninteractive
   { timeout --kill-after=10 "$INSTALL_SECONDS" apt-get update -qq &&
-    timeout --kill-after=10 "$INSTALL_SECONDS" apt-get install -y -qq --no-install-recommends docker.io busybox-static
+    timeout --kill-after=10 "$INSTALL_SECONDS" apt-get install -y -qq --no-install-recommends docker.io busybox-static skopeo
   } < /dev/null > "$directory/apt.log" 2>&1 || { tail -n 5 "$directory/apt.log" >&2; missing "apt-get could not install docker.io"; }
 }
 

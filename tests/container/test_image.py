@@ -10,7 +10,7 @@ from typing import Any
 
 from image.base import Base, contents
 from image.build import BILL, BUILT, Recipe, build
-from millrace import __version__
+from millrace.version import VERSION
 from tests.container.conftest import BASE, NETWORK, TAG, docker
 
 DISTRIBUTIONS = """
@@ -61,7 +61,7 @@ def test_labels_say_what_it_is(image: str) -> None:
     labels = inspected(image)["Config"]["Labels"]
     prefix = "org.opencontainers.image."
     named = {name.removeprefix(prefix): value for name, value in labels.items() if name.startswith(prefix)}
-    assert (named["title"], named["version"], named["licenses"]) == ("millrace", __version__, "MIT")
+    assert (named["title"], named["version"], named["licenses"]) == ("millrace", VERSION, "MIT")
     assert re.fullmatch(r"[0-9a-f]{40}(-changed)?", named["revision"])
     assert {"source", "base.digest"} <= set(named)
     assert named["base.name"] == (BASE or "python:3.12-slim")

@@ -49,13 +49,15 @@ SETTINGS: list[dict[str, str]] = [
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
         "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
-        "UploadWorkload": "word-count", "UploadQueue": "urgent",
+        "UploadRequest": '{"workload": "word-count"}', "UploadWindowSeconds": "0",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
-        "RunFolderDays": "30", "VersionDays": "0", "AlarmTopicArn": "arn:aws:sns:eu-west-1:1:t", "MonthlyBudget": "9",
+        "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
-    {"Compute": "EC2", "CpuArchitecture": "ARM64", "InstanceTypes": "m7g", "MigrateGpus": "1", "Network": "PRIVATE"},
-    {"Compute": "EC2", "Share1": "a", "Share2": "b", "Share3": "c", "JobStorage": "100"},
+    {"Compute": "EC2_ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE"},
+    {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
+    {"Compute": "FARGATE_ARM64"},
+    {"Compute": "EC2", "JobStorage": "100"},
     {"Compute": "FARGATE", "JobStorage": "100"},
 ]  # fmt: skip
 """Between them they decide every condition both ways."""
@@ -162,12 +164,13 @@ def test_every_queue_has_environments_of_one_kind(values: dict[str, str]) -> Non
     """Fargate and EC2 are never mixed in a queue, and the urgent one has no Spot: Batch refuses the first."""
     environments = _resources(values, "AWS::Batch::ComputeEnvironment")
     kinds = {name: environment["ComputeResources"]["Type"] for name, environment in environments.items()}
-    wanted = {"FARGATE_SPOT": ["FARGATE_SPOT", "FARGATE"], "FARGATE": ["FARGATE"], "EC2": ["SPOT", "EC2"]}
+    kind = values["Compute"].removesuffix("_ARM64").removesuffix("_GPU")
+    wanted = {"FARGATE_SPOT": ["FARGATE_SPOT", "FARGATE"], "FARGATE": ["FARGATE"], "EC2": ["SPOT", "EC2"]}[kind]
     for name, queue in _resources(values, "AWS::Batch::JobQueue").items():
         order = sorted(queue["ComputeEnvironmentOrder"], key=lambda entry: int(entry["Order"]))
         assert len({entry["Order"] for entry in order}) == len(order)
         found = [kinds[entry["ComputeEnvironment"]["Ref"]] for entry in order]
-        assert found == (wanted[values["Compute"]] if name == "StandardJobQueue" else wanted[values["Compute"]][-1:])
+        assert found == (wanted if name == "StandardJobQueue" else wanted[-1:])
 
 
 @settings(max_examples=50, deadline=None)

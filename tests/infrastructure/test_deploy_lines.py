@@ -47,12 +47,11 @@ def test_there_are_such_lines() -> None:
 
 def test_values_stay_whole() -> None:
     """Blanks, quotes of both kinds and JSON come through make and the shell as they are."""
-    given = (
-        """make deploy PARAMETERS='ScheduleExpression="cron(0 3 * * ? *)" Compute=EC2 UploadOptions="{\\"top\\": 5}"'"""
-    )
+    request = r'UploadRequest="{\"workload\": \"a\"}"'
+    given = f"""make deploy PARAMETERS='ScheduleExpression="cron(0 3 * * ? *)" Compute=EC2 {request}'"""
     assert parameters(given) == {
         "ScheduleExpression": "cron(0 3 * * ? *)",
         "Compute": "EC2",
-        "UploadOptions": '{"top": 5}',
+        "UploadRequest": '{"workload": "a"}',
     }
-    assert parameters('make deploy PARAMETERS="UploadPrefix=it\'s/"') == {"UploadPrefix": "it's/"}
+    assert parameters('make deploy PARAMETERS="UploadKeys=it\'s/*"') == {"UploadKeys": "it's/*"}

@@ -16,11 +16,6 @@ PLANTS = [
         "MigrateJobDefinition: sets MILLRACE_ATEMPT_SECONDS",
     ),
     Plant(
-        "A variable of all functions counts.",
-        lambda c: c.template["Globals"]["Function"]["Environment"]["Variables"].update(QUEUE="x"),
-        "Globals/Function: sets QUEUE,",
-    ),
-    Plant(
         "A variable of one function counts.",
         lambda c: c.resource("ReadPlanFunction").update(Environment={"Variables": {"PLAN": "x"}}),
         "ReadPlanFunction: sets PLAN,",

@@ -8,6 +8,13 @@ from checks.template import job_definitions
 from millrace import errors
 from tests.infrastructure.checkout import Checkout, Plant
 
+
+def attempts_by_parameter(checkout: Checkout, **bounds: int) -> None:
+    """Let a parameter with these bounds say how often a job is tried."""
+    checkout.template["Parameters"]["Attempts"] = {"Type": "Number", "Default": 3, **bounds}
+    checkout.resource("MigrateJobDefinition")["RetryStrategy"]["Attempts"] = {"Ref": "Attempts"}
+
+
 PLANTS = [
     Plant(
         "A job is tried ten times at most.",
@@ -16,12 +23,12 @@ PLANTS = [
     ),
     Plant(
         "A parameter lets in what Batch refuses.",
-        lambda c: c.template["Parameters"]["Attempts"].update(MaxValue=20),
+        lambda c: attempts_by_parameter(c, MinValue=1, MaxValue=20),
         "can be 20, and Batch takes 1 to 10",
     ),
     Plant(
         "A parameter without a bound lets everything in.",
-        lambda c: c.template["Parameters"]["Attempts"].pop("MaxValue"),
+        lambda c: attempts_by_parameter(c, MinValue=1),
         "can be inf, and Batch takes 1 to 10",
     ),
     Plant(

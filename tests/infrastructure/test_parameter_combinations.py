@@ -28,36 +28,33 @@ ANSWERS: dict[str, list[str]] = {
     "KmsKeyArn": ["", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"],
     "AllowedWorkloads": ["*", "word-count,acme.*,line_count:LineCount"],
     "BucketOwner": ["", "123456789012"],
-    "RunFolderDays": ["0", "30"], "VersionDays": ["30", "0"],
     "ScheduleExpression": ["", "rate(1 day)", "cron(0 3 * * ? *)"], "ScheduleInput": ["", "{}"],
-    "UploadWorkload": ["", "word-count"], "UploadQueue": ["", "urgent"],
-    "Compute": ["FARGATE_SPOT", "FARGATE", "EC2"],
+    "UploadRequest": ["", '{"workload": "word-count", "options": {"top": 5}}'], "UploadKeys": ["*", "in/*.csv"],
+    "UploadWindowSeconds": ["60", "0"],
+    "Compute": ["FARGATE_SPOT", "FARGATE", "EC2", "FARGATE_SPOT_ARM64", "FARGATE_ARM64", "EC2_ARM64", "EC2_GPU"],
     "NotificationEmail": ["", "me@example.com"],
-    "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"], "MigrateGpus": ["0", "1"],
-    "CpuArchitecture": ["X86_64", "ARM64"],
-    "Share1": ["", "letters"], "Share2": ["", "words*"], "Share3": ["", "c"],
-    "Network": ["PUBLIC", "PRIVATE"], "AssignPublicIp": ["ENABLED", "DISABLED"],
+    "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],
+    "ShareWeights": ["default=1", "letters=2,words*=0.5,c=1"],
+    "Network": ["PUBLIC", "PRIVATE"],
     "SubnetIds": ["", "subnet-0123456789abcdef0,subnet-0123456789abcdef1"],
-    "AlarmTopicArn": ["", "arn:aws:sns:us-east-1:123456789012:operators"],
     "MonthlyBudget": ["0", "50"],
 }  # fmt: skip
 """Answers that decide conditions, each way; of the other parameters any value is as good as the default."""
 FOLLOW = {
     "SubnetIds": {"SecurityGroupIds": "sg-0123456789abcdef0"},
-    "MonthlyBudget": {"BudgetEmail": "me@example.com"},
-    "MigrateGpus": {"InstanceTypes": "g5"},
+    "MonthlyBudget": {"NotificationEmail": "me@example.com"},
 }
 """What the section Rules asks for with an answer."""
 
 
 def with_what_follows(values: dict[str, str]) -> dict[str, str]:
-    """Answers, with those that they need beside them: GPUs are on EC2 alone."""
+    """Answers, with those that they need beside them."""
     made = dict(values)
     for name, more in FOLLOW.items():
         if made.get(name, "") not in {"", "0"}:
             made |= more
-    if made.get("Compute") != "EC2":
-        made["MigrateGpus"] = "0"
+    if made.get("Compute") == "EC2_GPU":
+        made["InstanceTypes"] = "g5"
     return made
 
 

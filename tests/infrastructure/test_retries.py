@@ -42,7 +42,7 @@ PLANTS = [
     ),
     Plant(
         "A state without any retry fails on the first throttle.",
-        lambda c: c.state("Migrate One Shard").pop("Retry"),
+        lambda c: c.state("Migrate And Merge").pop("Retry"),
         "does not retry Batch.TooManyRequestsException",
     ),
     Plant(

@@ -34,8 +34,8 @@ PLANTS = [
     ),
     Plant(
         "The state graph is read in the console, comment by comment.",
-        lambda c: c.state("How Many Shards?").pop("Comment"),
-        "How Many Shards?: has no Comment",
+        lambda c: c.state("How Many Children?").pop("Comment"),
+        "How Many Children?: has no Comment",
     ),
     Plant(
         "A task without a limit waits for a year.",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from checks.conditions import Resolver, references
 from checks.security.policies import _Plain
+from checks.sources import TEMPLATE as TEMPLATE_FILE
 from checks.template.deploy_failures import COMBINATIONS
 from checks.template.job_definitions import MEMORY_MIB
 from console.find.stack import job_size
@@ -15,7 +18,6 @@ from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-WAYS_OUT = {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint"}
 OWN_BUCKETS = {"SourceBucketName": "my-source", "ResultBucketName": "my-results"}
 
 
@@ -31,10 +33,15 @@ def made(values: dict[str, str], kinds: set[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS)
 def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -> None:
-    """Every compute environment refers to every route and endpoint, so that CloudFormation deletes it before them."""
-    ways = set(made(values, WAYS_OUT))
-    for name, environment in made(values, {"AWS::Batch::ComputeEnvironment"}).items():
-        assert ways <= set(references(environment)), name
+    """The stack of the environments refers to that of the network, so that CloudFormation deletes it before."""
+    root = REAL.file(TEMPLATE_FILE)
+    resolver = Resolver(root, values)
+    capacity = root["Resources"]["Capacity"]
+    environments = {name for name, each in TEMPLATE["Resources"].items() if each["Type"].endswith("ComputeEnvironment")}
+    assert len(environments) == 4
+    assert environments <= set(REAL.file(capacity["Properties"]["TemplateURL"])["Resources"])
+    found = "JobNetwork" in set(references(resolver.resolve(capacity)))
+    assert found is resolver.holds("CreateNetwork")
 
 
 @pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
@@ -114,23 +121,21 @@ def test_what_may_run_is_told_to_all_that_look() -> None:
         {"Name": name, "Value": value}
         for name, value in TEMPLATE["Resources"]["PrepareRunFunction"]["Properties"]["Environment"]["Variables"].items()
     ])  # fmt: skip
-    assert len(told) == 4
+    assert len(told) == 5
     for variables in told:
         assert {"Name": "MILLRACE_ALLOWED_WORKLOADS", "Value": {"Ref": "AllowedWorkloads"}} in variables
 
 
-@pytest.mark.parametrize(("days", "status", "rules"), [("30", "Enabled", 1), ("0", "Suspended", 0)])
-def test_made_buckets_keep_what_is_overwritten(days: str, status: str, rules: int) -> None:
-    """Versions are kept for VersionDays, and then deleted with the markers that they leave; 0 keeps none."""
-    buckets = made({"VersionDays": days}, {"AWS::S3::Bucket"})
+def test_made_buckets_keep_what_is_overwritten() -> None:
+    """Versions are kept for 30 days, and then deleted with the markers that they leave."""
+    buckets = made({}, {"AWS::S3::Bucket"})
     for bucket in buckets.values():
         properties = bucket["Properties"]
-        assert properties["VersioningConfiguration"] == {"Status": status}
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
         found = [each for each in properties["LifecycleConfiguration"]["Rules"] if each["Id"] == "old-versions"]
-        assert len(found) == rules
-        for rule in found:
-            assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": {"Ref": "VersionDays"}}
-            assert rule["ExpiredObjectDeleteMarker"] is True
+        (rule,) = found
+        assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+        assert rule["ExpiredObjectDeleteMarker"] is True
     assert len(buckets) == 2
 
 
@@ -155,3 +160,47 @@ def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
     ]
     refused = [each for rule in rules for each in rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Contains"][0]]
     assert refused == [str(number) for number in range(1, int(vcpus))]
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ("default=1", {"default": "1", "unused1": "1", "unused2": "1"}),
+        ("nightly*=2,adhoc=0.5", {"nightly*": "2", "adhoc": "0.5", "unused1": "1"}),
+        ("a=1,b=2,c=999.9999", {"a": "1", "b": "2", "c": "999.9999"}),
+    ],
+)
+def test_one_parameter_holds_the_weights(given: str, weights: dict[str, str]) -> None:
+    """Up to three shares get their weight; the places that are left go to shares that no run has."""
+    assert re.search(TEMPLATE["Parameters"]["ShareWeights"]["AllowedPattern"], given)
+    policy = TEMPLATE["Resources"]["StandardSchedulingPolicy"]["Properties"]["FairsharePolicy"]
+    shares = _Plain(TEMPLATE, Resolver(TEMPLATE, {"ShareWeights": given})).value(policy["ShareDistribution"])
+    assert {share["ShareIdentifier"]: share["WeightFactor"] for share in shares} == weights
+
+
+def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
+    """The request's members stand in the execution's input beside the upload and the name of the run."""
+    request = '{"workload": "word-count", "options": {"top": 5}, "queue": "urgent"}'
+    assert re.search(TEMPLATE["Parameters"]["UploadRequest"]["AllowedPattern"], request)
+    values = {"UploadRequest": request, **OWN_BUCKETS}
+    (target,) = made(values, {"AWS::Events::Rule"})["UploadRule"]["Properties"]["Targets"]
+    template = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(target["InputTransformer"]["InputTemplate"])
+    started = json.loads(template.replace("<aws.events.event.json>", "{}").replace("<request>", "1"))
+    assert started == {
+        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/", "upload": {},
+        "run_id": "upload-1", "once": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("compute", "architecture", "gpus"),
+    [("FARGATE_SPOT", "X86_64", 0), ("FARGATE_ARM64", "ARM64", 0), ("EC2_ARM64", None, 0), ("EC2_GPU", None, 1)],
+)
+def test_compute_says_architecture_and_gpus(compute: str, architecture: str | None, gpus: int) -> None:
+    """Fargate is asked for the image's architecture, on EC2 the instances bring it; only migrate jobs get a GPU."""
+    values = {"Compute": compute, "InstanceTypes": "g5"}
+    for name, definition in made(values, {"AWS::Batch::JobDefinition"}).items():
+        container = Resolver(TEMPLATE, values).resolve(definition)["Properties"]["ContainerProperties"]
+        assert container.get("RuntimePlatform", {}).get("CpuArchitecture") == architecture
+        asked = [each["Value"] for each in container["ResourceRequirements"] if each["Type"] == "GPU"]
+        assert asked == (["1"] * gpus if name.startswith("Migrate") else []), name

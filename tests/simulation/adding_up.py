@@ -19,6 +19,7 @@ from tests.simulation.keys import (
     run_key,
     run_of_uri,
 )
+from tests.simulation.process import MIGRATING
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -160,22 +161,23 @@ def check_outputs(world: World, run_id: str) -> None:
 def _check_failed_outputs(world: World, record: RunRecord) -> None:
     """A failed item's output is excused as long as nobody could have deleted it.
 
-    Its writer, and every copy of its shard that began afterwards, was killed: who is killed between writing an output
-    and deleting it is made good by the next attempt only.
+    Whoever wrote the commit, or found it, was killed before it came to its end: who is killed between writing an output
+    and deleting it is made good by the next child only that comes to the shard.
     """
     for row, key in ((each, key) for each in record.outcomes for key in _outputs(world, each, record)):
         stored = world.s3.stored(RESULT, key)
         writer, written_at = world.online.writers.get(key, (None, 0))
         if row["status"] == "SUCCEEDED" or (writer is not None and writer.run_id != record.run_id):
             continue
+        shard = record.items[row["key"]].shard
         mine = stored is not None and stored.metadata.get(RUN_MARK) == record.run_id
         cleaners = [
             process.name
             for process in world.processes
-            if (process.run_id, process.runs, process.shard)
-            == (record.run_id, "migrate", record.items[row["key"]].shard)
+            if process.run_id == record.run_id
+            and process.runs in MIGRATING
             and process.ended is not None
-            and (process is writer or process.began > written_at)
+            and process.looked.get(shard, -1) > max(written_at, record.committed_at[shard] - 1)
         ]
         kept = not (mine and cleaners)
         world.promises.check(Promise.NO_FAILED_OUTPUT, kept, f"{key!r} is there; ended since: {cleaners}, {row}")

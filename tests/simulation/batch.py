@@ -119,7 +119,6 @@ class Batch:
         run_id = run_of_uri(job.command[2])  # the command names run.json or plan.json
         process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], run_id)
         process.code = world.code
-        process.shard = child.index if process.runs == "migrate" else None
         # A chance of its own, so that what a seed does elsewhere does not depend on it.
         chance = random.Random(f"{world.seed} {job.job_id}:{child.index}#{attempt}")
         words = chance.choice(LOST)
@@ -131,6 +130,7 @@ class Batch:
             attempt=attempt,
             attempt_seconds=world.attempt_seconds if world.faults.on else None,
             concurrency=1,
+            slots=world.slots,
         )
         job.processes.append(process)
         world.processes.append(process)

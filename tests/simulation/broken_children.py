@@ -9,6 +9,7 @@ import pytest
 import batch_jobs.migrating.committing
 import batch_jobs.migrating.item_worker
 import batch_jobs.migrating.migrate
+import batch_jobs.migrating.shard_work
 import tests.simulation.batch
 from batch_jobs.job import Job
 from batch_jobs.migrating.failing_fast import FailingFast
@@ -39,7 +40,7 @@ def broken_reads_go_on_without_if_match(patch: pytest.MonkeyPatch) -> None:
 
     def get(self: ObjectReader) -> Any:
         if self._read:
-            self._request.pop("IfMatch", None)
+            self._if_match = None
         return real(self)
 
     patch.setattr(ObjectReader, "_get", get)
@@ -70,7 +71,7 @@ def progress_of_another_plan_is_used(patch: pytest.MonkeyPatch) -> None:
 
 def failed_outputs_are_left(patch: pytest.MonkeyPatch) -> None:
     """What an earlier attempt made of an item that then failed stays."""
-    patch.setattr(batch_jobs.migrating.migrate, "remove_failed_outputs", lambda *_given: None)
+    patch.setattr(batch_jobs.migrating.shard_work, "remove_failed_outputs", lambda *_given: None)
 
 
 def the_loser_trusts_its_own_rows(patch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def the_loser_trusts_its_own_rows(patch: pytest.MonkeyPatch) -> None:
         real(folder, commit, s3)
         return commit
 
-    patch.setattr(batch_jobs.migrating.migrate, "write_commit", write_commit)
+    patch.setattr(batch_jobs.migrating.shard_work, "write_commit", write_commit)
 
 
 def outputs_of_other_runs_are_deleted(patch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ def only_plan_compares_the_code(patch: pytest.MonkeyPatch) -> None:
 
 def committed_shards_are_worked_again(patch: pytest.MonkeyPatch) -> None:
     """A redrive does everything anew."""
-    patch.setattr(batch_jobs.migrating.migrate, "read_commit", lambda *_given: None)
+    patch.setattr(batch_jobs.migrating.shard_work, "read_commit", lambda *_given: None)
 
 
 def only_known_words_are_retried(patch: pytest.MonkeyPatch) -> None:

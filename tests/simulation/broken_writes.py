@@ -11,11 +11,12 @@ import pytest
 
 import batch_jobs.merging.merge
 import batch_jobs.merging.merged_files
+import batch_jobs.merging.migrate_and_merge
 import batch_jobs.migrating.committing
-import batch_jobs.migrating.migrate
+import batch_jobs.migrating.shard_work
 import batch_jobs.planning.listing_pages
 import batch_jobs.planning.plan
-import batch_jobs.planning.source_items
+import millrace.planning.listed_items
 import tests.simulation.jobs
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
@@ -98,7 +99,7 @@ def _after_the_commit(patch: pytest.MonkeyPatch, deferred: _Deferred) -> None:
         deferred.puts = []
         return written
 
-    patch.setattr(batch_jobs.migrating.migrate, "write_commit", write_commit)
+    patch.setattr(batch_jobs.migrating.shard_work, "write_commit", write_commit)
 
 
 def _put_later(patch: pytest.MonkeyPatch, concerns: Callable[[str], bool]) -> None:
@@ -191,7 +192,8 @@ def a_marked_run_is_believed(patch: pytest.MonkeyPatch) -> None:
         except ObjectNotFoundError:
             real(folder, job, *given)
 
-    patch.setattr(tests.simulation.jobs, "merge", merge)
+    for module in (tests.simulation.jobs, batch_jobs.merging.migrate_and_merge):
+        patch.setattr(module, "merge", merge)
 
 
 def files_that_are_there_are_believed(patch: pytest.MonkeyPatch) -> None:
@@ -243,9 +245,11 @@ def any_success_takes_the_mark_off(patch: pytest.MonkeyPatch) -> None:
 
 def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
     """The plan holds whatever the listing names, as often as it names it."""
-    patch.setattr(batch_jobs.planning.source_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
-    for module in (batch_jobs.planning.source_items, batch_jobs.planning.listing_pages):
+    patch.setattr(millrace.planning.listed_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
+    for module in (millrace.planning.listed_items, batch_jobs.planning.listing_pages):
         patch.setattr(module, "check_pages", lambda _ends, _source: None)
+    # The plan of a rerun, too: its items are in the order of the run's rows.
+    patch.setattr(batch_jobs.planning.plan, "ascending", lambda items, _source: iter(items))
 
 
 def two_items_share_an_output(patch: pytest.MonkeyPatch) -> None:

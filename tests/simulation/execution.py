@@ -10,6 +10,7 @@ from tests.simulation.errors import Crash
 from tests.simulation.jobs import run_function
 from tests.simulation.keys import run_of_uri
 from tests.simulation.process import Process
+from tests.simulation.promises import Promise
 from tests.simulation.state_machine import LAMBDA, STATES, StateMachine, after, filled
 from tests.simulation.world import World
 
@@ -60,12 +61,14 @@ class Execution:
         self._data: Any = request
         self._calls = 0
         self._aborted = False
-        self._context = {
+        self._committed_before: int | None = None
+        self._context: dict[str, Any] = {
             "Execution": {
                 "Input": request,
                 "Id": f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}",
                 "Name": name,
                 "StartTime": f"2026-11-21T09:00:00.{world.scheduler.steps:06d}Z",
+                "RedriveCount": 0,
             }
         }
         world.scheduler.spawn(f"execution {name}", self._walk)
@@ -87,7 +90,8 @@ class Execution:
     def redrive(self) -> None:
         """RedriveExecution: go on at the state that failed, with the same input."""
         self._world.faults.note(f"redrive at {self.state}")
-        self.status, self.failure, self._aborted = "RUNNING", None, False
+        self.status, self.failure, self._aborted, self._committed_before = "RUNNING", None, False, None
+        self._context["Execution"]["RedriveCount"] += 1
         self._world.trace(f"execution {self.name}", f"is redriven at {self.state}")
         self._world.scheduler.spawn(f"execution {self.name}", self._walk)
 
@@ -144,6 +148,11 @@ class Execution:
         world = self._world
         command = parameters["ContainerOverrides"]["Command"]
         size = parameters["ArrayProperties"]["Size"] if "ArrayProperties" in parameters else None
+        if command[0] == "migrate":
+            committed = len(world.records.of(self.folder).commits)
+            gained = committed != self._committed_before
+            world.promises.check(Promise.ENDS, gained, f"a pass after one that committed nothing: {committed} commits")
+            self._committed_before = committed
         if world.faults.happens(f"duplicate SubmitJob of {command[0]}", 0.06) and MACHINE.retries(
             self.state, BATCH_BROKE
         ):

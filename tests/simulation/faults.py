@@ -15,6 +15,7 @@ from botocore.exceptions import (
 )
 
 from tests.in_memory_s3 import error, slow_down
+from tests.simulation.process import JOBS
 
 URL = "https://s3.example"
 
@@ -123,7 +124,7 @@ def _applies(fault: str, verb: str, process: str, *, conditional: bool) -> bool:
     if fault in BODIES:
         return verb == "get_object"
     if fault in {"SIGTERM", "SIGTERM, then killed", "zombie"}:
-        return process in {"plan", "migrate", "merge"}
+        return process in JOBS
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("AWS_REGION", "us-east-1")
@@ -15,6 +16,7 @@ from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments
 from batch_jobs.merging.merge import merge
 from batch_jobs.merging.merge_parts import merge_part
+from batch_jobs.merging.migrate_and_merge import migrate_and_merge
 from batch_jobs.migrating.migrate import migrate
 from batch_jobs.planning.plan import plan
 from millrace.errors import DamagedFileError, MillraceError, MissingCommitError, RunIdentityError
@@ -77,7 +79,7 @@ def run_function(world: World, process: Process, event: dict[str, Any]) -> dict[
     if process.runs == "prepare_run":
         answer = prepare_run(event, s3, SETTINGS)
     elif process.runs == "read_plan":
-        answer = read_plan(event, s3)
+        answer = read_plan(event, s3, replace(SETTINGS, slots=world.slots))
     else:
         answer = read_result(event, s3)
     world.trace(process, f"answers {answer}")
@@ -94,10 +96,10 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
         return
     folder = RunFolder.of_plan(S3Uri.parse(given.plan, "plan"))
     if given.verb == "migrate":
-        process.shard = settings.array_index
-        migrate(folder, settings.array_index, job)
-    elif given.part is not None:
+        migrate(folder, job)
+    elif given.verb == "merge" and given.part is not None:
         merge_part(folder, settings.array_index, job)
     else:
         process.percent = given.tolerated_failure_percent
-        merge(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)
+        last = merge if given.verb == "merge" else migrate_and_merge
+        last(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)

@@ -7,7 +7,14 @@ import re
 SOURCE, RESULT = "source", "result"
 SOURCE_PREFIX, RESULT_PREFIX = "in/", "out/"
 _RUN = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/([A-Za-z0-9_-]+(?:/retries/[0-9]{3})?)/(.*)", re.DOTALL)
-_FOLDERS = {"plan": "shard file", "shards": "commit", "partials": "partial", "progress": "progress"}
+_FOLDERS = {
+    "plan": "shard file",
+    "shards": "commit",
+    "claims": "claim",
+    "partials": "partial",
+    "progress": "progress",
+}
+LATEST = f"{RESULT_PREFIX}_millrace/latest.json"
 OWN_FILES = (
     "run.json",
     "plan.json",
@@ -30,6 +37,8 @@ def kind_of(bucket: str, key: str) -> str:
     """What an object is: source, output, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
     if bucket == SOURCE:
         return "source"
+    if key == LATEST:
+        return "latest.json"
     found = _RUN.fullmatch(key)
     if not found:
         return "output" if not key.endswith("/") else "folder"
@@ -69,5 +78,5 @@ def run_key(run_id: str, name: str) -> str:
 
 
 def shard_of(key: str) -> int:
-    """The index of a shard's commit, from its key."""
-    return int(key.rpartition("/")[2].removesuffix(".json"))
+    """The index of a shard, from the key of its commit or its file."""
+    return int(key.rpartition("/")[2].partition(".")[0])

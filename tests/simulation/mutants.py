@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.simulation.broken_arrays import (
+    a_claim_is_a_lock,
+    arrays_without_end,
+    helping_commits_twice,
+    shards_are_left_and_no_array_follows,
+)
 from tests.simulation.broken_children import (
     a_full_disk_is_the_objects_fault,
     broken_reads_go_on_without_if_match,
@@ -53,7 +59,7 @@ class Mutant:
     Attributes:
         plant: Breaks the real code.
         caught_by: The promises, by name, of which one must be found broken.
-        without: Promises, by name, that are not checked, to see that the sums alone show it.
+        without: Promises, by name, that are not checked, to see that the others show it as well.
         first: The seed to begin with, one that was seen to catch a fault which few do; the others come after it.
         workload: The name of one of the other workloads, where the fault is one of its kind.
     """
@@ -65,10 +71,14 @@ class Mutant:
     workload: str | None = None
 
     def __str__(self) -> str:
-        return self.plant.__name__ + ("_seen_by_the_sums_alone" if self.without else "")
+        return "_without_".join((self.plant.__name__, *self.without))
 
 
 MUTANTS = (
+    Mutant(a_claim_is_a_lock, ("ENDS",)),
+    Mutant(shards_are_left_and_no_array_follows, ("READABLE",)),
+    Mutant(helping_commits_twice, ("COMMIT_ONCE",)),
+    Mutant(arrays_without_end, ("ENDS",)),
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(part_commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(parts_leave_out_a_shard, ("MERGED",)),
@@ -91,7 +101,8 @@ MUTANTS = (
     Mutant(results_written_over_each_other, ("FINAL",)),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
     Mutant(a_failed_run_merges_nothing, ("MERGED",)),
-    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",)),
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK", "FORGED")),  # FORGED: a mark that somebody left there
+    Mutant(an_accepted_run_stays_incomplete, ("ONE_MARK",), without=("FORGED",)),
     Mutant(a_failed_run_has_no_mark, ("ONE_MARK",)),
     Mutant(any_success_takes_the_mark_off, ("ONE_MARK",)),
     Mutant(committed_shards_are_worked_again, ("NOT_AGAIN",)),

@@ -19,7 +19,7 @@ from tests.simulation.keys import (
     run_of,
     shard_of,
 )
-from tests.simulation.process import FIRST_CODE, Process
+from tests.simulation.process import FIRST_CODE, MERGING, MIGRATING, Process
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class OnlineChecks:
         name = f"{process.name}: {verb} {bucket}/{key}"
         if verb == "list_objects_v2" and bucket == SOURCE:
             process.listed.append(self._world.scheduler.steps)
+        kind = kind_of(bucket, key)
+        if process.runs in MIGRATING and kind == "commit" and "Key" in given:
+            process.looked[shard_of(key)] = self._world.scheduler.steps
+        if process.runs in MIGRATING and kind == "shard file":
+            process.shard = shard_of(key)
         if process.runs == "merge":
             check(Promise.NO_LISTING, verb != "list_objects_v2", name)
             check(Promise.NO_LISTING, verb != "get_object" or self._is_named(process.run_id, key), name)
@@ -58,8 +63,10 @@ class OnlineChecks:
             item = records.of(process.run_id).items.get(place["Key"])
             planned = item is not None and (etag, place.get("VersionId")) == (item.etag, item.version_id)
             check(Promise.CONDITIONAL, planned, f"{name} with {given}, planned: {item}")
-            committed = records.of(process.run_id).committed_at.get(item.shard if item else -1)
-            check(Promise.NOT_AGAIN, committed is None or process.began <= committed, name)
+            shard = item.shard if item else -1
+            committed = records.of(process.run_id).committed_at.get(shard)
+            looked = process.looked.get(shard, self._world.scheduler.steps)
+            check(Promise.NOT_AGAIN, committed is None or looked <= committed, name)
 
     def changed(self, process: Process, bucket: str, key: str, before: Stored | None, after: Stored | None) -> None:
         """A put or a delete took effect."""
@@ -100,6 +107,8 @@ class OnlineChecks:
 
     def _is_named(self, run_id: str, key: str) -> bool:
         kind, place = kind_of(RESULT, key), run_of(RESULT, key) or ""
+        if kind == "latest.json":
+            return True
         if kind == "result.json" and first_of(place) == first_of(run_id):
             return True  # a later retry's may be there
         for record in self._world.records.chain(run_id):
@@ -137,12 +146,14 @@ class OnlineChecks:
 
 
 def _may_write(process: Process, run_id: str, kind: str) -> bool:
-    """Its own folder; Prepare Run a retry's run.json, and a retry's merge the run's result."""
+    """Its own folder; a merge latest.json; Prepare Run a retry's run.json, and a retry's merge the run's result."""
+    if kind == "latest.json":
+        return process.runs in MERGING
     if run_id == process.run_id or first_of(run_id) != first_of(process.run_id):
         return run_id == process.run_id
     if process.runs == "prepare_run":
         return kind == "run.json"
-    return process.runs == "merge" and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
+    return process.runs in MERGING and kind in {"result.json", "_SUCCESS", "_INCOMPLETE"} and run_id == first_of(run_id)
 
 
 def _rank(stored: Stored | None) -> tuple[int, bool]:

@@ -9,6 +9,11 @@ from batch_jobs.stop import Stop
 from millrace.settings import JobSettings
 from tests.simulation.errors import Crash
 
+MIGRATING = frozenset({"migrate", "migrate-and-merge"})
+MERGING = frozenset({"merge", "migrate-and-merge"})
+JOBS = frozenset({"plan"}) | MIGRATING | MERGING
+"""The verbs of the jobs, those that migrate and those that merge."""
+
 FIRST_CODE, OTHER_CODE = "1111111111111111", "2222222222222222"
 """The digest of the code that plans every run, and that of a code which somebody deploys meanwhile."""
 
@@ -26,7 +31,8 @@ class Process:
         name: For people.
         runs: The function, or the job's verb.
         run_id: The run it works for.
-        shard: Which one it migrates.
+        shard: Which one it migrates now.
+        looked: The steps at which it looked for the commits of shards, or wrote one, last.
         stop: How it is told to stop.
         began: The step at which it started.
         ended: The step at which it came to its end by itself, without an error.
@@ -47,6 +53,7 @@ class Process:
     runs: str
     run_id: str
     shard: int | None = None
+    looked: dict[int, int] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop)
     began: int = 0
     ended: int | None = None

@@ -10,7 +10,12 @@ import yaml
 
 from tests.simulation.state_machine import REPOSITORY
 
-DEFINITIONS = {"plan": "PlanJobDefinition", "migrate": "MigrateJobDefinition", "merge": "MergeJobDefinition"}
+DEFINITIONS = {
+    "plan": "PlanJobDefinition",
+    "migrate": "MigrateJobDefinition",
+    "migrate-and-merge": "MigrateAndMergeJobDefinition",
+    "merge": "MergeJobDefinition",
+}
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,17 @@ def _fits(pattern: str, seen: object) -> bool:
 
 @cache
 def rules_of_the_template() -> dict[str, RetryRules]:
-    """The rules by the job's verb, as template.yaml has them."""
-    template = yaml.load((REPOSITORY / "template.yaml").read_text(encoding="utf-8"), _Loader)
+    """The rules by the job's verb, as stacks/jobs.yaml has them."""
+    template = yaml.load((REPOSITORY / "stacks/jobs.yaml").read_text(encoding="utf-8"), _Loader)
     found = {}
     for verb, name in DEFINITIONS.items():
         strategy = template["Resources"][name]["Properties"]["RetryStrategy"]
-        attempts = strategy["Attempts"]
-        if isinstance(attempts, str):
-            attempts = template["Parameters"][attempts]["Default"]
-        found[verb] = RetryRules(int(attempts), tuple(strategy["EvaluateOnExit"]))
+        found[verb] = RetryRules(int(strategy["Attempts"]), tuple(strategy["EvaluateOnExit"]))
     return found
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Ref Attempts` reads as the text `Attempts`."""
+    """YAML with CloudFormation's short forms: `!Ref Image` reads as the text `Image`."""
 
 
 def _short_form(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:

@@ -9,7 +9,7 @@ from tests.simulation import forgery, undisturbed, verdicts
 from tests.simulation.batch import Batch
 from tests.simulation.execution import Execution
 from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, SOURCE_PREFIX, run_key
-from tests.simulation.process import FIRST_CODE, OTHER_CODE
+from tests.simulation.process import FIRST_CODE, JOBS, MIGRATING, OTHER_CODE
 from tests.simulation.promises import Promise
 from tests.simulation.state_machine import STATES
 from tests.simulation.world import World
@@ -17,7 +17,6 @@ from tests.simulation.world import World
 TOO_MANY = TooManyFailuresError.exit_code
 OTHER_CODES = 0.2
 """How often other code is deployed before a failed run is gone on with."""
-VERBS = ("plan", "migrate", "merge")
 DENIED = 2
 """The exit code of a job that may not read its source at all."""
 
@@ -36,6 +35,8 @@ class Scenario:
         self._max_items = chance.choice((1, 1, 2, 3, 4))
         self._percent = chance.choice((0, 50, 100, 100))
         self._merge_limit_seconds = chance.choice((900, 0))
+        # From one job for all to a child a shard.
+        self._seconds_per_item = world.codes.choice((0.001, 30, 50, 80, 3000))
         self._executions = 0
 
     def play(self) -> None:
@@ -67,7 +68,7 @@ class Scenario:
             if world.s3.stored(RESULT, run_key("run", "result.json")) is not None:
                 complete = self._retry_failed()
         world.faults.on = False
-        world.released = {"plan", "migrate", "merge"}
+        world.released = set(JOBS)
         world.scheduler.pause(ready=lambda: world.scheduler.quiet)
         verdicts.add_up(world)
         if complete:
@@ -89,7 +90,7 @@ class Scenario:
         world.faults.on = True
         world.faults.note("retry of failed items")
         if not world.outliving:
-            world.released = {"migrate"}
+            world.released = set(MIGRATING)
             world.scheduler.pause(ready=self._no_child_is_left)
             world.released = set()
         if chance.random() < 0.7:
@@ -99,7 +100,7 @@ class Scenario:
         return self._see_through("run", give_up=chance.random() < 0.1, retry_failed=True)
 
     def _no_child_is_left(self) -> bool:
-        jobs = [job for job in self._batch.jobs if job.command[0] == "migrate"]
+        jobs = [job for job in self._batch.jobs if job.command[0] in MIGRATING]
         return all(job.status != "RUNNING" and all(process.over for process in job.processes) for job in jobs)
 
     def _see_through(self, run_id: str, *, give_up: bool, retry_failed: bool = False) -> bool:
@@ -153,7 +154,7 @@ class Scenario:
             return execution
         world.faults.note("code changed")
         world.code = OTHER_CODE
-        if STATES[execution.state] in VERBS and world.codes.random() < 0.5:
+        if STATES[execution.state] in JOBS and world.codes.random() < 0.5:
             execution.redrive()
         else:
             execution = self._resume(run_id)
@@ -180,6 +181,7 @@ class Scenario:
             "shard": {"max_items": self._max_items},
             "merge_limit_seconds": self._merge_limit_seconds,
             "tolerated_failure_percent": self._percent,
+            "pace": {"seconds_per_item": self._seconds_per_item},
         }
 
     def _weather(self, changes: int) -> None:

@@ -22,8 +22,9 @@ STATES = {
     "Prepare Run": "prepare_run",
     "Plan": "plan",
     "Read Plan": "read_plan",
-    "How Many Shards?": "",
-    "Migrate One Shard": "migrate",
+    "How Many Children?": "",
+    "Planned?": "",
+    "Migrate And Merge": "migrate-and-merge",
     "Migrate Shards": "migrate",
     "Merge In Parts?": "",
     "Merge Parts": "merge",
@@ -77,11 +78,11 @@ class StateMachine:
         state = self.states[name]
         for choice in state["Choices"]:
             (comparison,) = set(choice) - {"Variable", "Next"}
-            if comparison != "NumericEquals":
+            if comparison not in {"NumericEquals", "BooleanEquals"}:
                 raise UnknownStateError(
                     f"state {name} compares in a way that the simulator does not know: {comparison}"
                 )
-            if value(choice["Variable"], data, {}) == choice["NumericEquals"]:
+            if value(choice["Variable"], data, {}) == choice[comparison]:
                 return str(choice["Next"])
         return str(state["Default"])
 

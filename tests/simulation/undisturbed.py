@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
-from batch_jobs.migrating.migrate import migrate
+from batch_jobs.migrating.migrate import migrate_shard
 from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import AccessDeniedError, MillraceError
@@ -22,8 +22,6 @@ from tests.simulation.process import FIRST_CODE, identity
 from tests.simulation.promises import Promise
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from tests.simulation.world import World
 
 
@@ -49,7 +47,7 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     made = plan(RunRequest.parse(request), folder, job)
     try:
         for index in range(made.shards):
-            migrate(folder, index, job)
+            migrate_shard(folder, index, job)
     except AccessDeniedError as error:
         world.promises.check(
             Promise.FAIL_FAST, kept=False, details=f"the run is complete, undisturbed it fails: {error}"
@@ -88,7 +86,7 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
 
         s3.before = count
         try:
-            migrate(folder, index, _job(world, s3, stop))
+            migrate_shard(folder, index, _job(world, s3, stop))
         except MillraceError:
             continue
     world.faults.note("progress of a deleted run left behind")
@@ -98,7 +96,7 @@ def leave_relics(world: World, request: dict[str, Any]) -> None:
 
 def _job(world: World, s3: InMemoryS3Client, stop: Stop | None = None) -> Job:
     return Job(
-        s3=S3(cast("S3Client", s3), fast()),
+        s3=S3(s3.stub, fast()),
         settings=JobSettings(concurrency=1),
         stop=stop or Stop(),
         load=world.workload.load,

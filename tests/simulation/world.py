@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from batch_jobs.job import Job
 from batch_jobs.stop import Stop
+from millrace.s3.requests import BotocoreRequests
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
@@ -50,6 +51,7 @@ class World:
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
+        slots: How many jobs run at once, as Read Plan is told.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
     """
 
@@ -80,6 +82,7 @@ class World:
         self.lines: list[str] = []
         self._digest = hashlib.sha256()
         self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
+        self.slots = self.codes.choice((1, 2, 3, 5, 16))
 
     @property
     def digest(self) -> str:
@@ -124,7 +127,7 @@ class World:
         """The S3 of a process."""
         chance = random.Random(f"{self.seed} backoff {process.name}")
         backoff = Backoff(sleep=self.scheduler.sleep, chance=chance.random, clock=self.scheduler.clock)
-        return S3(cast("S3Client", SimulatedClient(self, process)), backoff)
+        return S3(BotocoreRequests(cast("S3Client", SimulatedClient(self, process))), backoff)
 
     def job(self, process: Process, settings: JobSettings) -> Job:
         """The surroundings of a job; one thing at a time in each."""

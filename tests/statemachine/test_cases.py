@@ -27,7 +27,9 @@ DEFINITION = HERE.parents[1] / "statemachine" / "migration.asl.json"
 MOCKS = HERE / "MockConfigFile.json"
 URL_VARIABLE = "MILLRACE_STEP_FUNCTIONS_URL"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-BEFORE = ["Prepare Run", "Plan", "Read Plan", "How Many Shards?"]
+PREPARED = ["Prepare Run", "Planned?"]
+BEFORE = [*PREPARED, "Plan", "Read Plan", "How Many Children?"]
+AGAIN = ["Read Plan", "How Many Children?"]
 AFTER = ["Merge", "Read Result"]
 SECONDS = 60
 
@@ -98,18 +100,35 @@ def entered(history: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize(
     ("case", "between", "shards"),
     [
-        ("HappyPath", ["Migrate Shards", "Merge In Parts?"], 3),
-        ("NoShards", [], 0),
-        ("OneShard", ["Migrate One Shard"], 1),
-        ("ManyShards", ["Migrate Shards", "Merge In Parts?"], 10000),
-        ("MergeInParts", ["Migrate Shards", "Merge In Parts?", "Merge Parts"], 10000),
+        ("HappyPath", ["Migrate Shards", *AGAIN, "Merge In Parts?"], 3),
+        ("NoShards", ["Merge In Parts?"], 0),
+        ("ManyShards", ["Migrate Shards", *AGAIN, "Merge In Parts?"], 100_000),
+        ("MergeInParts", ["Migrate Shards", *AGAIN, "Merge In Parts?", "Merge Parts"], 10_000),
     ],
 )
 def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, between: list[str], shards: int) -> None:
-    """None goes straight to Merge, one is a plain job, more are an array; the plan says if the merge has parts."""
+    """None goes on to Merge, more than one are an array; the plan is read again until nothing is left."""
     found, history = run(states, machine, case)
     assert found["status"] == "SUCCEEDED", found
     assert entered(history) == [*BEFORE, *between, *AFTER]
+    assert json.loads(found["output"])["counts"]["shards"] == shards
+
+
+@pytest.mark.parametrize(
+    ("case", "way", "shards"),
+    [
+        ("OneShard", [*BEFORE, "Migrate And Merge"], 1),
+        ("PlannedAtOnce", [*PREPARED, *AGAIN, "Migrate And Merge"], 1),
+        ("ThreePasses", [*BEFORE, "Migrate Shards", *AGAIN, "Migrate Shards", *AGAIN, "Migrate And Merge"], 3),
+    ],
+)
+def test_what_one_child_can_do_is_merged_by_it(
+    states: Any, machine: str, case: str, way: list[str], shards: int
+) -> None:
+    """One job works and merges, at once or after arrays; a run that has its plan goes past Plan: one job in all."""
+    found, history = run(states, machine, case)
+    assert found["status"] == "SUCCEEDED", found
+    assert entered(history) == [*way, "Read Result"]
     assert json.loads(found["output"])["counts"]["shards"] == shards
 
 
@@ -136,7 +155,9 @@ def test_a_call_that_took_too_long_is_tried_again(states: Any, machine: str) -> 
     [
         ("ArrayFailed", "Migrate Shards", "States.TaskFailed"),
         ("PlanFailed", "Plan", "States.TaskFailed"),
+        ("OneJobFailed", "Migrate And Merge", "States.TaskFailed"),
         ("BadInput", "Prepare Run", "InvalidRunRequest"),
+        ("NothingCommitted", "Read Plan", "StalledError"),
     ],
 )
 def test_a_failed_job_is_not_tried_again(states: Any, machine: str, case: str, last: str, error: str) -> None:

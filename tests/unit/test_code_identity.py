@@ -16,6 +16,7 @@ import batch_jobs
 from batch_jobs import code_identity
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import MillraceError, RunIdentityError, WorkloadUnavailableError
+from millrace.run.code import what_differs
 from millrace.settings import JobSettings
 from tests.run_in_memory import RunInMemory
 
@@ -121,15 +122,15 @@ def test_a_changed_packaged_source_changes_the_identity(
     (copied / "__pycache__").mkdir()
     (copied / "__pycache__" / "migrate.cpython-311.pyc").write_bytes(b"other")
     monkeypatch.setattr(batch_jobs, "__path__", [str(copied)])
-    code_identity._packaged.cache_clear()
+    code_identity.packaged.cache_clear()
     try:
         assert code_identity.code_identity(SETTINGS, "copy") == here
         with (copied / changed).open("a") as file:
             file.write("\n# changed\n")
-        code_identity._packaged.cache_clear()
+        code_identity.packaged.cache_clear()
         assert code_identity.code_identity(SETTINGS, "copy") != here
     finally:
-        code_identity._packaged.cache_clear()
+        code_identity.packaged.cache_clear()
 
 
 def plain(folder: Path) -> None:
@@ -299,7 +300,7 @@ def test_a_workload_that_was_changed_back_goes_on(folder: Path) -> None:
 def test_what_differs_is_told_in_words() -> None:
     """Part by part, for identities of earlier versions too."""
     was = "1.0+local+jobs.aa.image.bb.own.cc"
-    assert code_identity.what_differs(was, was.replace("bb", "dd")) == "the image changed"
-    assert code_identity.what_differs(was, "1.0+local+jobs.ee.own.cc") == "the code of the jobs and the image changed"
-    assert code_identity.what_differs("0.1.0", "0.1.0+jobs.aa") == "the code of the jobs changed"
-    assert code_identity.what_differs("0.1.0+jobs.aa", "0.2.0+jobs.aa") == "Millrace's version changed"
+    assert what_differs(was, was.replace("bb", "dd")) == "the image changed"
+    assert what_differs(was, "1.0+local+jobs.ee.own.cc") == "the code of the jobs and the image changed"
+    assert what_differs("0.1.0", "0.1.0+jobs.aa") == "the code of the jobs changed"
+    assert what_differs("0.1.0+jobs.aa", "0.2.0+jobs.aa") == "Millrace's version changed"

@@ -2,15 +2,15 @@
 
 import pytest
 
-from millrace import __version__
 from millrace.errors import InvalidRunRequest
 from millrace.queue_rules import QueueRule
 from millrace.settings import FunctionSettings, JobSettings, aws_region, bucket_owner, log_level
+from millrace.version import VERSION
 
 
 def test_a_job_outside_batch_has_defaults() -> None:
     """Without a variable set, a job is child 0, attempt 1, without a time limit."""
-    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, None, __version__)
+    assert JobSettings.from_environment({}) == JobSettings(0, None, "", 1, None, 16, 256, None, VERSION)
 
 
 def test_a_child_knows_its_place() -> None:
@@ -27,7 +27,8 @@ def test_a_child_knows_its_place() -> None:
         "MILLRACE_JOB_VCPUS": "0.5",
         "MILLRACE_CODE_VERSION": "1.2.3",
     }
-    assert JobSettings.from_environment(environ) == JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, 64, "1.2.3")
+    expected = JobSettings(7, 40, "abc:7", 2, 3600, 4, 99, 32, "1.2.3", vcpus=0.5)
+    assert JobSettings.from_environment(environ) == expected
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "٣", " 1"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from console.checkout import ROOT, Checkout
+from console.find.stack import stack_resources
 from console.local.deployment import OPTIONS, _environment, alone, find_sam
 
 
@@ -24,6 +26,16 @@ def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
 def sam_delete(endpoint_url: str, name: str) -> None:
     """Run the real `sam delete`."""
     _sam([find_sam(), "delete", "--no-prompts", "--region", "us-east-1", "--stack-name", name], endpoint_url)
+
+
+def physical(cloudformation: Any, stack: str, logical_id: str) -> str:
+    """The name or ARN of a resource of a stack, or of a stack that is nested in it."""
+    (found,) = [
+        each["PhysicalResourceId"]
+        for each in stack_resources(cloudformation, stack)
+        if each["LogicalResourceId"] == logical_id
+    ]
+    return str(found)
 
 
 def _escaped(value: str) -> str:

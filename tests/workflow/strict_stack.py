@@ -19,10 +19,12 @@ from millrace.aws.job_failures import log_tail
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.permissions import Permission, without, without_denials
 from tests.workflow.runs import Run, Runs, until
+from tests.workflow.sam import physical
 
 TABLES = [f"permitted-{number}" for number in range(5)]
 PARAMETERS = {
-    "ScheduleExpression": "rate(1000 days)", "UploadWorkload": "word-count", "UploadPrefix": "uploads-alone/",
+    "ScheduleExpression": "rate(1000 days)", "UploadRequest": '{"workload": "word-count"}',
+    "UploadKeys": "uploads-alone/*",
     "ManifestLocation": "manifests-elsewhere/lists/", "TableNames": ",".join(TABLES),
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
 }  # fmt: skip
@@ -89,10 +91,7 @@ class Strict:
 
     def physical(self, logical_id: str) -> str:
         """The name or ARN of a resource of the stack."""
-        answer = self.aws.cloudformation.describe_stack_resource(
-            StackName=self.stack.name, LogicalResourceId=logical_id
-        )
-        return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+        return physical(self.aws.cloudformation, self.stack.name, logical_id)
 
     def taken_away(self, permission: Permission) -> AbstractContextManager[None]:
         """The role's policy without one permission, for the length of the block."""
@@ -168,7 +167,7 @@ class Strict:
             f"s3://{self.stack.source_bucket}/{name}/", f"s3://{self.stack.result_bucket}/{name}/",
         )  # fmt: skip
         self.runs.put(source, {key: text.encode() for key, text in texts.items()})
-        event = {"source": source, "destination": destination}
+        event = {"source": source, "destination": destination, "plan": "job"}
         prepared = {"input": event, "execution_arn": f"arn:{name}", "execution_name": name, "started_at": "now"}
         assert self.invoke("PrepareRunFunction", prepared) is None
         return source, RunFolder.of(S3Uri.parse_folder(destination), name)

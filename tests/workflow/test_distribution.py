@@ -88,6 +88,13 @@ def test_nothing_is_missing(dist: Path) -> None:
         assert {name for name in here if not name.startswith(inner)} <= packed
 
 
+def test_no_name_is_anothers(dist: Path) -> None:
+    """The wheel installs two top-level packages, both of names that are ours alone; `console` is another's."""
+    with ZipFile(wheel_of(dist)) as wheel:
+        top = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
+    assert top == {"millrace", "batch_jobs"}
+
+
 def test_an_index_would_take_it(dist: Path) -> None:
     """Twine finds nothing wrong with the metadata or the README."""
     files = [str(file) for file in dist.iterdir()]
@@ -113,7 +120,7 @@ def count_words(stack: LocalStack, runs: Runs, source: str, destination: str, tm
             job = run(programs / "python", "-m", "batch_jobs", *verb, cwd=tmp_path, **variables)
             assert job.returncode == 0, job.stdout + job.stderr
         bucket, _, key = folder.removeprefix("s3://").partition("/")
-        text = stack.aws.s3.client.get_object(Bucket=bucket, Key=f"{key}words.csv")["Body"].read().decode()
+        text = stack.aws.client("s3").get_object(Bucket=bucket, Key=f"{key}words.csv")["Body"].read().decode()
         return dict(list(csv.reader(text.splitlines()))[1:])
 
     return count
@@ -139,6 +146,7 @@ def test_the_wheel_works_alone(
     assert count_words(programs) == {"one": "1", "two": "3", "three": "1"}
 
     address = {"AWS_ENDPOINT_URL": stack.endpoint_url}
+    address |= embedded_aws.credentials(stack.endpoint_url).variables()
     estimated = run(millrace, "estimate", source, "--json", cwd=tmp_path, **address)
     assert estimated.returncode == 0, estimated.stderr
     assert json.loads(estimated.stdout)["items"] == 2

@@ -337,7 +337,7 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
         said = []
         for line in again.stderr:
             said.append(line)
-            if "is at work; watching it" in line:
+            if "is running; watching it" in line:
                 gate.unlink()
     assert again.returncode == 0, said
     assert not gate.exists(), said
@@ -421,8 +421,8 @@ def test_a_run_id_used_before(run_to_end: Any, source: str, destination: str, s3
     [
         (("--source", "s3:/bucket/x", "--destination", "out"), "source is 's3:/bucket/x'; allowed: an S3 URI"),
         (("--source", "missing", "--destination", "out"), "there is no such folder"),
-        (("--source", "in", "--destination", "in/out"), "neither may lie inside the other"),
-        (("--source", "s3://some-bucket/a/", "--destination", "s3://some-bucket/a/b/"), "neither may lie inside"),
+        (("--source", "in", "--destination", "in/out"), "neither may be inside the other"),
+        (("--source", "s3://some-bucket/a/", "--destination", "s3://some-bucket/a/b/"), "neither may be inside"),
         (("--source", "in", "--destination", "out", "--workload", "word-cuont"), "workload is 'word-cuont'; allowed"),
         (("--source", "in", "--destination", "out", "--option", "topp=3"), "did you mean top?"),
         (("--source", "in", "--destination", "out", "--option", "top"), "option is 'top'; allowed: NAME=VALUE"),

@@ -19,6 +19,7 @@ from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.inbox import Inbox
 from tests.workflow.runs import Run, Runs, until
+from tests.workflow.sam import physical
 from tests.workflow.texts import NOT_TEXT, texts
 
 CHILDREN = 10_000
@@ -67,10 +68,7 @@ def inboxes(topic: Inbox, bus: Inbox, aws_events: Inbox) -> Inboxes:
 @pytest.fixture(scope="module")
 def function(stack: Any) -> str:
     """The function's name."""
-    resource = stack.aws.cloudformation.describe_stack_resource(
-        StackName=stack.stack.name, LogicalResourceId="NotifyFunction"
-    )
-    return str(resource["StackResourceDetail"]["PhysicalResourceId"])
+    return physical(stack.aws.cloudformation, stack.stack.name, "NotifyFunction")
 
 
 def of_run(events: Inbox, run: Run) -> list[dict[str, Any]]:
@@ -139,9 +137,7 @@ def test_the_rule_and_not_the_function_leaves_children_out(
     runs.wait(run)
     told = until("AWS's events", lambda: found if len(found := of_run(aws_events, run)) >= 6 else None)
     client = runs.aws.client("events")
-    rule = runs.aws.cloudformation.describe_stack_resource(
-        StackName=stack.stack.name, LogicalResourceId="NotifyFunctionJobEnded"
-    )["StackResourceDetail"]["PhysicalResourceId"]
+    rule = physical(runs.aws.cloudformation, stack.stack.name, "NotifyFunctionJobEnded")
     pattern = client.describe_rule(Name=rule.rpartition("|")[2])["EventPattern"]
 
     def passes(event: dict[str, Any]) -> bool:

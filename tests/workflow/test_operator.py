@@ -252,7 +252,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert next(step["status"] for step in document["steps"] if step["name"] == "Migrate") == "cancelled"
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout
-    assert "Stopped before its end" in (tmp_path / "report.html").read_text()
+    assert "Cancelled before completion" in (tmp_path / "report.html").read_text()
     assert "millrace resume" in told.stderr
     assert Counter(row["ErrorCode"] for row in rows(tmp_path)) == {"": 5, "COMMAND_FAILED": 1, "NOT_RUN": 12}
 
@@ -272,7 +272,7 @@ def test_what_is_not_there_is_told(operator: Operator, destination: str) -> None
     assert "there is no such run" in operator("status", "nobodys-run", code=2).stderr
     names = [each["name"] for each in json.loads(operator("list", "--json").stdout)]
     if len({name[:1] for name in names}) < len(names):
-        assert "begin so" in operator("status", "2", code=2).stderr
+        assert "runs start with it" in operator("status", "2", code=2).stderr
     assert "no run folder" in operator("report", f"{destination}_millrace/x/", code=2).stderr
     found = json.loads(operator("doctor", "--json").stdout)
     assert {check["name"]: check["outcome"] for check in found if check["outcome"] == "fail"} == {}

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -44,21 +45,25 @@ NOTICES: dict[str, Notices] = {}
 
 
 def prepare_run(strict: Strict) -> Any:
-    """A new run, and the same execution once more, which finds its own run.json."""
+    """A new run, which gets its plan, and the same execution once more, which finds its own run.json."""
     name = new_name()
     folders = {
-        "source": f"s3://{strict.stack.source_bucket}/a/",
+        "source": f"s3://{strict.stack.source_bucket}/{name}/",
         "destination": f"s3://{strict.stack.result_bucket}/b/",
     }
+    strict.runs.put(folders["source"], {"a": b"one two"})
     event = {"input": folders, "execution_arn": "arn", "execution_name": name, "started_at": "now"}
-    return strict.invoke("PrepareRunFunction", event), strict.invoke("PrepareRunFunction", event)
+    answers = strict.invoke("PrepareRunFunction", event), strict.invoke("PrepareRunFunction", event)
+    planned = strict.runs.read(RunFolder.of(S3Uri.parse(folders["destination"]), name).plan) is not None
+    return answers, planned
 
 
 def read_plan(strict: Strict) -> Any:
     """A plan that is there, and one that is not."""
     folder = strict.unworked
     missing = f"s3://{strict.stack.result_bucket}/_millrace/none/plan.json"
-    return [strict.invoke("ReadPlanFunction", {"plan": uri}) for uri in (str(folder.plan), missing)]
+    first = {"before": {"pass": 0, "shards_left": 0, "redrives": 0, "jobs": []}, "migrate_job": "", "execution": {}}
+    return [strict.invoke("ReadPlanFunction", {"plan": uri, **first}) for uri in (str(folder.plan), missing)]
 
 
 def read_result(strict: Strict) -> Any:
@@ -122,47 +127,74 @@ def migrate_upload(strict: Strict) -> Any:
     return strict.broken_upload("MigrateJobDefinition", S3Uri(strict.stack.result_bucket, f"{new_name()}/output"))
 
 
-def migrate_copy(strict: Strict) -> Any:
-    """A copy that has the tags of its source."""
+def migrate_and_merge(strict: Strict) -> Any:
+    """One job that works a shard and refuses the result, and one that accepts it and takes the mark off."""
+    source, folder = strict.planned(a="one two", b="three")
+    strict.runs.delete(source, ["b"])
+    progress = folder.progress(0, "earlier")
+    strict.s3.put_object(Bucket=progress.bucket, Key=progress.key, Body=b"of no use")
+    arguments = (strict.physical("MigrateAndMergeJobDefinition"), "migrate-and-merge", "--plan", str(folder.plan))
+    refused = strict.job(*arguments)
+    accepted = strict.job(*arguments, "--tolerated-failure-percent", "50")
+    commit = json.loads(strict.runs.read(folder.commit(0)) or b'{"outcomes": []}')
+    codes = [outcome.get("error_code") for outcome in commit["outcomes"]]
+    return refused[0], accepted, codes, strict.runs.read(folder.file("_INCOMPLETE")) is None
+
+
+def together_upload(strict: Strict) -> Any:
+    """An output's upload that breaks off leaves nothing behind."""
+    uri = S3Uri(strict.stack.result_bucket, f"{new_name()}/output")
+    return strict.broken_upload("MigrateAndMergeJobDefinition", uri)
+
+
+def copied(strict: Strict, **way: Any) -> Any:
+    """Copies that have the tags of their sources."""
     source, destination, _ = tagged(strict)
-    return strict.end(strict.runs.start(source, destination, workload="copy"))[:2]
+    return strict.end(strict.runs.start(source, destination, workload="copy", **way))[:2]
 
 
-def manifest_copy(strict: Strict) -> Any:
-    """The same of the version that a manifest names, which lies in the source."""
+def copied_versions(strict: Strict, **way: Any) -> Any:
+    """The same of the versions that a manifest names, which lies in the source."""
     bucket = strict.stack.source_bucket
-    source, destination, version_id = tagged(strict)
+    source, destination, versions = tagged(strict)
     place = S3Uri.parse(source)
-    row = f"{bucket},{place.key}a,{version_id}\n"
-    strict.s3.put_object(Bucket=place.bucket, Key=f"{place.key}list.csv", Body=row.encode())
-    return strict.end(strict.runs.start(source, destination, workload="copy", manifest=f"{source}list.csv"))[:2]
+    rows = "".join(f"{bucket},{place.key}{key},{version}\n" for key, version in versions.items())
+    strict.s3.put_object(Bucket=place.bucket, Key=f"{place.key}list.csv", Body=rows.encode())
+    return strict.end(strict.runs.start(source, destination, workload="copy", manifest=f"{source}list.csv", **way))[:2]
 
 
-def tagged(strict: Strict) -> tuple[str, str, str]:
-    """A source of one object with a tag, a destination, and the object's version."""
+def tagged(strict: Strict) -> tuple[str, str, dict[str, str]]:
+    """A source of two objects with a tag, a destination, and the objects' versions."""
     name = new_name()
-    where = {"Bucket": strict.stack.source_bucket, "Key": f"{name}/a"}
-    made = strict.s3.put_object(**where, Body=b"one two", Tagging="kept=yes")
-    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", made["VersionId"]
+    versions = {
+        key: strict.s3.put_object(
+            Bucket=strict.stack.source_bucket, Key=f"{name}/{key}", Body=b"one two", Tagging="kept=yes"
+        )["VersionId"]
+        for key in "ab"
+    }
+    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", versions
 
 
-def manifest_run(strict: Strict) -> Any:
-    """A run over what a manifest in a bucket of its own names, in the version that it names."""
+def run_of_a_manifest(strict: Strict, **way: Any) -> Any:
+    """A run over what a manifest in a bucket of its own names, in the versions that it names."""
     name, (bucket, _, folder) = new_name(), PARAMETERS["ManifestLocation"].partition("/")
     with suppress(strict.s3.exceptions.BucketAlreadyOwnedByYou):
         strict.s3.create_bucket(Bucket=bucket)
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
-    strict.runs.put(source, {"a b": b"one two", "not named": b"three"})
-    version_id = strict.s3.head_object(Bucket=strict.stack.source_bucket, Key=f"{name}/a b")["VersionId"]
-    row = f"{strict.stack.source_bucket},{name}/a%20b,{version_id}\n"
-    strict.s3.put_object(Bucket=bucket, Key=f"{folder}{name}.csv", Body=row.encode())
-    run = strict.runs.start(source, destination, manifest=f"s3://{bucket}/{folder}{name}.csv")
+    strict.runs.put(source, {"a b": b"one two", "c": b"two", "not named": b"three"})
+    rows = "".join(
+        f"{strict.stack.source_bucket},{name}/{quote(key)},"
+        f"{strict.s3.head_object(Bucket=strict.stack.source_bucket, Key=f'{name}/{key}')['VersionId']}\n"
+        for key in ("a b", "c")
+    )
+    strict.s3.put_object(Bucket=bucket, Key=f"{folder}{name}.csv", Body=rows.encode())
+    run = strict.runs.start(source, destination, manifest=f"s3://{bucket}/{folder}{name}.csv", **way)
     status, error, _ = strict.end(run)
     return status, error, totals(strict.runs.file(run, "words.csv")) if status == "SUCCEEDED" else None
 
 
-def migrate_into_a_table(strict: Strict, table: str) -> Any:
-    """A row of a CSV file becomes an item."""
+def migrate_into_a_table(strict: Strict, table: str, **way: Any) -> Any:
+    """A row of each CSV file becomes an item."""
     database, name = strict.aws.client("dynamodb"), new_name()
     if table not in database.list_tables()["TableNames"]:
         database.create_table(
@@ -172,8 +204,9 @@ def migrate_into_a_table(strict: Strict, table: str) -> Any:
             BillingMode="PAY_PER_REQUEST",
         )
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
-    strict.runs.put(source, {"a.csv": f"id,text\n{name},two\n".encode()})
-    run = strict.runs.start(source, destination, workload="csv-to-dynamodb", options={"table": table})
+    row = f"id,text\n{name},two\n".encode()
+    strict.runs.put(source, {"a.csv": row, "b.csv": row})
+    run = strict.runs.start(source, destination, workload="csv-to-dynamodb", options={"table": table}, **way)
     ended = strict.end(run)[:2]
     return ended, "Item" in database.get_item(TableName=table, Key={"id": {"S": name}})
 
@@ -211,12 +244,17 @@ def start_a_job(strict: Strict) -> Any:
 
 
 def whole_run(strict: Strict, **request: Any) -> Any:
-    """A run of one shard, from the state machine on."""
+    """A run over two objects, from the state machine on."""
     name = new_name()
     source = f"s3://{strict.stack.source_bucket}/{name}/"
-    strict.runs.put(source, {"a": b"one two"})
+    strict.runs.put(source, {"a": b"one two", "b": b"three"})
     run = strict.runs.start(source, f"s3://{strict.stack.result_bucket}/{name}/", **request)
     return strict.end(run)[:2]
+
+
+def both_ways(strict: Strict) -> Any:
+    """A small run, and one with a plan job, an array and a merge job."""
+    return whole_run(strict), whole_run(strict, **LONG_WAY)
 
 
 def urgent_run(strict: Strict) -> Any:
@@ -233,7 +271,7 @@ def stopped_run(strict: Strict) -> Any:
     """What becomes of the plan job when its execution is stopped."""
     name = new_name()
     folders = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
-    run = strict.runs.start(*folders)
+    run = strict.runs.start(*folders, plan="job")
     job = until("the plan job", lambda: strict.runs.jobs(run, "plan"))[0]
     strict.aws.step_functions.stop_execution(executionArn=run.execution)
     return until("the plan job's end", lambda: strict.job_end(job["jobId"]))["status"]
@@ -251,6 +289,10 @@ def new_state_machine(strict: Strict) -> Any:
     return "made"
 
 
+FUNCTION_SECONDS = 20
+"""Long enough for a function that has not been called before on a busy machine."""
+
+
 def scheduled_start(strict: Strict) -> Any:
     """Whether a rule with the schedule's role starts the state machine."""
     events, name = strict.aws.client("events"), new_name()
@@ -263,9 +305,9 @@ def scheduled_start(strict: Strict) -> Any:
     return wait_for_a_start(strict, name)
 
 
-def wait_for_a_start(strict: Strict, words: str) -> str:
+def wait_for_a_start(strict: Strict, words: str, seconds: float = 5) -> str:
     """Whether an execution starts that has these words in its input."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for each in strict.aws.step_functions.list_executions(stateMachineArn=strict.stack.state_machine_arn)[
             "executions"
@@ -281,7 +323,22 @@ def started_by_an_upload(strict: Strict) -> Any:
     """Whether an upload starts the state machine."""
     key = f"uploads-alone/{new_name()}"
     strict.s3.put_object(Bucket=strict.stack.source_bucket, Key=key, Body=b"one two")
-    return wait_for_a_start(strict, key)
+    return wait_for_a_start(strict, key, FUNCTION_SECONDS)
+
+
+def buried_message(strict: Strict) -> Any:
+    """Whether a message that is no upload comes to the dead-letter queue."""
+    sqs, body = strict.aws.client("sqs"), new_name()
+    sqs.send_message(QueueUrl=strict.stack.outputs["UploadsQueueUrl"], MessageBody=body)
+    deadline, undelivered = time.monotonic() + FUNCTION_SECONDS, strict.stack.outputs["UndeliveredQueueUrl"]
+    while time.monotonic() < deadline:
+        found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        for message in found.get("Messages", []):
+            if message["Body"] == body:
+                sqs.delete_message(QueueUrl=undelivered, ReceiptHandle=message["ReceiptHandle"])
+                return "buried"
+        time.sleep(0.1)
+    return "lost"
 
 
 def notices(strict: Strict) -> Notices:
@@ -307,6 +364,12 @@ def lost_notice(strict: Strict) -> Any:
     return notices(strict).kept()
 
 
+LONG_WAY: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per_item": 60}}
+"""Fields of a request that give two objects a plan job, an array of two children and a merge job."""
+migrate_copy, together_copy = partial(copied, **LONG_WAY), partial(copied)
+manifest_copy, together_manifest_copy = partial(copied_versions, **LONG_WAY), partial(copied_versions)
+manifest_run, together_manifest_run = partial(run_of_a_manifest, **LONG_WAY), partial(run_of_a_manifest)
+
 PARTS: dict[str, Callable[[Strict], Any]] = {
     "PrepareRunFunctionRole": prepare_run,
     "ReadPlanFunctionRole": read_plan,
@@ -315,10 +378,11 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "PlanJobRole": plan,
     "MigrateJobRole": migrate,
     "MergeJobRole": merge,
+    "MigrateAndMergeJobRole": migrate_and_merge,
     "JobExecutionRole": start_a_job,
-    "MigrationStateMachineRole": whole_run,
+    "MigrationStateMachineRole": both_ways,
     "ScheduleRole": scheduled_start,
-    "UploadRole": started_by_an_upload,
+    "StartUploadsFunctionRole": started_by_an_upload,
     "NotifyFunctionRole": notice,
 }
 """The part of a run that needs a role, by the role."""
@@ -330,8 +394,14 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateJobRole", "s3:GetObjectVersionTagging"): manifest_copy,
     ("PlanJobRole", "ReadTheManifest"): manifest_run,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
+    ("MigrateAndMergeJobRole", "s3:AbortMultipartUpload"): together_upload,
+    ("MigrateAndMergeJobRole", "s3:GetObjectTagging"): together_copy,
+    ("MigrateAndMergeJobRole", "s3:GetObjectVersion"): together_manifest_run,
+    ("MigrateAndMergeJobRole", "s3:GetObjectVersionTagging"): together_manifest_copy,
+    ("MigrateAndMergeJobRole", "s3:PutObjectTagging"): together_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
     ("MergeJobRole", "s3:DeleteObject"): merge_accepted,
+    ("StartUploadsFunctionRole", "sqs:SendMessage"): buried_message,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
     ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
     ("MigrationStateMachineRole", "batch:TerminateJob"): stopped_run,
@@ -340,7 +410,10 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrationStateMachineRole", "events:DescribeRule"): new_state_machine,
 }
 """What needs a permission that no undisturbed run uses, by its action or its statement's Sid."""
-INTO_TABLES = [partial(migrate_into_a_table, table=table) for table in TABLES]
+INTO_TABLES = {
+    role: [partial(migrate_into_a_table, table=table, **way) for table in TABLES]
+    for role, way in (("MigrateJobRole", LONG_WAY), ("MigrateAndMergeJobRole", {}))
+}
 """What needs the right to a table, by its place among the statement's resources."""
 URGENT_QUEUE = 1
 """Its place among the resources of batch:SubmitJob."""
@@ -351,7 +424,7 @@ def part_of(permission: Permission) -> Callable[[Strict], Any]:
     if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
         return urgent_run
     if permission.sid == "WriteTheTables":
-        return INTO_TABLES[permission.resource]
+        return INTO_TABLES[permission.role][permission.resource]
     found = (SPECIAL.get((permission.role, name)) for name in (permission.sid, permission.action))
     return next(filter(None, found), PARTS[permission.role])
 
@@ -396,24 +469,32 @@ def test_every_permission_is_needed(
 def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]], Any]) -> None:
     """With all permissions nothing is denied: the comparisons above start from success."""
     assert usual(whole_run)[0] == "SUCCEEDED"
+    assert usual(prepare_run) == ((None, None), True)
+    assert usual(read_plan)[0] is None
     assert usual(plan) == (0, None, None, True)
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(merge_accepted) == (3, (0, None, None, True), True)
-    assert usual(migrate_copy)[0] == usual(manifest_copy)[0] == "SUCCEEDED"
-    assert usual(manifest_run) == ("SUCCEEDED", None, {"one": 1, "two": 1})
+    for part in (migrate_copy, together_copy, manifest_copy, together_manifest_copy):
+        assert usual(part)[0] == "SUCCEEDED"
+    for part in (manifest_run, together_manifest_run):
+        assert usual(part) == ("SUCCEEDED", None, {"one": 1, "two": 2})
     failed, stopped = usual(notice)
     for told in (failed, stopped):
         assert (told["errors"], told["bus"], told["topic"]) == ([None, None], 1, 1)
         assert (told["planned"]["items"], told["shards_committed"], told["cost"], told["kept"]) == (2, 1, 3, True)
     assert (failed["error"], failed["counts"]["failed"]) == ("TooManyFailuresError", 1)
     assert (stopped["error"], stopped["counts"]) == (None, None)
-    assert [usual(part) for part in INTO_TABLES] == [(("SUCCEEDED", None), True)] * len(TABLES)
+    for parts in INTO_TABLES.values():
+        assert [usual(part) for part in parts] == [(("SUCCEEDED", None), True)] * len(TABLES)
+    assert usual(migrate_and_merge) == (3, (0, None, None, True), [None, "NOT_FOUND"], True)
+    assert usual(both_ways) == (("SUCCEEDED", None), ("SUCCEEDED", None))
     assert usual(notice_after_a_failure)[1] is None
     assert usual(lost_notice) == "kept"
     assert usual(stopped_run) == "FAILED"
     assert usual(new_state_machine) == "made"
     assert usual(scheduled_start) == usual(started_by_an_upload) == "started"
+    assert usual(buried_message) == "buried"
 
 
 WRITERS = {
@@ -432,7 +513,12 @@ WRITERS = {
 }  # fmt: skip
 """The files of a run folder by who may write them among the jobs: run.json and cost.json are those of functions."""
 OWN_NAMES = [name for names in WRITERS.values() for name in names]
-JOBS = {definition: f"{definition.removesuffix('Definition')}Role" for definition in WRITERS if definition != "nobody"}
+MAY_WRITE = {definition: names for definition, names in WRITERS.items() if definition != "nobody"}
+MAY_WRITE["MigrateAndMergeJobDefinition"] = [
+    *WRITERS["MigrateJobDefinition"],
+    *(name for name in WRITERS["MergeJobDefinition"] if "parts/" not in name),
+]
+JOBS = {definition: f"{definition.removesuffix('Definition')}Role" for definition in MAY_WRITE}
 
 
 def in_folders(names: list[str]) -> list[str]:
@@ -447,7 +533,7 @@ def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str
     requests = [("put_object", key, {"Body": "forged"}) for key in in_folders(OWN_NAMES)]
     allowed = strict.allowed(definition, requests)
     written = [name for name, done in zip(OWN_NAMES * 2, allowed, strict=True) if done]
-    assert sorted(written) == sorted(WRITERS[definition] * 2)
+    assert sorted(written) == sorted(MAY_WRITE[definition] * 2)
 
 
 def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
@@ -460,16 +546,16 @@ def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
     progress = in_folders(["progress/00000/0123456789abcdef"])
     evidence = in_folders([name for name in OWN_NAMES if "progress" not in name and "claims" not in name])
     for definition in JOBS:
-        mine = definition == "MigrateJobDefinition"
+        mine = definition in {"MigrateJobDefinition", "MigrateAndMergeJobDefinition"}
         written = strict.allowed(definition, [("put_object", key, {"Body": "x"}) for key in outputs[:-1]])
         assert written == [mine] * 4
         deleted = strict.allowed(definition, [("delete_object", key, {}) for key in (*outputs, *progress, *evidence)])
-        marks = [definition == "MergeJobDefinition" and key.endswith("/_INCOMPLETE") for key in evidence]
+        marks = ["Merge" in definition and key.endswith("/_INCOMPLETE") for key in evidence]
         assert deleted == [mine] * (len(outputs) + len(progress)) + marks
     assert strict.allowed("MigrateJobDefinition", [("put_object", outputs[-1], {"Body": "x"})]) == [True]
 
 
-@pytest.mark.parametrize("definition", ["MigrateJobDefinition", "MergeJobDefinition"])
+@pytest.mark.parametrize("definition", ["MigrateJobDefinition", "MigrateAndMergeJobDefinition", "MergeJobDefinition"])
 def test_the_denials_are_what_refuses(strict: Strict, definition: str) -> None:
     """Without them the same role writes all of it: the test above sees the denials, and nothing else."""
     requests = [("put_object", key, {"Body": "forged"}) for key in in_folders(OWN_NAMES)]
@@ -517,15 +603,19 @@ def test_with_a_key_nothing_is_written_with_another(strict: Strict) -> None:
 
 
 def test_functions_write_their_own_file_alone() -> None:
-    """Prepare Run writes run.json, notify writes cost.json; the others write nothing into a run folder."""
+    """Prepare Run writes run.json and small plans, notify cost.json; the others write nothing into a run folder."""
     written: dict[str, list[str]] = {}
     resolver = Resolver(TEMPLATE, PARAMETERS)
     for found in permissions(TEMPLATE, PARAMETERS):
         if found.role.endswith("FunctionRole") and found.action == "s3:PutObject":
             properties = resolver.resolve(TEMPLATE["Resources"][found.role]["Properties"])
             statement = properties["Policies"][found.policy]["PolicyDocument"]["Statement"][found.statement]
-            written.setdefault(found.role, []).append(statement["Resource"]["Fn::Sub"][0].rpartition("/")[2])
-    assert written == {"PrepareRunFunctionRole": ["run.json"], "NotifyFunctionRole": ["cost.json"]}
+            named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+            written.setdefault(found.role, []).append(named[found.resource]["Fn::Sub"][0].partition("_millrace/*/")[2])
+    assert written == {
+        "PrepareRunFunctionRole": ["run.json", "plan.json", "plan/*"],
+        "NotifyFunctionRole": ["cost.json"],
+    }
 
 
 def test_what_goes_unnoticed_is_there() -> None:

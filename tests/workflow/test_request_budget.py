@@ -12,7 +12,7 @@ from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs, until
 
 ITEMS = 60
-A_SHARD = 9
+A_SHARD = 8
 """S3 requests of a shard: its file written and read, the plan read, its progress listed, its commit looked for, its
 partial and its commit written, both read by the merge."""
 OF_JOBS = 18
@@ -90,7 +90,7 @@ def asked(stack: LocalStack, runs: Runs, proxy: FaultProxy, source: str, destina
 def test_a_run_keeps_to_its_budget(
     stack: LocalStack, runs: Runs, proxy: FaultProxy, source: str, destination: str
 ) -> None:
-    """An item is read, and written where it has an output; nine requests a shard, some a run, whatever its size.
+    """An item is read, and written where it has an output; eight requests a shard, some a run, whatever its size.
 
     docs/performance.md has the table.
     """

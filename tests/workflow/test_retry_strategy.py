@@ -8,19 +8,17 @@ import pytest
 
 from console.find.executions import new_name
 from tests.workflow.runs import Runs, until
+from tests.workflow.sam import physical
 
 STAGES = ("plan", "migrate", "merge")
-ATTEMPTS = 3
+ATTEMPTS = 8
 """The template's default."""
 
 
 @pytest.fixture(scope="module", params=STAGES)
 def probe(request: Any, stack: Any) -> str:
     """A definition with the retry strategy of a stage, whose jobs run any command."""
-    resource = stack.aws.cloudformation.describe_stack_resource(
-        StackName=stack.stack.name, LogicalResourceId=f"{request.param.title()}JobDefinition"
-    )
-    arn = resource["StackResourceDetail"]["PhysicalResourceId"]
+    arn = physical(stack.aws.cloudformation, stack.stack.name, f"{request.param.title()}JobDefinition")
     (found,) = stack.aws.batch.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"]
     answer = stack.aws.batch.register_job_definition(
         jobDefinitionName=f"retried-{request.param}",

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from checks.sources import Sources
+from console.checkout import ROOT
 from console.find.executions import new_name
-from console.find.stack import Stack
+from console.find.stack import NESTED, Stack, stack_resources
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
 
 NAME = "millrace-scoped"
+TEMPLATE = Sources(ROOT).expanded
+LAYER = "AWS::Lambda::LayerVersion"
+"""Its logical id has a digest of where its code was uploaded to."""
 SCOPES = {
     "SourcePrefix": "in/",
     "ResultPrefix": "out/",
@@ -24,12 +29,10 @@ SCOPES = {
     "BucketOwner": "123456789012",
     "Compute": "EC2",
     "Network": "PRIVATE",
-    "Share1": "nightly*",
-    "Share1Weight": "2",
-    "RunFolderDays": "30",
-    "UploadWorkload": "word-count",
-    "UploadPrefix": "new/",
-    "UploadQueue": "urgent",
+    "ShareWeights": "nightly*=2",
+    "UploadRequest": '{"workload": "word-count", "queue": "urgent"}',
+    "UploadKeys": "new/*",
+    "UploadWindowSeconds": "0",
     "AllowedWorkloads": "word-*,acme.*",
 }
 
@@ -45,6 +48,19 @@ def started(strict: Strict, source: str, destination: str, **fields: Any) -> Run
     """A run over one text that is there."""
     strict.runs.put(source, {"a.txt": b"one two"})
     return strict.runs.start(source, destination, **fields)
+
+
+def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict) -> None:
+    """Root and nested stacks are there with every resource complete, under either set of parameters."""
+    for each in (strict, scoped):
+        found = list(stack_resources(each.aws.cloudformation, each.stack.name))
+        nested = {one["LogicalResourceId"] for one in found if one["ResourceType"] == NESTED}
+        assert nested == {"JobNetwork", "Capacity", "Jobs", "Notifications", "Operations"}
+        wanted = {
+            name for name, one in TEMPLATE["Resources"].items() if "Condition" not in one and one["Type"] != LAYER
+        }
+        assert wanted <= {one["LogicalResourceId"] for one in found}
+        assert {one["ResourceStatus"] for one in found} == {"CREATE_COMPLETE"}
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
@@ -102,19 +118,28 @@ def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workloa
 
 
 def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
-    """UploadPrefix counts from the source's folder on, the outputs go below the result's; no right beyond is needed."""
+    """UploadKeys counts from the source's folder on, the outputs go below the result's; no right beyond is needed.
+
+    Without a window each upload has a run of its own, at once.
+    """
     earlier = _executions(scoped)
-    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt"):
+    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt", "in/new/b.txt"):
         scoped.s3.put_object(Bucket=scoped.stack.source_bucket, Key=key, Body=b"one two")
-    (execution,) = until("the run of the upload", lambda: _executions(scoped) - earlier)
-    described = scoped.aws.step_functions.describe_execution(executionArn=execution)
-    asked = json.loads(described["input"])
-    assert asked["upload"]["detail"]["object"]["key"] == "in/new/a.txt"
-    folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
-    output = scoped.runs.wait(Run(execution, folder))
-    assert output["counts"]["succeeded"] == 1
+    executions = until(
+        "the runs of the uploads", lambda: found if len(found := _executions(scoped) - earlier) == 2 else None
+    )
+    worked = []
+    for execution in executions:
+        described = scoped.aws.step_functions.describe_execution(executionArn=execution)
+        asked = json.loads(described["input"])
+        assert asked["queue"] == "urgent"
+        folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
+        output = scoped.runs.wait(Run(execution, folder))
+        assert output["counts"]["succeeded"] == 1
+        worked += asked["keys"]
+    assert sorted(worked) == ["in/new/a.txt", "in/new/b.txt"]
     assert scoped.runs.read(S3Uri(scoped.stack.result_bucket, "out/uploads/in/new/a.txt.words.txt"))
-    assert _executions(scoped) == earlier | {execution}
+    assert _executions(scoped) == earlier | executions
 
 
 @pytest.mark.parametrize(
@@ -173,8 +198,6 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         ({"Compute": "EC2", "JobSize": "0.5x2"}, "On EC2 JobSize has a whole number of vCPUs"),
         ({"JobSize": "32x60"}, "MaxvCpus is less than a job's 32 vCPUs"),
         ({"JobSize": "2x4", "MaxvCpus": "1"}, "MaxvCpus is less than a job's 2 vCPUs"),
-        ({"MigrateGpus": "1"}, "MigrateGpus needs Compute EC2"),
-        ({"MigrateGpus": "1", "Compute": "EC2"}, "MigrateGpus needs InstanceTypes"),
         ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),
         ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
     ],
@@ -204,6 +227,8 @@ def test_a_deleted_stack_keeps_the_data(strict: Strict, scoped: Strict) -> None:
     assert scoped.s3.list_objects_v2(Bucket=scoped.stack.result_bucket)["KeyCount"] == objects
     assert scoped.s3.list_objects_v2(Bucket=scoped.stack.source_bucket)["KeyCount"]
     until("the queue's end", lambda: not _queues(scoped))
+    left = scoped.aws.cloudformation.describe_stacks()["Stacks"]
+    assert [each["StackName"] for each in left if each["StackName"].startswith(NAME)] == [], "nested ones go with it"
     name = new_name()
     run = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
     strict.runs.wait(run)

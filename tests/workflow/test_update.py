@@ -12,7 +12,7 @@ from millrace.layout import RunFolder, S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.runs import Run, Runs, until
-from tests.workflow.sam import sam_deploy
+from tests.workflow.sam import physical, sam_deploy
 from tests.workflow.texts import counted, texts, totals
 
 NAME = "millrace-updated"
@@ -31,8 +31,7 @@ def definitions(runs: Runs) -> dict[str, dict[str, Any]]:
     """The stack's present job definitions, by verb."""
     found = {}
     for verb, logical_id in DEFINITIONS.items():
-        resource = runs.aws.cloudformation.describe_stack_resource(StackName=NAME, LogicalResourceId=logical_id)
-        arn = resource["StackResourceDetail"]["PhysicalResourceId"]
+        arn = physical(runs.aws.cloudformation, NAME, logical_id)
         found[verb] = dict(runs.aws.batch.describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"][0])
     return found
 

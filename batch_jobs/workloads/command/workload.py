@@ -175,7 +175,7 @@ class Command:
             if path.is_symlink() or not path.is_file():
                 check_words(ended.last_line)
                 tail = f"; its stderr: {ended.stderr}" if ended.stderr else ""
-                raise ItemError(ErrorCode.NO_OUTPUT, f"the command ended well, but wrote no file for {suffix}{tail}")
+                raise ItemError(ErrorCode.NO_OUTPUT, f"the command succeeded, but wrote no file for {suffix}{tail}")
             with path.open("rb") as file, outputs.open(suffix, self._content_type) as copy:
                 shutil.copyfileobj(file, copy, 1 << 20)
 

@@ -52,7 +52,7 @@ class KeyRewriting:
                 is left of it, or the pattern makes more of it than a key may be.
         """
         if not key.startswith(self._strip):
-            raise _unusable(f"the key does not begin with {self._strip!r}, which strip_prefix takes away")
+            raise _unusable(f"the key does not begin with {self._strip!r}, which strip_prefix removes")
         key = key[len(self._strip) :]
         if self.may_collide:
             found = self._pattern.fullmatch(key)

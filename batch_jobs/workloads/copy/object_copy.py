@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from batch_jobs.workloads.copy.attributes import CopyAttributes, Head
 from millrace.errors import ErrorCode, ItemError, StorageError
 from millrace.layout import S3Uri
 from millrace.run.plan import Item
-from millrace.s3.errors import storage_errors
 from millrace.s3.multipart import MAX_PARTS
 from millrace.s3.verbs import S3
-
-Answer = TypeVar("Answer")
 
 COPY_BYTES = 5 * 2**30
 """The most that CopyObject copies (S3 API reference, CopyObject); larger objects are copied in parts."""
@@ -92,11 +89,9 @@ class ObjectCopy:
         return {"Bucket": self.destination.bucket, "Key": self.destination.key}
 
     def _head(self, uri: S3Uri, **given: Any) -> Head:
-        client = self.s3.client
+        place = {"Bucket": uri.bucket, "Key": uri.key}
         try:
-            return self._call(
-                "head", uri, lambda: client.head_object(Bucket=uri.bucket, Key=uri.key, ChecksumMode="ENABLED", **given)
-            )
+            return self.s3.ask("head", uri, "head_object", **place, ChecksumMode="ENABLED", **given)
         except StorageError as error:
             if error.code in _WITHOUT_WORDS:
                 # HEAD has no body to say why: expired credentials, a key of the customer's own, an archive.
@@ -105,15 +100,15 @@ class ObjectCopy:
 
     def _copy(self, head: Head) -> None:
         given = self.attributes.of_copy(self.item, head)
-        self._call("copy", self.source, lambda: self.s3.client.copy_object(**self._from, **self._to, **given))
+        self._ask("copy_object", **self._from, **self._to, **given)
 
     def _copy_parts(self, head: Head) -> None:
-        client, size = self.s3.client, self.item.size
+        size = self.item.size
         given = self.attributes.of_upload(self.item, head, self._tags())
         algorithm = whole_checksum(head)
         if algorithm:
             given |= {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
-        begun = self._call("copy", self.source, lambda: client.create_multipart_upload(**self._to, **given))
+        begun = self._ask("create_multipart_upload", **self._to, **given)
         upload: dict[str, Any] = {**self._to, "UploadId": begun["UploadId"]}
         step = max(self.part_bytes, -(-size // MAX_PARTS))
         try:
@@ -121,33 +116,26 @@ class ObjectCopy:
             for number, first in enumerate(range(0, size, step), start=1):
                 self.check()
                 part = {"PartNumber": number, "CopySourceRange": f"bytes={first}-{min(first + step, size) - 1}"}
-                made = self._call("copy", self.source, self._part({**upload, **self._from, **part}))["CopyPartResult"]
+                made = self._ask("upload_part_copy", **upload, **self._from, **part)["CopyPartResult"]
                 checksum = f"Checksum{algorithm}"
                 known = {checksum: made[checksum]} if checksum in made else {}
                 parts.append({"PartNumber": number, "ETag": made["ETag"], **known})
             whole: Any = {"MultipartUpload": {"Parts": parts}, **({"ChecksumType": "FULL_OBJECT"} if algorithm else {})}
-            self._call("copy", self.source, lambda: client.complete_multipart_upload(**upload, **whole))
+            self._ask("complete_multipart_upload", **upload, **whole)
         except BaseException:
             with suppress(StorageError):
-                self._call("copy", self.destination, lambda: client.abort_multipart_upload(**upload))
+                self.s3.ask("copy", self.destination, "abort_multipart_upload", **upload)
             raise
-
-    def _part(self, given: dict[str, Any]) -> Callable[[], Any]:
-        return lambda: self.s3.client.upload_part_copy(**given)
 
     def _tags(self) -> dict[str, str]:
         if not self.attributes.copies_tags:
             return {}
         place: dict[str, Any] = {"Bucket": self.source.bucket, "Key": self.source.key, **self._version}
-        found = self._call("get the tags", self.source, lambda: self.s3.client.get_object_tagging(**place))
+        found = self.s3.ask("get the tags", self.source, "get_object_tagging", **place)
         return {tag["Key"]: tag["Value"] for tag in found["TagSet"]}
 
-    def _call(self, operation: str, uri: S3Uri, call: Callable[[], Answer]) -> Answer:
-        def mapped() -> Answer:
-            with storage_errors(operation, uri):
-                return call()
-
-        return self.s3.backoff.run(mapped)
+    def _ask(self, method: str, **given: Any) -> dict[str, Any]:
+        return self.s3.ask("copy", self.source, method, **given)
 
 
 CHECKSUMS = ("ChecksumCRC64NVME", "ChecksumSHA256", "ChecksumCRC32C", "ChecksumCRC32", "ChecksumSHA1")

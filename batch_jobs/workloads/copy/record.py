@@ -10,13 +10,13 @@ RECORD = WorkloadRecord(
     title="object to object within S3, verified",
     class_path="batch_jobs.workloads.copy.workload:CopyObjects",
     options=(
-        Option("strip_prefix", "", "What is taken away from the beginning of every key, below the source."),
-        Option("add_prefix", "", "What is put before every key, below the destination."),
+        Option("strip_prefix", "", "The prefix removed from every key, below the source."),
+        Option("add_prefix", "", "The prefix added to every key, below the destination."),
         # RE2 itself is in the job image alone: the plan job compiles the pattern, and refuses it before a copy is made.
         Option(
             "key_pattern",
             "",
-            "A regular expression of RE2's that a whole key matches, what strip_prefix takes away apart.",
+            "A regular expression of RE2's that a whole key matches, without what strip_prefix removes.",
             pattern=r"(?=[\s\S]{0,1024}\Z)([^\\(]|\\[^1-9Z]|\((?!\?([=!>(]|<[=!]|P=)))*",
             form=r"a regular expression of at most 1,024 characters, as RE2 has it: no lookaround, no \1, no \Z",
         ),
@@ -55,4 +55,5 @@ RECORD = WorkloadRecord(
     ),
     # On S3's own machines: 16 requests at once, each of some 60 ms, two an object: ASSUMED, as are the bytes.
     pace=Pace(seconds_per_item=0.008, bytes_per_second=400_000_000, outputs=1),
+    compares_outputs=lambda options: bool(options["key_pattern"] or options["key_template"]),
 )

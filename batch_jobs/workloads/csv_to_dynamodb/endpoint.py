@@ -14,9 +14,9 @@ from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError
-from millrace import __version__
 from millrace.errors import TableError
 from millrace.settings import aws_region, ca_bundle
+from millrace.version import VERSION
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
@@ -63,7 +63,7 @@ class HttpEndpoint:
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-            "User-Agent": f"millrace/{__version__}",
+            "User-Agent": f"millrace/{VERSION}",
             "Accept-Encoding": "identity",
         }
         request = AWSRequest(method="POST", url=self._url, data=body, headers=headers)

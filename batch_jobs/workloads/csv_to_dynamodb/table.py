@@ -122,7 +122,7 @@ class Table:
             answer = None
         if not isinstance(answer, dict):
             # A proxy or a load balancer said something, not DynamoDB.
-            raise BusyError(f"HTTP {status}, which is no answer of DynamoDB's")
+            raise BusyError(f"HTTP {status}, which is not an answer of DynamoDB")
         if status == 200:
             return answer
         code = str(answer.get("__type", "")).rpartition("#")[2]

@@ -1,4 +1,4 @@
-"""When a table is written to: retries while it is busy, and the rate that the whole run keeps to."""
+"""Retries while a table is busy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from typing import TypeVar
 
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError
 from millrace.errors import TableError
+from millrace.s3.retry import OTHER_SCALE_SECONDS, full_jitter
 
 Answer = TypeVar("Answer")
-
-_SCALE_SECONDS = 0.05
-_CEILING_SECONDS = 20.0
-"""Full jitter, `rand * min(scale * 2^i, 20 s)`: AWS SDKs and Tools guide, retry behaviour."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ class TableRetries:
         now = self._policy.clock()
         if self._since is None:
             self._since = now
-        seconds = self._policy.chance() * min(_SCALE_SECONDS * 2**self._failed, _CEILING_SECONDS)
-        self._failed = min(self._failed + 1, 30)
+        seconds = full_jitter(OTHER_SCALE_SECONDS, self._failed, self._policy.chance)
+        self._failed += 1
         if now + seconds - self._since > self._policy.give_up_seconds:
             limit = self._policy.give_up_seconds
             message = f"the table took nothing for {limit:g} seconds, last: {why}; raise its capacity or write slower"
@@ -80,36 +77,3 @@ class TableRetries:
                 return call()
             except BusyError as error:
                 self.pause(str(error))
-
-
-class WriteRate:
-    """Lets threads pass so that together they keep to a rate.
-
-    Args:
-        units_per_second: The rate; 0 where there is none.
-        sleep: Waits so many seconds, or until the event is set.
-        clock: Seconds that only ever grow.
-    """
-
-    def __init__(
-        self,
-        units_per_second: float,
-        sleep: Callable[[threading.Event, float], object] = threading.Event.wait,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._seconds_per_unit = 1 / units_per_second if units_per_second else 0.0
-        self._sleep = sleep
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._free_at = 0.0
-
-    def take(self, units: int, dropped: threading.Event) -> None:
-        """Wait until so many units may be used, or until the event is set. What was not used in time is lost."""
-        if not self._seconds_per_unit:
-            return
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._free_at)
-            self._free_at = start + units * self._seconds_per_unit
-        if start > now:
-            self._sleep(dropped, start - now)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, ClassVar
 
+from batch_jobs.rate import Rate
 from batch_jobs.workloads.csv_to_dynamodb.files.cuts import record_starts
 from batch_jobs.workloads.csv_to_dynamodb.files.files import Unpacking, csv_files, plain_text
 from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
@@ -21,7 +22,7 @@ from batch_jobs.workloads.csv_to_dynamodb.items import ItemMapping, Source, chec
 from batch_jobs.workloads.csv_to_dynamodb.record import RECORD
 from batch_jobs.workloads.csv_to_dynamodb.rows import RowError
 from batch_jobs.workloads.csv_to_dynamodb.table import Endpoint, Table
-from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.writer import TableWriter
 from millrace.errors import InvalidRunRequest
 from millrace.workload import Item, Outputs, Plan, RecordStart
@@ -157,7 +158,7 @@ class CsvToDynamoDB:
                 parallel = self._options["parallel_writes"]
                 table = Table(self._options["table"], self._endpoint or _http_endpoint(parallel))
                 key = TableRetries(self._policy, table.name).until_answered(table.describe)
-                rate = WriteRate(self._options["write_units_per_second"] / self._shards)
+                rate = Rate(self._options["write_units_per_second"] / self._shards)
                 writer = TableWriter(table, parallel, rate, self._policy)
                 self._ready = ItemMapping.of(self._options, key), writer
             return self._ready

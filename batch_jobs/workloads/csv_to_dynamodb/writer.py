@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from batch_jobs.rate import Rate
 from batch_jobs.workloads.csv_to_dynamodb.keyed_writes import KeyedWrites, Refusal, Row
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError, Table, ValidationError
-from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy
 from millrace.errors import TableError
 
 _UNIT_BYTES = 1024
@@ -27,7 +28,7 @@ class TableWriter:
         policy: How long the table may be busy.
     """
 
-    def __init__(self, table: Table, parallel: int, rate: WriteRate, policy: TableRetryPolicy) -> None:
+    def __init__(self, table: Table, parallel: int, rate: Rate, policy: TableRetryPolicy) -> None:
         self._table = table
         self._parallel = parallel
         self._rate = rate
@@ -72,7 +73,7 @@ class TableWriter:
         puts = [row.put for row in rows]
         retries = TableRetries(self._policy, self._table.name, dropped)
         while puts and not dropped.is_set():
-            self._rate.take(sum(-(-len(put) // _UNIT_BYTES) for put in puts), dropped)
+            self._rate.take(sum(-(-len(put) // _UNIT_BYTES) for put in puts), dropped.wait)
             body = b",".join(puts)
             try:
                 left = self._table.write(body)

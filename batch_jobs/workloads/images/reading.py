@@ -127,9 +127,9 @@ def _open(file: IO[bytes]) -> ImageFile:
         if reason := _kind_not_read(file, start):
             raise _not_supported(reason) from None
         if _SIGNATURE.match(start):
-            raise ItemError(ErrorCode.DAMAGED, "it begins like a picture, but its header cannot be read") from None
+            raise ItemError(ErrorCode.DAMAGED, "it starts like a picture, but its header cannot be read") from None
         names = ", ".join(FORMATS)
-        raise ItemError(ErrorCode.NOT_AN_IMAGE, f"this is no picture in a format that is read: {names}") from None
+        raise ItemError(ErrorCode.NOT_AN_IMAGE, f"this is not a picture in a supported format: {names}") from None
 
 
 def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
@@ -151,7 +151,7 @@ def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
 
 
 def _not_supported(reason: str) -> ItemError:
-    return ItemError(ErrorCode.NOT_SUPPORTED, f"the picture is of a kind that is not read: {reason}")
+    return ItemError(ErrorCode.NOT_SUPPORTED, f"this kind of picture is not supported: {reason}")
 
 
 class PixelBudget:

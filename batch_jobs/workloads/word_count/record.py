@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,24 @@ from millrace.workload import Option, Pace, ReportPart, WorkloadRecord
 
 SUFFIX = ".words.txt"
 
+_WORD_BYTES = 6
+"""What a word and the blank behind it take, about."""
+
+_ROW_SECONDS = 213e-9
+"""What a row of a partial takes to merge: docs/performance.md."""
+
 
 def _item_suffixes(options: Mapping[str, Any]) -> tuple[str, ...]:
     return (SUFFIX,) if options["outputs"] == "per-item" else ()
+
+
+def merge_seconds(shards: int, total_bytes: int) -> float:
+    """By the distinct words of a shard: Heaps' law, with the constants of the Reuters-RCV1 newswire.
+
+    Manning, Raghavan, Schütze: Introduction to Information Retrieval, 5.1.1: M = 44 T^0.49.
+    """
+    words = total_bytes / _WORD_BYTES / max(shards, 1)
+    return shards * min(words, 44 * math.pow(words, 0.49)) * _ROW_SECONDS
 
 
 RECORD = WorkloadRecord(
@@ -30,5 +46,6 @@ RECORD = WorkloadRecord(
     item_suffixes=_item_suffixes,
     splits=lambda _options, _key: True,
     pace=Pace(seconds_per_item=0.006, bytes_per_second=30_000_000, outputs=1),
+    merge_seconds=merge_seconds,
     report=ReportPart(titles={"top": "Most frequent words"}),
 )

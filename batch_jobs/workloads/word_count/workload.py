@@ -10,14 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, BinaryIO, ClassVar
 
 from batch_jobs.native.word_library import word_library
 from batch_jobs.workloads.word_count.compiled_counter import CompiledCounter
-from batch_jobs.workloads.word_count.record import RECORD, SUFFIX
+from batch_jobs.workloads.word_count.record import RECORD, SUFFIX, merge_seconds
 from batch_jobs.workloads.word_count.text_ranges import RangeText
 from batch_jobs.workloads.word_count.word_blocks import short_text
 from batch_jobs.workloads.word_count.word_counter import WordCounter
@@ -116,12 +115,8 @@ class WordCount:
         return {"top": top[: self._top], "distinct_words": distinct, "total_words": merged.totals.total}
 
     def merge_seconds(self, shards: int, total_bytes: int) -> float:
-        """By the distinct words of a shard: Heaps' law, with the constants of the Reuters-RCV1 newswire.
-
-        Manning, Raghavan, Schütze: Introduction to Information Retrieval, 5.1.1: M = 44 T^0.49.
-        """
-        words = total_bytes / _WORD_BYTES / max(shards, 1)
-        return shards * min(words, 44 * math.pow(words, 0.49)) * _ROW_SECONDS
+        """As the record has it."""
+        return merge_seconds(shards, total_bytes)
 
     def _is_listed(self, word: str, count: int) -> bool:
         return len(word) >= self._min_length and count >= self._min_count and word not in self._stop_words
@@ -168,12 +163,6 @@ class WordPartial:
 
 
 _SMALL_BYTES = 1 << 16
-
-_WORD_BYTES = 6
-"""What a word and the blank behind it take, about."""
-
-_ROW_SECONDS = 213e-9
-"""What a row of a partial takes to merge: docs/performance.md."""
 
 
 def _is_packed(key: str) -> bool:

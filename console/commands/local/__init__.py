@@ -1,4 +1,4 @@
 """The verbs of `millrace local`, one file each.
 
-What they call lies in `console/local`.
+What they call is in `console/local`.
 """

@@ -13,7 +13,7 @@ from console.terminal import Terminal
 from console.verbs import local_options, port_option
 
 
-@click.command(short_help="Deploy this checkout on the embedded AWS, where it is due.")
+@click.command(short_help="Deploy this checkout on the embedded AWS if it changed.")
 @click.option(
     "--parameter",
     "given",
@@ -28,7 +28,7 @@ def deploy(given: tuple[str, ...], port: int | None, state_dir: Path | None) -> 
 
     \b
     Example:
-      millrace local deploy --parameter MaxvCpus=4 --parameter NotifyOn=ALL
+      millrace local deploy --parameter MaxvCpus=4 --parameter LogLevel=DEBUG
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     parameters = parameters_of(given)

@@ -16,10 +16,12 @@ from console.verbs import Invocation, local_options, port_option
 
 
 @click.command(context_settings={"show_default": False})
-@click.option("--source", required=True, metavar="DIR|S3-URI", help="What to work: a folder of files, or s3://…")
+@click.option(
+    "--source", required=True, metavar="DIR|S3-URI", help="The objects to process: a folder of files, or s3://…"
+)
 @click.option("--destination", required=True, metavar="DIR|S3-URI", help="Where outputs and results go.")
 @request_options
-@click.option("--run-id", metavar="ID", help="Go on with an earlier run to this destination.")
+@click.option("--run-id", metavar="ID", help="Resume an earlier run to this destination.")
 @allow_empty_option
 @click.option("--json", "as_json", is_flag=True, help="Print result.json alone on standard output.")
 @port_option

@@ -24,13 +24,13 @@ LAST_RUNS = 10
 """How many executions are listed, the newest first."""
 
 
-@click.command(short_help="Say whether the embedded AWS is up, and what ran.")
+@click.command(short_help="Show whether the embedded AWS is up, and its runs.")
 @json_option
 @local_options
 def status(state_dir: Path | None, *, as_json: bool) -> None:
     """Say whether the embedded AWS is up, what is deployed on it, and what ran.
 
-    Exit codes: 0 told (also when it is down), 1 something broke.
+    Exit codes: 0 shown (also when it is down), 1 something broke.
     """
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     server = find(checkout.state)

@@ -28,7 +28,7 @@ DEFAULT_PORT = 4600
 def ui(target: Target, port: int, *, open_page: bool) -> None:
     """A page in your browser: the runs, the states of each as they light up, progress, links to reports.
 
-    It shows and changes nothing. It answers on 127.0.0.1 alone, until Ctrl-C; runs go on without it. Without options
+    It shows and changes nothing. It answers on 127.0.0.1 alone, until Ctrl-C; runs continue without it. Without options
     it shows the embedded AWS of this checkout; --profile, --region, --stack or --config-env lead to AWS.
 
     Exit codes: 0 ended by Ctrl-C, 1 something broke.
@@ -39,7 +39,7 @@ def ui(target: Target, port: int, *, open_page: bool) -> None:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every look
 
-    target.stack  # noqa: B018 - better told now than on the page: no such stack
+    target.stack  # noqa: B018 - fail now rather than on the page: no such stack
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -51,7 +51,7 @@ def ui(target: Target, port: int, *, open_page: bool) -> None:
         server = make_server("127.0.0.1", port, ui_pages(target, port), threaded=True, fd=listening.fileno())
         address = f"http://127.0.0.1:{port}/"
         Terminal().print(address)
-        Terminal().note("Ctrl-C ends the page; runs go on.")
+        Terminal().note("Ctrl-C closes the page; runs continue.")
         if open_page:
             click.launch(address)
         try:

@@ -21,7 +21,7 @@ def up(port: int | None, state_dir: Path | None) -> None:
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     server = find(checkout.state)
     if server is not None:
-        terminal.note(f"The embedded AWS is up already at {server.endpoint_url}.")
+        terminal.note(f"The embedded AWS is already up at {server.endpoint_url}.")
     else:
         server = bring_up(checkout, port, terminal)
     terminal.print(f"export {exports(server.endpoint_url)}")

@@ -1,6 +1,20 @@
-"""What Millrace's Lambdas, jobs and command line share: the words of one run, and the few S3 verbs it needs.
+"""What Millrace's Lambdas, jobs and command line share; and what authors of workloads import: `from millrace import …`.
 
 Standard library and boto3 only, so that the layer stays small and the same files go into the job image.
 """
 
-__version__ = "0.2.0"
+from millrace.version import VERSION
+from millrace.workload import ErrorCode, Item, ItemBody, ItemError, Outputs, Quantiles, TryAgainError, workload
+
+__all__ = [
+    "ErrorCode",
+    "Item",
+    "ItemBody",
+    "ItemError",
+    "Outputs",
+    "Quantiles",
+    "TryAgainError",
+    "workload",
+]
+
+__version__ = VERSION

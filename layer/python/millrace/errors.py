@@ -10,9 +10,11 @@
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
     │   ├── TableError               a DynamoDB table cannot be written just now
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
+    ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
+    ├── StalledError                 exit 1: an array ended, and no shard was committed in it
     ├── DamagedFileError             exit 2: a file of the run folder cannot be read as what it should be
     ├── TableRefusedError            exit 2: there is no such table, or the role may not write it
     ├── ItemError                    one item cannot be worked: becomes its row in the failure report
@@ -75,7 +77,7 @@ class ErrorCode(StrEnum):
     WRITE_FAILED = "WRITE_FAILED"
     """S3 refused to take this item's output for good: metadata, a tag or a content type that it does not allow."""
     WORKLOAD_FAILED = "WORKLOAD_FAILED"
-    """The workload raised an error that it does not declare: a fault of the workload on this object."""
+    """The workload raised an error that it does not declare: a bug of the workload on this object."""
     NOT_RUN = "NOT_RUN"
     """The item's shard has no commit: the run ended before it was worked."""
 
@@ -146,7 +148,7 @@ class UsageError(MillraceError):
 
 
 class RunIdentityError(MillraceError):
-    """The run folder was made by another plan, workload, option or code version than the one that goes on with it."""
+    """The run folder belongs to another plan, workload, option or code version than the one resuming it."""
 
     exit_code = 2
 
@@ -158,11 +160,11 @@ class TooManyFailuresError(MillraceError):
 
 
 class StoppedError(MillraceError):
-    """The job was told to stop, by SIGTERM or by its own deadline. The next attempt goes on from the saved progress."""
+    """The job has to stop, by SIGTERM or by its own deadline. The next attempt continues from the saved progress."""
 
 
 class TryAgainError(MillraceError):
-    """A workload cannot work an item now. The shard goes on with the others; the next attempt takes up this one."""
+    """A workload cannot process an item now. The shard continues with the others; the next attempt takes this one."""
 
 
 class TableError(TryAgainError):
@@ -171,6 +173,12 @@ class TableError(TryAgainError):
 
 class HostFaultError(TryAgainError):
     """The job's host failed, whatever the object: its disk is full, or there is no memory. The attempt ends."""
+
+
+class NoProgressError(MillraceError):
+    """Two attempts spent their time on a shard, and not one item of it got done: a third would fare no better."""
+
+    exit_code = 2
 
 
 class WorkloadUnavailableError(MillraceError):
@@ -187,6 +195,10 @@ class MissingCommitError(MillraceError):
     """A shard that the plan names has no commit, so the results cannot be added up."""
 
 
+class StalledError(MillraceError):
+    """An array job ended without a failure and without a new commit: another one would do no better."""
+
+
 class DamagedFileError(MillraceError):
     """A file of the run folder is not what Millrace wrote there."""
 
@@ -200,7 +212,7 @@ class TableRefusedError(MillraceError):
 
 
 class ItemError(MillraceError):
-    """One item cannot be worked; the shard goes on.
+    """One item cannot be processed; the shard continues.
 
     Args:
         code: The row's error code.
@@ -266,7 +278,7 @@ class CredentialsError(StorageError):
 
 
 class ArchivedError(StorageError):
-    """The object lies in an archive storage class and has not been restored."""
+    """The object is in an archive storage class and has not been restored."""
 
 
 class ChangedError(StorageError):
@@ -293,5 +305,5 @@ def _shown(value: object) -> str:
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A value for an error message, cut at so many characters: somebody may have given a megabyte."""
+    """A value for an error message, cut at this many characters: it may be a megabyte long."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -168,6 +168,11 @@ class RunFolder:
         """`shards/00042.json`: the commit of shard 42, written once."""
         return self.root.join(f"shards/{index:05d}.json")
 
+    @property
+    def commits(self) -> S3Uri:
+        """`shards/`: where the commits lie, and nothing else."""
+        return self.root.join("shards/")
+
     def partial(self, index: int, sha256: str, suffix: str) -> S3Uri:
         """`partials/00042.<digest><suffix>`: named by content, so that copies of a child never overwrite each other."""
         return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")
@@ -179,6 +184,10 @@ class RunFolder:
     def part_partial(self, part: int, sha256: str, suffix: str) -> S3Uri:
         """`parts/00003.<digest><suffix>`: the partials of that part's shards, merged; named by content."""
         return self.root.join(f"parts/{part:05d}.{sha256[:16]}{suffix}")
+
+    def claim(self, index: int) -> S3Uri:
+        """`claims/00042`: who works shard 42 now; a hint that saves double work, never a lock."""
+        return self.root.join(f"claims/{index:05d}")
 
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""

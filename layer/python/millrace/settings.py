@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from millrace import __version__
 from millrace.errors import InvalidRunRequest
-from millrace.json_text import read_json
+from millrace.json_text import check_plain, read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
+from millrace.version import VERSION
 
 CREDENTIALS = frozenset(
     {
@@ -23,6 +24,11 @@ CREDENTIALS = frozenset(
     }
 )
 """Variables that hold the job's credentials, or lead to them: no command gets one of them from the job."""
+
+JOBS_CODE = Path(__file__).parent / "jobs_code.txt"
+"""In a Lambda's layer, the digest of the jobs' code; layer/Makefile writes it."""
+USUAL_SLOTS = 16
+"""How many jobs run at once as the template's defaults have it."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -40,10 +46,11 @@ class JobSettings:
             a job that ran into it, so the job stops itself before.
         concurrency: How many items, or run files, a job has in flight at once.
         most_in_flight: How many small items a job has in flight at most; it finds out how many pay.
-        shards_at_once: How many shards of a run the compute environments have room for; None where that is not known.
+        slots: How many jobs of a queue run at once; None where that is not known.
         code_version: Millrace's version: the first part of the code's identity (batch_jobs/code_identity.py).
         image: The job's image, NAME@sha256:DIGEST; empty where the deployment does not say.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        vcpus: vCPUs of this job.
     """
 
     array_index: int = 0
@@ -53,10 +60,11 @@ class JobSettings:
     attempt_seconds: int | None = None
     concurrency: int = 16
     most_in_flight: int = 256
-    shards_at_once: int | None = None
-    code_version: str = __version__
+    slots: int | None = None
+    code_version: str = VERSION
     image: str = ""
     allowed_workloads: tuple[str, ...] = ("*",)
+    vcpus: float = 1.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> JobSettings:
@@ -73,10 +81,11 @@ class JobSettings:
             attempt_seconds=_whole(environ, "MILLRACE_ATTEMPT_SECONDS", 1),
             concurrency=_whole(environ, "MILLRACE_CONCURRENCY", 1) or 16,
             most_in_flight=_whole(environ, "MILLRACE_MOST_IN_FLIGHT", 1) or 256,
-            shards_at_once=_shards_at_once(environ),
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            slots=_slots(environ),
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             image=environ.get("MILLRACE_IMAGE", ""),
             allowed_workloads=_allowed_workloads(environ),
+            vcpus=_vcpus(environ),
         )
 
 
@@ -89,12 +98,18 @@ class FunctionSettings:
         code_version: The version of the code, as run.json names it.
         queue_rules: Which queue a run goes to whose request names none.
         allowed_workloads: Which workloads may run; a star in a name stands for anything.
+        jobs_code: The digest of the jobs' code, as the build of the layer found it; empty where it is not known.
+        image: The job image, NAME@sha256:DIGEST; empty where the deployment does not say.
+        slots: How many jobs of a queue run at once.
     """
 
     queues: dict[str, str]
-    code_version: str = __version__
+    code_version: str = VERSION
     queue_rules: tuple[QueueRule, ...] = ()
     allowed_workloads: tuple[str, ...] = ("*",)
+    jobs_code: str = ""
+    image: str = ""
+    slots: int = USUAL_SLOTS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -114,9 +129,12 @@ class FunctionSettings:
             )
         return cls(
             queues=queues,
-            code_version=environ.get("MILLRACE_CODE_VERSION") or __version__,
+            code_version=environ.get("MILLRACE_CODE_VERSION") or VERSION,
             queue_rules=parse_queue_rules(environ.get("QUEUE_RULES") or "[]", queues),
             allowed_workloads=_allowed_workloads(environ),
+            jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
+            image=environ.get("MILLRACE_IMAGE", ""),
+            slots=_slots(environ) or USUAL_SLOTS,
         )
 
 
@@ -155,6 +173,49 @@ class NotifySettings:
             queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
             stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSettings:
+    """What the function start_uploads is told by the template.
+
+    Attributes:
+        state_machine_arn: What a run is started on.
+        request: What the requests of all these runs have in common: source and destination at least.
+        queue_rules: Which queue an object's run goes to, where the request names none.
+    """
+
+    state_machine_arn: str
+    request: dict[str, Any]
+    queue_rules: tuple[QueueRule, ...] = ()
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> UploadSettings:
+        """Read `STATE_MACHINE_ARN`, `UPLOAD_REQUEST`, a run request as JSON, and the queues and their rules.
+
+        Raises:
+            InvalidRunRequest: The request is no JSON object with a source and a destination, or a rule is none.
+        """
+        text = environ.get("UPLOAD_REQUEST", "")
+        try:
+            request = read_json(text)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict) or not {"source", "destination"} <= request.keys():
+            raise InvalidRunRequest(
+                "UPLOAD_REQUEST", text, "a run request as JSON; it holds the parameters of uploads as they were given"
+            )
+        check_plain(request, "UPLOAD_REQUEST")
+        return cls(
+            state_machine_arn=environ.get("STATE_MACHINE_ARN", ""),
+            request=request,
+            queue_rules=FunctionSettings.from_environment(environ).queue_rules,
+        )
+
+
+def undelivered_queue_url(environ: Mapping[str, str] = os.environ) -> str:
+    """`UNDELIVERED_QUEUE_URL`: the dead-letter queue of uploads that no run could be started for."""
+    return environ.get("UNDELIVERED_QUEUE_URL", "")
 
 
 def aws_region(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -229,9 +290,13 @@ def _allowed_workloads(environ: Mapping[str, str]) -> tuple[str, ...]:
     return names
 
 
-def _shards_at_once(environ: Mapping[str, str]) -> int | None:
-    """How many jobs fit into the vCPUs that a queue has, on Spot and as many again On-Demand."""
+def _slots(environ: Mapping[str, str]) -> int | None:
+    """How many jobs fit into the vCPUs that a queue has."""
     most = _whole(environ, "MILLRACE_MAX_VCPUS", 1)
+    return None if most is None else max(1, int(most / _vcpus(environ)))
+
+
+def _vcpus(environ: Mapping[str, str]) -> float:
     text = environ.get("MILLRACE_JOB_VCPUS") or "1"
     try:
         each = float(text)
@@ -239,7 +304,7 @@ def _shards_at_once(environ: Mapping[str, str]) -> int | None:
         each = 0.0
     if not 0 < each < 1000:
         raise InvalidRunRequest("MILLRACE_JOB_VCPUS", text, "a number of vCPUs, 0.25 or more")
-    return None if most is None else max(1, int(2 * most / each))
+    return each
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:

@@ -57,9 +57,9 @@ def run(*arguments: str, **environ: str) -> tuple[int, dict[str, Any]]:
             "did you mean top?",
         ),
         (
-            ["plan", "--source", "s3://aaa", "--destination", "s3://bbb", "--plan", PLAN, "--max-shards", "10001"],
+            ["plan", "--source", "s3://aaa", "--destination", "s3://bbb", "--plan", PLAN, "--max-shards", "100001"],
             "InvalidRunRequest",
-            "shard.max_shards is 10001",
+            "shard.max_shards is 100001",
         ),
     ],
 )

@@ -21,6 +21,7 @@ def checkout(tmp_path: Path) -> Checkout:
         "layer/python/l.py",
         "batch_jobs/workloads/w/record.py",
         "statemachine/m.json",
+        "stacks/s.yaml",
         "template.yaml",
         "samconfig.toml",
     ):
@@ -38,7 +39,7 @@ def test_a_changed_source_makes_a_deployment_due(checkout: Checkout) -> None:
         seen.add(digest(checkout.root, DEPLOYED_FROM))
     (checkout.root / "functions/f.py").rename(checkout.root / "functions/g.py")
     seen.add(digest(checkout.root, DEPLOYED_FROM))
-    assert len(seen) == 8
+    assert len(seen) == 9
     now = digest(checkout.root, BUILT_FROM)
     assert now != built
     (checkout.root / "statemachine/m.json").write_text("again")
@@ -56,9 +57,13 @@ def test_what_python_compiles_is_no_source(checkout: Checkout) -> None:
 def test_the_digest_covers_what_the_template_names() -> None:
     """Every file and folder that the real template takes in is part of the digest."""
     template = (ROOT / "template.yaml").read_text()
-    named = {line.split(":")[1].strip().rstrip("/") for line in template.splitlines() if "Uri: " in line}
+    named = {
+        line.split(":")[1].strip().rstrip("/")
+        for line in template.splitlines()
+        if "Uri: " in line or "TemplateURL: " in line
+    }
     folders = {name.split("/")[0] for name in named if name and not name.startswith("!") and (ROOT / name).exists()}
-    assert folders == {"functions", "layer", "statemachine"}
+    assert folders == {"functions", "layer", "stacks", "statemachine"}
     assert folders <= set(DEPLOYED_FROM)
 
 

@@ -71,7 +71,7 @@ def test_folders_inside_each_other_are_refused(tmp_path: Path, source: str, dest
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "in" / "out")
     places = [Place.parse(str(tmp_path / name), "destination") for name in (source, destination)]
-    with pytest.raises(InvalidRunRequest, match="neither may lie inside the other"):
+    with pytest.raises(InvalidRunRequest, match="neither may be inside the other"):
         refuse_overlap(*places)
 
 

@@ -12,8 +12,10 @@ from rich.console import Console
 from console.terminal import Terminal, seconds
 from console.watch.display import shown
 from console.watch.progress import RunProgress
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
+from millrace.run.outcome import Counts
 from millrace.text import bytes_text, plural
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -55,14 +57,16 @@ def moments() -> list[RunProgress]:
     """A run of three shards of which one fails: before it, in migrate, and failed."""
     waiting = tuple(Step(name) for name in STATES)
     done = tuple(Step(step.name, "succeeded", START, START + timedelta(seconds=1)) for step in waiting[:3])
-    migrate = Step("Migrate", "running", START, None, Children(3, succeeded=1, running=2))
-    failed = Step("Migrate", "failed", START, START + timedelta(seconds=9), Children(3, succeeded=2, failed=1))
+    migrate = Step("Migrate", "running", START, None, Children(2, running=2))
+    failed = Step("Migrate", "failed", START, START + timedelta(seconds=9), Children(2, succeeded=1, failed=1))
     execution: Any = {}
+    planned = {"shards": 3, "items": 30}
+    one, two = Work(Committed(1, Counts(10, 10))), Work(Committed(2, Counts(20, 20)))
     return [
         RunProgress("RUNNING", (replace(waiting[0], status="running", started=START), *waiting[1:]), execution),
-        RunProgress("RUNNING", (*done, migrate, *waiting[4:]), execution),
-        RunProgress("RUNNING", (*done, migrate, *waiting[4:]), execution),
-        RunProgress("FAILED", (*done, failed, *waiting[4:]), execution),
+        RunProgress("RUNNING", (*done, migrate, *waiting[4:]), execution, planned=planned, work=one),
+        RunProgress("RUNNING", (*done, migrate, *waiting[4:]), execution, planned=planned, work=one),
+        RunProgress("FAILED", (*done, failed, *waiting[4:]), execution, planned=planned, work=two),
     ]
 
 
@@ -78,8 +82,8 @@ def test_plain_lines_tell_each_thing_once() -> None:
         "Plan: done after 1.0 s",
         "Read Plan: done after 1.0 s",
         "Migrate ...",
-        "Migrate: 1 of 3 shards done, 2 running",
-        "Migrate: failed, 2 of 3 shards done, 1 failed, after 9.0 s",
+        "Migrate: 1 of 3 shards done, 2 children running; 10 of 30 items committed",
+        "Migrate: failed, 2 of 3 shards done, 1 child failed, after 9.0 s",
     ]
 
 
@@ -92,7 +96,7 @@ def test_the_live_table_ends_with_the_last_moment() -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
     last = plain[plain.rindex("Prepare Run") :]
     assert "✗ Migrate" in last
-    assert "2 of 3 shards done, 1 failed" in last
+    assert "2 of 3 shards done, 1 child failed" in last
 
 
 def summary(result: dict[str, Any], examples: dict[str, Any]) -> str:

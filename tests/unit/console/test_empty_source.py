@@ -72,7 +72,7 @@ def test_a_source_that_may_not_be_read_is_no_crash() -> None:
         if bucket == SOURCE:
             raise error("AccessDenied", 403)
 
-    aws.s3.client.before = refuse
+    aws.s3.requests.client.before = refuse
     assert "it cannot be looked at from here" in what_was_there(aws, found)
 
 

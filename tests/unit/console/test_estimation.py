@@ -7,7 +7,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
+from millrace.cost.estimation import Jobs, ShardSize, estimate
 from millrace.cost.prices import prices
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
@@ -29,13 +29,30 @@ def listed(*sizes: tuple[str, int]) -> list[ListedObject]:
     return [ListedObject(key, size, '"e"', "GLACIER" if key.endswith(".cold") else "STANDARD") for key, size in sizes]
 
 
-def test_the_time_is_waves_of_jobs() -> None:
-    """Eight shards of 100 s on two jobs at once: four waves, each with a job's start."""
+def test_children_share_the_work() -> None:
+    """Eight shards of 100 s, two jobs at once: two children of 400 s, one start each; 14 would have a minute each."""
     made = estimate([ShardSize(100, 50_000_000)] * 8, 800, Jobs(max_vcpus=2), PACE)
-    assert made.jobs_at_once == 2
-    assert made.seconds["migrate"] == pytest.approx(4 * (45 + 100))
+    assert (made.children, made.due) == (2, 8)
+    assert made.seconds["migrate"] == pytest.approx(45 + 400)
     assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.1 + 8 * 0.02)
     assert made.total_seconds == pytest.approx(sum(made.seconds.values()))
+
+
+def test_a_million_small_texts_are_billed_for_their_work() -> None:
+    """6,300 s of work in 1,000 shards take 16 children 440 s, and are billed a start each, not a minute a shard."""
+    shards = [ShardSize(1000, 10_000_000)] * 1000
+    made = estimate(shards, 1_000_000, Jobs(public_ip=False), Pace(0.006, 30_000_000))
+    assert made.children == 16
+    assert made.seconds["migrate"] == pytest.approx(45 + 6333 / 16, rel=0.01)
+    hours = (6333 + 16 * 20 + 120 + 20 + 50 + 20 + 70) / 3600
+    assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.03)
+
+
+def test_a_guess_is_no_reason_for_fewer_children_than_slots() -> None:
+    """Where the pace is not known there are as many children as slots, as Read Plan starts them."""
+    shards = [ShardSize(1, 0)] * 40
+    assert estimate(shards, 40, Jobs(), PACE).children == 1
+    assert estimate(shards, 40, Jobs(), PACE, measured=False).children == 16
 
 
 def test_one_long_shard_decides() -> None:
@@ -62,7 +79,7 @@ def test_the_dollars_are_those_of_the_table() -> None:
     assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
     assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
     assert made.dollars["s3_requests"] == pytest.approx(10_062 / 1000 * 0.005 + 10_062 / 1000 * 0.0004, rel=0.001)
-    assert made.dollars["step_functions"] == pytest.approx(9 * 0.000025)
+    assert made.dollars["step_functions"] == pytest.approx(12 * 0.000025)
     assert estimate([], 0, Jobs(public_ip=False), PACE).dollars["public_ipv4"] == 0
 
 
@@ -74,14 +91,11 @@ def test_an_empty_source_costs_two_small_jobs() -> None:
 
 
 def test_the_price_table_is_dated_and_complete() -> None:
-    """It has a date and both architectures; a pace is the workload's own, unless the user knows better."""
+    """It has a date and both architectures."""
     table = prices()
     assert date.fromisoformat(table["date"]) >= date(2026, 11, 1)
     assert set(table["fargate"]) == {"X86_64", "ARM64"}
     assert set(table["compute"]) == {"FARGATE", "FARGATE_SPOT", "EC2"}
-    assert pace_of("command") == UNKNOWN_PACE
-    assert pace_of("word-count", bytes_per_second=5.0).bytes_per_second == 5.0
-    assert pace_of("word-count", seconds_per_item=0.0).seconds_per_item == 0.0
 
 
 def test_a_source_is_measured_as_it_would_be_planned() -> None:
@@ -89,7 +103,7 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     objects = listed(("a/", 0), ("a/1.txt", 5), ("a/2.txt", 5), ("a/3.csv", 9), ("a/4.cold", 5))
     seen: list[int] = []
     asked = request(exclude=["*.csv"], shard={"max_items": 2})
-    found = measure(lambda chosen: chosen.items(objects), asked, seen.append)
+    found = measure(lambda chosen: chosen.items(objects), asked, UNKNOWN_PACE, seen.append)
     assert (found.listed, found.items, found.bytes, found.largest, found.archived) == (5, 3, 15, 5, 1)
     assert found.skipped == {"folder_markers": 1, "not_included": 0, "excluded": 1}
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
@@ -119,7 +133,7 @@ CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
 def test_the_estimate_cuts_large_objects_as_the_workload_does(key: str, given: dict[str, Any], items: int) -> None:
     """Plain text and CSV files that can be cut are, nothing else is; the plan job's own workload says the same."""
     asked = request(shard={"target_bytes": 1_048_576}, **given)
-    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, lambda _n: None)
+    found = measure(lambda chosen: chosen.items(listed((key, 4_000_001))), asked, UNKNOWN_PACE, lambda _n: None)
     workload = load_workload(asked.workload, asked.options)
     assert (found.items, found.bytes) == (items, 4_000_001)
     assert (isinstance(workload, Splitting) and workload.splits(key)) is (items > 1)
@@ -129,9 +143,12 @@ def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
     """A text's ranges are a quarter of a shard, a CSV file's as long as one: the estimate knows both."""
     large = listed(("a/x", 1 << 30))
     sizes = {"shard": {"target_bytes": 256 << 20}}
-    text = measure(lambda chosen: chosen.items(large), request(**sizes), lambda _n: None)
+    text = measure(lambda chosen: chosen.items(large), request(**sizes), UNKNOWN_PACE, lambda _n: None)
     csv = measure(
-        lambda chosen: chosen.items(large), request(**sizes, **CSV, options={"table": "films"}), lambda _n: None
+        lambda chosen: chosen.items(large),
+        request(**sizes, **CSV, options={"table": "films"}),
+        UNKNOWN_PACE,
+        lambda _n: None,
     )
     assert (text.items, csv.items) == (16, 4)
 

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +13,12 @@ from botocore.exceptions import ClientError
 
 from console.watch.explanation import explain, failed_state
 from console.watch.progress import observe
-from console.watch.steps import STATES, Children, states_of, steps_from
+from console.watch.steps import SKIPPED, STATES, TOGETHER, Children, states_of, steps_from
 from millrace.aws.job_failures import exit_code_of, last_error
 
 RECORDINGS = Path(__file__).parent / "recordings"
+
+START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
 
 class Recording:
@@ -68,13 +70,13 @@ class Recording:
 
 
 def test_a_failed_array_is_explained_by_its_first_failed_child() -> None:
-    """Of two failed children the first one's own error is told, with its shard, its job and the exit code."""
+    """Of two failed children the first one's own error is told, with its child, its job and the exit code."""
     recording = Recording("broken_child")
     error = recording.explained()
     assert error.exit_code == 2
     assert str(error).startswith("Migrate Shards failed: DamagedFileError: read the shard s3://")
     assert "line 1 is not an item" in str(error)
-    assert "shard 1, the first of 2 failed of 3; job " in str(error)
+    assert "child 1, the first of 2 failed of 3; job " in str(error)
     assert "Array Child Job failed" not in str(error)
 
 
@@ -83,7 +85,7 @@ def test_the_first_child_is_the_one_of_the_lowest_index() -> None:
     recording = Recording("broken_child")
     ((array, children),) = recording.told["failed_children"].items()
     recording.told["failed_children"][array] = [{"jobId": f"{array}:10"}, *reversed(children)]
-    assert "shard 1, the first" in str(recording.explained())
+    assert "child 1, the first" in str(recording.explained())
 
 
 def test_too_many_failures_have_their_own_exit_code() -> None:
@@ -215,10 +217,30 @@ def test_every_moment_of_a_run_makes_sense(name: str) -> None:
     order = {"succeeded": 0, "skipped": 0, "running": 1, "waiting": 2}
     for length in range(len(history) + 1):
         steps = steps_from(states_of(copy.deepcopy(history[:length]), ended=False))
-        assert [step.name for step in steps] == list(STATES)
+        assert [step.name for step in steps] == [name for name in STATES if name != TOGETHER]
         ranks = [order[step.status] for step in steps]
         assert ranks == sorted(ranks)
         assert ranks.count(1) <= 1
+
+
+def test_a_run_of_one_job_has_one_step_for_it() -> None:
+    """Planned by Prepare Run, worked and merged by one job: no Migrate and no Merge are shown, and Plan says why."""
+    events: list[dict[str, Any]] = []
+    for second, state in enumerate(("Prepare Run", "Planned?", "Read Plan", "How Many Children?", "Migrate And Merge")):
+        at = datetime(2026, 11, 28, 9, 0, second, tzinfo=UTC)
+        events += [
+            {"timestamp": at, "stateEnteredEventDetails": {"name": state}},
+            {"timestamp": at, "stateExitedEventDetails": {"name": state}},
+        ]
+    steps = {step.name: step.status for step in steps_from(states_of(events[:-1], ended=False))}
+    assert steps == {
+        "Prepare Run": "succeeded",
+        "Plan": "skipped",
+        "Read Plan": "succeeded",
+        "Migrate And Merge": "running",
+        "Read Result": "waiting",
+    }
+    assert SKIPPED["Plan"] == "done by Prepare Run"
 
 
 def test_the_failed_state_is_the_one_that_was_not_left() -> None:
@@ -228,3 +250,39 @@ def test_the_failed_state_is_the_one_that_was_not_left() -> None:
     assert failed_state(events) == "Merge"
     assert failed_state(events[:2]) == ""
     assert failed_state([]) == ""
+
+
+def entered_and_left(*names: str) -> list[dict[str, Any]]:
+    """A history in which these states follow each other, a second each; the last one was not left."""
+    events: list[dict[str, Any]] = []
+    for second, name in enumerate(names):
+        at = START + timedelta(seconds=second)
+        events.append({"timestamp": at, "stateEnteredEventDetails": {"name": name}})
+        if second < len(names) - 1:
+            events.append({"timestamp": at + timedelta(seconds=1), "stateExitedEventDetails": {"name": name}})
+    return events
+
+
+PASSES = ("Prepare Run", "Plan", "Read Plan", "Migrate Shards", "Read Plan", "Migrate Shards", "Read Plan")
+
+
+def test_the_arrays_of_a_run_are_one_step() -> None:
+    """Once something was migrated, Read Plan is part of Migrate, which began with the first array."""
+    steps = {step.name: step for step in steps_from(states_of(entered_and_left(*PASSES), ended=False))}
+    assert (steps["Read Plan"].status, steps["Read Plan"].started) == ("succeeded", START + timedelta(seconds=2))
+    assert (steps["Migrate"].status, steps["Migrate"].started) == ("running", START + timedelta(seconds=3))
+    merging = {step.name: step for step in steps_from(states_of(entered_and_left(*PASSES, "Merge"), ended=False))}
+    assert (merging["Migrate"].status, merging["Merge"].status) == ("succeeded", "running")
+    assert merging["Migrate"].ended == START + timedelta(seconds=7)
+
+
+def test_a_pass_that_committed_nothing_fails_the_step_migrate() -> None:
+    """Read Plan says so, after an array: what did not go on is the migration."""
+    steps = {step.name: step.status for step in steps_from(states_of(entered_and_left(*PASSES), ended=True))}
+    assert (steps["Read Plan"], steps["Migrate"], steps["Merge"]) == ("succeeded", "failed", "waiting")
+
+
+def test_what_is_left_may_be_one_jobs() -> None:
+    """After an array, Migrate And Merge is shown beside Migrate; alone, it stands for Migrate and Merge."""
+    names = [step.name for step in steps_from(states_of(entered_and_left(*PASSES, "Migrate And Merge"), ended=False))]
+    assert names == ["Prepare Run", "Plan", "Read Plan", "Migrate", "Migrate And Merge", "Read Result"]

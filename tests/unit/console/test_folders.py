@@ -29,7 +29,7 @@ def client() -> InMemoryS3Client:
 @pytest.fixture
 def aws(client: Any) -> Any:
     """It stands in for `console.find.aws.Aws`."""
-    return SimpleNamespace(s3=S3(client))
+    return SimpleNamespace(s3=S3(client.stub))
 
 
 def nothing(_done: int, _total: int) -> None:

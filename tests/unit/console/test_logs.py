@@ -10,17 +10,19 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from console import __main__ as edge
+from console.commands.logs import _chosen
+from console.errors import RunStateError
 from console.watch.display import count_of
 from console.watch.explanation import explain
 from console.watch.job_logs import Followed, why_no_log
-from console.watch.progress import _children, was_cancelled
-from console.watch.shard_counts import ShardCounts
-from console.watch.steps import Children, states_of, steps_from
+from console.watch.progress import RunProgress, _children, was_cancelled
+from console.watch.shard_counts import Committed, ShardCounts, Work
+from console.watch.steps import Children, Step, states_of, steps_from
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
 from millrace.s3.errors import storage_error
 from millrace.s3.verbs import S3
-from tests.run_in_memory import RunInMemory
+from tests.run_in_memory import RESULT, RunInMemory
 
 CANCELLED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -125,7 +127,9 @@ def test_a_cancelled_run_does_not_call_its_shards_failed() -> None:
 
     children = _children(aws, "a", CANCELLED)
     assert children == Children(9, succeeded=4, failed=1, cancelled=4)
-    assert count_of(children) == "4 of 9 shards done, 1 failed, 4 cancelled"
+    execution: Any = {}
+    progress = RunProgress("ABORTED", (), execution, planned={"shards": 40}, work=Work(Committed(12)))
+    assert count_of(children, progress) == "12 of 40 shards done, 1 child failed, 4 cancelled"
     assert _children(aws, "a", None) == Children(9, succeeded=4, failed=5)
     events: Any = [{"timestamp": CANCELLED, "stateEnteredEventDetails": {"name": "Migrate Shards"}}]
     steps = {step.name: step.status for step in steps_from(states_of(events, ended=True, cancelled=True))}
@@ -158,7 +162,7 @@ def test_a_killed_embedded_aws_is_named_as_such(
 
     for error in (gone("http://127.0.0.1:4599/"), stored("http://127.0.0.1:4599/bucket/key")):
         words = told(error)
-        assert "the embedded AWS at http://127.0.0.1:4599 does not answer any more" in words
+        assert "the embedded AWS at http://127.0.0.1:4599 no longer answers" in words
         assert "millrace local deploy" in words
     assert "embedded AWS" not in told(gone("https://states.eu-west-1.amazonaws.com/"))
 
@@ -179,3 +183,39 @@ def test_a_prepare_run_that_timed_out_says_what_to_do(error: str, cause: str) ->
     words = str(explain(aws, execution))
     assert words.startswith(f"Prepare Run failed: {error}: ")
     assert "resume the run when there is less to do, and start fewer runs at a time" in words
+
+
+class Jobs:
+    """A Batch that knows an array of two children and what DescribeJobs says of them."""
+
+    def describe_jobs(self, jobs: list[str]) -> Any:
+        """A child, or the array."""
+        found = []
+        for job_id in jobs:
+            array = {"size": 2} if ":" not in job_id else {"index": int(job_id.partition(":")[2])}
+            found.append({"jobId": job_id, "status": "SUCCEEDED", "arrayProperties": array})
+        return {"jobs": found}
+
+
+@pytest.mark.parametrize(
+    ("shard", "child"),
+    [(0, "earlier:7"), (1, "array:0"), (2, "array:0"), (3, "array:1")],
+    ids=["committed by a helper", "claimed by a helper", "not begun", "not begun, the other child's"],
+)
+def test_a_shards_log_is_that_of_the_child_that_worked_it(shard: int, child: str) -> None:
+    """The commit names it; else the claim; else it is the child whose own the shard is. One that is none is refused."""
+    objects = {f"in/{name}": b"text" for name in "abcd"}
+    run = RunInMemory(objects, {"shard": {"max_items": 1}})
+    run.plan()
+    run.migrate(0, job_id="earlier:7")
+    run.client.store(
+        RESULT, run.folder.claim(1).key, b'{"job": "array:0", "child": 0, "at": "2026-11-21T09:00:00+00:00"}'
+    )
+    target: Any = SimpleNamespace(aws=SimpleNamespace(s3=S3(run.client.stub), batch=Jobs()))
+    found: Any = SimpleNamespace(folder=run.folder, run_id="run")
+    execution: Any = {}
+    progress = RunProgress("RUNNING", (Step("Migrate", job_id="array"),), execution, planned={"shards": 4})
+    chosen = _chosen(target, found, progress, shard, failed=False, waits=False)
+    assert [(step, job["jobId"]) for step, job in chosen] == [("Migrate", child)]
+    with pytest.raises(RunStateError, match="no shard 4"):
+        _chosen(target, found, progress, 4, failed=False, waits=False)

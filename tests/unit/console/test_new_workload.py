@@ -76,5 +76,5 @@ def test_a_folder_that_is_there_is_left_alone(here: Path, capsys: pytest.Capture
     """A workload under work is not written over."""
     (here / "find_links").mkdir()
     assert _run(["new-workload", "find-links"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert not list((here / "find_links").iterdir())

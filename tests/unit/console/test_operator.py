@@ -31,10 +31,9 @@ from console.find.target import Target
 from console.terminal import Terminal
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
-from console.watch.shard_counts import Committed
+from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
-from console.watch.work import Work
 from millrace.aws.job_failures import log_lines, streams_of
 from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
@@ -80,7 +79,7 @@ def test_a_run_is_shown_with_all_that_is_known() -> None:
         "r-1",
         "RUNNING",
         "2 times",
-        "2 of 6 shards done, 2 running, 2 waiting",
+        "2 of 6 shards done, 2 children running, 2 waiting",
         "20 of 60 items committed, 2 failed, 1 shard from before, 5 items/s, 500 B/s, about 8.0 s left",
         "waiting: RUNNABLE for 10 s: no capacity",
         r"s3://input/\x1b[2J/",
@@ -96,7 +95,7 @@ def test_the_document_has_one_shape() -> None:
     failed = run_document(found_run(), progress("FAILED", stopDate=START, output='{"a": 1}'), failure)
     assert running.keys() == failed.keys()
     assert running["planned"] == {"shards": 6, "items": 60, "bytes": 6000}
-    assert running["shards"] == {
+    assert running["children"] == {
         "total": 6,
         "succeeded": 2,
         "failed": 0,
@@ -297,11 +296,11 @@ def test_the_last_job_of_a_step_counts() -> None:
     def submitted(job: str) -> dict[str, Any]:
         return {"type": "TaskSubmitted", "taskSubmittedEventDetails": {"output": json.dumps({"JobId": job})}}
 
-    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Migrate One Shard"}}
+    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Migrate And Merge"}}
     left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Plan", "output": '{"a": 1}'}}
     odd = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Merge", "output": "[]"}}
     events = [submitted("lost"), entered, submitted("1"), submitted("2"), left, odd]
-    assert submitted_jobs(events) == {"Migrate": "2"}
+    assert submitted_jobs(events) == {"Migrate And Merge": "2"}
     assert state_outputs(events) == {"Plan": {"a": 1}}
 
 
@@ -380,14 +379,20 @@ def test_what_stands_behind_spot(compute: str, quota: float, outcome: str, says:
 @pytest.mark.parametrize(
     ("compute", "shards", "outcome", "says"),
     [
-        ("FARGATE_SPOT", None, "ok", "3 SubmitJob calls"),
-        ("FARGATE_SPOT", 10_000, "ok", "10,000 shards take 8 min 20 s to start"),
-        ("EC2", 10_000, "ok", "50 a second may be"),
-        ("FARGATE", 10_001, "warn", "at most 10,000 children, not 10,001"),
+        ("FARGATE_SPOT", None, "ok", "1 to 3 SubmitJob calls"),
+        (
+            "FARGATE_SPOT",
+            10_000,
+            "ok",
+            "10,000 shards are worked by at most 16 children, which take at least 0.8 s to start",
+        ),
+        ("EC2", 10_000, "ok", "the limit is 50 a second"),
+        ("FARGATE", 10_001, "ok", "at most 16 children"),
+        ("FARGATE", 100_001, "warn", "at most 100,000 shards, not 100,001"),
     ],
 )
 def test_the_rates_are_held_against_the_size(compute: str, shards: int | None, outcome: str, says: str) -> None:
-    """A run submits three jobs, and Fargate starts tasks at a rate; more shards than an array takes are none."""
+    """A run submits three jobs, and Fargate starts tasks at a rate; more shards than a run may have are none."""
     target: Any = Account({"Compute": compute})
     check = rates(target, shards)
     assert (check.outcome, bool(check.todo)) == (outcome, outcome != "ok")
@@ -397,10 +402,16 @@ def test_the_rates_are_held_against_the_size(compute: str, shards: int | None, o
 class Queue:
     """SQS with one queue, whose messages are as old as they say."""
 
-    def __init__(self, *messages: tuple[float, str]) -> None:
+    def __init__(self, *messages: tuple[float, str], **attributes: str) -> None:
         now = datetime.now(UTC).timestamp()
+        told = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
         self.messages = [
-            {"Body": body, "Attributes": {"SentTimestamp": str(int((now - age) * 1000))}} for age, body in messages
+            {
+                "Body": body,
+                "Attributes": {"SentTimestamp": str(int((now - age) * 1000))},
+                **({"MessageAttributes": told} if told else {}),
+            }
+            for age, body in messages
         ]
 
     def get_queue_attributes(self, **_given: Any) -> dict[str, Any]:
@@ -417,12 +428,13 @@ class Queue:
     def receive_message(self, **given: Any) -> dict[str, Any]:
         """Looking takes nothing away from anybody."""
         assert given["VisibilityTimeout"] == 0
+        assert given["MessageAttributeNames"] == ["ERROR_MESSAGE"]
         return {"Messages": self.messages[:10]} if self.messages else {}
 
 
-def not_told(*messages: tuple[float, str]) -> Any:
+def not_told(*messages: tuple[float, str], **attributes: str) -> Any:
     """The check on a queue with these messages."""
-    account: Any = Account(sqs=Queue(*messages))
+    account: Any = Account(sqs=Queue(*messages, **attributes))
     account.stack.outputs["UndeliveredQueueUrl"] = "https://sqs/undelivered"
     return undelivered(account)
 
@@ -438,9 +450,17 @@ def test_what_was_not_told_is_said() -> None:
         (5, json.dumps({"detail": {"name": "letters"}})),
     )
     assert check.outcome == "warn"
-    assert check.message.startswith("5 notifications in https://sqs/undelivered, the oldest seen for 2 h")
+    assert check.message.startswith("5 messages in https://sqs/undelivered, the oldest seen for 2 h")
     assert check.message.endswith(": letters, words-plan, songs")
     assert "docs/notifications.md" in check.todo
+
+
+def test_an_upload_without_a_run_is_said_with_its_reason() -> None:
+    """The key of an upload, and what the function wrote beside it; text that shows nothing comes as escapes."""
+    upload = {"detail": {"bucket": {"name": "letters"}, "object": {"key": "in/a\u202e.csv"}}}
+    check = not_told((60, json.dumps(upload)), (60, "no JSON"), ERROR_MESSAGE="Rate exceeded\n" + "x" * 300)
+    assert ": in/a\\u202e.csv; why: Rate exceeded\\nxxx" in check.message
+    assert check.message.endswith("…")
 
 
 class ImageMissing(Exception):  # noqa: N818 - as botocore names it

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from console.errors import RunNotFoundError, RunStateError
-from console.find.run_lookup import FoundRun, find_run, running_executions
+from console.find.run_lookup import FoundRun, find_run, running_executions, uploaded_keys
 from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
@@ -25,7 +25,7 @@ class Account:
         self.executions = executions
         self.step_functions = self
         self.client = InMemoryS3Client("out")
-        self.s3 = S3(self.client)  # type: ignore[arg-type]
+        self.s3 = S3(self.client.stub)
         self.listed = 0
 
     def get_paginator(self, _operation: str) -> SimpleNamespace:
@@ -63,19 +63,19 @@ def account() -> Account:
     )
 
 
-def test_a_run_that_an_upload_started_is_found_by_its_id() -> None:
-    """EventBridge names the execution: the id is looked for in the inputs, and the newest execution counts."""
-    uploaded = {**REQUEST, "run_id": "upload-N4N7", "once": True}
+def test_runs_that_uploads_started() -> None:
+    """They are found by the beginning of their id, as every run is; a list of runs knows their keys."""
+    keys = ["in/b.csv", "in/a.csv"]
     account = Account(
-        ("9f0e", {**REQUEST, "run_id": "upload-B1"}, "SUCCEEDED"),
-        ("77aa", uploaded, "SUCCEEDED"),
-        ("12bc", uploaded, "SUCCEEDED"),
+        ("upload-4711", {**REQUEST, "keys": keys, "run_id": "upload-4711", "once": True}, "RUNNING"),
+        ("upload-by-hand", "no request", "FAILED"),
+        ("20261121-a", {**REQUEST, "keys": ["in/c.csv"]}, "SUCCEEDED"),
     )
-    found = account.find("upload-N4")
-    assert (found.run_id, found.execution_arn) == ("upload-N4N7", f"{ARN}77aa")
-    assert account.find("upload-N4N7").folder == RunFolder.of(S3Uri("out", ""), "upload-N4N7")
-    with pytest.raises(RunNotFoundError, match="none of the latest"):
-        account.find("upload-Z")
+    assert (account.find("upload-47").run_id, account.find("upload-47").execution_arn) == (
+        "upload-4711", f"{ARN}upload-4711",
+    )  # fmt: skip
+    listed = [each for page in account.get_paginator("").paginate() for each in page["executions"]]
+    assert uploaded_keys(account, listed) == {f"{ARN}upload-4711": keys}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_a_run_is_not_looked_for_behind_itself(account: Account) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("2026", "2 runs begin so: 20261121-b, 20261121-a; give more"),
+        ("2026", "2 runs start with it: 20261121-b, 20261121-a; give more"),
         ("x\x1b[2J", r"x\x1b[2J: there is no such run"),
         (f"{ARN}none", "there is no such execution"),
-        ("s3://out/_millrace/none/", "this is no run folder"),
+        ("s3://out/_millrace/none/", "this is not a run folder"),
     ],
 )
 def test_what_is_not_there_or_not_clear_is_told(account: Account, given: str, says: str) -> None:
@@ -121,7 +121,7 @@ def test_what_is_not_there_or_not_clear_is_told(account: Account, given: str, sa
 
 def test_no_run_at_all_is_told() -> None:
     """The latest of none is none."""
-    with pytest.raises(RunNotFoundError, match="there is no run yet"):
+    with pytest.raises(RunNotFoundError, match="there are no runs yet"):
         Account().find("-")
 
 

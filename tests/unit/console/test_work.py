@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from console.watch.shard_counts import HEAD_BYTES, Committed, ShardCounts, head_of
+from console.watch.shard_counts import Committed, ShardCounts, Work
 from console.watch.waiting import PATIENCE_SECONDS, waiting_reason
-from console.watch.work import Work
 from millrace.errors import ErrorCode
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit, PartialFile
+from millrace.run.commit import HEAD_BYTES, Commit, CommitHead, PartialFile
 from millrace.run.outcome import Counts, Outcome
 from millrace.run.plan import Item
 from millrace.s3.verbs import S3
@@ -49,17 +48,17 @@ class Bucket:
 
     def __init__(self) -> None:
         self.client = InMemoryS3Client("out")
-        self.s3 = S3(self.client)  # type: ignore[arg-type]
+        self.s3 = S3(self.client.stub)
 
 
 def test_the_beginning_of_a_commit_is_enough() -> None:
     """Counts and time stand before the outcomes, and no key or URI can look like them."""
     text = commit(0, 500, 3, START)
     assert len(text) > 10 * HEAD_BYTES
-    assert head_of(text[:HEAD_BYTES]).counts == Counts(500, 497, 3, 4970)
-    assert head_of(text[:HEAD_BYTES]).finished_at == START
+    assert CommitHead.of(text[:HEAD_BYTES]).counts == Counts(500, 497, 3, 4970)
+    assert CommitHead.of(text[:HEAD_BYTES]).finished_at == START
     with pytest.raises(ValueError, match="do not begin"):
-        head_of(text[:100])
+        CommitHead.of(text[:100])
 
 
 def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
@@ -80,11 +79,11 @@ def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
 def test_the_pace_is_this_executions_own() -> None:
     """Reused items count as done and not towards the pace; before the first commit there is none."""
     committed = Committed(3, Counts(60, 60, 0, 600), 1, Counts(40, 40, 0, 400))
-    work = Work.of(committed, {"items": 100}, begun=START, now=START + timedelta(seconds=20))
+    work = Work.of(committed, {"items": 100}, since=START, now=START + timedelta(seconds=20))
     assert (work.items_per_second, work.bytes_per_second, work.seconds_left) == (2, 20, 20)
-    assert Work.of(committed, None, begun=START, now=START + timedelta(seconds=20)).seconds_left is None
-    assert Work.of(Committed(), {"items": 1}, begun=START, now=START + timedelta(seconds=9)).items_per_second is None
-    assert Work.of(committed, {"items": 1}, begun=None, now=START).items_per_second is None
+    assert Work.of(committed, None, since=START, now=START + timedelta(seconds=20)).seconds_left is None
+    assert Work.of(Committed(), {"items": 1}, since=START, now=START + timedelta(seconds=9)).items_per_second is None
+    assert Work.of(committed, {"items": 1}, since=None, now=START).items_per_second is None
 
 
 class Batch:

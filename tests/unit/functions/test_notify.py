@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +19,14 @@ import notify
 from millrace.aws.events import _time
 from millrace.aws.job_failures import JobErrors
 from millrace.errors import DamagedFileError
+from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from millrace.settings import NotifySettings
 from notification.publishing import EventsRefusedError
+from notification.run_facts import RunCosts
 from tests.in_memory_s3 import InMemoryS3Client
-from tests.notifications import FOLDER, Batch, Bus, Logs, Table, Topic, blocked_event, job_event, run_event
+from tests.notifications import FOLDER, QUEUE, Batch, Bus, Logs, Table, Topic, blocked_event, job_event, run_event
+from tests.run_in_memory import RunInMemory
 
 SCHEMAS = Path(__file__).parents[3] / "docs/events"
 ALL = frozenset({
@@ -114,6 +118,38 @@ def finished(services: Services, status: str = "SUCCEEDED_WITH_FAILURES", **fail
     services.write("failures.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in rows))
 
 
+def test_the_plan_and_the_result_are_read_once(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The facts of a run and its cost come from one reading of plan.json, and one of result.json."""
+
+    class NoJobs:
+        """Batch, with no job of the run left."""
+
+        def get_paginator(self, _operation: str) -> NoJobs:
+            return self
+
+        def paginate(self, **_asked: Any) -> list[dict[str, Any]]:
+            return [{"jobSummaryList": []}]
+
+        def describe_job_queues(self, **_asked: Any) -> dict[str, Any]:
+            return {"jobQueues": []}
+
+        def describe_compute_environments(self, **_asked: Any) -> dict[str, Any]:
+            return {"computeEnvironments": []}
+
+    run = RunInMemory({"in/a": b"x", "in/b": b"y"}, folder=RunFolder.of(S3Uri("result", "out/"), "run-1"))
+    run.all()
+    read: list[str] = []
+    run.client.before = lambda verb, _bucket, key: read.append(key) if verb == "get_object" else None
+    monkeypatch.setattr(notify, "s3", S3(run.client.stub))
+    monkeypatch.setattr(notify, "costs", RunCosts(cast("Any", NoJobs()), (QUEUE,)))
+
+    given = {"source": "s3://source/in/", "destination": "s3://result/out/"}
+    detail = services.told(run_event("SUCCEEDED", input=json.dumps(given)))
+
+    assert (detail["planned"]["items"], detail["counts"]["items"]) == (2, 2)
+    assert {Counter(read)[run.folder.file(name).key] for name in ("plan.json", "result.json")} == {1}
+
+
 def test_the_message_of_a_run(services: Services) -> None:
     """Run, workload, counts, the three most frequent errors with an example, duration, links."""
     finished(services)
@@ -136,7 +172,7 @@ def test_the_message_of_a_run(services: Services) -> None:
         "  NOT_TEXT, 2 items\n"
         "    in/NOT_TEXT\n"
         "\n"
-        "To work the failed items again:\n"
+        "To rerun the failed items:\n"
         "  millrace resume run-1 --retry-failed --stack words --region eu-west-1\n"
         "or without millrace:\n"
         "  aws stepfunctions start-execution --region eu-west-1"
@@ -252,7 +288,7 @@ def test_the_bus_refuses(services: Services, answers: list[str]) -> None:
 
 
 def test_the_topic_is_told_what_was_asked_for(services: Services) -> None:
-    """`NotifyOn` leaves jobs out: the bus is told of them all the same."""
+    """`NOTIFY_ON` leaves jobs out: the bus is told of them all the same."""
     notify.settings = replace(notify.settings, notify_on=frozenset({"RUN_FAILED"}))
     services.tell(job_event("FAILED"), run_event("FAILED"), run_event("ABORTED", redriveCount=1))
 
@@ -273,7 +309,7 @@ def test_an_aborted_run_says_what_is_kept_and_how_to_go_on(services: Services) -
     assert "Items       1,000 (5.0 MB) planned\nShards      10, 4 of them committed\n" in text
     arn = event["detail"]["executionArn"]
     assert (
-        "\nCommitted shards are kept. To go on where it stopped:\n"
+        "\nCommitted shards are kept. To resume it where it stopped:\n"
         "  millrace resume run-1 --stack words --region eu-west-1\nor without millrace:\n"
     ) in text
     assert f"\n  aws stepfunctions redrive-execution --region eu-west-1 --execution-arn {arn}\n" in text

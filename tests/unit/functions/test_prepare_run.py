@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.queue_rules import parse_queue_rules
@@ -17,7 +15,6 @@ from tests.in_memory_s3 import InMemoryS3Client
 
 QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
 SETTINGS = FunctionSettings(queues={"standard": QUEUE}, code_version="1.2.3")
-ODD_KEYS = ['a"b', "a\\b", '\\"', "a\\", "<request>", '{"a": 1}', '", "x": "', "in/a b+%41é"]
 SOURCE, DESTINATION = "s3://letters/in/", "s3://results/out/"
 
 
@@ -51,6 +48,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     folder = "s3://results/out/_millrace/run-1"
     assert run == {
         "run_id": "run-1",
+        "planned": False,
         "request": f"{folder}/run.json",
         "plan": f"{folder}/plan.json",
         "job_name": "run-1",
@@ -64,7 +62,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     assert written["code_version"] == "1.2.3"
     assert written["request"]["workload"] == "word-count"
     assert written["request"]["options"]["stop_words"] == ["and", "the"]
-    assert written["request"]["shard"]["max_shards"] == 10_000
+    assert written["request"]["shard"]["max_shards"] == 100_000
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"options": {"stop_words": "and"}}, "options.stop_words", "a list of strings"),
         ({"options": ["min_length"]}, "options", "an object"),
         ({"include": "*.txt"}, "include", "a list of glob patterns"),
-        ({"shard": {"max_shards": 10_001}}, "shard.max_shards", "1 to 10,000"),
+        ({"shard": {"max_shards": 100_001}}, "shard.max_shards", "1 to 100,000"),
         ({"shard": {"max_item": 5}}, "shard.max_item", "did you mean max_items?"),
         ({"shard": {"target_bytes": True}}, "shard.target_bytes", "a whole number"),
         ({"queue": "fast"}, "queue", "standard"),
@@ -93,6 +91,22 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
         ({"tolerated_failure_count": -1}, "tolerated_failure_count", "a whole number, 0 to"),
         ({"tolerated_failure_count": 1.5}, "tolerated_failure_count", "a whole number, 0 to"),
+        *(
+            ({"pace": {"seconds_per_item": value}}, "pace.seconds_per_item", "0.000001 to 86,400")
+            for value in (0, 0.0, -1, 86_401, 10**400, 1e-7, True, "1", None, [1])
+        ),
+        *(
+            ({"pace": {"bytes_per_second": value}}, "pace.bytes_per_second", "1 to 100,000,000,000")
+            for value in (0, 0.5, -30e6, 100e9 + 1, 10**400, False, "fast")
+        ),
+        *(
+            ({"pace": {name: value}}, f"pace.{name}", "a finite number")
+            for name in ("seconds_per_item", "bytes_per_second")
+            for value in (float("nan"), float("inf"), float("-inf"))
+        ),
+        ({"pace": 1}, "pace", "an object of seconds_per_item, bytes_per_second, or both"),
+        ({"pace": {}}, "pace", "an object of seconds_per_item, bytes_per_second, or both"),
+        ({"pace": {"second_per_item": 1}}, "pace.second_per_item", "did you mean seconds_per_item?"),
         ({"retry_failed": True}, "retry_failed", "only with run_id"),
         ({"retry_failed": 1, "run_id": "run-1"}, "retry_failed", "true or false"),
         ({"destinaton": "s3://x/y"}, "destinaton", "did you mean destination?"),
@@ -105,6 +119,8 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"keys": ["a", "a"]}, "keys", "each key once"),
         ({"keys": ["k" * 1022]}, "keys", "at most 1024 bytes"),
         ({"keys": ["\ud800"]}, "keys", "valid Unicode"),
+        ({"plan": "lambda"}, "plan", "auto or job"),
+        ({"plan": True}, "plan", "auto or job"),
         ({"once": True}, "once", "with run_id"),
         ({"once": "yes", "run_id": "r"}, "once", "true"),
         ({"once": True, "run_id": "r", "retry_failed": True}, "run_id", "an earlier run"),
@@ -171,6 +187,22 @@ def test_a_run_goes_on_under_its_first_id(client: InMemoryS3Client) -> None:
     first = prepare_run(event(), S3(client.stub), SETTINGS)
     resumed = prepare_run(event("run-2", run_id="run-1", tolerated_failure_percent=5), S3(client.stub), SETTINGS)
     assert resumed == {**first, "tolerated_failure_percent": "5"}
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        {"seconds_per_item": 1e-6},
+        {"bytes_per_second": 100_000_000_000},
+        {"seconds_per_item": 86_400, "bytes_per_second": 1},
+    ],
+)
+def test_a_pace_is_written_down_and_may_change(client: InMemoryS3Client, pace: dict[str, float]) -> None:
+    """One part of it is enough; a resumed run may be given another, as it decides nothing that a run computes."""
+    first = prepare_run(event(pace=pace), S3(client.stub), SETTINGS)
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["request"]["pace"] == pace
+    assert prepare_run(event("run-2", run_id="run-1", pace={"seconds_per_item": 3}), S3(client.stub), SETTINGS) == first
 
 
 def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:
@@ -275,36 +307,3 @@ def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, fo
 def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
     """A whole segment counts, character by character."""
     assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client.stub), SETTINGS)["run_id"] == "run-1"
-
-
-UPLOAD = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "letters"}}}
-
-
-def uploaded(key: Any) -> dict[str, Any]:
-    """S3's event of an object."""
-    return {**UPLOAD, "detail": {**UPLOAD["detail"], "object": {"key": key, "size": 1}}}  # type: ignore[dict-item]
-
-
-@given(key=st.text(min_size=1, max_size=40).filter(lambda key: key.isprintable()) | st.sampled_from(ODD_KEYS))
-def test_the_key_of_an_upload_is_read_from_the_event(key: str) -> None:
-    """Quotes, backslashes and what looks like JSON or a placeholder: the run's one key is the object's, as it is."""
-    client = InMemoryS3Client("letters", "results")
-    prepare_run(event(source="s3://letters/", upload=json.loads(json.dumps(uploaded(key)))), S3(client.stub), SETTINGS)
-    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
-    assert written["request"]["keys"] == [key]
-    assert "upload" not in written["request"]
-
-
-@pytest.mark.parametrize(
-    "upload",
-    [None, "text", [], {}, {"detail": None}, {"detail": {"bucket": "letters", "object": {"key": "a"}}}, uploaded(1),
-     {"detail": {"bucket": {"name": "elsewhere"}, "object": {"key": "a"}}}],
-)  # fmt: skip
-def test_an_upload_that_is_none_is_refused(client: InMemoryS3Client, upload: Any) -> None:
-    """What is not S3's event of an object in the source bucket is a wrong request, which names the field."""
-    assert "upload" in str(refusal(client, source="s3://letters/", upload=upload))
-
-
-def test_an_upload_names_the_keys_alone(client: InMemoryS3Client) -> None:
-    """An input with both an event and keys is refused: one of them would be left out in silence."""
-    assert "keys" in str(refusal(client, source="s3://letters/", upload=uploaded("a"), keys=["b"]))

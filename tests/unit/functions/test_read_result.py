@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,9 +25,10 @@ def merged(**job: Any) -> RunInMemory:
     return run
 
 
-def output(run: RunInMemory, migrate_job: str = "second") -> dict[str, Any]:
+def output(run: RunInMemory, migrate_job: str = "second", jobs: Sequence[str] = ()) -> dict[str, Any]:
     """What the function makes of it."""
-    return read_result({"plan": str(run.folder.plan), "migrate_job": migrate_job}, S3(run.client.stub, fast()))
+    event = {"plan": str(run.folder.plan), "migrate_jobs": jobs, "migrate_job": migrate_job}
+    return read_result(event, S3(run.client.stub, fast()))
 
 
 def store(run: RunInMemory, name: str, body: bytes) -> None:
@@ -116,9 +117,15 @@ def test_a_damaged_file_does_not_pass_for_the_result(name: str, end: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("migrate_job", "reused"),
-    [("", {"shards": 4, "items": 4}), ("third", {"shards": 4, "items": 4}), ("first", {"shards": 1, "items": 1})],
+    ("migrate_job", "jobs", "reused"),
+    [
+        ("", [], 4),
+        ("third", [], 4),
+        ("first", [], 1),
+        ("second", ["first", "second"], 0),
+        ("second", ["third", "second"], 3),
+    ],
 )
-def test_the_output_says_how_much_was_reused(migrate_job: str, reused: dict[str, int]) -> None:
-    """What other jobs than this execution's have committed was there before, or is a duplicate's."""
-    assert output(merged(), migrate_job)["reused"] == reused
+def test_the_output_says_how_much_was_reused(migrate_job: str, jobs: list[str], reused: int) -> None:
+    """What other jobs than those of this execution's passes have committed was there before, or is a duplicate's."""
+    assert output(merged(), migrate_job, jobs)["reused"] == {"shards": reused, "items": reused}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from image import publish as publishing
 from image.commands import ROOT
 from image.errors import ImageError
 from image.publish import TEMPLATE, bring_up, publish
-from millrace import __version__
+from millrace.version import VERSION
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-images-imagerepository-1x"
 IMAGE = f"sha256:{'ab' * 32}"
 PUSHED = f"{REPOSITORY}@sha256:{'cd' * 32}"
-TAG = f"{REPOSITORY}:{__version__}-abababababab"
-DOCKER = """#!/usr/bin/env python3
+TAG = f"{REPOSITORY}:{VERSION}-abababababab"
+DOCKER = """#!PYTHON
 import pathlib, sys
 here = pathlib.Path(__file__).parent
 with (here / "calls").open("a") as calls:
@@ -44,14 +45,37 @@ def cloudformation() -> Any:
     return boto3.client("cloudformation", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
 
 
+SKOPEO = """#!PYTHON
+import pathlib, sys
+here = pathlib.Path(__file__).parent
+with (here / "calls").open("a") as calls:
+    calls.write("skopeo " + " ".join(sys.argv[1:]) + "\\n")
+for word in sys.argv:
+    if word.startswith("--digestfile="):
+        pathlib.Path(word.partition("=")[2]).write_text("PUSHED".partition("@")[2])
+"""
+
+
+def command(folder: Path, name: str, source: str) -> None:
+    """A command in a folder."""
+    text = source.replace("PYTHON", sys.executable).replace("IMAGE", IMAGE).replace("PUSHED", PUSHED)
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A docker command that writes down how it was called."""
-    script = tmp_path / "docker"
-    script.write_text(DOCKER.replace("IMAGE", IMAGE).replace("PUSHED", PUSHED))
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    """A docker command that writes down how it was called, and no other command."""
+    command(tmp_path, "docker", DOCKER)
+    monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def skopeo(docker: Path) -> Path:
+    """A skopeo command beside it that does the same."""
+    command(docker, "skopeo", SKOPEO)
+    return docker
 
 
 def stacks(status: str = "CREATE_COMPLETE") -> dict[str, Any]:
@@ -106,6 +130,30 @@ def test_it_is_pushed_and_named_by_its_digest(docker: Path, ecr: Stubber) -> Non
     assert calls.index(f"tag {IMAGE} {TAG}") < calls.index(f"push {TAG}")
     assert (docker / "password").read_text() == "secret"
     assert "secret" not in "\n".join(calls)
+
+
+def test_layers_are_packed_with_zstd_where_skopeo_is(skopeo: Path, ecr: Stubber) -> None:
+    """It copies what the engine saves, in the format that knows zstd; the digest is the one that it wrote down."""
+    is_missing(ecr)
+    lets_in(ecr)
+    assert publish("millrace", "images") == PUSHED
+    calls = (skopeo / "calls").read_text().splitlines()
+    login, save, copy = calls[-3:]
+    assert login.startswith("login ")
+    archive = save.removeprefix("save --output ").removesuffix(f" {IMAGE}")
+    assert copy.startswith("skopeo copy --format=oci --dest-compress-format=zstd ")
+    assert copy.endswith(f" docker-archive:{archive} docker://{TAG}")
+    assert not Path(archive).parent.exists()
+
+
+def test_a_zstd_push_that_failed_is_an_error(skopeo: Path, ecr: Stubber) -> None:
+    """As with the engine's own push: where the tag is not there afterwards, it failed."""
+    (skopeo / "skopeo").write_text(f"#!{sys.executable}\nimport sys\nsys.exit(1)\n")
+    is_missing(ecr)
+    lets_in(ecr)
+    is_missing(ecr)
+    with pytest.raises(ImageError, match="skopeo copy"):
+        publish("millrace", "images")
 
 
 def test_an_image_that_is_there_is_not_pushed_again(docker: Path, ecr: Stubber) -> None:

@@ -42,7 +42,7 @@ def test_the_page_of_a_run() -> None:
     for said in (
         "Run letters-2026", "Succeeded, with failures that the run tolerates", "in/good", "Most frequent words", "mill",
         "NOT_FOUND", "Stragglers: shards that took more than 2 times the median", "100 shards in",
-        "shards needed more than one attempt", "Option stop_words", '["and", "the"]', "Skipped: folder markers",
+        "shards committed by a later attempt", "Option stop_words", '["and", "the"]', "Skipped: folder markers",
     ):  # fmt: skip
         assert said in words
 

@@ -63,9 +63,9 @@ def test_away_from_the_run_folder_it_links_only_what_lies_beside_it() -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("RUNNING", "At work"),
-        ("ABORTED", "Stopped before its end"),
-        ("TIMED_OUT", "Out of time"),
+        ("RUNNING", "Running: this page"),
+        ("ABORTED", "Cancelled before completion"),
+        ("TIMED_OUT", "Timed out before completion"),
         ("FAILED", "Failed before completion"),
         ("", "Not complete"),
     ],

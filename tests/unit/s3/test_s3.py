@@ -160,7 +160,7 @@ def test_a_body_that_is_longer_than_it_says_is_an_error(s3: S3, client: InMemory
         return {**answer, "ContentLength": 7}
 
     client.after = after
-    with pytest.raises(errors.StorageError, match="behind its 7 bytes"), s3.open(S3Uri("bucket", "a")) as reader:
+    with pytest.raises(errors.StorageError, match="longer than its 7 bytes"), s3.open(S3Uri("bucket", "a")) as reader:
         list(reader)
 
 

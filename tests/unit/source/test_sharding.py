@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.planning.sharding import ItemStore
 from millrace.errors import DamagedFileError
+from millrace.planning.item_store import ItemStore
 from millrace.run.plan import Item, Shard
-from millrace.source.sharding import ShardLimits, cut
+from millrace.source.sharding import LONGEST_SHARD_SECONDS, MAX_SHARDS, SHARD_SECONDS, ShardLimits, cut
+from millrace.workload.pace import Pace
+
+QUICK = Pace(seconds_per_item=1e-12, bytes_per_second=1e30)
+"""A pace at which bytes and items are the only limits."""
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 lengths = st.lists(st.integers(0, 2000), max_size=200).map(lambda values: array("q", values))
@@ -31,7 +35,7 @@ items = st.builds(
 @given(lengths, limits)
 def test_every_item_is_in_exactly_one_shard(sizes: array[int], limit: ShardLimits) -> None:
     """The shards follow each other without gap or overlap, none is empty, and they are never too many."""
-    shards = cut(sizes, limit)
+    shards = cut(sizes, limit, QUICK)
 
     assert [position for shard in shards for position in shard] == list(range(len(sizes)))
     assert all(shards)
@@ -41,7 +45,7 @@ def test_every_item_is_in_exactly_one_shard(sizes: array[int], limit: ShardLimit
 @given(lengths, st.integers(1, 3000), st.integers(1, 20))
 def test_a_shard_keeps_to_its_limits(sizes: array[int], target_bytes: int, max_items: int) -> None:
     """At most max_items items and target_bytes bytes; a larger item is alone; and no shard is closed too early."""
-    shards = cut(sizes, ShardLimits(target_bytes, max_items, 10_000))
+    shards = cut(sizes, ShardLimits(target_bytes, max_items, 10_000), QUICK)
 
     held = [sum(sizes[position] for position in shard) for shard in shards]
     for shard, size in zip(shards, held, strict=True):
@@ -54,8 +58,8 @@ def test_a_shard_keeps_to_its_limits(sizes: array[int], target_bytes: int, max_i
 @given(st.lists(st.integers(0, 2000), min_size=1, max_size=200).map(lambda values: array("q", values)), limits)
 def test_larger_shards_are_about_equal(sizes: array[int], limit: ShardLimits) -> None:
     """When limits give way to max_shards, no shard costs more than an equal share and one item."""
-    shards = cut(sizes, limit)
-    if len(cut(sizes, ShardLimits(limit.target_bytes, limit.max_items, 10**9))) <= limit.max_shards:
+    shards = cut(sizes, limit, QUICK)
+    if len(cut(sizes, ShardLimits(limit.target_bytes, limit.max_items, 10**9), QUICK)) <= limit.max_shards:
         return
 
     costs = [size * limit.max_items + limit.target_bytes for size in sizes]
@@ -64,9 +68,58 @@ def test_larger_shards_are_about_equal(sizes: array[int], limit: ShardLimits) ->
         assert sum(costs[position] for position in shard) < share + max(costs)
 
 
+paces = st.builds(Pace, st.floats(1e-3, 50), st.floats(10, 1e6))
+
+
+@given(lengths, limits, paces)
+def test_shards_by_work_keep_the_promises_of_all_shards(sizes: array[int], limit: ShardLimits, pace: Pace) -> None:
+    """Whatever the pace, every item is in one shard, none is empty, they are never too many, and every cut is alike."""
+    shards = cut(sizes, limit, pace)
+
+    assert [position for shard in shards for position in shard] == list(range(len(sizes)))
+    assert all(shards)
+    assert len(shards) <= limit.max_shards
+    assert shards == cut(list(sizes), limit, Pace(pace.seconds_per_item, pace.bytes_per_second))
+
+
+@given(lengths, st.integers(1, 3000), st.integers(1, 20), paces)
+def test_a_shard_is_30_to_60_seconds_of_work(sizes: array[int], target_bytes: int, max_items: int, pace: Pace) -> None:
+    """No shard of several items is longer; none is closed under 45 s but for a limit, or an item that is too long."""
+    shards = cut(sizes, ShardLimits(target_bytes, max_items), pace)
+
+    held = [sum(sizes[position] for position in shard) for shard in shards]
+    for shard, size, following in zip(shards, held, [*shards[1:], None][: len(shards)], strict=True):
+        seconds = pace.seconds(len(shard), size)
+        assert len(shard) <= max_items
+        assert len(shard) == 1 or size <= target_bytes
+        assert len(shard) == 1 or seconds <= LONGEST_SHARD_SECONDS + 1e-6
+        if following is None or len(shard) == max_items or size + sizes[following.start] > target_bytes:
+            continue
+        more = seconds + pace.seconds(1, sizes[following.start])
+        assert seconds >= SHARD_SECONDS - 1e-6 or more > LONGEST_SHARD_SECONDS - 1e-6
+
+
+def test_shards_grow_in_work_before_they_pass_a_limit() -> None:
+    """Slow items that would make too many shards make longer ones; bytes and items stay within their limits."""
+    slow = Pace(seconds_per_item=10.0, bytes_per_second=1e9)
+    shards = cut(array("q", [5] * 10_000), ShardLimits(max_items=100, max_shards=500), slow)
+
+    assert 250 <= len(shards) <= 500
+    assert max(map(len, shards)) <= 100
+
+
+def test_more_than_ten_thousand_shards_are_cut_where_the_items_need_them() -> None:
+    """Three million items of a tenth of a second are 6,700 shards; of a second, 67,000; never more than 100,000."""
+    lengths = array("q", bytes(8 * 3_000_000))
+
+    assert len(cut(lengths, ShardLimits(), Pace(0.1, 1e9))) == 6_667
+    assert len(cut(lengths, ShardLimits(), Pace(1.0, 1e9))) == 66_667
+    assert len(cut(lengths, ShardLimits(), Pace(40.0, 1e9))) <= MAX_SHARDS == 100_000
+
+
 def test_a_million_empty_objects_are_spread() -> None:
     """Objects without bytes are spread over all shards by their number."""
-    shards = cut(array("q", bytes(8 * 1_000_000)), ShardLimits(max_items=10, max_shards=1000))
+    shards = cut(array("q", bytes(8 * 1_000_000)), ShardLimits(max_items=10, max_shards=1000), QUICK)
 
     assert len(shards) == 1000
     assert {len(shard) for shard in shards} == {1000}
@@ -118,5 +171,5 @@ def test_items_are_put_into_another_order(pages: list[list[Item]], chance: Rando
     assert store.lines(range(half, len(store))) == Shard(0, expected[half:]).to_lines()
     assert store.lines(range(half, half)) == b""
     assert store.total_bytes == sum(item.length for item in expected)
-    cut_there = store.cut(ShardLimits(max_items=3, target_bytes=2**60))
+    cut_there = store.cut(ShardLimits(max_items=3, target_bytes=2**60), QUICK)
     assert [len(shard) for shard in cut_there[:-1]] == [3] * (len(cut_there) - 1)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.planning import splitting
 from millrace.errors import ErrorCode, ItemError
+from millrace.planning import splitting
 from millrace.workload import LOOK_BACK_BYTES, Item, Outputs, Totals, lines
 from tests.run_in_memory import RunInMemory
 

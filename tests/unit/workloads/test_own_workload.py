@@ -98,7 +98,7 @@ def test_an_unknown_workload_is_refused_with_what_is_allowed(name: object) -> No
     ("name", "why"),
     [
         ("no_such_module:Mine", "there is no module no_such_module in"),
-        ("line_count:Missing", "has no class Missing"),
+        ("line_count:Missing", "has no class or function Missing"),
         ("os:getcwd", "there is no module os in"),
         ("subprocess:Popen", "there is no module subprocess in"),
         ("sys:Mine", "there is no module sys in"),

@@ -14,7 +14,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.doctor.drift import packaged
-from millrace.workload.contract import RecordSplitting, Splitting
+from millrace.workload.contract import MergingInParts, RecordSplitting, ServerSideCopy, Splitting
 from millrace.workload.registry import checked_options, workload_records
 
 REPOSITORY = Path(__file__).parents[3]
@@ -77,7 +77,7 @@ A_RUN = """
 import json
 from batch_jobs.workloads.registry import load_workload
 from console.find.source_size import measure
-from millrace.cost.estimation import pace_of
+from millrace.cost.known_pace import record_pace
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import ListedObject
 from tests.run_in_memory import RunInMemory
@@ -88,15 +88,27 @@ run = RunInMemory(objects, asked, load=load_workload)
 plan = run.all()
 listed = [ListedObject(key, len(body), '"e"', "STANDARD") for key, body in objects.items()]
 request = RunRequest.parse({"source": "s3://source/in/", "destination": "s3://result/out/", **asked})
-measured = measure(lambda chosen: chosen.items(listed), request, print)
+measured = measure(lambda chosen: chosen.items(listed), request, record_pace("line-count"), print)
 print(json.dumps({
     "planned": plan.items,
     "estimated": measured.items,
-    "pace": pace_of("line-count").seconds_per_item,
+    "pace": record_pace("line-count").seconds_per_item,
     "result": run.result(),
     "outputs": {key: body.decode() for key, body in run.outputs().items()},
     "page": run.file("report.html").decode(),
 }))
+"""
+
+THE_JOBS_CODE = """
+import json
+from batch_jobs.code_identity import packaged
+print(json.dumps({"jobs_code": packaged()}))
+"""
+
+WHAT_PREPARE_RUN_KNOWS = """
+import json
+from millrace.settings import FunctionSettings
+print(json.dumps({"jobs_code": FunctionSettings.from_environment({}).jobs_code}))
 """
 
 A_REQUEST = """
@@ -164,6 +176,9 @@ def test_the_layer_brings_the_records_to_prepare_run_and_no_more(checkout: Path,
     assert "options.most" in told["refused"]
     assert told["workloads"] == sorted([*workload_records(), "line-count"])
     assert {path.name for path in built.glob("batch_jobs/**/*.py")} == {"__init__.py", "record.py"}
+    jobs_code = python(THE_JOBS_CODE, checkout, checkout / "layer/python", REPOSITORY)["jobs_code"]
+    assert (built / "millrace/jobs_code.txt").read_text() == f"{jobs_code}\n"
+    assert python(WHAT_PREPARE_RUN_KNOWS, built)["jobs_code"] == jobs_code
     assert not {"PIL", "numpy", "obstore", "re2", "pyarrow", "backports.zstd", "jinja2"} & set(told["loaded"])
 
 
@@ -176,7 +191,7 @@ def test_doctor_compares_what_the_layer_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(workload_records()))
 def test_a_workload_is_what_its_record_says(name: str) -> None:
-    """Its class has the record's name, item suffixes and ways to be cut."""
+    """Its class has the record's name, item suffixes, ways to be cut, merged and copied."""
     record = workload_records()[name]
     options = checked_options(name, GIVEN.get(name, {}))
     if name == "command":
@@ -187,6 +202,11 @@ def test_a_workload_is_what_its_record_says(name: str) -> None:
     assert isinstance(workload, RecordSplitting) is record.cuts_at_records
     for key in ("a", "a.csv", "a.gz", "a.ZIP"):
         assert (isinstance(workload, Splitting) and workload.splits(key)) is record.may_cut(options, key)
+    assert isinstance(workload, MergingInParts) is (record.merge_seconds is not None)
+    if isinstance(workload, MergingInParts) and record.merge_seconds is not None:
+        assert workload.merge_seconds(7, 10**9) == record.merge_seconds(7, 10**9)
+    copies = isinstance(workload, ServerSideCopy) and getattr(workload, "may_collide", True)
+    assert record.compares_outputs(options) is copies
 
 
 @pytest.mark.parametrize("name", sorted(workload_records()))

@@ -75,9 +75,9 @@ def zip_members(
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise  # the disk's fault
-            raise ItemError(ErrorCode.DAMAGED, f"this is not a sound zip file: {error}") from None
+            raise ItemError(ErrorCode.DAMAGED, f"this zip file is damaged: {error}") from None
         except _BROKEN as error:
-            raise ItemError(ErrorCode.DAMAGED, f"this is not a sound zip file: {error}") from None
+            raise ItemError(ErrorCode.DAMAGED, f"this zip file is damaged: {error}") from None
 
 
 def _check_directory(file: IO[bytes], size: int) -> None:

@@ -19,7 +19,7 @@ JOB_CHANGE = "Batch Job State Change"
 EXECUTION_CHANGE = "Step Functions Execution Status Change"
 QUEUE_BLOCKED = "Batch Job Queue Blocked"
 
-VERBS = ("plan", "migrate", "merge")
+VERBS = ("plan", "migrate", "merge", "migrate-and-merge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ class RunEnded:
 
     @property
     def key(self) -> str:
-        """What this is told once by: the same for every delivery, and for an event that AWS emits anew."""
+        """What identifies this change: the same for every delivery, and for an event that AWS emits again."""
         return f"run {self.execution_arn} {self.status} {self.redrive_count}"
 
     @property
     def run_id(self) -> str:
-        """The run's id: an earlier run's where the execution goes on with it."""
+        """The run's id: an earlier run's where the execution resumes it."""
         return str(self.input.get("run_id") or self.name)
 
     @property
@@ -125,7 +125,7 @@ class Job:
 
     @property
     def verb(self) -> str | None:
-        """plan, migrate or merge; None for a job that is none of these."""
+        """plan, migrate, merge or migrate-and-merge; None for a job that is none of these."""
         return self.command[0] if self.command and self.command[0] in VERBS else None
 
     @property

@@ -42,7 +42,7 @@ class RunError:
         message: Its text.
         job_id: The job that failed, a child's id where it was one; None where it was no job.
         exit_code: The command's exit code for it: 2 and 3 as the job or the error's type says, else 1.
-        where: The job in words, the shard and its array among them; empty where it was no job.
+        where: The job in words, the child and its array among them; empty where it was no job.
     """
 
     name: str
@@ -105,7 +105,7 @@ class JobErrors:
             job, job_id = child, child_id
             failed = (array.get("statusSummary") or {}).get("FAILED", 0)
             index = job_id.rpartition(":")[2]
-            where = f"shard {index}, the first of {failed:,} failed of {array['size']:,}; job {job_id}"
+            where = f"child {index}, the first of {failed:,} failed of {array['size']:,}; job {job_id}"
         container = job.get("container") or {}
         told = last_error(self._log_tail(job))
         code = container.get("exitCode")

@@ -16,7 +16,7 @@ from millrace.layout import RunFolder
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
-STAGES = ("plan", "migrate", "merge")
+STAGES = ("plan", "migrate", "merge", "migrate-and-merge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Attempt:
     """One attempt of one job, or of one array child, that started.
 
     Attributes:
-        stage: plan, migrate or merge.
+        stage: plan, migrate, merge or migrate-and-merge.
         seconds: From its start to its end, as Batch tells them.
         vcpus: What it had of processors.
         gb: What it had of memory, in GiB.
@@ -54,8 +54,8 @@ STARTED = ("SUCCEEDED", "FAILED", "RUNNING", "RUNNABLE", "STARTING")
 CALLS_AT_ONCE = 4
 """How many calls of DescribeJobs are under way at once: 10,000 children take a hundred."""
 
-JOBS = (*STAGES, "merge-parts")
-"""How the names of a run's jobs end: the merge job, and the array that merges in parts before it."""
+JOBS = ("merge-parts", *STAGES)
+"""How the names of a run's jobs end; one that ends as another does stands behind it."""
 
 _KINDS = {"SPOT": "EC2"}
 """A compute environment's type as the price table calls it."""
@@ -66,7 +66,7 @@ class RunJobs:
     """What Batch knows of a run's jobs.
 
     Attributes:
-        by_id: The name's end of each job - plan, migrate, merge-parts, merge - without an array's children.
+        by_id: The name's end of each job, as `JOBS` has it, without an array's children.
         attempts: All that started.
         running: Whether one of them has not ended.
     """

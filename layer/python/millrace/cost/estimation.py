@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import ceil
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
-from millrace.workload.record import UNKNOWN_PACE, Pace
-from millrace.workload.registry import workload_records
+from millrace.run.sizing import MAX_CHILDREN, Left, children_for, slots_of
+from millrace.workload.pace import Pace
 
-TRANSITIONS = 9
-"""The states of one run, its start and its end."""
+STATES = {"migrate": 3, "merge": 2}
+"""The states that a job stands for: its own; with an array that migrates Read Plan and How Many Children? once more;
+with the merge job Merge In Parts?"""
 
-CALLS = 7
-"""Of functions: three states of the run, and notify with the ends of its three jobs and its own."""
+OTHER_STATES = 6
+"""The start, Prepare Run, Planned?, Read Plan, How Many Children? and Read Result."""
+
+FUNCTIONS = {"migrate": 1}
+"""The functions that a run calls because of such a job: Read Plan, once more."""
+
+OTHER_FUNCTIONS = 4
+"""Prepare Run, Read Plan and Read Result, and notify with the end of the run, as it is with that of each job."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Jobs:
     @property
     def at_once(self) -> int:
         """How many jobs run at once."""
-        return max(1, int(self.max_vcpus / self.vcpus))
+        return slots_of(self.max_vcpus, self.vcpus)
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,14 @@ class Estimate:
     Attributes:
         seconds: Of plan, migrate and merge, in seconds.
         dollars: What costs how much.
-        jobs_at_once: How many shards are worked at once.
+        children: How many children work the shards: what Read Plan starts first.
+        due: How many would, were there a slot for each.
     """
 
     seconds: dict[str, float]
     dollars: dict[str, float]
-    jobs_at_once: int
+    children: int
+    due: int
 
     @property
     def total_seconds(self) -> float:
@@ -76,48 +86,76 @@ class Estimate:
         return sum(self.dollars.values())
 
 
-def pace_of(workload: str, seconds_per_item: float | None = None, bytes_per_second: float | None = None) -> Pace:
-    """The pace that a workload's record gives, or what the user knows better."""
-    record = workload_records().get(workload)
-    given = {"seconds_per_item": seconds_per_item, "bytes_per_second": bytes_per_second}
-    known = {name: value for name, value in given.items() if value is not None}
-    return replace(record.pace if record else UNKNOWN_PACE, **known)
+def transitions(stages: Collection[str]) -> int:
+    """The state transitions of a run with these jobs."""
+    return OTHER_STATES + sum(STATES.get(stage, 1) for stage in stages)
 
 
-def estimate(shards: Sequence[ShardSize], listed: int, jobs: Jobs, pace: Pace) -> Estimate:
+def calls(stages: Collection[str]) -> int:
+    """The calls of functions of a run with these jobs."""
+    return OTHER_FUNCTIONS + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
+
+
+def estimate(
+    shards: Sequence[ShardSize],
+    listed: int,
+    jobs: Jobs,
+    pace: Pace,
+    *,
+    measured: bool = True,
+    planned: bool = False,
+) -> Estimate:
     """Work out what a run would take.
 
     Args:
         shards: What each shard holds.
         listed: How many objects the plan lists, those included that are no items.
         jobs: How the stack runs jobs.
-        pace: How fast a job works.
+        pace: How fast a job of one vCPU works.
+        measured: Whether it is known; a guess is no reason to start fewer children than there are slots.
+        planned: Whether Prepare Run plans it, so that there is no plan job.
     """
     table = prices()
     start, small = table["fargate_start"], table["jobs"]
     speed = min(1.0, jobs.vcpus)  # a job's work is one process's: more vCPUs than one do not make it faster
-    worked = [(each.items * pace.seconds_per_item + each.bytes / pace.bytes_per_second) / speed for each in shards]
+    worked = [pace.seconds(each.items, each.bytes) / speed for each in shards]
     plan = (
         listed / 1000 * small["plan_seconds_per_1000_objects"] + len(shards) * small["plan_seconds_per_shard"]
     ) / speed
     merge = len(shards) * small["merge_seconds_per_shard"] / speed
-    at_once = min(jobs.at_once, max(1, len(shards)))
-    occupied = [start["seconds"] + each for each in worked]
-    migrate = max(
-        sum(occupied) / at_once, max(occupied, default=0.0), len(shards) / start["launches_per_second"] if shards else 0
-    )
-    billed = sum(billed_seconds(each) for each in (plan, *worked, merge))
+    work = sum(worked)
+    left = Left(len(shards), work if measured else None)
+    children = children_for(left, jobs.at_once)
+    each = work / children if children else 0.0
+    migrate = 0.0
+    if children:
+        # The last shards are helped with, so that children end together; one shard is one child's to its end.
+        rounds = ceil(children / jobs.at_once)
+        migrate = rounds * start["seconds"] + max(each * rounds, *worked, children / start["launches_per_second"])
+    stages = [] if planned else ["plan"]
+    working = [] if planned else [plan]
+    if children == 1:  # one job works and merges
+        stages, working = [*stages, "migrate-and-merge"], [*working, work + merge]
+    else:
+        stages = [*stages, *(["migrate"] if children else []), "merge"]
+        working = [*working, *[each] * children, merge]
+    billed = sum(map(billed_seconds, working))
     requests = S3Requests.of(
         listed=listed, items=sum(shard.items for shard in shards), shards=len(shards), outputs=pace.outputs
     )
     return Estimate(
-        {"plan": start["seconds"] + plan, "migrate": migrate, "merge": start["seconds"] + merge},
+        {
+            "plan": 0.0 if planned else start["seconds"] + plan,
+            "migrate": migrate,
+            "merge": merge if children == 1 else start["seconds"] + merge,
+        },
         {
             "compute": compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute),
             "public_ipv4": billed / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
             "s3_requests": request_dollars(requests.put, requests.get),
-            "step_functions": TRANSITIONS / 1000 * table["step_functions"]["transitions_per_1000"],
-            "lambda": call_dollars(CALLS),
+            "step_functions": transitions(stages) / 1000 * table["step_functions"]["transitions_per_1000"],
+            "lambda": call_dollars(calls(stages)),
         },
-        at_once,
+        children,
+        children_for(left, MAX_CHILDREN),
     )

@@ -1,4 +1,4 @@
-"""A run's cost as it is told: what it came to beside the estimate, and kept in its folder as cost.json."""
+"""A run's cost as it is reported: the actual one beside the estimate, stored in its folder as cost.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
 from millrace.cost.bill import Used, bill
-from millrace.cost.estimation import Jobs, ShardSize, estimate, pace_of
+from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, transitions
+from millrace.cost.known_pace import record_pace
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
@@ -17,22 +18,12 @@ from millrace.errors import ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
 from millrace.s3.verbs import S3
-from millrace.workload.record import Pace
+from millrace.workload.pace import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
 
 NAME = "cost.json"
-
-STATES = {"plan": 4, "migrate": 1, "merge": 2}
-"""The states that a job stands for: its own; with the plan job the start, Prepare Run and Read Plan; with the merge job
-Read Result."""
-
-OTHER_STATES = 2
-"""The choices: How Many Shards?, and whether to merge in parts."""
-
-FUNCTIONS = {"plan": 2, "merge": 1}
-"""The functions that a run calls around such a job; notify is called with the end of each job, and of the run."""
 
 
 def run_cost(batch: BatchClient, queues: Sequence[str], folder: RunFolder, s3: S3) -> dict[str, Any]:
@@ -59,16 +50,14 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
         worked: What it worked.
         region: Where it ran.
     """
-    pace = pace_of(worked.workload)
+    pace = record_pace(worked.workload).given(worked.pace)
     requests = S3Requests.of(
         listed=worked.listed, items=worked.items_worked, shards=worked.shards_worked, outputs=pace.outputs
     )
     stages = jobs.by_id.values()
-    transitions = OTHER_STATES + sum(STATES.get(stage, 1) for stage in stages)
-    calls = 1 + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
     table = prices()
     return {
-        **bill(Used(jobs.attempts, requests, transitions, calls)),
+        **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages))),
         "estimated_dollars": _estimated(jobs.attempts, worked, pace),
         "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,4 +98,5 @@ def _estimated(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> float
         compute=first.compute,
     )
     shard = ShardSize(round(worked.items / worked.shards), round(worked.bytes / worked.shards))
-    return round(estimate([shard] * worked.shards, worked.listed, jobs, pace).total_dollars, 8)
+    planned = all(attempt.stage != "plan" for attempt in attempts)
+    return round(estimate([shard] * worked.shards, worked.listed, jobs, pace, planned=planned).total_dollars, 8)

@@ -1,14 +1,15 @@
-"""How many requests a run makes of S3: from what it works, as S3 itself counts them for nobody but the bill."""
+"""How many requests a run makes to S3, derived from its work: S3 itself counts them only for the bill."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-GET_PER_SHARD = 5
-"""plan.json, the shard file, the commit, which is looked for and read by merge, the partial."""
+GET_PER_SHARD = 4
+"""The shard file, the commit, which is looked for and read by merge, the partial."""
 
-PUT_PER_SHARD = 4
-"""The shard file, the partial, the commit; and the listing of what earlier attempts saved, which costs the same."""
+PUT_PER_SHARD = 5
+"""The shard file, the claim, the partial, the commit; and the listing of what earlier attempts saved, which costs the
+same. A child of its own claims nothing, but one of an array lists commits and claims when it begins to help."""
 
 REQUESTS_PER_RUN = 12
 """What the functions, plan and merge write besides."""

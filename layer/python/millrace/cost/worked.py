@@ -26,7 +26,8 @@ class Worked:
         shards: In how many shards.
         items_worked: How many items are committed, those worked again in a retry counted again.
         shards_worked: In how many shards.
-        jobs: The jobs that committed them, as far as a merge has told.
+        jobs: The jobs that committed them, as far as a merge has recorded them.
+        pace: The pace that the plan reckoned with; None where it knew none.
     """
 
     workload: str = ""
@@ -37,6 +38,7 @@ class Worked:
     items_worked: float = 0
     shards_worked: int = 0
     jobs: frozenset[str] = frozenset()
+    pace: dict[str, float] | None = None
 
 
 def read_worked(folder: RunFolder, s3: S3) -> Worked:
@@ -54,7 +56,7 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         shards = sum(each["shards"] for each in worked_by.values())
         items: float = sum(each["items"] for each in worked_by.values())
     else:
-        place = folder.file("shards/")
+        place = folder.commits
         shards = _known(lambda: sum(1 for _ in s3.list(place.bucket, place.key))) or 0
         items = plan.items * shards / plan.shards if plan.shards else 0
     return Worked(
@@ -66,6 +68,7 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         items_worked=items,
         shards_worked=shards,
         jobs=frozenset(worked_by) - {""},
+        pace=plan.pace,
     )
 
 

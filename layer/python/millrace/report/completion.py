@@ -2,7 +2,7 @@
 
 `report.csv` holds the columns of S3 Batch Operations' report and more; every field is quoted. A cell that begins
 with a character that makes a spreadsheet run it as a formula (OWASP, CSV injection) gets an apostrophe in front, and
-so does a cell that begins with an apostrophe: whoever strips one leading apostrophe from every cell has the exact text.
+so does a cell that begins with an apostrophe: stripping one leading apostrophe from every cell gives the exact text.
 `failures.jsonl` holds a JSON object per failed item, its key unaltered.
 """
 

@@ -38,7 +38,7 @@ def unmerged(report: RunReport, status: str, why: str = "") -> dict[str, Any]:
 
     Args:
         report: Its completion report.
-        status: The execution's: RUNNING, ABORTED, TIMED_OUT, FAILED; empty where nobody knows any more.
+        status: The execution's: RUNNING, ABORTED, TIMED_OUT, FAILED; empty where it is no longer known.
         why: The error that ended it.
     """
     not_run = report.codes.get(ErrorCode.NOT_RUN, 0)

@@ -12,8 +12,9 @@ from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
-from millrace.source.sharding import MAX_ARRAY_SIZE, ShardLimits
+from millrace.source.sharding import MAX_SHARDS, ShardLimits
 from millrace.workload.options import unknown_name
+from millrace.workload.pace import checked_pace
 from millrace.workload.registry import checked_options, known_workload
 
 
@@ -37,6 +38,8 @@ class RunRequest:
         share: The fair-share identifier.
         priority: The scheduling priority within the share, 0 to 9999.
         merge_limit_seconds: The merge goes in parts where one job is expected to take longer.
+        pace: How fast one child works, where the user knows it: seconds_per_item, bytes_per_second, or both. None for
+            that of the last run like this one into the destination, else that of the workload's record.
         tolerated_failure_percent: The share of the items that may fail.
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         reads_per_second: How many objects the run's items may ask S3 for in a second, together; 0 for no limit.
@@ -45,6 +48,7 @@ class RunRequest:
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
             go on with the run of the first.
+        plan: Who plans the run: "auto", Prepare Run where the source is small, else the plan job; "job", the plan job.
     """
 
     source: str
@@ -60,6 +64,7 @@ class RunRequest:
     share: str = "default"
     priority: int = 0
     merge_limit_seconds: int = 900
+    pace: dict[str, float] | None = None
     tolerated_failure_percent: float = 0
     tolerated_failure_count: int = 0
     reads_per_second: int = 5500
@@ -67,6 +72,7 @@ class RunRequest:
     run_id: str | None = None
     retry_failed: bool = False
     once: bool = False
+    plan: str = "auto"
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -101,7 +107,7 @@ class RunRequest:
             raise InvalidRunRequest(
                 "destination",
                 str(destination),
-                f"a folder apart from the source {source}: neither may lie inside the other, "
+                f"a folder apart from the source {source}: neither may be inside the other, "
                 "or a run would read its own outputs or write over its source",
             )
         workload = known_workload(given.get("workload", cls.workload))
@@ -125,6 +131,7 @@ class RunRequest:
             merge_limit_seconds=_whole(
                 "merge_limit_seconds", given.get("merge_limit_seconds", cls.merge_limit_seconds), 0, 10**9
             ),
+            pace=checked_pace(given.get("pace")),
             tolerated_failure_percent=checked_percent(given.get("tolerated_failure_percent", 0)),
             tolerated_failure_count=checked_count(given.get("tolerated_failure_count", 0)),
             reads_per_second=_whole("reads_per_second", given.get("reads_per_second", cls.reads_per_second), 0, 10**6),
@@ -136,6 +143,7 @@ class RunRequest:
                 "retry_failed", given, "true only with run_id, the run whose failed items are migrated again"
             ),
             once=_with_run_id("once", given, "true only with run_id, the id that the run is to have"),
+            plan=_one_of("plan", given.get("plan", cls.plan), ("auto", "job")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def _shard_limits(given: object) -> ShardLimits:
     return ShardLimits(
         target_bytes=_whole("shard.target_bytes", limits["target_bytes"], 1, 2**50),
         max_items=_whole("shard.max_items", limits["max_items"], 1, 1_000_000),
-        max_shards=_whole("shard.max_shards", limits["max_shards"], 1, MAX_ARRAY_SIZE),
+        max_shards=_whole("shard.max_shards", limits["max_shards"], 1, MAX_SHARDS),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from millrace.errors import DamagedFileError
@@ -19,6 +20,50 @@ class PartialFile:
     uri: str
     sha256: str
     bytes: int
+
+
+HEAD_BYTES = 8192
+"""What is read of a commit by who wants no outcomes: they stand last, behind a URI and a few numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitHead:
+    """What the beginning of a commit says: who worked the shard, when, and its items, counted."""
+
+    started_at: datetime
+    finished_at: datetime
+    counts: Counts
+    job_id: str = ""
+
+    @classmethod
+    def of(cls, text: bytes) -> CommitHead:
+        """Read what stands before a commit's outcomes.
+
+        Args:
+            text: The commit's first bytes: `Commit.to_json` writes the fields in this order.
+
+        Raises:
+            ValueError: They are not there.
+        """
+        # Inside a JSON string the quotes would be escaped: these bytes are the field.
+        before, found, _ = text.partition(b',"outcomes":')
+        if not found:
+            raise ValueError("the outcomes do not begin in the commit's first bytes")
+        given = read_json(before + b"}")
+        try:
+            return cls(
+                datetime.fromisoformat(given["started_at"]),
+                datetime.fromisoformat(given["finished_at"]),
+                Counts(**given["counts"]),
+                str(given["job"]["id"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is not the beginning of a commit: {error!r}") from error
+
+    @property
+    def seconds(self) -> float:
+        """How long the shard was worked by the attempt that committed it."""
+        return (self.finished_at - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

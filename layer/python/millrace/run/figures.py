@@ -20,7 +20,7 @@ class ShardFigure:
 
     Attributes:
         index: Its index.
-        started: When the attempt that committed it started, in seconds since 1970.
+        started: When the attempt that committed it began with it, in seconds since 1970.
         finished: When it was committed.
         items: How many items it has.
         failed: How many of them failed.
@@ -28,6 +28,7 @@ class ShardFigure:
         attempt: Which attempt of its job committed it.
         job: The plain job, or the array job, that it was worked by.
         retry: Which retry of failed items it is a shard of; 0 for the run's first try.
+        whole: Whether the attempt that committed it worked all its items: none was saved by one before.
     """
 
     index: int
@@ -39,6 +40,7 @@ class ShardFigure:
     attempt: int
     job: str
     retry: int = 0
+    whole: bool = True
 
     @classmethod
     def of(cls, commit: Commit, retry: int) -> ShardFigure:
@@ -53,6 +55,7 @@ class ShardFigure:
             attempt=int(commit.job.get("attempt") or 1),
             job=str(commit.job.get("id") or "").partition(":")[0],
             retry=retry,
+            whole=not commit.job.get("items_before"),
         )
 
     @property

@@ -93,7 +93,7 @@ def check_files(folder: RunFolder, result: dict[str, Any], s3: S3, most_bytes: i
     """See that the files of a result are what its digests say.
 
     Args:
-        folder: The folder that the result lies in.
+        folder: The folder of the result.
         result: result.json.
         s3: Where to read.
         most_bytes: Larger files are only looked for.

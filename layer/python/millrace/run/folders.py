@@ -1,4 +1,4 @@
-"""Which folder an execution that names an earlier run goes on in: the run's own, its newest retry's, or a new one's."""
+"""Which folder an execution that names an earlier run works in: the run's own, its newest retry's, or a new one's."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def newest_folder(folder: RunFolder, s3: S3) -> RunFolder:
 
 
 def retry_folder(folder: RunFolder, document: Mapping[str, Any], s3: S3) -> RunFolder:
-    """The folder of the retry that an execution asks for. A retry that has not come to its end is gone on with.
+    """The folder of the retry that an execution asks for. A retry that has not ended is resumed.
 
     Args:
         folder: The run's folder.
@@ -65,7 +65,7 @@ def retry_folder(folder: RunFolder, document: Mapping[str, Any], s3: S3) -> RunF
     if newest.retry == MAX_RETRIES:
         raise InvalidRunRequest("retry_failed", value=True, allowed=f"at most {MAX_RETRIES} times a run")
     added = folder.of_retry(newest.retry + 1)
-    # Another execution that asks for the same at the same time may be first; then both go on with its retry.
+    # Another execution that asks for the same at the same time may be first; then both use its retry.
     body = json.dumps({"retry": added.retry, **document}, ensure_ascii=False, indent=2).encode() + b"\n"
     s3.put_if_absent(added.request, body, content_type="application/json")
     return added
@@ -84,7 +84,7 @@ def _require_commits(folder: RunFolder, s3: S3) -> None:
     plan = plan_if_there(folder, s3)
     if plan is None:
         raise InvalidRunRequest(
-            "retry_failed", value=True, allowed="a run that has its plan; go on with this one by run_id alone first"
+            "retry_failed", value=True, allowed="a run that has its plan; resume this one by run_id alone first"
         )
     place = folder.file("shards/")
     there = {found.key for found in s3.list(place.bucket, place.key)}
@@ -94,7 +94,7 @@ def _require_commits(folder: RunFolder, s3: S3) -> None:
             "retry_failed",
             value=True,
             allowed=f"a run whose shards are all done, and of this one's {plan.shards} shards {missing} are not; "
-            "go on with it by run_id alone first",
+            "resume it by run_id alone first",
         )
 
 

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
-from millrace.errors import DamagedFileError, InvalidRunRequest
+from millrace.errors import DamagedFileError, InvalidRunRequest, shortened
 from millrace.json_text import check_plain, read_json
 
 _text = json.encoder.encode_basestring
@@ -69,10 +70,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The items that one array child works.
+    """The items that are committed together.
 
     Attributes:
-        index: The child's array index, from 0.
+        index: The shard's number, from 0.
         items: In the plan's order.
     """
 
@@ -110,7 +111,7 @@ class Plan:
         options: Its options, defaults filled in.
         include: The request's include patterns.
         exclude: The request's exclude patterns.
-        shards: The number of shards, 0 to 10,000.
+        shards: The number of shards, 0 to 100,000.
         items: The number of items in all shards.
         total_bytes: What the items cover, in bytes.
         skipped: Objects that are not items, by reason: folder_markers, not_included, excluded.
@@ -125,6 +126,8 @@ class Plan:
         retry: Which retry of the run's failed items this is the plan of, from 1; 0 for the run itself.
         retry_of: The digest of the plan before it: the run's, or that of its last retry; empty for the run itself.
         merge_parts: By how many jobs the partials are merged before one merges what these made; 0 for one job alone.
+        pace: How fast one child is expected to work: seconds_per_item and bytes_per_second. The shards were cut by it,
+            and the first children are counted by it. None where nothing is known.
     """
 
     run_id: str
@@ -148,6 +151,7 @@ class Plan:
     retry: int = 0
     retry_of: str = ""
     merge_parts: int = 0
+    pace: dict[str, float] | None = None
 
     @property
     def output_mark(self) -> str:
@@ -188,9 +192,23 @@ class Plan:
         try:
             given = read_json(text)
             check_plain(given, "plan.json")
+            _check_pace(given.get("pace"))
             return cls(**given)
-        except (ValueError, TypeError, InvalidRunRequest) as error:
+        except (ValueError, TypeError, AttributeError, InvalidRunRequest) as error:
             raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
+
+
+def _check_pace(pace: object) -> None:
+    """See that a plan's pace can be reckoned with.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if pace is None:
+        return
+    numbers = pace.values() if isinstance(pace, dict) and set(pace) == {"seconds_per_item", "bytes_per_second"} else ()
+    if not numbers or not all(type(number) in {int, float} and 0 < number < inf for number in numbers):
+        raise ValueError(f"pace is {shortened(str(pace))}")
 
 
 def plan_digest(

@@ -30,7 +30,7 @@ class Result:
         worked_by: Shards and items by the Batch job whose children committed them.
         result: The workload's own part, also where more items failed than the run tolerates.
         finished_at: ISO 8601, UTC: when the last shard was finished.
-        page: The URI of report.html. It has no digest: it is written anew when failures are accepted afterwards.
+        page: The URI of report.html. It has no digest: it is rewritten when failures are accepted later.
     """
 
     plan: Plan

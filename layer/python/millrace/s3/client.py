@@ -83,7 +83,7 @@ def _read_pages_fast(client: Any) -> None:
 def _require_owner(account: str) -> Callable[..., dict[str, Any]]:
     """Add ExpectedBucketOwner to every call: S3 answers 403 where the bucket belongs to another account.
 
-    A bucket that was deleted can be made anew by anyone, under the same name (API: ExpectedBucketOwner).
+    After a bucket is deleted, anyone can create one with the same name (API: ExpectedBucketOwner).
     """
 
     def add(params: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -134,7 +134,7 @@ MEANINGS: Mapping[str, Meaning] = {
             *("IncorrectEndpoint", "EndpointNotFound", "InvalidHostHeader", "InvalidAddressingHeader"),
             *("InvalidAccessPoint", "InvalidAccessPointAliasError", "NoSuchAccessPoint"),
             *("NoSuchMultiRegionAccessPoint", "ServerSideEncryptionConfigurationNotFoundError"),
-            # An upload in parts that somebody ended, or a request that we made wrongly: worked again as a whole.
+            # An upload in parts that was aborted from outside, or a malformed request of ours: all is done again.
             *("NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall", "MalformedXML", "InvalidHttpMethod"),
             *("MissingContentLength", "MissingRequestBodyError", "MaxMessageLengthExceeded"),
         ),
@@ -168,7 +168,7 @@ _OWN_WORDS = frozenset({"put", "copy"})
 
 
 def meaning_of(code: str, status: int) -> Meaning:
-    """What S3's answer means: by its code, else by its HTTP status; what nobody knows is this object's.
+    """What S3's answer means: by its code, else by its HTTP status; an unknown one concerns this object.
 
     Args:
         code: `NoSuchKey`; a status in digits, or nothing, where there was no body.
@@ -202,9 +202,11 @@ def storage_errors(operation: str, uri: S3Uri) -> Iterator[None]:
 
 def storage_error(error: Exception, operation: str, uri: S3Uri) -> StorageError:
     """The StorageError that a botocore error, or a broken connection, means."""
-    target = str(uri)
     if isinstance(error, ClientError):
-        return _refused(error, operation, target)
+        answer = error.response.get("Error", {})
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return refused(str(answer.get("Code", "")), str(answer.get("Message", "")), status, operation, uri)
+    target = str(uri)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return CredentialsError(str(error), operation=operation, target=target)
     if isinstance(error, ResponseParserError):  # its text holds the answer's whole body
@@ -232,10 +234,16 @@ def storage_error(error: Exception, operation: str, uri: S3Uri) -> StorageError:
     )
 
 
-def _refused(error: ClientError, operation: str, target: str) -> StorageError:
-    answer = error.response.get("Error", {})
-    code, message = str(answer.get("Code", "")), str(answer.get("Message", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def refused(code: str, message: str, status: int, operation: str, uri: S3Uri) -> StorageError:
+    """The StorageError that an error answer of S3 means.
+
+    Args:
+        code: `NoSuchKey`; a status in digits, or nothing, where there was no body.
+        message: What S3 says beside it.
+        status: 404.
+        operation: The verb: "get".
+        uri: The object it is done to.
+    """
     meaning = meaning_of(code, status)
     concern, kind = meaning.write if operation in _WRITES else meaning.read, meaning.kind
     if operation in _OWN_WORDS and concern is Concern.ITEM and kind is StorageError and meaning is not _KMS_KEY:
@@ -243,7 +251,7 @@ def _refused(error: ClientError, operation: str, target: str) -> StorageError:
     return kind(
         message or "S3 refused",
         operation=operation,
-        target=target,
+        target=str(uri),
         code=code,
         http_status=status,
         transient=concern is Concern.TRANSIENT,

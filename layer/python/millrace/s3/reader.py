@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
-
-from botocore.exceptions import BotoCoreError, FlexibleChecksumError
+from typing import TYPE_CHECKING, Self
 
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
-from millrace.s3.errors import storage_error, storage_errors
+from millrace.s3.requests import Content, Requests
 from millrace.s3.retry import Backoff, Tries
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mypy_boto3_s3 import S3Client
-
 CHUNK_BYTES = 262_144
 """What one step of the iteration reads at most."""
 
+WRONG_CHECKSUM = "FlexibleChecksumError"
+"""The code of botocore's error for a body that does not match its checksum."""
+
 
 class ObjectReader:
-    """The bytes of one object in chunks. A read that breaks goes on where it stopped, if the object is still the same.
+    """The bytes of one object in chunks. A read that breaks continues where it stopped, if the object is unchanged.
 
     `S3.open` makes it. It is an iterator, and a context manager that closes the connection.
 
@@ -33,7 +32,7 @@ class ObjectReader:
 
     def __init__(
         self,
-        client: S3Client,
+        requests: Requests,
         backoff: Backoff,
         uri: S3Uri,
         *,
@@ -42,21 +41,22 @@ class ObjectReader:
         first_byte: int | None,
         last_byte: int | None,
     ) -> None:
-        self._client = client
+        self._requests = requests
         self._backoff = backoff
         self._uri = uri
-        self._request = _request(uri, etag, version_id)
+        self._version_id = version_id
+        self._if_match = etag
         self._first = first_byte or 0
         self._last = last_byte
         self._read = 0
         self._ended = False
         answer = backoff.run(self._get)
-        self._body = answer["Body"]
-        self.length: int = answer["ContentLength"]
-        self.object_length = int(answer.get("ContentRange", f"/{self.length}").rpartition("/")[2])
-        self.etag: str = answer["ETag"]
+        self._body = answer.body
+        self.length = answer.length
+        self.object_length = answer.object_length
+        self.etag = answer.etag
         self._last = self._first + self.length - 1
-        self._request["IfMatch"] = self.etag
+        self._if_match = self.etag
         self._tries = Tries(backoff)
 
     def __enter__(self) -> Self:
@@ -80,12 +80,12 @@ class ObjectReader:
         """
         while not self._ended:
             try:
-                chunk: bytes = self._body.read(CHUNK_BYTES)
-            except FlexibleChecksumError as error:  # all bytes came, and they are not the object's
-                raise storage_error(error, "get", self._uri) from error
-            except (BotoCoreError, OSError) as error:
+                chunk = self._body.read(CHUNK_BYTES)
+            except StorageError as error:
+                if error.code == WRONG_CHECKSUM:  # all bytes came, and they are not the object's
+                    raise
                 if self._read < self.length:
-                    self._reopen(storage_error(error, "get", self._uri))
+                    self._reopen(error)
                     continue
                 chunk = b""
             if chunk:
@@ -93,7 +93,7 @@ class ObjectReader:
                 if self._read > self.length:
                     self.close()
                     raise StorageError(
-                        f"the body goes on behind its {self.length} bytes", operation="get", target=str(self._uri)
+                        f"the body is longer than its {self.length} bytes", operation="get", target=str(self._uri)
                     )
                 self._tries = Tries(self._backoff)
                 return chunk
@@ -116,53 +116,39 @@ class ObjectReader:
         """
         self.close()
         self._tries.wait(error)
-        self._body = self._backoff.run(self._get)["Body"]
+        self._body = self._backoff.run(self._get).body
 
-    def _get(self) -> Any:
+    def _get(self) -> Content:
         position = self._first + self._read
-        request = dict(self._request)
         ranged = position > 0 or (self._last is not None and not self._read)
-        if ranged:
-            request["Range"] = f"bytes={position}-{'' if self._last is None else self._last}"
-        with storage_errors("get", self._uri):
-            answer = self._client.get_object(**request)
-        if ranged and "ContentRange" not in answer:
-            raise StorageError(
-                "the whole object came where a range was asked for",
-                operation="get",
-                target=str(self._uri),
-                of_item=True,
-            )
-        return answer
+        return self._requests.get(
+            self._uri,
+            etag=self._if_match,
+            version_id=self._version_id,
+            first_byte=position if ranged else None,
+            last_byte=self._last if ranged else None,
+        )
 
 
-def read_small(client: S3Client, uri: S3Uri, most_bytes: int, etag: str | None, version_id: str | None) -> bytes | None:
+def read_small(
+    requests: Requests, uri: S3Uri, most_bytes: int, etag: str | None, version_id: str | None
+) -> bytes | None:
     """Try once to read an object that should be small: `S3.read_small`.
 
     Raises:
         StorageError: S3 refused, failed or could not be reached, or the connection broke.
     """
-    with storage_errors("get", uri):
-        answer = client.get_object(**_request(uri, etag, version_id))
-        body, length = answer["Body"], answer["ContentLength"]
-        if length > most_bytes:
-            body.close()
-            return None
-        content = body.read(CHUNK_BYTES)
-        while more := body.read(CHUNK_BYTES):  # botocore compares the checksum at the end
-            content += more
+    answer = requests.get(uri, etag=etag, version_id=version_id)
+    body, length = answer.body, answer.length
+    if length > most_bytes:
+        body.close()
+        return None
+    content = body.read(CHUNK_BYTES)
+    while more := body.read(CHUNK_BYTES):  # botocore compares the checksum at the end
+        content += more
     if len(content) != length:
         raise _truncated(uri, len(content), length)
     return content
-
-
-def _request(uri: S3Uri, etag: str | None, version_id: str | None) -> dict[str, Any]:
-    request = {"Bucket": uri.bucket, "Key": uri.key}
-    if etag:
-        request["IfMatch"] = etag
-    if version_id is not None:
-        request["VersionId"] = version_id
-    return request
 
 
 def _truncated(uri: S3Uri, read: int, length: int) -> StorageError:

@@ -20,7 +20,17 @@ Answer = TypeVar("Answer")
 THROTTLED_SCALE_SECONDS = 1.0
 OTHER_SCALE_SECONDS = 0.05
 CEILING_SECONDS = 20.0
-"""Full jitter, `rand * min(scale * 2^i, 20 s)`: AWS SDKs and Tools guide, retry behaviour, standard mode."""
+
+
+def full_jitter(scale_seconds: float, failed: int, chance: Callable[[], float] = random.random) -> float:
+    """How long to wait before the next attempt: AWS SDKs and Tools guide, retry behaviour, standard mode.
+
+    Args:
+        scale_seconds: The longest wait after the first failure; it doubles with each further one, up to 20 s.
+        failed: How many attempts failed before the last one.
+        chance: A random number from 0 to 1.
+    """
+    return chance() * min(scale_seconds * 2.0 ** min(failed, 30), CEILING_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Tries:
         """
         self._backoff.note(error)
         scale = THROTTLED_SCALE_SECONDS if isinstance(error, ThrottledError) else OTHER_SCALE_SECONDS
-        pause = self._backoff.chance() * min(scale * 2**self._failed, CEILING_SECONDS)
+        pause = full_jitter(scale, self._failed, self._backoff.chance)
         self._failed += 1
         late = self._backoff.clock() - self._started + pause > self._backoff.budget_seconds
         if not error.transient or late or self._failed >= self._backoff.attempts:

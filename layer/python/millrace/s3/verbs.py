@@ -1,26 +1,21 @@
-"""The few S3 verbs that Millrace uses, around a boto3 client: retried, and with errors of the StorageError tree."""
+"""The few S3 verbs that Millrace uses: retried, and with errors of the StorageError tree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from millrace.errors import ChangedError
+from millrace.errors import ChangedError, StorageError
 from millrace.layout import S3Uri
 from millrace.s3.client import new_client
-from millrace.s3.errors import storage_errors
 from millrace.s3.listing_page import ListedObject, Page, objects_of
 from millrace.s3.multipart import PART_BYTES, upload_parts
 from millrace.s3.reader import ObjectReader, read_small
+from millrace.s3.requests import BotocoreRequests, Requests
 from millrace.s3.retry import Backoff
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 __all__ = ["S3", "ListedObject", "ObjectHead", "connect"]
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +29,16 @@ class ObjectHead:
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """S3, as far as Millrace needs it. Safe to use from several threads, as the boto3 client is.
+    """S3, as far as Millrace needs it. Safe to use from several threads.
 
     Every verb may raise StorageError: the subclass says why, the message names the verb and the URI.
 
     Attributes:
-        client: A boto3 S3 client.
-        backoff: How calls are retried beyond botocore's own retries.
+        requests: Makes single requests.
+        backoff: How they are retried, beyond botocore's own retries.
     """
 
-    client: S3Client
+    requests: Requests
     backoff: Backoff = field(default_factory=Backoff)
 
     def list(
@@ -90,7 +85,7 @@ class S3:
             ChangedError: Its ETag is another one.
         """
         return ObjectReader(
-            self.client,
+            self.requests,
             self.backoff,
             uri,
             etag=etag,
@@ -107,7 +102,7 @@ class S3:
     def read_small(
         self, uri: S3Uri, most_bytes: int, *, etag: str | None = None, version_id: str | None = None
     ) -> bytes | None:
-        """A small object at once, for less than `open` costs; where the connection breaks, it is read anew.
+        """A small object at once, for less than `open` costs; where the connection breaks, it is read again.
 
         Args:
             uri: The object.
@@ -121,11 +116,11 @@ class S3:
         Raises:
             ChangedError: Its ETag is another one.
         """
-        return self.backoff.run(lambda: read_small(self.client, uri, most_bytes, etag, version_id))
+        return self.backoff.run(lambda: read_small(self.requests, uri, most_bytes, etag, version_id))
 
     def head(self, uri: S3Uri) -> ObjectHead:
         """Size, ETag and metadata of an object."""
-        answer = self._call("head", uri, lambda: self.client.head_object(Bucket=uri.bucket, Key=uri.key))
+        answer = self.ask("head", uri, "head_object", Bucket=uri.bucket, Key=uri.key)
         return ObjectHead(answer["ContentLength"], answer["ETag"], answer["Metadata"])
 
     def put(
@@ -144,15 +139,16 @@ class S3:
             content_type: The object's Content-Type.
             metadata: The object's user-defined metadata; ASCII.
         """
-        given: dict[str, Any] = {"ContentType": content_type, "Metadata": dict(metadata or {})}
         if not isinstance(body, bytes):
             size = body.seek(0, 2)
             if size > PART_BYTES:
-                upload_parts(self.client, self._call, uri, body, size=size, given=given)
+                given = {"ContentType": content_type, "Metadata": dict(metadata or {})}
+                upload_parts(self.ask, uri, body, size=size, given=given)
                 return
             body.seek(0)
             body = body.read()
-        self._call("put", uri, lambda: self.client.put_object(Bucket=uri.bucket, Key=uri.key, Body=body, **given))
+        whole = body
+        self.backoff.run(lambda: self.requests.put(uri, whole, content_type=content_type, metadata=metadata))
 
     def put_if_absent(self, uri: S3Uri, body: bytes, *, content_type: str = "application/octet-stream") -> bool:
         """Write an object unless there is one: `If-None-Match: *`.
@@ -161,7 +157,7 @@ class S3:
             Whether it was written. False also where an earlier try of this very call wrote it and its answer was lost:
             who needs to know compares what is there.
         """
-        return self._put_if(uri, body, content_type, {"IfNoneMatch": "*"})
+        return self._put_if(uri, body, content_type=content_type, if_absent=True)
 
     def put_if_same(
         self, uri: S3Uri, body: bytes, etag: str, *, content_type: str = "application/octet-stream"
@@ -174,7 +170,7 @@ class S3:
         Raises:
             ObjectNotFoundError: There is none any more.
         """
-        return self._put_if(uri, body, content_type, {"IfMatch": etag})
+        return self._put_if(uri, body, content_type=content_type, if_etag=etag)
 
     def delete(self, uri: S3Uri, *, etag: str | None = None) -> None:
         """Delete an object; one that is not there is no error.
@@ -187,7 +183,18 @@ class S3:
             ChangedError: Its ETag is another one.
         """
         given: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
-        self._call("delete", uri, lambda: self.client.delete_object(Bucket=uri.bucket, Key=uri.key, **given))
+        self.ask("delete", uri, "delete_object", Bucket=uri.bucket, Key=uri.key, **given)
+
+    def ask(self, operation: str, uri: S3Uri, method: str, **given: Any) -> dict[str, Any]:
+        """Any other request, by botocore's name and with botocore's parameters and answer.
+
+        Args:
+            operation: What an error calls it: "copy".
+            uri: The object that an error names.
+            method: "copy_object".
+            given: The method's parameters.
+        """
+        return self.backoff.run(lambda: self.requests.ask(operation, uri, method, **given))
 
     def _pages(
         self, bucket: str, prefix: str, start_after: str, page_size: int | None = None
@@ -202,25 +209,38 @@ class S3:
             request["MaxKeys"] = page_size
         more = True
         while more:
-            page = self._call("list", uri, lambda: self.client.list_objects_v2(**request))
+            page = self.ask("list", uri, "list_objects_v2", **request)
             more = bool(page.get("IsTruncated"))
             yield objects_of(page), more
             request["ContinuationToken"] = page.get("NextContinuationToken")
 
-    def _put_if(self, uri: S3Uri, body: bytes, content_type: str, condition: dict[str, Any]) -> bool:
-        given: dict[str, Any] = {"Bucket": uri.bucket, "Key": uri.key, "Body": body, "ContentType": content_type}
+    def _put_if(self, uri: S3Uri, body: bytes, **given: Any) -> bool:
         try:
-            self._call("put", uri, lambda: self.client.put_object(**given, **condition))
+            self.backoff.run(lambda: self.requests.put(uri, body, **given))
         except ChangedError:
             return False
         return True
 
-    def _call(self, operation: str, uri: S3Uri, call: Callable[[], Answer]) -> Answer:
-        def mapped() -> Answer:
-            with storage_errors(operation, uri):
-                return call()
 
-        return self.backoff.run(mapped)
+@dataclass(frozen=True, slots=True)
+class ReadOnce(S3):
+    """An S3 that reads each whole object once: for code whose parts need the same small documents."""
+
+    _read: dict[S3Uri, bytes | StorageError] = field(default_factory=dict)
+
+    def read(self, uri: S3Uri) -> bytes:
+        """A whole object at once; the next time, the same bytes, or the same error unless it was transient."""
+        if uri not in self._read:
+            try:
+                self._read[uri] = S3.read(self, uri)
+            except StorageError as error:
+                if error.transient:
+                    raise
+                self._read[uri] = error
+        found = self._read[uri]
+        if isinstance(found, StorageError):
+            raise found
+        return found
 
 
 def connect(*, connections: int = 10, backoff: Backoff | None = None) -> S3:
@@ -230,4 +250,4 @@ def connect(*, connections: int = 10, backoff: Backoff | None = None) -> S3:
         connections: How many calls may be under way at once.
         backoff: How calls are retried beyond botocore's own retries.
     """
-    return S3(new_client(connections), backoff or Backoff())
+    return S3(BotocoreRequests(new_client(connections)), backoff or Backoff())

@@ -5,6 +5,7 @@ The workloads themselves are in `batch_jobs/workloads`, a folder each.
 
 from millrace.errors import ErrorCode, ItemError, TryAgainError
 from millrace.run.plan import Item, Plan
+from millrace.workload.body import ItemBody
 from millrace.workload.compressed import decompressed, is_packed
 from millrace.workload.contract import (
     LOOK_BACK_BYTES,
@@ -19,15 +20,19 @@ from millrace.workload.contract import (
     Splitting,
     Workload,
 )
+from millrace.workload.function import workload
 from millrace.workload.lines import lines
 from millrace.workload.options import Option
-from millrace.workload.record import Pace, ReportPart, WorkloadRecord, check_item_suffixes
+from millrace.workload.pace import Pace
+from millrace.workload.quantiles import Quantiles
+from millrace.workload.record import ReportPart, WorkloadRecord, check_item_suffixes
 from millrace.workload.totals import Totals
 
 __all__ = [
     "LOOK_BACK_BYTES",
     "ErrorCode",
     "Item",
+    "ItemBody",
     "ItemError",
     "MergingInParts",
     "NeedsPlan",
@@ -36,6 +41,7 @@ __all__ = [
     "Pace",
     "Partial",
     "Plan",
+    "Quantiles",
     "RecordSplitting",
     "RecordStart",
     "ReportPart",
@@ -50,4 +56,5 @@ __all__ = [
     "decompressed",
     "is_packed",
     "lines",
+    "workload",
 ]

@@ -26,6 +26,9 @@ XZ_MEMORY_BYTES = 128 << 20
 ENDINGS = {".gz": "gzip", ".zst": "Zstandard", ".bz2": "bzip2", ".xz": "xz"}
 """The endings of the keys whose objects `decompressed` unpacks, in lower case, and their formats."""
 
+_SIGNATURES = {b"\x1f\x8b\x08": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz"}
+"""How such files begin (RFC 1952, RFC 8878, the formats of bzip2 and xz)."""
+
 PACKED_ENDINGS = (
     *ENDINGS,
     *(".tgz", ".gzip", ".zstd", ".tzst", ".bz", ".tbz", ".tbz2", ".txz", ".lzma", ".lz4", ".br", ".sz", ".snappy"),
@@ -86,11 +89,31 @@ def decompressed(item: Item, body: Iterable[bytes]) -> Iterator[bytes]:
             `NOT_SUPPORTED`: the item is a byte range of a compressed object. `TOO_LARGE`: it asks for more memory than
             `XZ_MEMORY_BYTES`.
     """
-    ending = next((ending for ending in ENDINGS if item.key.lower().endswith(ending)), None)
-    if ending is None:
-        return iter(body)
-    if item.first_byte is not None:
+    ending = packed_format(item.key)
+    if ending and item.first_byte is not None:
         raise ItemError(ErrorCode.NOT_SUPPORTED, f"a byte range of a {ENDINGS[ending]} file cannot be unpacked")
+    return decompressed_as(ending, body)
+
+
+def packed_format(key: str, start: bytes = b"") -> str:
+    """The extension that names an object's format, `.gz` say; empty where it is not compressed.
+
+    Args:
+        key: The object's key; case does not count.
+        start: Its first bytes, where the content is to tell what the key does not.
+    """
+    named = next((ending for ending in ENDINGS if key.lower().endswith(ending)), "")
+    return named or next((ending for sign, ending in _SIGNATURES.items() if start.startswith(sign)), "")
+
+
+def decompressed_as(ending: str, body: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of an object of a format that `packed_format` named, unpacked; as they are where it named none.
+
+    Raises:
+        ItemError: As `decompressed` raises it.
+    """
+    if not ending:
+        return iter(body)
     return gunzip(body) if ending == ".gz" else _unpacked(body, _format(ending))
 
 

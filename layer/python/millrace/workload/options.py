@@ -20,6 +20,9 @@ type_names = {
     dict: "an object of strings",
 }
 
+_ELEMENTS: dict[type, str] = {str: "strings", int: "whole numbers", float: "finite numbers"}
+_LARGEST = 1e300
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -36,11 +39,12 @@ class Option:
         form: The pattern in words, for the error.
         rule: Checks the value further: given the field's name and the value, it raises InvalidRunRequest.
         required: Whether the user must give it; its default then only tells its type.
+        element: For a list, what its elements are: str, int or float.
         doc: One sentence for people.
     """
 
     name: str
-    default: int | float | str | bool | tuple[str, ...] | Mapping[str, str]
+    default: int | float | str | bool | tuple[str | int | float, ...] | Mapping[str, str]
     doc: str
     minimum: float | None = None
     maximum: float | None = None
@@ -49,6 +53,7 @@ class Option:
     form: str = ""
     rule: Callable[[str, Any], None] | None = None
     required: bool = False
+    element: type[str | int | float] = str
 
     def check(self, value: object) -> object:
         """The value, checked; a list comes back as a list of strings, an object as an object of strings.
@@ -87,12 +92,18 @@ class Option:
         self._check_number(field, number)
         return number
 
-    def _checked_list(self, field: str, value: object) -> list[str]:
-        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-            raise InvalidRunRequest(field, value, type_names[list])
+    def _checked_list(self, field: str, value: object) -> list[Any]:
+        wanted = f"a list of {_ELEMENTS[self.element]}"
+        if not isinstance(value, list | tuple) or not all(self._is_element(each) for each in value):
+            raise InvalidRunRequest(field, value, wanted)
         if self.minimum is not None and len(value) < self.minimum:
-            raise InvalidRunRequest(field, list(value), f"{type_names[list]}, {self.minimum} or more; {self.doc}")
+            raise InvalidRunRequest(field, list(value), f"{wanted}, {self.minimum} or more; {self.doc}")
         return list(value)
+
+    def _is_element(self, value: object) -> bool:
+        if self.element is float:
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+        return type(value) is self.element
 
     def _checked_object(self, field: str, value: object) -> dict[str, str]:
         if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in (*value, *value.values())):

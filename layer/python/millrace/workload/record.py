@@ -14,25 +14,10 @@ from typing import Any
 from millrace.errors import InvalidRunRequest
 from millrace.workload.compressed import is_packed
 from millrace.workload.options import Option
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast one job works on one vCPU: measured on a developer's machine (benchmarks/), not on Fargate.
-
-    Attributes:
-        seconds_per_item: The requests and the fixed cost of one object, whatever its size.
-        bytes_per_second: What its bytes cost on top.
-        outputs: How many objects are written for each.
-    """
-
-    seconds_per_item: float
-    bytes_per_second: float
-    outputs: float
-
+from millrace.workload.pace import Pace
 
 UNKNOWN_PACE = Pace(seconds_per_item=1.0, bytes_per_second=100_000_000, outputs=1)
-"""For a workload that depends on what it runs, and for users' own: `--seconds-per-item` says what the user knows."""
+"""For a workload that depends on what it runs, and for users' own, until a run has shown it, or the request says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +38,11 @@ def no_outputs(_options: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def no_comparison(_options: Mapping[str, Any]) -> bool:
+    """For a workload whose items never share an output."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadRecord:
     """One built-in workload.
@@ -65,7 +55,11 @@ class WorkloadRecord:
         item_suffixes: From the checked options, the suffixes of the outputs that one item may have.
         splits: From the checked options and a key, whether the object may be cut into byte ranges; None where none may.
         cuts_at_records: Whether the plan job reads the object to cut it (`RecordSplitting`).
-        pace: How fast it works, for estimates.
+        pace: How fast a child of one vCPU works it, until a run has shown it.
+        merge_seconds: From the number of shards and the bytes of their items, about how long one job takes to merge
+            (`MergingInParts`); None where it is never done in parts.
+        compares_outputs: From the checked options, whether the plan job has to compare the keys of the outputs
+            (`ServerSideCopy`), for which it needs the workload's code.
         extra: The word of the image's EXTRAS that brings its libraries; empty where every image has them.
         report: Its part of report.html.
     """
@@ -78,6 +72,8 @@ class WorkloadRecord:
     splits: Callable[[Mapping[str, Any], str], bool] | None = None
     cuts_at_records: bool = False
     pace: Pace = UNKNOWN_PACE
+    merge_seconds: Callable[[int, int], float] | None = None
+    compares_outputs: Callable[[Mapping[str, Any]], bool] = no_comparison
     extra: str = ""
     report: ReportPart = ReportPart()
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments
-from batch_jobs.merging.merge_parts import parts_of_merge
 from batch_jobs.stop import Stop
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import (
@@ -21,8 +20,9 @@ from millrace.errors import (
     StoppedError,
     TooManyFailuresError,
 )
+from millrace.planning.making import parts_of_merge
 from millrace.workload.contract import MergingInParts
-from millrace.workload.registry import checked_options
+from millrace.workload.registry import checked_options, workload_records
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 IN_PARTS: dict[str, Any] = {"shard": {"max_items": 1}, "merge_limit_seconds": 0}
@@ -171,7 +171,7 @@ def test_a_damaged_part_is_refused() -> None:
 @given(shards=st.integers(0, 10_000), limit=st.integers(0, 10_000))
 def test_there_are_as_many_parts_as_needed(shards: int, limit: int) -> None:
     """None, or as many as Batch takes in an array, each with two shards or more, and within the limit if it can be."""
-    parts = parts_of_merge(Sizes({}), shards, 0, limit)
+    parts = parts_of_merge(Sizes({}).merge_seconds, shards, 0, limit)
     assert parts == 0 or 2 <= parts <= min(10_000, shards // 2)
     if limit and parts:
         assert shards > limit
@@ -183,12 +183,12 @@ def test_there_are_as_many_parts_as_needed(shards: int, limit: int) -> None:
 def test_only_workloads_that_say_so_are_merged_in_parts() -> None:
     """word-count can be; images and csv-to-dynamodb have counts that one job adds up in no time."""
     assert isinstance(load_workload("word-count", checked_options("word-count", {})), MergingInParts)
-    assert parts_of_merge(object(), 10_000, 2**50, 0) == 0
+    assert parts_of_merge(None, 10_000, 2**50, 0) == 0
 
 
 def test_word_count_knows_how_long_a_merge_takes() -> None:
     """10,000 shards of 256 MiB stay within a quarter of an hour; more in each, or a lower limit, makes parts."""
-    workload = load_workload("word-count", checked_options("word-count", {}))
+    workload = workload_records()["word-count"].merge_seconds
     assert parts_of_merge(workload, 10_000, 10_000 * 2**28, 900) == 0
     assert parts_of_merge(workload, 10_000, 10_000 * 2**28, 100) == 6
     assert parts_of_merge(workload, 10_000, 10_000 * 2**31, 900) == 2

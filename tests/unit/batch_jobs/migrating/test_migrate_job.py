@@ -491,13 +491,6 @@ def test_an_index_beyond_the_plan_is_refused(index: int, allowed: str) -> None:
         run.migrate(index)
 
 
-def test_an_array_of_another_size_is_refused() -> None:
-    """An array that does not fit the plan would leave shards out."""
-    run = planned({"in/a": b"1"})
-    with pytest.raises(InvalidRunRequest, match="AWS_BATCH_JOB_ARRAY_SIZE is 3; allowed: 1"):
-        run.migrate(array_size=3)
-
-
 def test_migrate_without_a_plan() -> None:
     """A missing plan is named, and what to do about it."""
     with pytest.raises(DamagedFileError, match="run the plan job first"):

@@ -15,9 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.job import Job
-from batch_jobs.planning import splitting
 from batch_jobs.planning.source_items import source_items
-from batch_jobs.planning.splitting import cut_large
 from batch_jobs.s3 import range_reader
 from batch_jobs.s3.range_reader import RangeReader
 from batch_jobs.workloads.registry import load_workload
@@ -27,11 +25,14 @@ from batch_jobs.workloads.word_count.words import words_of
 from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri
+from millrace.planning import splitting
+from millrace.planning.splitting import cut_large
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import LOOK_BACK_BYTES
+from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import checked_options
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, fast
@@ -178,7 +179,7 @@ def test_a_shard_of_a_large_object_holds_ranges_for_several_cores(megabytes: int
     items, _ = source_items(request, job)
 
     assert len(items) == ranges
-    assert len(items.cut(request.shard)) == shards
+    assert len(items.cut(request.shard, UNKNOWN_PACE)) == shards
 
 
 @pytest.mark.parametrize(("first", "last", "gets"), [(0, 9, 1), (10, 19, 1), (90, 99, 1)])

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batch_jobs.planning import splitting
 from batch_jobs.workloads.csv_to_dynamodb.files import start as csv_start
 from batch_jobs.workloads.csv_to_dynamodb.files.cuts import record_starts
 from batch_jobs.workloads.csv_to_dynamodb.files.format import CsvFormat
@@ -22,6 +21,7 @@ from batch_jobs.workloads.csv_to_dynamodb.record import RECORD
 from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from millrace.errors import ErrorCode, ItemError
+from millrace.planning import splitting
 from millrace.workload import RecordStart
 from millrace.workload.registry import checked_options
 from tests.in_memory_dynamodb import InMemoryDynamoDB

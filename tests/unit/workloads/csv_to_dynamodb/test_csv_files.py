@@ -140,7 +140,7 @@ SOUND = zip_of(("a.csv", CSV * 1000))
         (SOUND[:-30], ErrorCode.DAMAGED, "cut off"),
         (SOUND[:100], ErrorCode.DAMAGED, "cut off"),
         (b"PK\x03\x04", ErrorCode.DAMAGED, "cut off"),
-        (SOUND[:40] + bytes(20) + SOUND[60:], ErrorCode.DAMAGED, "not a sound zip"),
+        (SOUND[:40] + bytes(20) + SOUND[60:], ErrorCode.DAMAGED, "this zip file is damaged"),
         (CSV, ErrorCode.DAMAGED, "not a zip file"),
         (b"", ErrorCode.DAMAGED, "not a zip file"),
         (wrong_checksum(), ErrorCode.DAMAGED, "CRC"),

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch_jobs.rate import Rate
 from batch_jobs.workloads.csv_to_dynamodb.keyed_writes import BATCH_BYTES, Refusal
 from batch_jobs.workloads.csv_to_dynamodb.table import BusyError, Table
-from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy, WriteRate
+from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetries, TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.writer import TableWriter
 from millrace.errors import TableError, TableRefusedError
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error
@@ -47,7 +48,7 @@ def database(**hooks: Any) -> InMemoryDynamoDB:
 
 def writer_of(endpoint: Any, parallel: int = 4, clock: Clock | None = None) -> TableWriter:
     """A writer to the table rows."""
-    return TableWriter(Table("rows", endpoint), parallel, WriteRate(0), (clock or Clock()).policy())
+    return TableWriter(Table("rows", endpoint), parallel, Rate(0), (clock or Clock()).policy())
 
 
 def put_of(key: str, value: str) -> bytes:
@@ -293,14 +294,14 @@ def test_nothing_is_under_way_after_an_error() -> None:
 def test_the_pace_is_kept_by_all_threads_together() -> None:
     """Ten units a second are ten units a second, however they are asked for; unused time is not made up for."""
     clock = Clock()
-    rate = WriteRate(10, clock.sleep, lambda: clock.now)
     never = threading.Event()
+    rate = Rate(10, lambda seconds: clock.sleep(never, seconds), lambda: clock.now)
     for _ in range(4):
-        rate.take(5, never)
+        rate.take(5)
     assert clock.slept == pytest.approx([0.5, 0.5, 0.5])
     clock.now += 100
-    rate.take(5, never)
-    rate.take(5, never)
+    rate.take(5)
+    rate.take(5)
     assert clock.slept[3:] == pytest.approx([0.5])
 
 
@@ -308,15 +309,15 @@ def test_a_batch_takes_a_unit_for_each_begun_kilobyte_of_an_item() -> None:
     """Items of more than 1 KB take more units (developer guide, read and write capacity)."""
     taken: list[int] = []
 
-    class Rate(WriteRate):
+    class Watched(Rate):
         """A rate that only looks."""
 
-        def take(self, units: int, dropped: threading.Event) -> None:  # noqa: ARG002
+        def take(self, units: int = 1, sleep: object = None) -> None:  # noqa: ARG002
             """Look."""
             taken.append(units)
 
     made = database()
-    writer = TableWriter(Table("rows", made), 1, Rate(1), Clock().policy())
+    writer = TableWriter(Table("rows", made), 1, Watched(1), Clock().policy())
     write(writer, [("a", "x"), ("b", "x" * 1500), ("c", "x" * 5000)])
     assert taken == [1 + 2 + 5]
 

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 1000, 200
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A key or another name of somebody else's: set apart, so that its own reading direction ends with it.
+    """A key or another foreign name: set apart, so that its own reading direction ends with it.
 
     Attributes:
         value: The name as it is.

@@ -22,9 +22,9 @@ OUTCOMES = {
     "SUCCEEDED": ("good", "Succeeded: every item was worked"),
     "SUCCEEDED_WITH_FAILURES": ("warn", "Succeeded, with failures that the run tolerates"),
     "FAILED": ("bad", "Failed: more items failed than the run tolerates"),
-    "RUNNING": ("warn", "At work: this page shows how far the run was when it was made"),
-    "ABORTED": ("bad", "Stopped before its end: this page shows what was done"),
-    "TIMED_OUT": ("bad", "Out of time before its end: this page shows what was done"),
+    "RUNNING": ("warn", "Running: this page shows the progress at the time it was made"),
+    "ABORTED": ("bad", "Cancelled before completion: this page shows what was done"),
+    "TIMED_OUT": ("bad", "Timed out before completion: this page shows what was done"),
     "BROKEN": ("bad", "Failed before completion: this page shows what was done"),
     "INCOMPLETE": ("bad", "Not complete: this page shows what was done"),
 }

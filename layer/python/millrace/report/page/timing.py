@@ -25,7 +25,7 @@ def timeline(figures: RunFigures) -> Section:
     )
     again = sum(shard.attempt > 1 for shard in shards)
     said = [f"{plural(len(shards), 'shard')} in {duration_text(length)}"]
-    said += [f"{plural(again, 'shard')} needed more than one attempt"] if again else []
+    said += [f"{plural(again, 'shard')} committed by a later attempt of a child"] if again else []
     title = (
         "Every shard" if len(shown) == len(shards) else f"The {len(shown)} shards of {len(shards):,} that took longest"
     )
@@ -132,7 +132,7 @@ def _strip(shard: ShardFigure, begin: float, length: float) -> Strip:
 def _legend(shards: Iterable[ShardFigure]) -> list[Block]:
     """What the strips' colours say, of those that are there."""
     kinds = {_kind(shard) for shard in shards}
-    words = {"bar": "worked", "failed": "with failed items", "again": "not at the first attempt"}
+    words = {"bar": "worked", "failed": "with failed items", "again": "by a later attempt"}
     return [Legend([(kind, words[kind]) for kind in words if kind in kinds])] if len(kinds) > 1 else []
 
 
@@ -148,7 +148,7 @@ def _over_time(
     scale = TIMES / length if length > 0 else 0
     for shard in shards:
         first = min(int((shard.started - begin) * scale), TIMES - 1)
-        # A shard shorter than a step counts in the step it lies in, with the part of it that it takes.
+        # A shard shorter than a step counts in its step, with the part of it that it takes.
         last = min(max(int((shard.finished - begin) * scale), first + 1), TIMES)
         share = min(shard.seconds * scale / (last - first), 1.0) if scale else 1.0
         changes[first] += rate(shard) * share

@@ -70,7 +70,7 @@ def checked_rows(
             raise _refused(name, number, "it has no key")
         elif not key.startswith(source.key):
             if not whole_bucket:
-                raise _refused(name, number, f"key {shortened(repr(key))} lies outside of the source {source}")
+                raise _refused(name, number, f"key {shortened(repr(key))} is outside the source {source}")
             skipped["not_in_source"] += 1
         else:
             _check_key(name, number, key)
@@ -94,7 +94,7 @@ def _size(name: str, number: int, given: object) -> int:
     if isinstance(given, str) and re.fullmatch(r"[0-9]{1,18}", given):
         return int(given)
     if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < 10**18:
-        raise _refused(name, number, f"its size is {shortened(repr(given))}, which is no number of bytes")
+        raise _refused(name, number, f"its size is {shortened(repr(given))}, which is not a number of bytes")
     return given
 
 

@@ -1,0 +1,161 @@
+"""A workload that is a function, as the jobs work it: what `millrace.workload.function` declares, on the contract."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+from batch_jobs.workloads.function.gathered import Gathered, GatheredPartial, Place, place_of
+from batch_jobs.workloads.function.parquet_table import write_parquet
+from millrace.report.completion import safe_cell
+from millrace.run.plan import Item
+from millrace.workload.body import ItemBody
+from millrace.workload.contract import Outputs
+from millrace.workload.function import Declaration
+from millrace.workload.quantiles import Quantiles
+
+MOST_SHOWN = 20
+"""How many of a Counter's keys result.json shows; its file has all."""
+
+
+def class_of(declaration: Declaration) -> type[FunctionWorkload]:
+    """The class that the jobs work with."""
+    base = _LineSplitting if declaration.splits else FunctionWorkload
+    return type(
+        declaration.function.__name__,
+        (base,),
+        {
+            "__module__": declaration.function.__module__,
+            "name": declaration.function.__name__,
+            "options": declaration.options,
+            "item_suffixes": declaration.outputs,
+            "declaration": declaration,
+        },
+    )
+
+
+class FunctionWorkload:
+    """The contract's side of a function; see `millrace.workload.contract.Workload`."""
+
+    partial_suffix = ".jsonl"
+    declaration: Declaration
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = self.declaration.arguments(options)
+
+    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> Gathered:
+        """Call the function, and see what it gives."""
+        given = self.declaration.call(item, ItemBody(item, body), outputs, self._options)
+        place = place_of(item)
+        if self.declaration.merge is not None:
+            return _values(place, given)
+        if given is None:
+            return Gathered(place)
+        if isinstance(given, Mapping | Quantiles):
+            return Gathered.totals(place, given)
+        if isinstance(given, Iterator | list | tuple):
+            return _rows(place, given)
+        raise TypeError(
+            f"a workload's function gives a dict, a Counter, a Quantiles, rows or nothing, and this is a "
+            f"{type(given).__name__}; a merge function takes anything else"
+        )
+
+    def partial(self) -> GatheredPartial:
+        """A new, empty partial."""
+        return GatheredPartial(self.declaration.function.__name__)
+
+    def merge(self, partials: Iterable[BinaryIO], results: Outputs) -> dict[str, Any]:
+        """Add up the shards' shares; rows become files."""
+        merged = self.partial()
+        for file in partials:
+            merged.read(file)
+        function = self.declaration.merge
+        if function is not None:
+            values = map(json.loads, merged.lines())
+            takes_results = len(inspect.signature(function).parameters) > 1
+            return dict(function(values, results) if takes_results else function(values))
+        if merged.kind == "rows":
+            return _write_rows(merged, results, parquet=self.declaration.table == "parquet")
+        return _totals(merged, results)
+
+
+class _LineSplitting(FunctionWorkload):
+    """One whose large objects may be cut at line ends."""
+
+    def splits(self, _key: str) -> bool:
+        """Every object's lines can be read by themselves; a compressed one is not asked about."""
+        return True
+
+
+def _values(place: Place, given: Any) -> Gathered:
+    gathered = Gathered.of_lines(place, "values")
+    with gathered.closed_on_error():
+        for value in given if isinstance(given, Iterator) else () if given is None else (given,):
+            gathered.add_value(value)
+    return gathered
+
+
+def _rows(place: Place, given: Iterable[Any]) -> Gathered:
+    gathered = Gathered.of_lines(place, "rows")
+    with gathered.closed_on_error():
+        for row in given:
+            gathered.add_row(row)
+    return gathered
+
+
+def _totals(merged: GatheredPartial, results: Outputs) -> dict[str, Any]:
+    part: dict[str, Any] = {name: _shown(merged.numbers[name]) for name in sorted(merged.numbers)}
+    for name, counter in sorted(merged.counts.items()):
+        part |= {name: _write_counts(name, counter, results)} if name else _write_counts("counts", counter, results)
+    for name, quantiles in sorted(merged.all_quantiles().items()):
+        part |= {name: quantiles.summary()} if name else quantiles.summary()
+    return part
+
+
+def _shown(number: int | Fraction) -> int | float:
+    return number if isinstance(number, int) else float(number)
+
+
+def _write_counts(name: str, counter: Counter[str], results: Outputs) -> dict[str, Any]:
+    """`{name}.csv`, the most frequent first, equal ones by name; and what result.json says of it."""
+    ranked = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
+    with results.open(f"{name}.csv", "text/csv") as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+        writer.writerow(("key", "count"))
+        writer.writerows((safe_cell(key), str(count)) for key, count in ranked)
+        text.detach()
+    return {"distinct": len(ranked), "total": sum(counter.values()), "top": dict(ranked[:MOST_SHOWN])}
+
+
+def _write_rows(merged: GatheredPartial, results: Outputs, *, parquet: bool) -> dict[str, Any]:
+    columns = merged.all_columns()
+    count = 0
+    with results.open("rows.csv", "text/csv") as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+        writer.writerow([safe_cell(name) for name in columns])
+        for line in merged.lines():
+            row = json.loads(line)
+            writer.writerow([_cell(row.get(name)) for name in columns])
+            count += 1
+        text.detach()
+    if parquet:
+        with results.open("rows.parquet", "application/vnd.apache.parquet") as file:
+            write_parquet(columns, merged.lines(), file)
+    return {"rows": count, "columns": list(columns)}
+
+
+def _cell(value: object) -> str:
+    """A number is written bare, a text is made safe: `-5` stays `-5`, and a formula is no formula."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return safe_cell(value)
+    return json.dumps(value, ensure_ascii=False)

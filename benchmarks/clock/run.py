@@ -1,0 +1,392 @@
+"""A run of Millrace on the simulated Batch: its own code plans, sizes, claims, helps and hands back.
+
+Real are: cutting (`millrace.source.sharding`), Read Plan with its sizing and its measured pace (`functions/read_plan`),
+a child's order, claims, helping and handing back (`batch_jobs.migrating`). What a shard's items take is waited for.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import random
+import sys
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+from batch_jobs.job import Job
+from batch_jobs.migrating.claims import Claims
+from batch_jobs.migrating.migrate import _Child
+from batch_jobs.migrating.shard_order import Stay
+from batch_jobs.stop import Stop
+from benchmarks.clock.fargate import Attempt, Clock, Fleet
+from benchmarks.clock.scenarios import PAGE, Least, Scenario
+from millrace.errors import ObjectNotFoundError, StoppedError
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import Commit
+from millrace.run.outcome import Counts
+from millrace.run.plan import Plan
+from millrace.s3.verbs import S3, ListedObject
+from millrace.settings import FunctionSettings, JobSettings
+from millrace.source.sharding import SHARD_SECONDS, ShardLimits, cut
+
+# The functions' own folder is their root, as in Lambda; without a region no client can be made.
+sys.path.insert(0, str(Path(__file__).parents[2] / "functions"))
+os.environ.setdefault("AWS_REGION", "us-east-1")
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "millrace")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
+os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
+
+from read_plan import read_plan
+
+LAMBDA_SECONDS = 1.0
+"""A call of one of the stack's functions, and the state machine's step to it: as prices.toml has it."""
+
+REQUEST_SECONDS = 0.03
+"""A request of a child to S3."""
+
+SHARD_REQUESTS = 5
+"""Of a shard beside its items, its claim and its listings: the shard file, the progress, the partial, the commit."""
+
+SAVE_SECONDS = 60.0
+"""How often a child writes its claim anew: what `batch_jobs.migrating.shard_work` does."""
+
+ATTEMPT_SECONDS = 14_400
+"""The template's default of AttemptSeconds."""
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+FOLDER = RunFolder(S3Uri("result", "_millrace/run/"))
+
+
+class Store:
+    """The S3 of a run's claims and commits: what a child and Read Plan call. A request costs its task time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._bodies: dict[str, bytes] = {}
+        self._keys: list[str] = []
+
+    def read(self, uri: S3Uri) -> bytes:
+        """GET."""
+        self._request()
+        if uri.key not in self._bodies:
+            raise ObjectNotFoundError("there is none", operation="get", target=str(uri))
+        return self._bodies[uri.key]
+
+    def open(self, uri: S3Uri, **_range: int) -> Any:
+        """GET of a range: what is here is shorter than any."""
+        body = self.read(uri)
+
+        class Reader:
+            def __enter__(self) -> Iterator[bytes]:
+                return iter([body])
+
+            def __exit__(self, *_error: object) -> None:
+                return None
+
+        return Reader()
+
+    def put(self, uri: S3Uri, body: bytes, **_given: object) -> None:
+        """PUT."""
+        self._request()
+        if uri.key not in self._bodies:
+            bisect.insort(self._keys, uri.key)
+        self._bodies[uri.key] = body
+
+    def put_if_absent(self, uri: S3Uri, body: bytes, **given: object) -> bool:
+        """PUT with If-None-Match."""
+        if uri.key in self._bodies:
+            self._request()
+            return False
+        self.put(uri, body, **given)
+        return True
+
+    def delete(self, uri: S3Uri, **_given: object) -> None:
+        """DELETE."""
+        self._request()
+        if self._bodies.pop(uri.key, None) is not None:
+            del self._keys[bisect.bisect_left(self._keys, uri.key)]
+
+    def list(self, _bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
+        """ListObjectsV2."""
+        self._request()
+        place = bisect.bisect_right(self._keys, max(prefix, start_after))
+        found = self._keys[place : bisect.bisect_left(self._keys, prefix + "\U0010ffff")]
+        return (ListedObject(key, 0, "", "STANDARD") for key in found)
+
+    def holds(self, uri: S3Uri) -> bool:
+        """Whether there is such an object; the asking costs what a GET does."""
+        self._request()
+        return uri.key in self._bodies
+
+    def _request(self) -> None:
+        task = self._clock.task
+        if task is not None:
+            task.owed += REQUEST_SECONDS
+
+
+@dataclass
+class Measured:
+    """What a run came to.
+
+    Attributes:
+        least: The least that it could have been.
+        seconds: To the result.
+        billed: Seconds billed.
+        parts: What the time went to, in seconds: wait, plan, start, migrate, merge, lambda.
+        children: The size of each array.
+        shards: How many shards there were.
+        work: How long one child would take for the items.
+        longest: The longest item.
+        jobs: How many jobs' attempts were started.
+        reclaimed: How many of them lost their host.
+        failed: How many jobs failed.
+        states: How many states the execution went through.
+        calls: How many functions it called.
+    """
+
+    least: Least
+    seconds: float
+    billed: float
+    parts: dict[str, float]
+    children: list[int]
+    shards: int
+    work: float
+    longest: float
+    jobs: int
+    reclaimed: int
+    failed: int
+    states: int
+    calls: int
+
+
+@dataclass
+class Run:
+    """One run under way."""
+
+    scenario: Scenario
+    seed: int
+    mirrored: bool = False
+    clock: Clock = field(default_factory=Clock)
+    parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    children: list[int] = field(default_factory=list)
+    progress: dict[int, float] = field(default_factory=dict)
+    states: int = 0
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        dice = random.Random(self.seed)  # noqa: S311 - the same run every time is the point
+        scenario = self.scenario
+        self.lengths = lengths = scenario.lengths(dice)
+        self.shards = cut(lengths, ShardLimits(), scenario.believed)
+        self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
+        self.seconds = _uneven(scenario, lengths, self.shards, dice)
+        self.longest = scenario.pace.seconds(1, max(lengths))
+        self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour, self.mirrored)
+        self.store = Store(self.clock)
+        self.plan = Plan(
+            run_id="run",
+            source="s3://source/",
+            destination="s3://result/",
+            workload="word-count",
+            options={},
+            include=[],
+            exclude=[],
+            shards=len(self.shards),
+            items=len(lengths),
+            total_bytes=sum(self.bytes),
+            skipped={},
+            tolerated_failure_percent=0,
+            code_version="1",
+            digest="sha256:0",
+            planned_at=BEGIN.isoformat(timespec="milliseconds"),
+            pace=scenario.believed.known(),
+        )
+
+    def work(self) -> Measured:
+        """Run it, from the input to the result."""
+        self._call()
+        if self.scenario.objects > PAGE or self.scenario.cuts:
+            self._one_job("plan", self.scenario.plan_seconds)
+        self.store.put(FOLDER.plan, self.plan.to_json())
+        merged = self._migrate()
+        if not merged:
+            self._one_job("merge", self.scenario.merge_seconds(len(self.shards)))
+        self._call()
+        return Measured(
+            least=Least.of(self.scenario, sum(self.seconds), self.longest, len(self.shards)),
+            seconds=self.clock.now,
+            billed=self.fleet.billed,
+            parts=self.parts,
+            children=self.children,
+            shards=len(self.shards),
+            work=sum(self.seconds),
+            longest=self.longest,
+            jobs=self.fleet.started,
+            reclaimed=self.fleet.reclaimed,
+            failed=self.fleet.failed,
+            states=self.states,
+            calls=self.calls,
+        )
+
+    def _migrate(self) -> bool:
+        """The loop around Read Plan; returns whether the last job has merged, too."""
+        settings = FunctionSettings(queues={}, slots=self.scenario.slots)
+        before: dict[str, Any] = {"pass": 0, "shards_left": 0, "redrives": 0, "jobs": []}
+        while True:
+            event = {"plan": str(FOLDER.plan), "before": before, "migrate_job": "", "execution": {"RedriveCount": 0}}
+            before = read_plan(event, cast("S3", self.store), settings)
+            self._call(states=2)
+            children = before["children"]
+            if not children:
+                return False
+            self.children.append(children)
+            self._array(children)
+            if children == 1 and self._left() == 0:
+                return True
+
+    def _array(self, children: int) -> None:
+        begun = self.clock.now
+        merging = self.scenario.merge_seconds(len(self.shards)) if children == 1 else 0.0
+
+        def child(index: int, attempt: Attempt) -> int:
+            code = self._child(index, children, attempt)
+            if merging and not code and self._left() == 0:
+                self.clock.sleep(merging)
+                self.parts["merge"] += merging
+            return code
+
+        self.fleet.run(children, child)
+        self.states += 1
+        self.parts["start"] += self.fleet.first_start - begun
+        self.parts["migrate"] += self.clock.now - self.fleet.first_start - (merging if self._left() == 0 else 0.0)
+
+    def _child(self, index: int, children: int, attempt: Attempt) -> int:
+        clock, task = self.clock, self.clock.task
+        settings = JobSettings(
+            array_index=index,
+            array_size=children,
+            job_id=f"array{len(self.children)}:{index}",
+            attempt=attempt.number,
+            attempt_seconds=ATTEMPT_SECONDS,
+            concurrency=1,  # one thread at a time: see Clock
+            slots=self.scenario.slots,
+        )
+        stop = Stop(ATTEMPT_SECONDS, clock.time, lambda _seconds: None)
+
+        def notice() -> None:
+            stop.request("SIGTERM")
+            if task is not None:
+                clock.interrupt(task)
+
+        attempt.notice = notice
+        job = Job(
+            s3=cast("S3", self.store),
+            settings=settings,
+            stop=stop,
+            now=lambda: BEGIN + timedelta(seconds=clock.now),
+            clock=clock.time,
+        )
+        claims = Claims(FOLDER, job)
+        stay = Stay(children, self.scenario.slots, attempt.number)
+        shards = cast("Any", _Shards(self, job))
+        try:
+            _Child(FOLDER, self.plan, job, shards, claims, stay, clock.now, children == 1).work()
+        except StoppedError as error:
+            return error.exit_code
+        return 0
+
+    def _one_job(self, part: str, seconds: float) -> None:
+        begun = self.clock.now
+
+        def work(_index: int, attempt: Attempt) -> int:
+            task = self.clock.task
+            attempt.notice = lambda: self.clock.interrupt(task) if task else None
+            return 0 if self.clock.sleep(seconds) else 1
+
+        self.fleet.run(1, work)
+        self.states += 1
+        self.parts[part] += self.clock.now - begun
+
+    def _call(self, states: int = 1) -> None:
+        self.states += states
+        self.calls += 1
+        self._wait("lambda", LAMBDA_SECONDS)
+
+    def _wait(self, part: str, seconds: float) -> None:
+        begun = self.clock.now
+        self.clock.sleep(seconds)
+        self.parts[part] += self.clock.now - begun
+
+    def _left(self) -> int:
+        place = FOLDER.commits
+        return len(self.shards) - sum(1 for _ in self.store.list(place.bucket, place.key))
+
+
+PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
+"""What the time of a run goes to."""
+
+
+def _uneven(scenario: Scenario, lengths: array[int], shards: list[range], dice: random.Random) -> list[float]:
+    """How long each shard takes: blocks of items are slower or faster than said, however they are cut."""
+    mean = scenario.pace.seconds(len(lengths), sum(lengths)) / len(lengths)
+    block, sigma = max(1, round(SHARD_SECONDS / mean)), scenario.block_sigma
+    factors = [dice.lognormvariate(-sigma * sigma / 2, sigma) for _ in range(-(-len(lengths) // block))]
+
+    def seconds(start: int, stop: int) -> float:
+        some = lengths[start:stop]
+        return scenario.pace.seconds(len(some), sum(some)) * factors[start // block]
+
+    found = []
+    for shard in shards:
+        edges = [shard.start, *range((shard.start // block + 1) * block, shard.stop, block), shard.stop]
+        found.append(sum(seconds(start, stop) for start, stop in pairwise(edges)))
+    return found
+
+
+@dataclass
+class _Shards:
+    """In the place of `ShardWork`: a shard's items are waited for, its commit is written."""
+
+    run: Run
+    job: Job
+
+    def committed(self, index: int) -> bool | None:
+        """Whether it has a commit; None where not."""
+        return self.run.store.holds(FOLDER.commit(index)) or None
+
+    def work(self, index: int, keep: Callable[[], None] = lambda: None) -> None:
+        """Work it, from where an attempt before has left off, and commit it."""
+        run, clock = self.run, self.run.clock
+        begun = clock.now
+        whole = run.seconds[index] + SHARD_REQUESTS * REQUEST_SECONDS
+        before = done = run.progress.get(index, 0.0)
+        while done < whole:
+            step, since = min(SAVE_SECONDS, whole - done, max(0.0, self.job.stop.seconds_left or 0.0)), clock.now
+            on_time = clock.sleep(step)
+            done += step if on_time else min(step, clock.now - since)
+            if self.job.stop.reason:
+                run.progress[index] = max(done, run.progress.get(index, 0.0))
+                self.job.stop.check()
+            if done < whole:
+                keep()
+        counts = Counts(len(run.shards[index]), len(run.shards[index]), 0, run.bytes[index])
+        who: dict[str, Any] = {"id": self.job.settings.job_id, "attempt": self.job.settings.attempt}
+        commit = Commit(
+            shard=index,
+            plan_digest=run.plan.digest,
+            code_version=run.plan.code_version,
+            items_digest="",
+            partial=None,
+            counts=counts,
+            outcomes=(),
+            job={**who, "items_before": 1} if before else who,
+            started_at=(BEGIN + timedelta(seconds=begun)).isoformat(timespec="milliseconds"),
+            finished_at=self.job.timestamp(),
+        )
+        run.store.put_if_absent(FOLDER.commit(index), commit.to_json())

@@ -1,0 +1,72 @@
+"""What is known of a run's pace before it is worked: the request says it, the last run like it, or the record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from millrace.errors import InvalidRunRequest
+from millrace.layout import S3Uri
+from millrace.request.run_request import RunRequest
+from millrace.run.latest import LatestRun, options_digest, read_latest
+from millrace.s3.verbs import S3
+from millrace.workload.pace import Pace, checked_pace
+from millrace.workload.record import UNKNOWN_PACE
+from millrace.workload.registry import workload_records
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPace:
+    """A pace, and where it is from.
+
+    Attributes:
+        pace: How fast one child of one vCPU works, or of more.
+        origin: "the request", "run …", or "the workload's record".
+        measured: Whether somebody said or measured it; a user's own workload without either has a guess.
+    """
+
+    pace: Pace
+    origin: str
+    measured: bool
+
+
+def record_pace(workload: str) -> Pace:
+    """The pace that a workload's record gives."""
+    record = workload_records().get(workload)
+    return record.pace if record else UNKNOWN_PACE
+
+
+def known_pace(request: RunRequest, s3: S3 | None, *, code_version: str | None = None) -> KnownPace:
+    """The pace to reckon a run with.
+
+    Args:
+        request: The checked request.
+        s3: Where the destination's last runs are read; None where the destination is not to be looked at.
+        code_version: The code that is to work it, as plans name it; None where that is not known: any will do.
+    """
+    expected, said = record_pace(request.workload), request.pace or {}
+    if s3 is not None and set(said) != set(expected.known()):
+        wanted = (request.workload, options_digest(request.options))
+        for run in read_latest(S3Uri.parse(request.destination), s3):
+            alike = (run.workload, run.options_digest) == wanted and code_version in {None, run.code_version}
+            shown = _checked(run) if alike else None
+            if shown:
+                origin = "the request" if said else f"run {run.run_id}"
+                return KnownPace(expected.given({**shown, **said}), origin, measured=True)
+    if said:
+        return KnownPace(expected.given(said), "the request", measured=True)
+    record = workload_records().get(request.workload)
+    return KnownPace(expected, "the workload's record", measured=record is not None and record.pace != UNKNOWN_PACE)
+
+
+def _checked(run: LatestRun) -> Mapping[str, Any] | None:
+    try:
+        shown = checked_pace(run.pace)
+    except InvalidRunRequest as error:
+        log.warning("a pace in latest.json is passed over", extra={"fields": {"run": run.run_id, "why": str(error)}})
+        return None
+    return shown if shown and set(shown) == set(UNKNOWN_PACE.known()) else None

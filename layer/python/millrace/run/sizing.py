@@ -1,0 +1,66 @@
+"""How many children a run's shards are given to. Only arithmetic: nothing is read or written here.
+
+A shard is what is committed at once, a child a place to work: it works many shards. A child's start takes some 45 s and
+is billed a minute at least (`cost/prices.toml`, `fargate_start`, has the sources), so that one pays where there is a
+minute of work for it, and none is started that would wait for a slot behind another:
+
+    children = min(slots, shards left, ceil(estimated seconds left / 60)), at most 10,000
+
+where nothing is known of the pace, `min(slots, shards left)`. One child means one job, which merges as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isfinite
+
+MAX_CHILDREN = 10_000
+"""The most children that an array job has (Batch, "Array jobs")."""
+
+CHILD_SECONDS = 60.0
+"""So much work is worth a child: what Fargate bills at the least (aws.amazon.com/fargate/pricing)."""
+
+ALONE_SECONDS = CHILD_SECONDS + 45.0
+"""Up to so much work an array ends no sooner than one job: the merge job behind an array has a start of its own."""
+
+MOST_ALONE_SECONDS = 600.0
+"""No one job works and merges what takes longer, even where there is a slot for one job alone: its merge would have
+what is left of an attempt's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What of a run has no commit yet.
+
+    Attributes:
+        shards: How many shards.
+        seconds: How long one child would work them, all together; None where nothing is known of the pace.
+    """
+
+    shards: int
+    seconds: float | None
+
+
+def slots_of(max_vcpus: float, job_vcpus: float) -> int:
+    """How many jobs of a queue run at once: the stack's MaxvCpus among the vCPUs of one job; at least one."""
+    return max(1, int(max_vcpus / job_vcpus))
+
+
+def children_for(left: Left, slots: int) -> int:
+    """How many children to start for what is left.
+
+    Args:
+        left: What has no commit.
+        slots: How many jobs run at once.
+
+    Returns:
+        0 where nothing is left; 1 where one job works it, and merges; else 2 to 10,000, the size of an array job.
+    """
+    most = min(slots, left.shards, MAX_CHILDREN)
+    if left.shards <= 1:
+        return left.shards
+    if left.seconds is None or not isfinite(left.seconds):
+        return max(2, most)
+    if left.seconds <= (ALONE_SECONDS if most > 1 else MOST_ALONE_SECONDS):
+        return 1
+    return max(2, min(most, ceil(left.seconds / CHILD_SECONDS)))

@@ -1,0 +1,56 @@
+"""The protocol, broken on purpose in how children share out the shards, and how arrays follow each other."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+import read_plan
+from batch_jobs.migrating.claims import Claims
+from batch_jobs.migrating.migrate import _Child
+from batch_jobs.migrating.shard_order import Stay
+from millrace.layout import S3Uri
+from millrace.s3.verbs import S3
+from tests.simulation.execution import MACHINE
+
+
+def a_claim_is_a_lock(patch: pytest.MonkeyPatch) -> None:
+    """A shard that somebody has claimed is nobody else's, whatever became of them."""
+    patch.setattr(Claims, "_is_alive", lambda _self, _text: True)
+
+
+def shards_are_left_and_no_array_follows(patch: pytest.MonkeyPatch) -> None:
+    """A child hands back after its first shard, and the state machine takes that for the end."""
+    patch.setattr(Stay, "is_over", lambda self, _elapsed, _time_left: self.worked > 0)
+    patch.setitem(MACHINE.states["Migrate Shards"], "Next", "Merge In Parts?")
+
+
+def helping_commits_twice(patch: pytest.MonkeyPatch) -> None:
+    """A helper asks nobody, and writes its commit over what is there."""
+    helping = threading.local()
+    real_help, real_take, real_put = _Child._help, Claims.take, S3.put_if_absent
+
+    def help_others(self: _Child) -> None:
+        helping.now = True
+        real_help(self)
+
+    def take(self: Claims, shard: int, **given: Any) -> bool:
+        return real_take(self, shard, **given) or getattr(helping, "now", False)
+
+    def put_if_absent(self: S3, uri: S3Uri, body: bytes, **given: Any) -> bool:
+        if "/shards/" in uri.key and getattr(helping, "now", False):
+            self.put(uri, body, **given)
+            return True
+        return real_put(self, uri, body, **given)
+
+    patch.setattr(_Child, "_help", help_others)
+    patch.setattr(Claims, "take", take)
+    patch.setattr(S3, "put_if_absent", put_if_absent)
+
+
+def arrays_without_end(patch: pytest.MonkeyPatch) -> None:
+    """Children that commit nothing end well, and Read Plan starts the next array all the same."""
+    a_claim_is_a_lock(patch)
+    patch.setattr(read_plan, "_check_progress", lambda *_given: None)

@@ -1,0 +1,67 @@
+"""How many children a run's shards are given to."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.run.sizing import ALONE_SECONDS, MAX_CHILDREN, MOST_ALONE_SECONDS, Left, children_for, slots_of
+
+lefts = st.builds(
+    Left, st.integers(0, 100_000), st.none() | st.floats(0, 1e9, allow_nan=False) | st.sampled_from([math.inf])
+)
+
+
+@pytest.mark.parametrize(
+    ("shards", "seconds", "slots", "children"),
+    [
+        (1000, 6300.0, 16, 16),  # a million texts of 10 kB: as many children as slots, and not a thousand
+        (1000, 6300.0, 256, 105),  # a child a minute of work
+        (1000, 6300.0, 4000, 105),
+        (100_000, 1e7, 20_000, 10_000),  # an array job's most
+        (3, 6300.0, 16, 3),  # no child without a shard
+        (2, 1.0, 16, 1),  # a second's work is one job
+        (40, 61.0, 16, 1),  # two children and a merge job would end no sooner
+        (40, 150.0, 16, 3),
+        (40, 500.0, 1, 1),  # one slot: two children would wait for each other
+        (40, 601.0, 1, 2),  # but no one job works and merges for longer than ten minutes
+        (1, 90_000.0, 16, 1),  # one shard cannot be shared out
+        (0, 0.0, 16, 0),
+        (40, None, 16, 16),  # nothing is known of the pace
+        (4, None, 16, 4),
+        (4, None, 1, 2),
+        (1, None, 16, 1),
+    ],
+)
+def test_children_follow_slots_shards_and_work(shards: int, seconds: float | None, slots: int, children: int) -> None:
+    """As many as slots, shards or minutes of work, whichever is least."""
+    assert children_for(Left(shards, seconds), slots) == children
+
+
+@given(lefts, st.integers(1, 50_000))
+def test_the_number_is_one_that_the_state_machine_takes(left: Left, slots: int) -> None:
+    """Never more than shards or than an array holds; none only where nothing is left; one only where one can do it."""
+    children = children_for(left, slots)
+
+    assert children <= min(left.shards, MAX_CHILDREN)
+    assert (children == 0) == (left.shards == 0)
+    assert children <= max(2, slots)
+    if children == 1 and left.shards > 1:
+        assert left.seconds is not None
+        assert left.seconds <= (ALONE_SECONDS if slots > 1 else MOST_ALONE_SECONDS)
+
+
+@given(lefts, st.integers(1, 50_000), st.floats(1, 10))
+def test_more_work_is_never_given_to_fewer_children(left: Left, slots: int, factor: float) -> None:
+    """Twice the seconds are worked by as many children, or by more."""
+    if left.seconds is None:
+        return
+    assert children_for(Left(left.shards, left.seconds * factor), slots) >= children_for(left, slots)
+
+
+def test_slots_are_the_jobs_that_fit_into_the_stacks_vcpus() -> None:
+    """MaxvCpus by the vCPUs of a job, rounded down; a job larger than all still has one."""
+    assert [slots_of(16, 1), slots_of(16, 0.25), slots_of(17, 2), slots_of(1, 4)] == [16, 64, 8, 1]
