@@ -39,6 +39,9 @@ MOST_PASSES = 500
 """So many arrays a run has at most: with 13 events a pass, and their retries, far from the 25,000 of an execution's
 history (Step Functions, "Service quotas"). Each pass commits something, or it is the last."""
 
+LEAST_ARRAY = 2
+"""So many children an array has at least: AWS Batch, "Array jobs"."""
+
 _COMMIT = re.compile(r"([0-9]{5})\.json")
 
 
@@ -87,6 +90,9 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     # After a redrive an array may try once more: what was wrong may have been put right.
     if left and before["pass"] and before["redrives"] == redrives:
         _check_progress(folder, plan, committed, before)
+    children = children_for(Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots)
+    if children == 1 and plan.merge_parts:
+        children = LEAST_ARRAY  # one job would merge in one piece
     job = event["migrate_job"]
     return {
         "shards": plan.shards,
@@ -95,7 +101,7 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "digest": plan.digest,
         "merge_parts": plan.merge_parts,
         "shards_left": left,
-        "children": children_for(Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots),
+        "children": children,
         "pass": before["pass"] + 1,
         "redrives": redrives,
         "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],

@@ -53,7 +53,8 @@ def test_an_upload_takes_half_the_time_and_a_third_of_what_is_billed(capsys: pyt
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_run_takes_less_than_the_least(pace_error: float, seed: int) -> None:
     """All shards are worked, whatever is reclaimed and believed; time and bill are not below what they
-    can be."""
+    can be.
+    """
     run = Run(replace(SMALL, pace_error=pace_error), seed)
     made = run.work()
     assert made.seconds >= made.least.seconds
