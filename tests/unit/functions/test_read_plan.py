@@ -110,6 +110,14 @@ def test_an_unknown_pace_takes_all_slots() -> None:
     assert call(run_of(replace(unknown, shards=3)))["children"] == 3
 
 
+def test_a_merge_in_parts_is_no_small_run() -> None:
+    """One job would merge in one piece: what one child could do is an array of two where the plan has parts."""
+    small = replace(PLAN, shards=4, items=8, total_bytes=80)
+    assert call(run_of(small))["children"] == 1
+    assert call(run_of(replace(small, merge_parts=2)))["children"] == 2
+    assert call(run_of(replace(small, merge_parts=2), committed=range(4)))["children"] == 0
+
+
 @pytest.mark.parametrize(
     ("seconds", "children"),
     [(6.0, 5), (60.0, 16), (0.6, 1)],
