@@ -20,6 +20,7 @@ import millrace.planning.listed_items
 import tests.simulation.jobs
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.making import PlanMaker
 from millrace.run.commit import Commit, PartialFile
 from millrace.run.plan import Plan
 from millrace.run.result import Result, rank_of
@@ -56,7 +57,7 @@ def parts_leave_out_a_shard(patch: pytest.MonkeyPatch) -> None:
 def plan_written_anew_by_a_retry(patch: pytest.MonkeyPatch) -> None:
     """A retry of the plan job lists again and replaces plan.json."""
     _overwriting(patch, "/plan.json")
-    patch.setattr(batch_jobs.planning.plan, "_kept_plan", lambda *_given: None)
+    patch.setattr(PlanMaker, "kept", lambda *_given: None)
 
 
 def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,11 @@ def check_failed(world: World, execution: Execution, percent: int) -> None:
 
 
 def kept(world: World, run_id: str) -> dict[str, bytes]:
-    """What a repeated run has to leave as it is."""
+    """What a repeated run has to leave as it is.
+
+    It may add parts of the merge: Migrate And Merge, which worked it, merged in one piece. That none is ever written
+    over, COMMIT_ONCE and PARTIAL_ONCE see.
+    """
     records = [record for record in world.records.runs.values() if first_of(record.run_id) == run_id]
     failed = {row["key"] for record in records for row in record.outcomes if row["status"] == "FAILED"}
     swept = tuple(RESULT_PREFIX + key.removeprefix(SOURCE_PREFIX) + "." for key in failed)
@@ -73,5 +77,6 @@ def kept(world: World, run_id: str) -> dict[str, bytes]:
     return {
         key: body
         for key, body in found.items()
-        if kind_of(RESULT, key) != "progress" and not (kind_of(RESULT, key) == "output" and key.startswith(swept))
+        if kind_of(RESULT, key) not in {"progress", "part", "part commit"}
+        and not (kind_of(RESULT, key) == "output" and key.startswith(swept))
     }

@@ -13,8 +13,8 @@ from tests.workflow.runs import Runs, until
 
 ITEMS = 60
 A_SHARD = 8
-"""S3 requests of a shard: its file written and read, the plan read, its progress listed, its commit looked for, its
-partial and its commit written, both read by the merge."""
+"""S3 requests of a shard: its file written and read, its progress listed, its commit looked for, its partial and its
+commit written, both read by the merge. In an array it is claimed as well."""
 OF_JOBS = 18
 OF_FUNCTIONS = 14
 """S3 requests of a run besides: of its plan and merge, and of the state machine's functions, of which Read Result
