@@ -88,11 +88,8 @@ def fargate_dollars(billed: float) -> float:
 
 def run_dollars(billed: float, states: int, calls: int) -> float:
     """The price of a run: compute, transitions, calls of functions."""
-    return (
-        fargate_dollars(billed)
-        + states / 1000 * prices()["step_functions"]["transitions_per_1000"]
-        + call_dollars(calls)
-    )
+    transition: float = prices()["step_functions"]["transitions_per_1000"] / 1000
+    return fargate_dollars(billed) + states * transition + call_dollars(calls)
 
 
 def today(scenario: Scenario, run: Measured, lengths: array[int], dice: random.Random) -> Other:
