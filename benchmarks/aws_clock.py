@@ -133,7 +133,7 @@ def _medians(scenario: Scenario, runs: list[Once]) -> dict[str, Any]:
             "seconds": middle(lambda run: run.least.seconds, 0),
             "billed_seconds": middle(lambda run: run.least.billed, 0),
         },
-        "parts": {part: middle(lambda run, part=part: run.parts[part], 0) for part in typical.parts},
+        "parts": {part: round(statistics.median(run.made.parts[part] for run in runs)) for part in typical.parts},
         "shards": typical.shards,
         "arrays": typical.children,
         "reclaimed": middle(lambda run: run.reclaimed, 0),

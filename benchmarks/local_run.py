@@ -110,7 +110,7 @@ def main() -> None:
         states = {name: Path(folder) / f"state-{name}" for name in checkouts}
         try:
             for name, checkout in checkouts.items():
-                millrace(checkout, "up", "--port", "0", "--state-dir", str(states[name]))
+                millrace(checkout, "deploy", "--port", "0", "--state-dir", str(states[name]))
             for number in range(given.rounds):
                 for name, checkout in checkouts.items():
                     row = measure(checkout, source, Path(folder) / f"{name}-{number}", states[name])

@@ -95,11 +95,17 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "digest": plan.digest,
         "merge_parts": plan.merge_parts,
         "shards_left": left,
-        "children": children_for(Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots),
+        "children": _children(plan, Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots),
         "pass": before["pass"] + 1,
         "redrives": redrives,
         "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],
     }
+
+
+def _children(plan: Plan, left: Left, slots: int) -> int:
+    """How many children to start. One would merge as well, and where the plan has the merge go in parts it may not."""
+    children = children_for(left, slots)
+    return 2 if children == 1 and plan.merge_parts else children
 
 
 def _committed(folder: RunFolder, plan: Plan, s3: S3) -> Sequence[int]:

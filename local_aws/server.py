@@ -43,12 +43,12 @@ from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_targets
 from local_aws.ministack.templates_hooks import complete_nested_stacks, read_templates_as_cloudformation
 from local_aws.ministack.topics_hooks import bury_untaken_messages
-from local_aws.ministack.transport import as_secure_transport
 from local_aws.options import ACCOUNT_ID, REGION, Options
 from local_aws.scope import Scope
 from local_aws.stepfunctions.batch_tasks import SubmitJobTask
 from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
+from local_aws.transport import as_secure_transport
 
 HOST = "127.0.0.1"
 _USERS_OWN = re.compile(r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$", re.IGNORECASE)

@@ -65,6 +65,7 @@ class ShardWork:
         self._worker = _worker(plan, job, self._in_flight)
         # All items of a retry failed before: that twenty of them are denied says nothing of the source as a whole.
         self._readable = plan.retry > 0
+        self._before = 0  # of the shard at work: how many of its items an attempt before had done
 
     def committed(self, index: int) -> Commit | None:
         """A shard's commit, if it has one; what a crash left of its failed items goes then."""
@@ -107,7 +108,12 @@ class ShardWork:
             partial=write_partial(self._folder, index, progress, self._worker.workload.partial_suffix, job.s3),
             counts=Counts.of(outcomes),
             outcomes=outcomes,
-            job={"id": job.settings.job_id, "attempt": job.settings.attempt},
+            job={
+                "id": job.settings.job_id,
+                "attempt": job.settings.attempt,
+                # Its times tell nothing of the pace then.
+                **({"items_before": self._before} if self._before else {}),
+            },
             started_at=started_at,
             finished_at=job.timestamp(),
         )
@@ -124,7 +130,7 @@ class ShardWork:
         """Work what is not done yet."""
         job, worker = self._job, self._worker
         progress = saved.load(worker.workload)
-        before = len(progress.outcomes)
+        self._before = before = len(progress.outcomes)
         left = [numbered for numbered in enumerate(shard.items) if numbered[0] not in progress.outcomes]
         fields = {"shard": shard.index, "items": len(shard.items), "done_before": before}
         log.info("working the shard", extra={"fields": fields})

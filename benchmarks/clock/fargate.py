@@ -33,6 +33,7 @@ LAUNCHES_PER_SECOND = 20.0
 """Amazon ECS, throttling quotas: sustained launch rate of Fargate tasks."""
 
 STACK_BYTES = 256 << 10
+"""Of a job's thread: thousands of them are at work at once."""
 
 
 class Task:
@@ -124,7 +125,9 @@ class Clock:
             del self._threads[threading.get_ident()]
             self._hand_on()
 
+        before = threading.stack_size(STACK_BYTES)
         threading.Thread(target=run, daemon=True).start()
+        threading.stack_size(before)
         self._push(self.now, [task])
 
     def _switch(self, task: Task) -> None:

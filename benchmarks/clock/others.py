@@ -88,11 +88,8 @@ def fargate_dollars(billed: float) -> float:
 
 def run_dollars(billed: float, states: int, calls: int) -> float:
     """The price of a run: compute, transitions, calls of functions."""
-    return (
-        fargate_dollars(billed)
-        + states / 1000 * prices()["step_functions"]["transitions_per_1000"]
-        + call_dollars(calls)
-    )
+    transition: float = prices()["step_functions"]["transitions_per_1000"] / 1000
+    return fargate_dollars(billed) + states * transition + call_dollars(calls)
 
 
 def today(scenario: Scenario, run: Measured, lengths: array[int], dice: random.Random) -> Other:
@@ -102,12 +99,13 @@ def today(scenario: Scenario, run: Measured, lengths: array[int], dice: random.R
         one = [run_dollars(billed, USUAL_TRANSITIONS, USUAL_CALLS) for _, billed in least]
         last = UPLOAD_SECONDS if scenario.uploads > 1 else 0.0
         return Other(last + max(each for each, _ in least), sum(billed for _, billed in least), sum(one))
-    factor = run.work / scenario.pace.seconds(len(lengths), sum(lengths))
     sigma = scenario.block_sigma
-    works = []
-    for items, size in _today_shards(lengths):
-        uneven = dice.lognormvariate(-sigma * sigma / 2, sigma)
-        works.append(scenario.pace.seconds(items, size) * factor * uneven + SHARD_REQUESTS * REQUEST_SECONDS)
+    works = [
+        scenario.pace.seconds(items, size) * dice.lognormvariate(-sigma * sigma / 2, sigma)
+        for items, size in _today_shards(lengths)
+    ]
+    factor, beside = run.work / sum(works), SHARD_REQUESTS * REQUEST_SECONDS
+    works = [work * factor + beside for work in works]
     seconds, billed = _three_jobs(scenario, works, dice, objects=scenario.objects)
     return Other(seconds, billed, run_dollars(billed, USUAL_TRANSITIONS, USUAL_CALLS))
 

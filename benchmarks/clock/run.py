@@ -59,6 +59,9 @@ SAVE_SECONDS = 60.0
 ATTEMPT_SECONDS = 14_400
 """The template's default of AttemptSeconds."""
 
+PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
+"""What the time of a run goes to."""
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = RunFolder(S3Uri("result", "_millrace/run/"))
 
@@ -186,7 +189,8 @@ class Run:
         self.shards = cut(lengths, ShardLimits(), scenario.believed)
         self.bytes = [sum(lengths[each.start : each.stop]) for each in self.shards]
         self.seconds = _uneven(scenario, lengths, self.shards, dice)
-        self.longest = scenario.pace.seconds(1, max(lengths))
+        alone = (took for took, each in zip(self.seconds, self.shards, strict=True) if len(each) == 1)
+        self.longest = max(scenario.pace.seconds(1, max(lengths)), *alone, 0.0)
         self.fleet = Fleet(self.clock, scenario.slots, dice, scenario.reclaims_per_hour, self.mirrored)
         self.store = Store(self.clock)
         self.plan = Plan(
@@ -326,10 +330,6 @@ class Run:
     def _left(self) -> int:
         place = FOLDER.commits
         return len(self.shards) - sum(1 for _ in self.store.list(place.bucket, place.key))
-
-
-PARTS = ("wait", "plan", "start", "migrate", "merge", "lambda")
-"""What the time of a run goes to."""
 
 
 def _uneven(scenario: Scenario, lengths: array[int], shards: list[range], dice: random.Random) -> list[float]:

@@ -174,7 +174,7 @@ def scenarios() -> list[Scenario]:
     ]
     once = [
         Scenario("ten million texts", 10**7, 10_000, TEXTS, 256),
-        Scenario("15,000 films", 15_000, 2_000_000_000, FILMS, 4000, item_sigma=0.3),
+        Scenario("4,000 films", 4000, 10_000_000_000, FILMS, 4000, item_sigma=0.2),
         Scenario("a million texts, many slots", 10**6, 10_000, TEXTS, 256),
     ]
     reclaimed = Scenario("ten hours of Spot", 115_200, 2_000_000, Pace(5.0, 100e6), 16, reclaims_per_hour=1.0)

@@ -26,8 +26,9 @@ from typing import Any, NoReturn
 LENGTH = struct.Struct("!I")
 LOADED = (
     "logging.handlers", "botocore.session", "batch_jobs.arguments", "batch_jobs.job", "batch_jobs.job_log",
-    "batch_jobs.merging.merge", "batch_jobs.merging.merge_parts", "batch_jobs.migrating.migrate",
-    "batch_jobs.planning.plan", "batch_jobs.s3.connection", "batch_jobs.s3.obstore_client",
+    "batch_jobs.merging.merge", "batch_jobs.merging.merge_parts", "batch_jobs.merging.migrate_and_merge",
+    "batch_jobs.migrating.migrate",
+    "batch_jobs.planning.plan", "batch_jobs.s3.connection", "batch_jobs.s3.obstore_requests",
     "batch_jobs.s3.obstore_stores", "batch_jobs.stop", "millrace.workload.registry", "millrace.request.run_request",
 )  # fmt: skip
 """What a job imports; a name that is gone costs time, and nothing else."""

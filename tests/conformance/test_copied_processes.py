@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from console.checkout import ROOT
 from local_aws.executors.copied_processes import CopiedProcess, CopiedProcesses
 from tests.conformance.account import until
 
@@ -152,3 +154,14 @@ def test_a_template_that_is_killed(copies: Copies) -> None:
     assert output().strip() in {"", str(template)}
     until("it is gone", lambda: not Path(f"/proc/{process.pid}").exists())
     assert copies.told()["argv"] == []
+
+
+def test_the_template_loads_what_there_is() -> None:
+    """Each name that the template loads is a module of the jobs; one that moved would cost each job its time again."""
+    program = (
+        "import importlib, os, sys\nfrom local_aws.executors.job_template import LOADED\n"
+        "for name in LOADED: importlib.import_module(name)\n"
+        "assert len(os.listdir('/proc/self/task')) == 1  # a copy has one thread alone"
+    )
+    folders = os.pathsep.join([str(ROOT), str(ROOT / "layer/python")])
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": folders}, check=True)

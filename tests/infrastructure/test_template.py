@@ -179,16 +179,14 @@ def test_one_parameter_holds_the_weights(given: str, weights: dict[str, str]) ->
 
 
 def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
-    """The request's members stand in the execution's input beside the upload and the name of the run."""
+    """The request's members are in the request of each run, with the two buckets."""
     request = '{"workload": "word-count", "options": {"top": 5}, "queue": "urgent"}'
     assert re.search(TEMPLATE["Parameters"]["UploadRequest"]["AllowedPattern"], request)
     values = {"UploadRequest": request, **OWN_BUCKETS}
-    (target,) = made(values, {"AWS::Events::Rule"})["UploadRule"]["Properties"]["Targets"]
-    template = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(target["InputTransformer"]["InputTemplate"])
-    started = json.loads(template.replace("<aws.events.event.json>", "{}").replace("<request>", "1"))
-    assert started == {
-        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/", "upload": {},
-        "run_id": "upload-1", "once": True,
+    function = made(values, {"AWS::Lambda::Function"})["StartUploadsFunction"]["Properties"]
+    asked = _Plain(TEMPLATE, Resolver(TEMPLATE, values)).value(function["Environment"]["Variables"]["UPLOAD_REQUEST"])
+    assert json.loads(asked) == {
+        **json.loads(request), "source": "s3://my-source/", "destination": "s3://my-results/uploads/",
     }  # fmt: skip
 
 
@@ -204,3 +202,46 @@ def test_compute_says_architecture_and_gpus(compute: str, architecture: str | No
         assert container.get("RuntimePlatform", {}).get("CpuArchitecture") == architecture
         asked = [each["Value"] for each in container["ResourceRequirements"] if each["Type"] == "GPU"]
         assert asked == (["1"] * gpus if name.startswith("Migrate") else []), name
+
+
+def test_an_hour_without_a_slot_ends_no_run() -> None:
+    """Whatever waits for a slot may wait for a day: a state allows it beside the longest attempts, and no queue cancels
+    for want of capacity sooner. An attempt is timed by Batch from its start.
+    """
+    day = 86_400
+    (machine,) = REAL.machines
+    definition = json.loads(machine.text)
+    states = [state for state in definition["States"].values() if "batch:" in state.get("Resource", "")]
+    limits = [state["TimeoutSeconds"] for state in states]
+    assert len(limits) == 5
+    definitions = made({}, {"AWS::Batch::JobDefinition"}).values()
+    attempts = max(int(each["Properties"]["RetryStrategy"]["Attempts"]) for each in definitions)
+    longest = int(TEMPLATE["Parameters"]["AttemptSeconds"]["Default"]) * attempts
+    assert all(limit >= longest + day for limit in limits)
+    queues = [each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::Batch::JobQueue"]
+    waits = [
+        action["MaxTimeSeconds"]
+        for queue in queues
+        for action in queue["Properties"]["JobStateTimeLimitActions"]
+        if "CAPACITY" in action["Reason"]
+    ]
+    assert len(queues) == len(waits) == 2
+    assert all(wait >= day for wait in waits)
+
+
+def test_read_plan_knows_how_many_jobs_run_at_once() -> None:
+    """It is told what the jobs are told, and what the compute environments and the jobs have."""
+    read_plan = TEMPLATE["Resources"]["ReadPlanFunction"]["Properties"]["Environment"]["Variables"]
+    definitions = made({}, {"AWS::Batch::JobDefinition"}).values()
+    for each in definitions:
+        told = {pair["Name"]: pair["Value"] for pair in each["Properties"]["ContainerProperties"]["Environment"]}
+        for name in ("MILLRACE_MAX_VCPUS", "MILLRACE_JOB_VCPUS"):
+            assert read_plan[name] == told[name]
+        (vcpus,) = [
+            need["Value"]
+            for need in each["Properties"]["ContainerProperties"]["ResourceRequirements"]
+            if need["Type"] == "VCPU"
+        ]
+        assert read_plan["MILLRACE_JOB_VCPUS"] == vcpus
+    for each in made({}, {"AWS::Batch::ComputeEnvironment"}).values():
+        assert read_plan["MILLRACE_MAX_VCPUS"] == each["Properties"]["ComputeResources"]["MaxvCpus"]

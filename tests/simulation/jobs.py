@@ -77,7 +77,7 @@ def run_function(world: World, process: Process, event: dict[str, Any]) -> dict[
     world.trace(process, "starts")
     s3 = world.storage(process)
     if process.runs == "prepare_run":
-        answer = prepare_run(event, s3, SETTINGS)
+        answer = prepare_run(event, s3, replace(SETTINGS, jobs_code=world.code if world.plans_at_once else ""))
     elif process.runs == "read_plan":
         answer = read_plan(event, s3, replace(SETTINGS, slots=world.slots))
     else:

@@ -58,7 +58,7 @@ def test_batch_retries_as_the_template_says(exit_code: int | None, reason: str, 
     """What broke is tried again; wrong input and too many failures are not."""
     for rules in rules_of_the_template().values():
         assert rules.retried(exit_code, reason) is retried
-        assert rules.attempts == 3
+        assert rules.attempts == 8
 
 
 def test_a_run_without_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ class World:
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
         slots: How many jobs run at once, as Read Plan is told.
+        plans_at_once: Whether Prepare Run plans small sources itself.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
     """
 
@@ -83,6 +84,7 @@ class World:
         self._digest = hashlib.sha256()
         self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
         self.slots = self.codes.choice((1, 2, 3, 5, 16))
+        self.plans_at_once = random.Random(f"{seed} planning").random() < 0.5
 
     @property
     def digest(self) -> str:

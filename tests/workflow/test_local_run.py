@@ -301,12 +301,15 @@ def test_a_source_that_changes_during_the_run(millrace: Millrace, s3: Any, tmp_p
 
 def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
     """Ctrl-C ends the watching alone and says how to come back; the line that it says finds the run and its result."""
-    folder, out = tmp_path / "in", tmp_path / "out"
+    folder, out, gate = tmp_path / "in", tmp_path / "out", tmp_path / "gate"
     folder.mkdir()
-    for number in range(40):
+    gate.touch()
+    for number in range(4):
         (folder / f"{number}.txt").write_text("water mill " * number)
+    waiting = ["sh", "-c", f"while [ -e {gate} ]; do sleep 0.1; done; cat $0", "{input}"]
     command = [sys.executable, "-m", "console", "local", "run", "--state-dir", str(stack.state_dir), "--max-items", "2"]
-    command += ["--source", str(folder), "--destination", str(out)]
+    command += ["--source", str(folder), "--destination", str(out), "--workload", "command"]
+    command += ["--option", f"command={json.dumps(waiting)}", "--option", "output_suffixes=.copy"]
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -328,10 +331,17 @@ def test_ctrl_c_leaves_the_run_going(stack: Any, tmp_path: Path) -> None:
     run_id = re.search(r"--run-id (\S+)", "".join(said))
     assert run_id is not None, said
     assert f"stop it   millrace cancel {run_id[1]} --state-dir={stack.state_dir}\n" in "".join(said)
-    again = subprocess.run([*command, "--run-id", run_id[1]], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "is running; watching it" in again.stderr
-    assert json.loads((out / "result.json").read_text())["counts"]["succeeded"] == 40
+    back = [*command, "--run-id", run_id[1]]
+    with subprocess.Popen(back, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as again:
+        assert again.stderr is not None
+        said = []
+        for line in again.stderr:
+            said.append(line)
+            if "is running; watching it" in line:
+                gate.unlink()
+    assert again.returncode == 0, said
+    assert not gate.exists(), said
+    assert json.loads((out / "result.json").read_text())["counts"]["succeeded"] == 4
 
 
 def test_a_missing_bucket(millrace: Millrace, destination: str) -> None:

@@ -507,7 +507,7 @@ WRITERS = {
         "parts/00000.json", "parts/00000.0123456789abcdef.csv", "result.json", "report.csv", "report.html",
         "failures.jsonl", "_SUCCESS", "_INCOMPLETE", "retries/001/result.json", "retries/001/_SUCCESS",
         "retries/001/parts/00000.json", "words.csv", "files.csv", "rejected_rows.csv", "collisions.csv",
-        "contact-sheet.html",
+        "contact-sheet.html", "rows.csv", "rows.parquet",
     ],
     "nobody": ["run.json", "retries/001/run.json", "cost.json"],
 }  # fmt: skip

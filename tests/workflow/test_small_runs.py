@@ -155,7 +155,7 @@ def test_a_key_that_vanishes_between_plan_and_work(
     def vanish(_exchange: Exchange) -> None:
         runs.delete(source, ["001.txt"])
 
-    with proxy.when("GET", "/plan.json$", call_behind(vanish)):
+    with proxy.when("GET", "/plan.json$", call_behind(vanish), times=1):
         run = runs.start(source, destination, tolerated_failure_count=1)
         output = runs.wait(run)
     assert submitted(runs, run) == ONE_JOB

@@ -52,9 +52,7 @@ def test_an_upload_takes_half_the_time_and_a_third_of_what_is_billed(capsys: pyt
 @pytest.mark.parametrize("pace_error", [0.1, 1.0, 10.0])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_run_takes_less_than_the_least(pace_error: float, seed: int) -> None:
-    """All shards are worked, whatever is reclaimed and believed; time and bill are not below what they
-    can be.
-    """
+    """All shards are worked, whatever is reclaimed and believed; neither time nor bill is below what it can be."""
     run = Run(replace(SMALL, pace_error=pace_error), seed)
     made = run.work()
     assert made.seconds >= made.least.seconds

@@ -96,11 +96,26 @@ def test_an_empty_source_needs_no_child() -> None:
     assert call(run_of(empty), {**FIRST, "pass": 1}, execution={"RedriveCount": 1})["children"] == 0
 
 
+def test_a_merge_in_parts_is_never_one_jobs() -> None:
+    """The last shard of a plan whose merge goes in parts takes an array of two, and then the parts are merged."""
+    parts = replace(PLAN, merge_parts=6)
+    assert call(run_of(parts, range(99)))["children"] == 2
+    assert call(run_of(parts, range(100)))["children"] == 0
+
+
 def test_an_unknown_pace_takes_all_slots() -> None:
     """Where nothing is known there are as many children as slots, and no more than shards."""
     unknown = replace(PLAN, pace=None)
     assert call(run_of(unknown))["children"] == 16
     assert call(run_of(replace(unknown, shards=3)))["children"] == 3
+
+
+def test_a_merge_in_parts_is_no_small_run() -> None:
+    """One job would merge in one piece: what one child could do is an array of two where the plan has parts."""
+    small = replace(PLAN, shards=4, items=8, total_bytes=80)
+    assert call(run_of(small))["children"] == 1
+    assert call(run_of(replace(small, merge_parts=2)))["children"] == 2
+    assert call(run_of(replace(small, merge_parts=2), committed=range(4)))["children"] == 0
 
 
 @pytest.mark.parametrize(
