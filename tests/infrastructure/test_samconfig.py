@@ -8,7 +8,7 @@ from console.checkout import ROOT
 
 
 def test_no_build_is_cached() -> None:
-    """sam's cache sees changes in layer/ alone, and the layer holds a digest of all of batch_jobs/: a layer from the
+    """Sam's cache sees changes in layer/ alone, and the layer holds a digest of all of batch_jobs/: a layer from the
     cache would name other code than the image's in every small run's plan, and each of them would be refused.
     """
     config = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
