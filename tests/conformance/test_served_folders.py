@@ -198,7 +198,7 @@ def test_a_file_that_changes_or_goes(place: Place) -> None:
     place.write("other", b"other")
     place.serve()
     first = place.get("file")["ETag"]
-    for content in (b"secon", b"third", b"x" * 2_000_000, b"y" * 2_000_000):
+    for content in (b"again", b"third", b"x" * 2_000_000, b"y" * 2_000_000):
         path.write_bytes(content)
         assert place.refused("file", IfMatch=first) == "PreconditionFailed"
         assert (place.read("file"), place.get("file")["ETag"]) == (content, etag(content))
