@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 
 from benchmarks.clock.fargate import BILLED_START, LAUNCHES_PER_SECOND, MINIMUM_BILLED, START_MEDIAN
-from millrace.source.sharding import ShardLimits, range_bytes
+from millrace.source.sharding import ShardLimits, range_bytes, whole_bytes
 from millrace.workload.pace import Pace
 
 PAGE = 1000
@@ -49,7 +49,7 @@ class Scenario:
         block_sigma: Of that of how long items take beside what their number and bytes say, 45 s of work at a time:
             stragglers are there whatever way the items are cut into shards.
         pace_error: By what the pace that is believed is slower than the true one.
-        cuts: Whether large objects are cut into ranges.
+        cuts: Whether large objects are cut into ranges, at records as CSV files are.
         reclaims_per_hour: How often a child's host is reclaimed.
         uploads: How many of the objects are uploaded, each for itself, in a minute; 0 for a source that is there.
         window: How long uploads are collected for.
@@ -77,8 +77,10 @@ class Scenario:
         ]
         limits = ShardLimits()
         if self.cuts:
-            longest = range_bytes(limits.target_bytes)
-            return array("q", [part for size in self._all(drawn) for part in _ranges(size, longest, limits)])
+            believed = self.pace.slower(self.pace_error)
+            whole = whole_bytes(limits.target_bytes, believed)
+            longest = range_bytes(limits.target_bytes, believed, at_records=True)
+            return array("q", [part for size in self._all(drawn) for part in _ranges(size, whole, longest)])
         return array("q", drawn) * (self.objects // len(drawn)) + array("q", drawn[: self.objects % len(drawn)])
 
     def _all(self, drawn: Sequence[int]) -> Sequence[int]:
@@ -109,8 +111,8 @@ class Scenario:
         return self.objects * MERGE_SECONDS_PER_ITEM + shards * MERGE_SECONDS_PER_SHARD
 
 
-def _ranges(size: int, longest: int, limits: ShardLimits) -> list[int]:
-    if size <= limits.target_bytes:
+def _ranges(size: int, whole: int, longest: int) -> list[int]:
+    if size <= whole:
         return [size]
     count = -(-size // longest)
     return [size * (number + 1) // count - size * number // count for number in range(count)]
@@ -176,6 +178,7 @@ def scenarios() -> list[Scenario]:
         Scenario("ten million texts", 10**7, 10_000, TEXTS, 256),
         Scenario("4,000 films", 4000, 10_000_000_000, FILMS, 4000, item_sigma=0.2),
         Scenario("a million texts, many slots", 10**6, 10_000, TEXTS, 256),
+        Scenario("CSV files, many slots", 1200, 250_000_000, ROWS, 256, item_sigma=1.2, block_sigma=0.6, cuts=True),
     ]
     reclaimed = Scenario("ten hours of Spot", 115_200, 2_000_000, Pace(5.0, 100e6), 16, reclaims_per_hour=1.0)
     wrong = [Scenario(**{**vars(each), "pace_error": error}) for each in large for error in (0.1, 1.0, 10.0)]

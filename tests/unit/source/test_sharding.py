@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from millrace.errors import DamagedFileError
 from millrace.planning.item_store import ItemStore
 from millrace.run.plan import Item, Shard
-from millrace.source.sharding import LONGEST_SHARD_SECONDS, MAX_SHARDS, SHARD_SECONDS, ShardLimits, cut
+from millrace.source.sharding import (
+    LONGEST_SHARD_SECONDS,
+    MAX_SHARDS,
+    SHARD_SECONDS,
+    ShardLimits,
+    cut,
+    range_bytes,
+    whole_bytes,
+)
 from millrace.workload.pace import Pace
+from millrace.workload.registry import workload_records
 
 QUICK = Pace(seconds_per_item=1e-12, bytes_per_second=1e30)
 """A pace at which bytes and items are the only limits."""
@@ -173,3 +182,20 @@ def test_items_are_put_into_another_order(pages: list[list[Item]], chance: Rando
     assert store.total_bytes == sum(item.length for item in expected)
     cut_there = store.cut(ShardLimits(max_items=3, target_bytes=2**60), QUICK)
     assert [len(shard) for shard in cut_there[:-1]] == [3] * (len(cut_there) - 1)
+
+
+@given(st.integers(1, 2**40), st.floats(1e-3, 1e5), st.floats(1.0, 1e11), st.booleans())
+def test_a_range_is_a_shards_at_most(target: int, per_item: float, per_second: float, at_records: bool) -> None:  # noqa: FBT001
+    """What stays whole, and each range, is no more than a shard holds, nor than a minute's work, 32 MiB aside."""
+    pace = Pace(per_item, per_second)
+    whole, longest = whole_bytes(target, pace), range_bytes(target, pace, at_records=at_records)
+    assert 1 <= longest <= whole <= target
+    assert whole / per_second <= LONGEST_SHARD_SECONDS + 1 or whole <= 32 << 20
+
+
+def test_slow_objects_are_cut_by_their_work() -> None:
+    """A CSV file of 200 MB is two minutes of work: it is cut, though a shard would hold it; such a text is not."""
+    rows, words = (workload_records()[name].pace for name in ("csv-to-dynamodb", "word-count"))
+    assert whole_bytes(2**28, rows) < 200_000_000 < whole_bytes(2**28, words) == 2**28
+    assert 30 <= range_bytes(2**28, rows, at_records=True) / rows.bytes_per_second <= 60
+    assert range_bytes(2**28, words) == 2**26

@@ -10,7 +10,9 @@ from math import ceil
 
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
-from millrace.source.sharding import RANGES_OF_A_SHARD, range_bytes
+from millrace.source.sharding import RANGES_OF_A_SHARD, range_bytes, whole_bytes
+from millrace.workload.pace import Pace
+from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
 
 LEAST_RANGE_BYTES = 1_048_576
@@ -20,17 +22,22 @@ MOST_RANGES = 10_000 * RANGES_OF_A_SHARD
 """Into how many ranges one object is cut at most: those of the largest array job's children."""
 
 
+def said_pace(request: RunRequest) -> Pace:
+    """How fast a child works, as the request says or else the workload's record: large objects are cut by it."""
+    record = workload_records().get(request.workload)
+    return (record.pace if record else UNKNOWN_PACE).given(request.pace)
+
+
 def ranges_of(item: Item, request: RunRequest) -> int:
     """How many items the plan job makes of an object; 1 for one that stays whole.
 
     A workload of the user's own may have its objects cut as well: what it says is not known here.
     """
-    target = request.shard.target_bytes
-    if item.size <= max(target, LEAST_RANGE_BYTES) or not item.etag:
+    target, pace = request.shard.target_bytes, said_pace(request)
+    if item.size <= max(whole_bytes(target, pace), LEAST_RANGE_BYTES) or not item.etag:
         return 1
     record = workload_records().get(request.workload)
     if record is None or not record.may_cut(request.options, item.key):
         return 1
-    # A range that is cut at records has the head of its object read to it: the fewer the better.
-    longest = target if record.cuts_at_records else range_bytes(target)
+    longest = range_bytes(target, pace, at_records=record.cuts_at_records)
     return min(ceil(item.size / max(longest, LEAST_RANGE_BYTES)), MOST_RANGES)

@@ -19,9 +19,9 @@ RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
 
 
-def whole_up_to(target_bytes: int) -> int:
-    """No object of so many bytes, or fewer, is cut."""
-    return max(target_bytes, LEAST_RANGE_BYTES)
+def whole_up_to(most_bytes: int) -> int:
+    """No object of so many bytes, or fewer, is cut, where those up to `most_bytes` shall not be."""
+    return max(most_bytes, LEAST_RANGE_BYTES)
 
 
 def _anywhere(_item: Item, _places: Sequence[int]) -> None:
@@ -30,27 +30,27 @@ def _anywhere(_item: Item, _places: Sequence[int]) -> None:
 
 def cut_large(
     items: Iterable[Item],
-    target_bytes: int,
+    most_bytes: int,
     may_cut: Callable[[str], bool],
     record_starts: RecordStarts = _anywhere,
     *,
     range_bytes: int | None = None,
 ) -> Iterator[Item]:
-    """The items, with ranges of about equal length in place of each object that is larger than a shard shall be.
+    """The items, with ranges of about equal length in place of each object that is too large for one shard.
 
     Args:
         items: Whole objects.
-        target_bytes: What a shard holds.
+        most_bytes: What an object that stays whole has at most.
         may_cut: Whether the workload can work ranges of the object with this key; asked for large ones alone.
         record_starts: Where an object's records begin; asked for those that are cut alone.
-        range_bytes: How long a range is at most; as long as a shard unless it is given.
+        range_bytes: How long a range is at most; `most_bytes` unless it is given.
 
     Yields:
         In the items' order. An object without a planned ETag stays whole: its ranges could be of two versions. The
         ranges of an object follow each other from its first byte to its last.
     """
-    most = whole_up_to(target_bytes)
-    longest = max(range_bytes or target_bytes, LEAST_RANGE_BYTES)
+    most = whole_up_to(most_bytes)
+    longest = max(range_bytes or most_bytes, LEAST_RANGE_BYTES)
     for item in items:
         if item.size <= most or not item.etag or not may_cut(item.key):
             yield item

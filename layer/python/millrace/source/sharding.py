@@ -42,9 +42,29 @@ class ShardLimits:
     max_shards: int = MAX_SHARDS
 
 
-def range_bytes(target_bytes: int) -> int:
-    """How long the ranges are into which an object larger than `target_bytes` is cut, about."""
-    return min(target_bytes, max(target_bytes // RANGES_OF_A_SHARD, _LONG_RANGE_BYTES))
+def whole_bytes(target_bytes: int, pace: Pace) -> int:
+    """No object of so many bytes, or fewer, is cut: a shard holds it, and one child works it in a minute.
+
+    Args:
+        target_bytes: What a shard holds.
+        pace: How fast a child is said to work: the request's or the workload's, not a measured one, which would move
+            the cuts from run to run.
+    """
+    return min(target_bytes, max(round(LONGEST_SHARD_SECONDS * pace.bytes_per_second), _LONG_RANGE_BYTES))
+
+
+def range_bytes(target_bytes: int, pace: Pace, *, at_records: bool = False) -> int:
+    """How long the ranges are into which a larger object is cut, about.
+
+    Args:
+        target_bytes: What a shard holds.
+        pace: As for `whole_bytes`.
+        at_records: Whether each range is read with the object's head before it: the fewer the better, then.
+    """
+    whole = whole_bytes(target_bytes, pace)
+    if at_records:
+        return min(whole, max(round(SHARD_SECONDS * pace.bytes_per_second), _LONG_RANGE_BYTES))
+    return min(whole, max(whole // RANGES_OF_A_SHARD, _LONG_RANGE_BYTES))
 
 
 def cut(lengths: Sequence[int], limits: ShardLimits, pace: Pace) -> list[range]:
