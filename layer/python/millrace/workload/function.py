@@ -35,6 +35,7 @@ class Declaration:
         splits: "lines" where large objects may be cut at line ends.
         table: "csv" or "parquet".
         merge: The merge function, if there is one.
+        item_seconds: How long it may take for an item; None where it may take as long as the job.
     """
 
     function: Callable[..., Any]
@@ -45,6 +46,7 @@ class Declaration:
     splits: str | None
     table: str
     merge: Callable[..., Mapping[str, Any]] | None
+    item_seconds: float | None = None
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The function's keyword arguments, of checked options."""
@@ -62,6 +64,7 @@ def workload(
     splits: Literal["lines"] | None = None,
     table: Literal["csv", "parquet"] = "csv",
     merge: Callable[..., Mapping[str, Any]] | None = None,
+    item_seconds: float | None = None,
 ) -> Callable[[Function], Function]:
     """Make a function a workload.
 
@@ -83,6 +86,8 @@ def workload(
         table: "parquet" for `rows.parquet` beside `rows.csv`; it needs pyarrow.
         merge: Called as `merge(values)` or `merge(values, results)` with an iterator over what the function gave, in
             the order of the items' keys; `results.open(name)` opens a file of the result. Its dict goes to result.json.
+        item_seconds: How long it may take for an item, reading included; an item that takes longer is a row
+            `ITEM_TIMED_OUT`. The function then runs in a thread of its own for each item.
 
     Raises:
         TypeError: The function, or one of its parameters, is of no kind that can be called like this.
@@ -95,14 +100,23 @@ def workload(
     if table not in {"csv", "parquet"}:
         raise ValueError(f'table is "csv" or "parquet", not {table!r}')
 
+    if item_seconds is not None and not _is_seconds(item_seconds):
+        raise ValueError(f"item_seconds is a number of seconds, more than 0 and at most a day, not {item_seconds!r}")
+
     def decorate(function: Function) -> Function:
         positional, options, convert = _signature(function)
         check_item_suffixes("outputs", tuple(outputs))
-        declaration = Declaration(function, positional, options, convert, tuple(outputs), splits, table, merge)
+        declaration = Declaration(
+            function, positional, options, convert, tuple(outputs), splits, table, merge, item_seconds
+        )
         setattr(function, DECLARATION, declaration)
         return function
 
     return decorate
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
 
 
 def _signature(function: Callable[..., Any]) -> tuple[int, tuple[Option, ...], dict[str, Callable[[Any], Any]]]:
