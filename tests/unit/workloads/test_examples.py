@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,29 @@ def test_the_examples_own_tests_pass(folder: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
+
+
+def test_the_readmes_function_in_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has at most 15 lines, and gives the quantiles of packed logs as it stands there."""
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    shown = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert shown is not None
+    assert len(shown[1].splitlines()) <= 15
+    (tmp_path / "latency.py").write_text(shown[1])
+    told = run(str(tmp_path), "latency:latencies", LOGS, monkeypatch).result()["result"]
+    assert told["logs"] == len(LOGS)
+    assert told["seconds"]["count"] == len(REQUESTS)
+    assert told["seconds"]["max"] == max(request["seconds"] for request in REQUESTS)
+
+
+def test_the_documented_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test that docs/workloads/your-own.md shows, as it stands there."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "log_analysis"))
+    page = (EXAMPLES.parent / "docs/workloads/your-own.md").read_text()
+    (shown,) = (text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import try_on" in text)
+    names: dict[str, Any] = {}
+    exec(shown, names)
+    names["test_slow_requests_are_rows"]()
 
 
 def test_slow_requests_in_a_whole_run(monkeypatch: pytest.MonkeyPatch) -> None:
