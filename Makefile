@@ -103,7 +103,7 @@ check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## lin
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/check-yaml --unsafe *.yaml image/*.yaml $(wildcard stacks/*.yaml)
-	$(BIN)/hadolint --failure-threshold warning batch_jobs/Dockerfile examples/own_workload/Dockerfile
+	$(BIN)/hadolint --failure-threshold warning batch_jobs/Dockerfile examples/*/Dockerfile
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m checks
 

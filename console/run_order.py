@@ -10,7 +10,7 @@ from console.transfer.directories import Place, refuse_overlap
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
-from millrace.workload.registry import option_value
+from millrace.workload.registry import is_own_workload, option_value
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def workload_options(workload: str, given: Iterable[str]) -> dict[str, object]:
     """Read `--option K=V …` by the types that the workload declares, as `option_value` does.
 
     A list is a JSON list, words with commas between them, or the option given several times. Whether a value is
-    allowed is for `RunRequest.parse` to say.
+    allowed is for `RunRequest.parse` to say, or for the job: what a user's own workload declares is not known here,
+    and an option of its given several times is a list.
 
     Args:
         workload: The workload's name.
@@ -85,9 +86,12 @@ def workload_options(workload: str, given: Iterable[str]) -> dict[str, object]:
         InvalidRunRequest: There is no such workload or option, one has no `=`, or is given twice without being a list.
     """
     options: dict[str, object] = {}
+    is_own = is_own_workload(workload)
     for words in given:
         name, value = option_value(workload, words)
         earlier = options.get(name)
+        if is_own and name in options:
+            earlier, value = (each if isinstance(each, list) else [each] for each in (earlier, value))
         if isinstance(earlier, list) and isinstance(value, list):
             value = [*earlier, *value]
         elif name in options:

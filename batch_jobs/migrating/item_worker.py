@@ -25,6 +25,7 @@ from millrace.errors import (
     ObjectNotFoundError,
     StoppedError,
     StorageError,
+    StuckItemError,
     TryAgainError,
     WriteRefusedError,
 )
@@ -153,6 +154,8 @@ class ItemWorker:
             log.warning("the host failed", exc_info=error)
             uri = str(S3Uri(self.source.bucket, item.key))
             return Worked(position, None, postponed=told(fault, "work the item", uri))
+        if isinstance(error, StuckItemError):
+            self.stop.request(f"an item of {self.workload.name} could not be interrupted, and still takes up a thread")
         if isinstance(error, ItemError):
             return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
         if isinstance(error, _ReadError):

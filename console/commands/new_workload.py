@@ -32,23 +32,22 @@ TAKEN = frozenset({"millrace", "batch_jobs", "console", "test", "tests", *sys.st
 def new_workload(name: str, directory: Path | None) -> None:
     """Begin a workload of your own.
 
-    Writes a small working one, which counts lines, with its test and its Dockerfile, for you to change.
-    docs/workloads/your-own.md is the contract.
+    Writes a small working function, which counts lines, with its test and its Dockerfile, for you to change.
+    docs/workloads/your-own.md says what it may take and give.
 
     \b
     Example:
       millrace new-workload find-links
       cd find_links && python -m pytest
-      millrace local run --source DIR --destination DIR --workload find_links:FindLinks
+      millrace local run --source DIR --destination DIR --workload find_links:find_links
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
-    words = _words(name)
-    module, class_name = "_".join(words), "".join(word.capitalize() for word in words)
+    module = _module(name)
     folder = Path(module) if directory is None else directory
-    write(_example(), folder, module, class_name)
+    write(_example(), folder, module)
     terminal = Terminal()
-    terminal.print(f"{folder}: the workload {module}:{class_name}, with its test and its Dockerfile.")
+    terminal.print(f"{folder}: the workload {module}:{module}, with its test and its Dockerfile.")
     terminal.print(f"  test it  cd {folder} && python -m pytest")
-    terminal.print(f"  run it   millrace local run --workload {module}:{class_name} --source DIR --destination DIR")
+    terminal.print(f"  run it   millrace local run --workload {module}:{module} --source DIR --destination DIR")
 
 
 def _example() -> Path:
@@ -57,14 +56,13 @@ def _example() -> Path:
     return packaged if packaged.is_dir() else Checkout.here().root / EXAMPLE
 
 
-def write(example: Path, folder: Path, module: str, class_name: str) -> None:
-    """Copy the example into a new folder, under other names.
+def write(example: Path, folder: Path, module: str) -> None:
+    """Copy the example into a new folder, under another name.
 
     Args:
         example: The example's folder.
         folder: The new one.
-        module: The name of the Python module: `find_links`.
-        class_name: The name of its class: `FindLinks`.
+        module: The name of the Python module and of its function: `find_links`.
 
     Raises:
         click.BadParameter: The folder is there already.
@@ -78,7 +76,6 @@ def write(example: Path, folder: Path, module: str, class_name: str) -> None:
         "acme-line-count": f"{dashed}-workload",
         "acme.line-count": f"my.{dashed}",
         "line_count": module,
-        "LineCount": class_name,
         "my-millrace": f"millrace-{dashed}",
         EXAMPLE: ".",
     }
@@ -89,18 +86,17 @@ def write(example: Path, folder: Path, module: str, class_name: str) -> None:
             (folder / path.name.replace("line_count", module)).write_text(text, encoding="utf-8")
 
 
-def _words(name: str) -> list[str]:
-    """The words of a workload's name: `find-links`, `find_links` and `FindLinks` have two.
+def _module(name: str) -> str:
+    """The module of a workload: `find_links` of `find-links`, `find_links` or `FindLinks`.
 
     Raises:
         click.BadParameter: It cannot be a module's name.
     """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").split("_")
-    module = "_".join(words)
+    module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_")
     if len(module) > 60 or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", module):
         raise click.BadParameter(
             f"{name!r} is not a valid name for a workload: letters, digits and '-', like find-links."
         )
     if keyword.iskeyword(module) or module in TAKEN:
         raise click.BadParameter(f"{module!r} is a name of Python's or of Millrace's own; choose another.")
-    return words
+    return module

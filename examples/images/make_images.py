@@ -1,6 +1,5 @@
 """Makes the pictures in this folder: `python examples/images/make_images.py [FOLDER]`. Same seed, same pictures."""
 
-# ruff: noqa: INP001 - a script of its own
 from __future__ import annotations
 
 import math

@@ -616,14 +616,14 @@ def test_modules_beside_the_data_are_not_imported_and_moving_needs_no_down(stack
         (folder / "beside.py").write_text(f"NUMBER = {result}\n")
         text = (ROOT / "examples/own_workload/line_count.py").read_text()
         (folder / "mine.py").write_text(
-            text.replace("\n\nclass ", "\nimport json, queue\nfrom beside import NUMBER\n\nclass ", 1).replace(
+            text.replace("\n\n@workload", "\nimport json, queue\nfrom beside import NUMBER\n\n@workload", 1).replace(
                 '{"lines": lines', '{"number": NUMBER, "lines": lines'
             )
         )
     for name, result in (("one", 1), ("two", 2), ("one", 1)):
         built_in = _run_in(tmp_path / name, stack.state_dir, tmp_path / "out-built-in")
         assert built_in.returncode == 0, built_in.stderr
-        own = _run_in(tmp_path / name, stack.state_dir, tmp_path / f"out-{name}", "--workload", "mine:LineCount")
+        own = _run_in(tmp_path / name, stack.state_dir, tmp_path / f"out-{name}", "--workload", "mine:line_count")
         assert own.returncode == 0, own.stderr
         assert json.loads(own.stdout)["result"]["number"] == result
     assert not Path(marker).exists(), Path(marker).read_text()

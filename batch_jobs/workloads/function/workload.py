@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from batch_jobs.workloads.function.gathered import Gathered, GatheredPartial, Place, place_of
 from batch_jobs.workloads.function.parquet_table import write_parquet
+from batch_jobs.workloads.function.time_limit import TimeLimit
 from millrace.report.completion import safe_cell
 from millrace.run.plan import Item
 from millrace.workload.body import ItemBody
@@ -48,9 +49,17 @@ class FunctionWorkload:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = self.declaration.arguments(options)
+        seconds = self.declaration.item_seconds
+        self._limit = TimeLimit(seconds) if seconds is not None else None
 
     def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> Gathered:
         """Call the function, and see what it gives."""
+        if self._limit is None:
+            return self._gathered(item, body, outputs)
+        gathered: Gathered = self._limit.keep(body, lambda chunks: self._gathered(item, chunks, outputs))
+        return gathered
+
+    def _gathered(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> Gathered:
         given = self.declaration.call(item, ItemBody(item, body), outputs, self._options)
         place = place_of(item)
         if self.declaration.merge is not None:

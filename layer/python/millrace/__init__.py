@@ -4,7 +4,7 @@ Standard library and boto3 only, so that the layer stays small and the same file
 """
 
 from millrace.version import VERSION
-from millrace.workload import ErrorCode, Item, ItemBody, ItemError, Outputs, Quantiles, TryAgainError, workload
+from millrace.workload import ErrorCode, Item, ItemBody, ItemError, Outputs, Quantiles, TryAgainError, try_on, workload
 
 __all__ = [
     "ErrorCode",
@@ -14,6 +14,7 @@ __all__ = [
     "Outputs",
     "Quantiles",
     "TryAgainError",
+    "try_on",
     "workload",
 ]
 

@@ -78,6 +78,8 @@ class ErrorCode(StrEnum):
     """S3 refused to take this item's output for good: metadata, a tag or a content type that it does not allow."""
     WORKLOAD_FAILED = "WORKLOAD_FAILED"
     """The workload raised an error that it does not declare: a bug of the workload on this object."""
+    ITEM_TIMED_OUT = "ITEM_TIMED_OUT"
+    """The workload did not end within the time limit that it declares for an item."""
     NOT_RUN = "NOT_RUN"
     """The item's shard has no commit: the run ended before it was worked."""
 
@@ -224,6 +226,10 @@ class ItemError(MillraceError):
         self.code = code
         self.http_status = http_status
         super().__init__(message)
+
+
+class StuckItemError(ItemError):
+    """An item took too long, and what works it cannot be ended: it is the item's row, and the job has to stop."""
 
 
 class StorageError(MillraceError):

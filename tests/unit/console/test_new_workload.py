@@ -22,11 +22,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("name", "made"), [("find-links", "find_links:FindLinks"), ("Sum2", "sum2:Sum2")])
+@pytest.mark.parametrize(("name", "made"), [("find-links", "find_links:find_links"), ("Sum2", "sum2:sum2")])
 def test_the_new_workload_runs(
     name: str, made: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is planned, migrated and merged by its class, as it was written, and the command says how."""
+    """It is planned, migrated and merged by its function, as it was written, and the command says how."""
     assert _run(["new-workload", name]) == 0
     assert f"--workload {made}" in capsys.readouterr().out
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -53,14 +53,14 @@ def test_its_own_test_passes(here: Path) -> None:
 
 
 def test_nothing_is_called_as_in_the_example(here: Path) -> None:
-    """Every file has the new names: module, class, entry point, image."""
+    """Every file has the new names: module, function, entry point, image."""
     assert _run(["new-workload", "find-links"]) == 0
     texts = {path.name: path.read_text() for path in (here / "find_links").iterdir()}
     assert sorted(texts) == ["Dockerfile", "find_links.py", "pyproject.toml", "test_find_links.py"]
     left = ("line_count", "LineCount", "line-count", "own_workload", "acme")
     assert {word for text in texts.values() for word in left if word in text} == set()
     project = tomllib.loads(texts["pyproject.toml"])["project"]
-    assert project["entry-points"]["millrace.workloads"] == {"my.find-links": "find_links:FindLinks"}
+    assert project["entry-points"]["millrace.workloads"] == {"my.find-links": "find_links:find_links"}
     assert "COPY find_links.py" in texts["Dockerfile"]
 
 

@@ -1,11 +1,13 @@
 """From a command's options to the execution input."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from batch_jobs.workloads.registry import load_workload
 from console.commands.local.run import run
 from console.commands.request_options import request_fields
 from console.run_order import RunOrder, workload_options
@@ -42,6 +44,42 @@ def test_options_of_ones_own_workload_are_json_or_text() -> None:
     words = ["top=5", "deep=true", "end=;", 'names=["a"]', 'names=["b"]']
     expected = {"top": 5, "deep": True, "end": ";", "names": ["a", "b"]}
     assert workload_options("line_count:LineCount", words) == expected
+
+
+def test_options_of_a_function_end_with_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the words of a command line to the function's arguments; a wrong one is named, with exit code 2."""
+    (tmp_path / "typed_options.py").write_text(
+        "import enum\nfrom typing import Literal\nfrom millrace import workload\n"
+        "class Level(enum.Enum):\n    LOW = 'low'\n    HIGH = 'high'\n"
+        "@workload()\ndef typed(body, *, limit: float = 1.0, top: int = 3, deep: bool = False, end: str = '',\n"
+        "          words: list[str] = [], shares: list[float] = [], level: Level = Level.LOW,\n"
+        "          kind: Literal['x', '1'] = 'x'):\n    return {}\n"
+    )
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    name = "typed_options:typed"
+
+    def arguments(*words: str) -> dict[str, Any]:
+        given = load_workload(name, workload_options(name, words))._options  # type: ignore[attr-defined]
+        return {option: given[option] for option in {word.partition("=")[0] for word in words}}
+
+    assert arguments("limit=0.5") == {"limit": 0.5}
+    assert isinstance(arguments("limit=2")["limit"], float)
+    assert arguments("top=-4", "deep=true", "end=a=b") == {"top": -4, "deep": True, "end": "a=b"}
+    assert arguments('end="5"') == {"end": "5"}
+    assert arguments("words=a", "words=b") == {"words": ["a", "b"]}
+    assert arguments('words=["a"]', "words=b", 'words=["c", "d"]') == {"words": ["a", "b", "c", "d"]}
+    assert arguments("shares=1", "shares=0.5") == {"shares": [1.0, 0.5]}
+    assert arguments("level=high")["level"].value == "high"
+    assert arguments('kind="1"') == {"kind": "1"}
+    for wrong in (
+        ["limit=fast"], ["limit=true"], ["limit=[1]"], ["limit=NaN"], ["limit=1e400"], ["top=1.0"], ["top=x"],
+        ["deep=1"], ["deep=yes"], ["end=5"], ["words=a"], ["words=1", "words=2"], ["shares=a", "shares=b"],
+        ["level=middle"], ["level=HIGH"], ["kind=1"], ["top=1", "top=2"], ["limits=1"],
+    ):  # fmt: skip
+        with pytest.raises(InvalidRunRequest, match=f"options.{wrong[0].partition('=')[0]}") as caught:
+            arguments(*wrong)
+        assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("given", [["top"], ["=5"], ["top=5", "top=6"], ["unknown=5"]])

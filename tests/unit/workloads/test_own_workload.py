@@ -20,7 +20,8 @@ from millrace.workload.options import Option
 from millrace.workload.registry import checked_options, is_own_workload, known_workload, option_value
 from tests.run_in_memory import RunInMemory
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "own_workload"
+EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLE = EXAMPLES / "class_workload"
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +44,14 @@ def declare(packages: Path, package: str, *entries: str) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[millrace.workloads]", *entries]))
 
 
-@pytest.mark.parametrize("name", ["line_count:LineCount", "acme.line-count"])
-def test_a_run_of_ones_own_workload(name: str, installed: Path) -> None:
-    """By its class or by its entry point: planned, migrated and merged, its outputs beside their keys."""
-    declare(installed, "acme", "acme.line-count = line_count:LineCount")
+@pytest.mark.parametrize("place", ["line_count:LineCount", "line_count:line_count"])
+@pytest.mark.parametrize("named", ["by its place", "by its entry point"])
+def test_a_run_of_ones_own_workload(place: str, named: str, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class or a function, by its name or by its entry point: planned, migrated, merged, outputs beside the keys."""
+    if place == "line_count:line_count":
+        monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", os.pathsep.join([str(installed), str(EXAMPLES / "own_workload")]))
+    declare(installed, "acme", f"acme.line-count = {place}")
+    name = place if named == "by its place" else "acme.line-count"
     objects = {"in/a": b"one\ntwo\n", "in/b": b"three"}
     run = RunInMemory(objects, request={"workload": name}, load=load_workload)
     run.all()
@@ -54,13 +59,15 @@ def test_a_run_of_ones_own_workload(name: str, installed: Path) -> None:
     assert run.result()["result"] == {"bytes": 13, "lines": 2}
 
 
-def test_the_examples_own_tests_pass(installed: Path) -> None:
+@pytest.mark.parametrize("example", ["own_workload", "class_workload"])
+def test_the_examples_own_tests_pass(example: str, installed: Path) -> None:
     """As its author would run them, in its folder."""
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE)}
+    folder = EXAMPLES / example
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
     alone = ("-p", "no:cacheprovider", f"--rootdir={installed}", "-c", os.devnull)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *alone, str(EXAMPLE / "test_line_count.py")],
-        cwd=EXAMPLE,
+        [sys.executable, "-m", "pytest", "-q", *alone, str(folder / "test_line_count.py")],
+        cwd=folder,
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

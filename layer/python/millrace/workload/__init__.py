@@ -27,6 +27,7 @@ from millrace.workload.pace import Pace
 from millrace.workload.quantiles import Quantiles
 from millrace.workload.record import ReportPart, WorkloadRecord, check_item_suffixes
 from millrace.workload.totals import Totals
+from millrace.workload.trying import Tried, try_on
 
 __all__ = [
     "LOOK_BACK_BYTES",
@@ -49,6 +50,7 @@ __all__ = [
     "SmallItems",
     "Splitting",
     "Totals",
+    "Tried",
     "TryAgainError",
     "Workload",
     "WorkloadRecord",
@@ -56,5 +58,6 @@ __all__ = [
     "decompressed",
     "is_packed",
     "lines",
+    "try_on",
     "workload",
 ]

@@ -22,29 +22,34 @@ DECLARATION = "__millrace_workload__"
 """The attribute under which a decorated function has its `Declaration`."""
 
 
+_TAKEN = ("item", "body", "outputs")
+
+
 @dataclass(frozen=True)
 class Declaration:
     """What the decorator learned of a function.
 
     Attributes:
         function: The function.
-        positional: How many of item, body and outputs it takes: 3, 2 (item and body) or 1 (body).
+        taken: What it takes, of item, body and outputs, in the order of its parameters.
         options: Its keyword-only parameters.
         convert: What makes an option's checked value the argument.
         outputs: The suffixes of the files that it writes for an item.
         splits: "lines" where large objects may be cut at line ends.
         table: "csv" or "parquet".
         merge: The merge function, if there is one.
+        item_seconds: How long it may take for an item; None where it may take as long as the job.
     """
 
     function: Callable[..., Any]
-    positional: int
+    taken: tuple[str, ...]
     options: tuple[Option, ...]
     convert: Mapping[str, Callable[[Any], Any]]
     outputs: tuple[str, ...]
     splits: str | None
     table: str
     merge: Callable[..., Mapping[str, Any]] | None
+    item_seconds: float | None = None
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The function's keyword arguments, of checked options."""
@@ -52,8 +57,8 @@ class Declaration:
 
     def call(self, item: Item, body: ItemBody, outputs: Outputs, arguments: Mapping[str, Any]) -> Any:
         """What the function gives for an item."""
-        taken = {1: (body,), 2: (item, body), 3: (item, body, outputs)}[self.positional]
-        return self.function(*taken, **arguments)
+        known = {"item": item, "body": body, "outputs": outputs}
+        return self.function(*(known[name] for name in self.taken), **arguments)
 
 
 def workload(
@@ -62,11 +67,13 @@ def workload(
     splits: Literal["lines"] | None = None,
     table: Literal["csv", "parquet"] = "csv",
     merge: Callable[..., Mapping[str, Any]] | None = None,
+    item_seconds: float | None = None,
 ) -> Callable[[Function], Function]:
     """Make a function a workload.
 
-    The function is called once for each item, as `function(item, body, outputs, **options)`; it may leave out
-    `outputs`, or `item` too. It stays a function, which a test can call. What it gives decides how it is merged:
+    The function is called once for each item, as `function(item, body, outputs, **options)`; it may leave out what it
+    does not need: a parameter called `item`, `body` or `outputs` gets just that, wherever it stands. It stays a
+    function, which a test can call. What it gives decides how it is merged:
 
     - a dict of numbers is added up, name by name; a value may also be a `Counter` or a `Quantiles`;
     - a `Counter` or a `Quantiles` alone is merged;
@@ -83,6 +90,8 @@ def workload(
         table: "parquet" for `rows.parquet` beside `rows.csv`; it needs pyarrow.
         merge: Called as `merge(values)` or `merge(values, results)` with an iterator over what the function gave, in
             the order of the items' keys; `results.open(name)` opens a file of the result. Its dict goes to result.json.
+        item_seconds: How long it may take for an item, reading included; an item that takes longer is a row
+            `ITEM_TIMED_OUT`. The function then runs in a thread of its own for each item.
 
     Raises:
         TypeError: The function, or one of its parameters, is of no kind that can be called like this.
@@ -95,18 +104,27 @@ def workload(
     if table not in {"csv", "parquet"}:
         raise ValueError(f'table is "csv" or "parquet", not {table!r}')
 
+    if item_seconds is not None and not _is_seconds(item_seconds):
+        raise ValueError(f"item_seconds is a number of seconds, more than 0 and at most a day, not {item_seconds!r}")
+
     def decorate(function: Function) -> Function:
-        positional, options, convert = _signature(function)
+        taken, options, convert = _signature(function)
         check_item_suffixes("outputs", tuple(outputs))
-        declaration = Declaration(function, positional, options, convert, tuple(outputs), splits, table, merge)
+        declaration = Declaration(function, taken, options, convert, tuple(outputs), splits, table, merge, item_seconds)
         setattr(function, DECLARATION, declaration)
         return function
 
     return decorate
 
 
-def _signature(function: Callable[..., Any]) -> tuple[int, tuple[Option, ...], dict[str, Callable[[Any], Any]]]:
-    """How many positional arguments the function takes, its options, and what makes their values its arguments."""
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
+
+
+def _signature(
+    function: Callable[..., Any],
+) -> tuple[tuple[str, ...], tuple[Option, ...], dict[str, Callable[[Any], Any]]]:
+    """What the function takes of item, body and outputs, its options, and what makes their values its arguments."""
     name = getattr(function, "__name__", repr(function))
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     if is_async or not inspect.isfunction(function):
@@ -116,23 +134,32 @@ def _signature(function: Callable[..., Any]) -> tuple[int, tuple[Option, ...], d
     except NameError as error:
         raise TypeError(f"{name}: an annotation cannot be read: {error}") from None
     helps = _helps(function)
-    positional = 0
+    positional: list[str] = []
     options: list[Option] = []
     convert: dict[str, Callable[[Any], Any]] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
-            positional += 1
+            positional.append(parameter.name)
         elif parameter.kind is parameter.KEYWORD_ONLY:
             option, convert[parameter.name] = _option(name, parameter, hints.get(parameter.name), helps)
             options.append(option)
         else:
             raise TypeError(f"{name}: *{parameter.name} cannot be an option; name each one behind a *")
-    if not 1 <= positional <= 3:
+    return _taken(name, tuple(positional)), tuple(options), convert
+
+
+def _taken(function: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What the parameters of these names get: by their names, or by their places where they have names of their own."""
+    if names and set(names) <= set(_TAKEN):
+        return names
+    by_place = {1: ("body",), 2: ("item", "body"), 3: _TAKEN}.get(len(names), ())
+    if not by_place or any(name in _TAKEN and name != given for name, given in zip(names, by_place, strict=True)):
         raise TypeError(
-            f"{name} takes {positional} positional arguments; it is called as {name}(item, body, outputs), "
-            f"{name}(item, body) or {name}(body), and its options come behind a *"
+            f"{function} takes {len(names)} positional arguments ({', '.join(names) or 'none'}); they are called item, "
+            "body and outputs, as many of them as it needs, and its options come behind a *: "
+            f"def {function}(item, body, outputs, *, …)"
         )
-    return positional, tuple(options), convert
+    return by_place
 
 
 def _option(

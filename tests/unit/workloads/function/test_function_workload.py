@@ -337,6 +337,34 @@ def test_a_wrong_option_is_refused(options: dict[str, object]) -> None:
         made(everything, **options)
 
 
+def test_a_function_takes_what_it_names() -> None:
+    """Parameters called item, body and outputs get just that, in any order; others get it by their place."""
+
+    @workload(outputs=[".a"])
+    def first(body: Any, outputs: Any) -> dict[str, int]:
+        with outputs.open(".a", "text/plain") as file:
+            file.write(body.bytes())
+        return {"n": 1}
+
+    @workload()
+    def second(body: Any, item: Item) -> dict[str, int]:
+        return {item.key: len(body.bytes())}
+
+    @workload()
+    def third(_item: Item, text: Any) -> dict[str, int]:
+        return {_item.key: len(text.bytes())}
+
+    files = Files()
+    made(first).migrate(Item("a", 3, '"e"'), iter([b"abc"]), files)
+    assert files.files[".a"].getvalue() == b"abc"
+    for function in (second, third):
+        assert made(function).migrate(Item("a", 3, '"e"'), iter([b"abc"]), files).numbers == {"a": 3}
+    with pytest.raises(TypeError, match=r"wrong takes 2 positional arguments \(body, file\)"):
+
+        @workload()
+        def wrong(body: Any, file: Any) -> None: ...
+
+
 def test_functions_that_are_none() -> None:
     """What cannot be called is refused where it is decorated, with the parameter named."""
     with pytest.raises(TypeError, match=r"\*options cannot be an option"):
