@@ -24,7 +24,9 @@ from tests.run_in_memory import RunInMemory
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FUNCTIONS = ("log_analysis/slow_requests", "csv_to_parquet/csv_to_parquet", "compaction/compaction", "scoring/scoring")
-REQUESTS = [{"path": f"/{n % 7}", "status": 200, "seconds": random.Random(n).random() * 3} for n in range(3000)]
+REQUESTS: list[dict[str, Any]] = [
+    {"path": f"/{n % 7}", "status": 200, "seconds": random.Random(n).random() * 3} for n in range(3000)
+]
 LINES = [json.dumps(request) + "\n" for request in REQUESTS]
 LOGS = {f"in/{n}.log.gz": gzip.compress("".join(LINES[n::4]).encode()) for n in range(4)}
 
