@@ -43,6 +43,10 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
             _print_rows(terminal, name, value)
     counts: Mapping[str, int] = result["counts"]
     terminal.print("")
+    for name, value in part.items():
+        if isinstance(value, dict) and 0 < len(value) <= SHOWN_ROWS and all(map(_is_number, value.values())):
+            numbers = ", ".join(f"{_label(each)} {_number(number)}" for each, number in value.items())
+            terminal.print(f"{_title(name, 1)}: {numbers}")
     facts = [f"{_label(name)} {_value(value)}" for name, value in part.items() if not isinstance(value, list | dict)]
     if facts:
         said = ", ".join(facts)
@@ -88,6 +92,17 @@ def _title(name: str, rows: int) -> str:
 
 def _label(name: str) -> str:
     return shown(name).replace("_", " ")
+
+
+def _number(number: float) -> str:
+    """Six digits say what a quantile knows."""
+    if isinstance(number, int):
+        return f"{number:,}"
+    return f"{number:,.6g}" if abs(number) < 1_000_000 else f"{number:,.0f}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _value(value: object) -> str:

@@ -109,6 +109,19 @@ def summary(result: dict[str, Any], examples: dict[str, Any]) -> str:
 COUNTS = {"items": 3, "succeeded": 2, "failed": 1, "bytes": 1234, "shards": 1}
 
 
+def test_numbers_under_a_name_are_a_line() -> None:
+    """Quantiles are shown, with as many digits as they mean; what holds more than numbers is left to the file."""
+    part = {
+        "requests": 2400,
+        "seconds": {"count": 2400, "p50": 0.19783333333, "p999": 12345678.9},
+        "top": {"a": {"b": 1}},
+    }
+    lines = summary({"counts": COUNTS, "result": part}, {}).splitlines()
+    assert "Seconds: count 2,400, p50 0.197833, p999 12,345,679" in lines
+    assert "Requests 2,400" in lines
+    assert not any("Top" in line for line in lines)
+
+
 def test_what_is_copied_from_a_table_is_folded_last() -> None:
     """In a terminal of 80 columns the id of a resumed run stays in one piece: the time is folded instead."""
     file = io.StringIO()

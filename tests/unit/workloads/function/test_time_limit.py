@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_rows_yielded_too_slowly_are_over_time_too() -> None:
     """The clock runs until the last row, not only until the function returns its generator."""
 
     def work(_chunks: Iterator[bytes]) -> list[int]:
-        return list(iter(lambda: time.sleep(0.02), 1))  # type: ignore[arg-type,return-value]
+        return [time.sleep(0.02) or number for number in count()]  # type: ignore[func-returns-value]
 
     with pytest.raises(ItemError) as caught:
         TimeLimit(LIMIT).keep([], work)
