@@ -41,7 +41,7 @@ def alarms(**values: str) -> dict[str, dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_there_is_an_alarm(namespace: str, metric: str, dimensions: dict[str, Any], statistic: str) -> None:
-    """Failed runs, runs out of time, blocked queues, the wait of a queue's first job, what could not be told."""
+    """Failed runs, runs out of time, blocked queues, the wait of a queue's first job, undelivered notifications."""
     (alarm,) = (each for each in alarms().values() if (each["Namespace"], each["MetricName"]) == (namespace, metric))
     assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == dimensions
     assert (alarm["Statistic"], alarm["ComparisonOperator"]) == (statistic, "GreaterThanOrEqualToThreshold")
@@ -121,7 +121,7 @@ def test_the_queues_are_encrypted() -> None:
 
 
 def test_uploads_wait_in_a_queue_that_loses_none() -> None:
-    """Hidden for six times the function's time and the longest window; buried beside what could not be told."""
+    """Hidden for six times the function's time and the longest window; dead-lettered beside the undelivered notifications."""
     queue, function = (
         of_type("AWS::SQS::Queue")["UploadsQueue"],
         of_type("AWS::Lambda::Function")["StartUploadsFunction"],

@@ -481,7 +481,7 @@ def test_a_long_name_leaves_the_outcome_in_the_subject(services: Services) -> No
     "event", [{}, {"detail-type": "Batch Job State Change", "detail": {}}, {"detail-type": "x", "detail": 3}]
 )
 def test_what_no_rule_lets_through_is_refused(services: Services, event: dict[str, Any]) -> None:
-    """An event of another kind fails, so that it is found in the queue of what could not be told."""
+    """An event of another kind fails, so that it ends in the dead-letter queue."""
     with pytest.raises(DamagedFileError):
         services.tell(event)
     assert services.bus.put == []
