@@ -8,7 +8,7 @@ from tests.workflow.runs import Run, Runs, a_child_each, exit_codes, until
 from tests.workflow.texts import counted, texts, totals
 
 BODIES = texts(60)
-"""In shards of five: 12 shards, whose numbers are the names' fifths, and more children than the four that run at once."""
+"""In shards of five: 12 shards, whose numbers are the names' fifths, for more children than run at once."""
 
 
 def stopped_midway(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> Run:
