@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from console.find.aws import Aws
 from console.find.executions import new_name
 from millrace.layout import RunFolder, S3Uri
+from millrace.source.sharding import LONGEST_SHARD_SECONDS, SHARD_SECONDS
 from tests.embedded_control import control
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def until(what: str, answer: Callable[[], Any], seconds: float = SECONDS) -> Any
 def exit_codes(job: Mapping[str, Any]) -> list[int | None]:
     """The exit code of each attempt of a job."""
     return [attempt["container"].get("exitCode") for attempt in job["attempts"]]
+
+
+def a_child_each(max_items: int) -> dict[str, Any]:
+    """Into a request: shards of so many items, a plan job, and a pace that makes each shard worth a child of an array.
+
+    With three shards or more, or two of one item or two. There are 16 children at most, the stack's slots; four of
+    them run at once on the embedded AWS of these tests.
+    """
+    # No more than a shard may take, and not enough for one item less.
+    seconds = min((LONGEST_SHARD_SECONDS - 1) / max_items, SHARD_SECONDS / (max_items - 0.5))
+    return {"max_items": max_items, "plan": "job", "pace": {"seconds_per_item": seconds}}
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,12 @@ class Runs:
         """The last such job of a run, or a child of that array job."""
         job = self.jobs(run, verb)[-1]
         return job if index is None else self.describe([f"{job['jobId']}:{index}"])[0]
+
+    def worker(self, run: Run, shard: int) -> dict[str, Any]:
+        """The child of an array that claimed a shard: its own one, or one that helps it."""
+        claim = self.read(run.folder.claim(shard))
+        assert claim is not None, f"nobody is at shard {shard}"
+        return self.describe([json.loads(claim)["job"]])[0]
 
     def unended(self, run: Run, verb: str) -> list[Mapping[str, Any]]:
         """The jobs of a run that have not ended, in whatever state they are, and an array's children among them."""

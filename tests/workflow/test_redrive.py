@@ -9,11 +9,14 @@ import pytest
 
 from tests.workflow.fault_proxy import Exchange, FaultProxy
 from tests.workflow.faults import call_instead, refuse
-from tests.workflow.runs import Run, Runs
+from tests.workflow.runs import Run, Runs, a_child_each, exit_codes
 from tests.workflow.texts import counted, texts, totals
 
 BODIES = texts(12)
-"""In shards of three: four shards."""
+"""In shards of three: four shards, each with a child of its own."""
+
+KILLED = [137] * 8
+"""A killed job is tried eight times."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class Failure:
 
     Attributes:
         verb: The job that fails.
-        shard: The array child that fails; None for a plain job.
+        shard: The shard, or the part of the merge, whose child of an array fails; None for a plain job.
         request: The verb and URI of the request that it fails at; `source` stands for the source folder.
-        exit_codes: The exit codes of its attempts: bad input is tried once, a killed job three times.
+        exit_codes: The exit codes of its attempts: bad input is tried once.
         committed: How many shards are committed by then.
     """
 
@@ -37,9 +40,9 @@ class Failure:
 
 FAILURES = [
     Failure("plan", None, ("LIST", "^{source}$"), [2], 0),
-    Failure("migrate", 2, ("PUT", "/shards/00002.json$"), [137, 137, 137], 3),
-    Failure("merge-parts", 1, ("PUT", "/parts/00001.json$"), [137, 137, 137], 4),
-    Failure("merge", None, ("PUT", "/result.json$"), [137, 137, 137], 4),
+    Failure("migrate", 2, ("PUT", "/shards/00002.json$"), KILLED, 3),
+    Failure("merge-parts", 1, ("PUT", "/parts/00001.json$"), KILLED, 4),
+    Failure("merge", None, ("PUT", "/result.json$"), KILLED, 4),
 ]
 
 
@@ -51,19 +54,23 @@ def test_redrive(runs: Runs, proxy: FaultProxy, source: str, destination: str, f
     runs.put(source, BODIES)
     started: list[Run] = []
 
+    def failing() -> dict[str, Any]:
+        if failure.verb == "migrate" and failure.shard is not None:
+            return runs.worker(started[0], failure.shard)
+        return runs.job(started[0], failure.verb, failure.shard)
+
     def kill(_exchange: Exchange) -> None:
-        runs.kill(runs.job(started[0], failure.verb, failure.shard)["jobId"])
+        runs.kill(failing()["jobId"])
 
     verb, uri = failure.request
     fault = refuse(403, "AccessDenied") if failure.verb == "plan" else call_instead(kill)
     with proxy.when("PUT", "/_SUCCESS$") as marked:
         with proxy.when(verb, uri.format(source=source), fault):
             parts: dict[str, Any] = {"merge_limit_seconds": 0} if failure.verb == "merge-parts" else {}
-            started.append(runs.start(source, destination, max_items=3, **parts))
+            started.append(runs.start(source, destination, **a_child_each(3), **parts))
             run = started[0]
             runs.wait(run, "FAILED")
-        attempts = runs.job(run, failure.verb, failure.shard)["attempts"]
-        assert [attempt["container"]["exitCode"] for attempt in attempts] == failure.exit_codes
+        assert exit_codes(failing()) == failure.exit_codes
         done = {key for shard in runs.committed(run) for key in runs.items(run, shard)}
         assert len(done) == 3 * failure.committed
 

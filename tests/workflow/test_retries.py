@@ -6,7 +6,7 @@ import pytest
 
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
-from tests.workflow.runs import Runs, exit_codes
+from tests.workflow.runs import Runs, a_child_each, exit_codes
 from tests.workflow.texts import NOT_TEXT, counted, texts, totals
 
 
@@ -16,44 +16,48 @@ def test_a_lost_host(runs: Runs, proxy: FaultProxy, source: str, destination: st
     runs.put(source, texts(4))
     gate = Gate()
     with proxy.when("GET", "/002.txt$", gate) as held:
-        run = runs.start(source, destination, max_items=2)
+        run = runs.start(source, destination, **a_child_each(2))
         held.wait_for_hits()
-        runs.interrupt(runs.job(run, "migrate", 1)["jobId"], reason)
+        lost = runs.worker(run, 1)["jobId"]
+        runs.interrupt(lost, reason)
         held.wait_for_hits(2)
         gate.open()
         runs.wait(run)
-    assert runs.job(run, "migrate", 1)["attempts"][0]["statusReason"] == reason
-    assert exit_codes(runs.job(run, "migrate", 1)) == [None, 0]
-    assert exit_codes(runs.job(run, "migrate", 0)) == [0]
+    children = {job["jobId"]: job for job in (runs.job(run, "migrate", child) for child in (0, 1))}
+    assert children[lost]["attempts"][0]["statusReason"] == reason
+    assert exit_codes(children.pop(lost)) == [None, 0]
+    assert [exit_codes(other) for other in children.values()] == [[0]]
 
 
 def test_a_task_that_does_not_start(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
     """An image that cannot be pulled, or a network interface that is not there in time, is tried again."""
-    runs.put(source, texts(1))
+    runs.put(source, texts(2))
     gate = Gate()
     with proxy.when("PUT", "/plan.json$", gate) as held:
-        run = runs.start(source, destination)
+        run = runs.start(source, destination, **a_child_each(1))
         held.wait_for_hits()
         why = "CannotPullContainerError: pull image manifest has been retried 5 time(s)"
         runs.fail_start(f"{run.run_id}-migrate", "Task failed to start", why)
         gate.open()
         runs.wait(run)
-    attempts = runs.job(run, "migrate")["attempts"]
-    assert [attempt["container"].get("reason") for attempt in attempts] == [why, None]
+    children = [runs.job(run, "migrate", child)["attempts"] for child in (0, 1)]
+    children.sort(key=len)
+    reasons = [[attempt["container"].get("reason") for attempt in attempts] for attempts in children]
+    assert reasons == [[None], [why, None]]
 
 
 def test_bad_input_is_not_tried_again(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
-    """Exit code 2, here for a damaged shard file, ends the job with its first attempt, and the execution fails."""
-    runs.put(source, texts(1))
+    """Exit code 2, here for damaged shard files, ends a job with its first attempt, and the execution fails."""
+    runs.put(source, texts(2))
     gate = Gate()
-    with proxy.when("GET", "/00000.jsonl$", gate) as held:
-        run = runs.start(source, destination)
-        held.wait_for_hits()
+    with proxy.when("GET", "/0000[01].jsonl$", gate) as held:
+        run = runs.start(source, destination, **a_child_each(1))
+        held.wait_for_hits(2)
         plan = run.folder.file("plan/")
         runs.put(str(plan), dict.fromkeys(runs.names(plan), b"no plan\n"))
         gate.open()
         runs.wait(run, "FAILED")
-    assert exit_codes(runs.job(run, "migrate")) == [2]
+    assert [exit_codes(runs.job(run, "migrate", child)) for child in (0, 1)] == [[2], [2]]
 
 
 def test_too_many_failures_are_not_tried_again(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
@@ -63,7 +67,7 @@ def test_too_many_failures_are_not_tried_again(runs: Runs, proxy: FaultProxy, so
     bodies = texts(10)
     bad = ["001.txt", "004.txt", "005.txt", "009.txt"]
     runs.put(source, bodies | dict.fromkeys(bad, NOT_TEXT))
-    run = runs.start(source, destination, max_items=3, tolerated_failure_percent=39)
+    run = runs.start(source, destination, **a_child_each(3), tolerated_failure_percent=39)
     runs.wait(run, "FAILED")
 
     assert exit_codes(runs.job(run, "merge")) == [3]
@@ -73,7 +77,7 @@ def test_too_many_failures_are_not_tried_again(runs: Runs, proxy: FaultProxy, so
     assert runs.read(run.folder.file("_SUCCESS")) is None
 
     proxy.clear()
-    again = runs.start(source, destination, run.run_id, max_items=3, tolerated_failure_percent=40)
+    again = runs.start(source, destination, run.run_id, **a_child_each(3), tolerated_failure_percent=40)
     output = runs.wait(again)
     assert output["status"] == "SUCCEEDED_WITH_FAILURES"
     assert output["failures"] == {"NOT_TEXT": 4}
