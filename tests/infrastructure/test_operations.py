@@ -121,7 +121,7 @@ def test_the_queues_are_encrypted() -> None:
 
 
 def test_uploads_wait_in_a_queue_that_loses_none() -> None:
-    """Hidden for six times the function's time and the longest window; dead-lettered beside the undelivered notifications."""
+    """Hidden for six times the function's time and the longest window; what fails ten times is dead-lettered."""
     queue, function = (
         of_type("AWS::SQS::Queue")["UploadsQueue"],
         of_type("AWS::Lambda::Function")["StartUploadsFunction"],
