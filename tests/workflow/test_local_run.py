@@ -138,7 +138,8 @@ def test_two_thousand_files_in_many_shards(
 ) -> None:
     """However the same files are cut into shards, the totals are the same."""
     folder, counts = two_thousand
-    ended = millrace("run", "--source", str(folder), "--destination", destination, "--json", *limits)
+    several = ("--seconds-per-item", "0.1")  # work for more than one child
+    ended = millrace("run", "--source", str(folder), "--destination", destination, "--json", *limits, *several)
     assert ended.returncode == 0, ended.stderr
     assert f"{shards} of {shards} shards done" in ended.stderr
     result = json.loads(ended.stdout)
@@ -218,7 +219,7 @@ def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) 
     (folder / "bad\x1b[31m.txt").write_bytes(b"\xff\xfe\xfd")
     ended = millrace("run", "--source", str(folder), "--destination", str(out), "--max-items", "1")
     assert ended.returncode == 3
-    assert last_line(ended).startswith("millrace: error: Merge failed: TooManyFailuresError: ")
+    assert last_line(ended).startswith("millrace: error: Migrate And Merge failed: TooManyFailuresError: ")
     assert "1 of 2 items failed" in last_line(ended)
     assert re.search(r"NOT_TEXT\s+1\s+.*bad\\x1b\[31m.txt", ended.stdout)
     assert "NOT_TEXT" in (out / "report.csv").read_text()
@@ -248,19 +249,21 @@ def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3
     for number in range(6):
         (folder / f"{number}.txt").write_text("water mill " * number)
     arguments = ("--source", str(folder), "--destination", str(out), "--max-items", "2")
+    arguments += ("--seconds-per-item", "25")  # work for a child a shard
     first = json.loads(millrace("run", *arguments, "--json").stdout)
     bucket, _, key = first["files"]["words.csv"].removeprefix("s3://").partition("/")
     root = key.removesuffix("words.csv")
     planned = s3.list_objects_v2(Bucket=bucket, Prefix=f"{root}plan/")["Contents"][1]["Key"]
     plan = s3.get_object(Bucket=bucket, Key=planned)["Body"].read()
     s3.put_object(Bucket=bucket, Key=planned, Body=b"no plan\n")
-    s3.delete_object(Bucket=bucket, Key=f"{root}shards/00001.json")
+    for shard in range(3):
+        s3.delete_object(Bucket=bucket, Key=f"{root}shards/{shard:05d}.json")
 
     broken = millrace("run", *arguments, "--run-id", first["run_id"])
 
     assert broken.returncode == 2
     assert last_line(broken).startswith("millrace: error: Migrate Shards failed: DamagedFileError: ")
-    assert "shard 1, the first of 1 failed of 3; job " in last_line(broken)
+    assert re.search(r"\(child [0-2], the first of [1-3] failed of 3; job ", last_line(broken))
     assert "Array Child Job failed" not in broken.stderr
 
     s3.put_object(Bucket=bucket, Key=planned, Body=plan)
@@ -435,7 +438,7 @@ def test_a_bad_request_starts_nothing(tmp_path: Path, arguments: tuple[str, ...]
     """A slip in the command costs no server and no deployment: one line, exit code 2."""
     (tmp_path / "in").mkdir()
     ended = subprocess.run(
-        [sys.executable, "-m", "console", "local", "run", "--state-dir", "state", *arguments],
+        [Path(sys.executable).with_name("millrace"), "local", "run", "--state-dir", "state", *arguments],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -524,7 +527,7 @@ def test_status_and_down(tmp_path: Path) -> None:
         r"AWS_ACCESS_KEY_ID=\w{20} AWS_SECRET_ACCESS_KEY=[\w-]{40} AWS_SESSION_TOKEN=\n",
         up,
     )
-    assert "up already" in local("up").stderr
+    assert "already up" in local("up").stderr
     assert "not deployed" in local("status").stdout
     assert "Everything in it is gone" in local("down").stderr
     assert "is not up" in local("down").stderr

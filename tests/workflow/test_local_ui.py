@@ -48,7 +48,8 @@ def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, sou
     """The list has it, its page lights the states and counts shards, its report and its files are there at the end."""
     source = f"{source}{HOSTILE}/"
     runs.put(source, {**texts(9), f"{HOSTILE}.txt": NOT_TEXT})
-    run = runs.start(source, destination, max_items=3, tolerated_failure_percent=20)
+    several = {"seconds_per_item": 18}  # work for more than one child
+    run = runs.start(source, destination, max_items=3, tolerated_failure_percent=20, pace=several)
     place = f"/runs/{run.run_id}"
     until("lit states", lambda: "running</text>" in browser.get(place).text)
     runs.wait(run)

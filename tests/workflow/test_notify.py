@@ -92,7 +92,9 @@ def test_one_message_for_a_run(runs: Runs, inboxes: Inboxes, function: str, sour
     Each event of AWS delivered three times more, in any order, changes nothing.
     """
     runs.put(source, {**texts(9), "bad": NOT_TEXT})
-    run = runs.start(source, destination, max_items=2, tolerated_failure_percent=10)
+    run = runs.start(
+        source, destination, max_items=2, tolerated_failure_percent=10, plan="job", pace={"seconds_per_item": 25}
+    )
     runs.wait(run)
     topic, bus = inboxes.topic, inboxes.bus
     events = bus.about(run.run_id, 4)
@@ -133,7 +135,7 @@ def test_the_rule_and_not_the_function_leaves_children_out(
 ) -> None:
     """Of a run's real events the deployed pattern lets the array's parent and the plain jobs through, no child."""
     runs.put(source, texts(4))
-    run = runs.start(source, destination, max_items=2)
+    run = runs.start(source, destination, max_items=2, plan="job", pace={"seconds_per_item": 30})
     runs.wait(run)
     told = until("AWS's events", lambda: found if len(found := of_run(aws_events, run)) >= 6 else None)
     client = runs.aws.client("events")

@@ -23,6 +23,9 @@ from tests.workflow.texts import NOT_TEXT, texts
 Watcher = Callable[[str], str]
 Operator = Callable[..., "subprocess.CompletedProcess[str]"]
 
+SEVERAL = ("--seconds-per-item", "18")
+"""Work for more than one child, where there are nine items."""
+
 FLAG = "flag"
 """While there is no such file in the test's folder, the program of its `command` run does what it should not."""
 
@@ -111,22 +114,31 @@ def found(operator: Operator, run_id: str) -> Run:
     return Run(document["execution_arn"], RunFolder(S3Uri.parse(document["run_folder"])))
 
 
+def worker(runs: Runs, run: Run, shard: int) -> int:
+    """The child that committed a shard: its own, or one that helped."""
+    job: str = json.loads(runs.read(run.folder.commit(shard)) or b"")["job"]["id"]
+    return int(job.rpartition(":")[2])
+
+
 def test_a_run_from_estimate_to_report(
     operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
 ) -> None:
     """What `run` did is what `estimate` foresaw, and what status, watch, list, logs and report say of it afterwards."""
     runs.put(source, {**texts(8), "bad.txt": NOT_TEXT, "bad/": b""})
-    foreseen = json.loads(operator("estimate", source, "--max-items", "3", "--json").stdout)
+    foreseen = json.loads(operator("estimate", source, "--max-items", "3", *SEVERAL, "--json").stdout)
     assert (foreseen["items"], foreseen["shards"], foreseen["skipped"]["folder_markers"]) == (9, 3, 1)
     assert "about $" in operator("estimate", source).stdout
 
-    words = ("--source", source, "--destination", destination, "--max-items", "3", "--tolerated-failure-percent", "20")
+    words = ("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL)
+    words += ("--tolerated-failure-percent", "20")
     ended = operator("run", *words, "--name", f"letters-{tmp_path.name}", "--json")
     document = json.loads(ended.stdout)
     assert "Migrate: done, 3 of 3 shards done" in ended.stderr
     assert document["run_id"] == f"letters-{tmp_path.name}"
     assert (document["status"], document["error"], document["waiting"]) == ("SUCCEEDED", None, None)
-    assert {step["status"] for step in document["steps"]} == {"succeeded"}
+    assert {step["name"]: step["status"] for step in document["steps"] if step["status"] != "succeeded"} == {
+        "Plan": "skipped"
+    }
     assert (document["planned"]["items"], document["shards"]["succeeded"]) == (foreseen["items"], foreseen["shards"])
     assert document["planned"]["bytes"] == foreseen["bytes"]
     committed = document["committed"]
@@ -137,7 +149,7 @@ def test_a_run_from_estimate_to_report(
     status = json.loads(operator("status", beginning, "--json").stdout)
     cost = status.pop("cost")
     assert status == document
-    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"plan": 1, "migrate": 3, "merge": 1}
+    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"migrate": 3, "merge": 1}
     assert cost["estimated_dollars"] == pytest.approx(foreseen["dollars"]["total"], rel=0.01)
     assert "about $" in operator("status", beginning).stdout
     assert "9 of 9 items committed, 1 failed" in operator("status", beginning).stdout
@@ -148,17 +160,17 @@ def test_a_run_from_estimate_to_report(
     assert [each["name"] for each in listed] == [document["run_id"]]
     assert document["run_id"] in operator("list").stdout
     lines = [json.loads(line) for line in operator("logs", beginning, "--shard", "1", "--json").stdout.splitlines()]
-    assert {(line["step"], line["shard"], line["attempt"]) for line in lines} == {("Migrate", 1, 1)}
+    run = found(operator, beginning)
+    assert {(line["step"], line["child"], line["attempt"]) for line in lines} == {("Migrate", worker(runs, run, 1), 1)}
     assert any(line["line"]["message"] == "shard committed" for line in lines)
     assert "shard committed" in operator("logs", beginning).stdout
-    rejected = runs.file(found(operator, beginning), "failures.jsonl")
+    rejected = runs.file(run, "failures.jsonl")
     (bad,) = (json.loads(line)["shard"] for line in rejected.splitlines())
     failing = [json.loads(line) for line in operator("logs", beginning, "--failed", "--json").stdout.splitlines()]
-    assert {(line["step"], line["shard"]) for line in failing} == {("Migrate", bad)}
+    assert {(line["step"], line["child"]) for line in failing} == {("Migrate", worker(runs, run, bad))}
 
     told = operator("report", document["run_folder"], "--output", str(tmp_path))
     assert "9 items" in told.stdout
-    run = found(operator, document["run_id"])
     for name in ("report.csv", "failures.jsonl"):
         assert (tmp_path / name).read_bytes() == runs.file(run, name)
     page = (tmp_path / "report.html").read_text()
@@ -166,10 +178,14 @@ def test_a_run_from_estimate_to_report(
     assert "s3://" in page.partition("words.csv")[2].partition("</tr>")[0]
 
 
-def test_logs_are_followed_to_the_end(operator: Operator, runs: Runs, source: str, destination: str) -> None:
+def test_logs_are_followed_to_the_end(
+    operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
+) -> None:
     """From the start of a run: each line of plan, shards and merge once, then the command ends with the run."""
     runs.put(source, texts(6))
+    (tmp_path / "input.json").write_text(json.dumps({"plan": "job", "pace": {"seconds_per_item": 20}}))
     words = ("--source", source, "--destination", destination, "--max-items", "3")
+    words += ("--input", str(tmp_path / "input.json"))
     run_id = operator("start", *words).stdout.strip()
     told = [json.loads(line) for line in operator("logs", run_id, "--follow", "--json").stdout.splitlines()]
     lines = [line for line in told if line["line"] is not None]
@@ -189,14 +205,14 @@ def test_a_broken_child_is_found_and_redriven(
     asked = requested(tmp_path, source, destination, broken)
     run_id = operator("start", "--input", asked).stdout.strip()
     ended = operator("watch", run_id, code=2)
-    assert "shard 1, the first of 1 failed of 3" in ended.stderr.splitlines()[-1]
+    assert "child 1, the first of 1 failed of 3" in ended.stderr.splitlines()[-1]
 
     status = operator("status", run_id)
     assert "✗ Migrate" in status.stdout
-    assert "shard 1" in status.stdout
+    assert "child 1" in status.stdout
     assert "millrace resume" in status.stdout
     lines = [json.loads(line) for line in operator("logs", run_id, "--failed", "--json").stdout.splitlines()]
-    assert {(line["step"], line["shard"]) for line in lines} == {("Migrate", 1)}
+    assert {(line["step"], line["child"]) for line in lines} == {("Migrate", 1)}
     assert lines[-1]["line"]["level"] == "ERROR"
     told = operator("logs", run_id, "--failed").stdout
     assert "exit code 9" in told
@@ -207,7 +223,7 @@ def test_a_broken_child_is_found_and_redriven(
     assert document["failures"] == {"NOT_RUN": 3}
     page = Path(document["files"]["report.html"]).read_text()
     assert "Failed before completion" in page
-    assert "shard 1, the first of 1 failed of 3" in page
+    assert "child 1, the first of 1 failed of 3" in page
     assert [Path(row["Key"]).stem for row in rows(tmp_path) if row["ErrorCode"] == "NOT_RUN"] == ["003", "004", "005"]
 
     (tmp_path / FLAG).touch()
@@ -236,7 +252,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     noted = watcher("2 of 6 shards done")
     assert f"millrace cancel {run_id}" in noted
     assert json.loads(operator("status", "--json").stdout)["status"] == "RUNNING"
-    assert "at work" in operator("report", "--output", str(tmp_path)).stderr
+    assert "still running" in operator("report", "--output", str(tmp_path)).stderr
 
     cancelled = json.loads(operator("cancel", run_id, "--json").stdout)
     assert not [job for verb in ("plan", "migrate", "merge") for job in runs.unended(run, verb)]
@@ -273,7 +289,7 @@ def test_what_is_not_there_is_told(operator: Operator, destination: str) -> None
     names = [each["name"] for each in json.loads(operator("list", "--json").stdout)]
     if len({name[:1] for name in names}) < len(names):
         assert "runs start with it" in operator("status", "2", code=2).stderr
-    assert "no run folder" in operator("report", f"{destination}_millrace/x/", code=2).stderr
+    assert "this is not a run folder" in operator("report", f"{destination}_millrace/x/", code=2).stderr
     found = json.loads(operator("doctor", "--json").stdout)
     assert {check["name"]: check["outcome"] for check in found if check["outcome"] == "fail"} == {}
     assert len(found) == 13
