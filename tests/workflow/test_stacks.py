@@ -44,9 +44,9 @@ def scoped(strict: Strict) -> Strict:
     return Strict(Stack.find(strict.aws, NAME), strict.aws, strict.endpoint_url)
 
 
-def started(strict: Strict, source: str, destination: str, **fields: Any) -> Run:
-    """A run over one text that is there."""
-    strict.runs.put(source, {"a.txt": b"one two"})
+def started(strict: Strict, source: str, destination: str, texts: tuple[str, ...] = ("a.txt",), **fields: Any) -> Run:
+    """A run over texts that are there, one without more said."""
+    strict.runs.put(source, dict.fromkeys(texts, b"one two"))
     return strict.runs.start(source, destination, **fields)
 
 
@@ -64,18 +64,30 @@ def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict)
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
-    """Each works its own folders, in its own queues, at the same time, with the share and priority asked for."""
+    """Each works its own folders, in its own queues, at the same time, with the share and priority asked for.
+
+    Every kind of job is there: plan, an array of two, merge.
+    """
     name = new_name()
-    first = started(strict, f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/")
+    long_way: dict[str, Any] = {
+        "texts": ("a.txt", "b.txt"), "plan": "job", "max_items": 1, "pace": {"seconds_per_item": 60},
+    }  # fmt: skip
+    first = started(
+        strict,
+        f"s3://{strict.stack.source_bucket}/{name}/",
+        f"s3://{strict.stack.result_bucket}/{name}/",
+        **long_way,
+    )
     second = started(
         scoped,
         f"s3://{scoped.stack.source_bucket}/in/{name}/",
         f"s3://{scoped.stack.result_bucket}/out/{name}/",
         share="nightly7",
         priority=7,
+        **long_way,
     )
-    assert strict.runs.wait(first)["counts"]["succeeded"] == 1
-    assert scoped.runs.wait(second)["counts"]["succeeded"] == 1
+    assert strict.runs.wait(first)["counts"]["succeeded"] == 2
+    assert scoped.runs.wait(second)["counts"]["succeeded"] == 2
     assert not {job["jobDefinition"] for job in strict.runs.jobs(first, "plan")} & {
         job["jobDefinition"] for job in scoped.runs.jobs(second, "plan")
     }
