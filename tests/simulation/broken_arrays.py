@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import batch_jobs.merging.migrate_and_merge
 import read_plan
 import tests.simulation.jobs
 from batch_jobs.job import Job
@@ -68,5 +69,5 @@ def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:
             return
         real(folder, job, *given)
 
-    real = tests.simulation.jobs.migrate_and_merge
+    real = batch_jobs.merging.migrate_and_merge.migrate_and_merge
     patch.setattr(tests.simulation.jobs, "migrate_and_merge", migrate_and_merge)
