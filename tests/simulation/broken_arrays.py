@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+import batch_jobs.merging.migrate_and_merge
 import read_plan
+import tests.simulation.jobs
+from batch_jobs.job import Job
 from batch_jobs.migrating.claims import Claims
-from batch_jobs.migrating.migrate import _Child
+from batch_jobs.migrating.migrate import _Child, migrate_shard
 from batch_jobs.migrating.shard_order import Stay
-from millrace.layout import S3Uri
+from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from tests.simulation.execution import MACHINE
 
@@ -54,3 +57,17 @@ def arrays_without_end(patch: pytest.MonkeyPatch) -> None:
     """Children that commit nothing end well, and Read Plan starts the next array all the same."""
     a_claim_is_a_lock(patch)
     patch.setattr(read_plan, "_check_progress", lambda *_given: None)
+
+
+def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:
+    """Migrate And Merge ends well after its first shard, and merges nothing."""
+
+    def migrate_and_merge(folder: RunFolder, job: Job, *given: Any) -> None:
+        plan = job.read_plan(folder)
+        if plan.shards > 1:
+            migrate_shard(folder, 0, job)
+            return
+        real(folder, job, *given)
+
+    real = batch_jobs.merging.migrate_and_merge.migrate_and_merge
+    patch.setattr(tests.simulation.jobs, "migrate_and_merge", migrate_and_merge)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 os.environ.setdefault("AWS_REGION", "us-east-1")
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
@@ -38,6 +44,29 @@ KILLED = 137
 
 NEVER = (DamagedFileError, RunIdentityError, MissingCommitError)
 """What no job of a simulated run may meet: nobody but Millrace touches the run folder."""
+
+POOLS = ("millrace.planning.making", "millrace.planning.named_objects", "read_plan")
+"""Where a function does several things at once, which a job of the simulator is told not to."""
+
+
+@contextmanager
+def simulated_functions(world: World) -> Iterator[None]:
+    """Let the functions live by the world's clock and do one thing at a time.
+
+    A pool's threads would all run on the one baton of their process, and the real time would be in the plan.
+    """
+    module = sys.modules["prepare_run"]
+    with ExitStack() as patches:
+        for name in POOLS:
+            one = partial(_one_by_one, vars(sys.modules[name])["in_order"])
+            patches.enter_context(patch.object(sys.modules[name], "in_order", one))
+        patches.enter_context(patch.object(module, "time", SimpleNamespace(monotonic=world.scheduler.clock)))
+        patches.enter_context(patch.object(module, "datetime", SimpleNamespace(now=lambda _zone: world.date)))
+        yield
+
+
+def _one_by_one(in_order: Callable[..., Any], make: Any, things: Iterable[Any], _concurrency: int) -> Any:
+    return in_order(make, things, 1)
 
 
 def run_job(world: World, process: Process, command: list[str], settings: JobSettings) -> None:

@@ -11,6 +11,7 @@ from tests.simulation.broken_arrays import (
     a_claim_is_a_lock,
     arrays_without_end,
     helping_commits_twice,
+    one_job_leaves_what_it_has_no_time_for,
     shards_are_left_and_no_array_follows,
 )
 from tests.simulation.broken_children import (
@@ -77,6 +78,7 @@ class Mutant:
 MUTANTS = (
     Mutant(a_claim_is_a_lock, ("ENDS",)),
     Mutant(shards_are_left_and_no_array_follows, ("READABLE",)),
+    Mutant(one_job_leaves_what_it_has_no_time_for, ("ENDS",)),
     Mutant(helping_commits_twice, ("COMMIT_ONCE",)),
     Mutant(arrays_without_end, ("ENDS",)),
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.simulation.errors import EndlessRunError, Violation
+from tests.simulation.jobs import simulated_functions
 from tests.simulation.promises import Promise
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import World
@@ -53,7 +54,7 @@ def simulate(
     world = World(seed, without, outliving=outliving, workload=workload)
     broken: Promise | None = None
     details = ""
-    with _silence():
+    with _silence(), simulated_functions(world):
         try:
             Scenario(world).play()
         except Violation as found:

@@ -91,6 +91,11 @@ class World:
         """The digest of all that happened so far."""
         return self._digest.hexdigest()
 
+    @property
+    def date(self) -> datetime:
+        """What time it is."""
+        return BEGINNING + timedelta(seconds=self.scheduler.now)
+
     def trace(self, who: Process | str, what: str) -> None:
         """Write down what happened."""
         name = who if isinstance(who, str) else who.name
@@ -140,6 +145,6 @@ class World:
             stop=process.stop,
             load=lambda name, options: on_a_disk(self.workload.load(name, options), self, process),
             identify=identity(process.code),
-            now=lambda: BEGINNING + timedelta(seconds=self.scheduler.now),
+            now=lambda: self.date,
             clock=self.scheduler.clock,
         )
