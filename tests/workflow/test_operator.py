@@ -129,8 +129,10 @@ def test_a_run_from_estimate_to_report(
     assert (foreseen["items"], foreseen["shards"], foreseen["skipped"]["folder_markers"]) == (9, 3, 1)
     assert "about $" in operator("estimate", source).stdout
 
-    words = ("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL)
-    words += ("--tolerated-failure-percent", "20")
+    words = (
+        *("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL),
+        *("--tolerated-failure-percent", "20"),
+    )
     ended = operator("run", *words, "--name", f"letters-{tmp_path.name}", "--json")
     document = json.loads(ended.stdout)
     assert "Migrate: done, 3 of 3 shards done" in ended.stderr
@@ -184,8 +186,10 @@ def test_logs_are_followed_to_the_end(
     """From the start of a run: each line of plan, shards and merge once, then the command ends with the run."""
     runs.put(source, texts(6))
     (tmp_path / "input.json").write_text(json.dumps({"plan": "job", "pace": {"seconds_per_item": 20}}))
-    words = ("--source", source, "--destination", destination, "--max-items", "3")
-    words += ("--input", str(tmp_path / "input.json"))
+    words = (
+        *("--source", source, "--destination", destination, "--max-items", "3"),
+        *("--input", str(tmp_path / "input.json")),
+    )
     run_id = operator("start", *words).stdout.strip()
     told = [json.loads(line) for line in operator("logs", run_id, "--follow", "--json").stdout.splitlines()]
     lines = [line for line in told if line["line"] is not None]

@@ -52,7 +52,7 @@ def test_rows_and_files_are_seen() -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"case": "title"}, "upper or lower"), ({"leas": 1}, "did you mean least"), ({"least": "1"}, "least")],
+    [({"case": "title"}, "upper or lower"), ({"lest": 1}, "did you mean least"), ({"least": "1"}, "least")],
 )
 def test_a_wrong_option_is_refused_as_in_a_job(options: dict[str, object], named: str) -> None:
     """By its name, with what is allowed."""
