@@ -248,7 +248,7 @@ def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3
     folder.mkdir()
     for number in range(6):
         (folder / f"{number}.txt").write_text("water mill " * number)
-    arguments = ("--source", str(folder), "--destination", str(out), "--max-items", "2")
+    arguments: tuple[str, ...] = ("--source", str(folder), "--destination", str(out), "--max-items", "2")
     arguments += ("--seconds-per-item", "25")  # work for a child a shard
     first = json.loads(millrace("run", *arguments, "--json").stdout)
     bucket, _, key = first["files"]["words.csv"].removeprefix("s3://").partition("/")

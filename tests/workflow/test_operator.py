@@ -129,7 +129,7 @@ def test_a_run_from_estimate_to_report(
     assert (foreseen["items"], foreseen["shards"], foreseen["skipped"]["folder_markers"]) == (9, 3, 1)
     assert "about $" in operator("estimate", source).stdout
 
-    words = ("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL)
+    words: tuple[str, ...] = ("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL)
     words += ("--tolerated-failure-percent", "20")
     ended = operator("run", *words, "--name", f"letters-{tmp_path.name}", "--json")
     document = json.loads(ended.stdout)
@@ -139,7 +139,7 @@ def test_a_run_from_estimate_to_report(
     assert {step["name"]: step["status"] for step in document["steps"] if step["status"] != "succeeded"} == {
         "Plan": "skipped"
     }
-    assert (document["planned"]["items"], document["shards"]["succeeded"]) == (foreseen["items"], foreseen["shards"])
+    assert (document["planned"]["items"], document["children"]["succeeded"]) == (foreseen["items"], 3)
     assert document["planned"]["bytes"] == foreseen["bytes"]
     committed = document["committed"]
     assert (committed["shards"], committed["items"], committed["failed"], committed["reused_shards"]) == (3, 9, 1, 0)
@@ -184,7 +184,7 @@ def test_logs_are_followed_to_the_end(
     """From the start of a run: each line of plan, shards and merge once, then the command ends with the run."""
     runs.put(source, texts(6))
     (tmp_path / "input.json").write_text(json.dumps({"plan": "job", "pace": {"seconds_per_item": 20}}))
-    words = ("--source", source, "--destination", destination, "--max-items", "3")
+    words: tuple[str, ...] = ("--source", source, "--destination", destination, "--max-items", "3")
     words += ("--input", str(tmp_path / "input.json"))
     run_id = operator("start", *words).stdout.strip()
     told = [json.loads(line) for line in operator("logs", run_id, "--follow", "--json").stdout.splitlines()]
@@ -264,7 +264,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert "2 of 6 shards done, 4 cancelled" in stopped
     assert "shards failed" not in stopped
     document = json.loads(operator("status", run_id, "--json").stdout)
-    assert (document["shards"]["failed"], document["shards"]["cancelled"]) == (0, 4)
+    assert (document["children"]["failed"], document["children"]["cancelled"]) == (0, 4)
     assert next(step["status"] for step in document["steps"] if step["name"] == "Migrate") == "cancelled"
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout
