@@ -141,7 +141,7 @@ def test_a_run_from_estimate_to_report(
     assert {step["name"]: step["status"] for step in document["steps"] if step["status"] != "succeeded"} == {
         "Plan": "skipped"
     }
-    assert (document["planned"]["items"], document["shards"]["succeeded"]) == (foreseen["items"], foreseen["shards"])
+    assert (document["planned"]["items"], document["children"]["succeeded"]) == (foreseen["items"], 3)
     assert document["planned"]["bytes"] == foreseen["bytes"]
     committed = document["committed"]
     assert (committed["shards"], committed["items"], committed["failed"], committed["reused_shards"]) == (3, 9, 1, 0)
@@ -268,7 +268,7 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert "2 of 6 shards done, 4 cancelled" in stopped
     assert "shards failed" not in stopped
     document = json.loads(operator("status", run_id, "--json").stdout)
-    assert (document["shards"]["failed"], document["shards"]["cancelled"]) == (0, 4)
+    assert (document["children"]["failed"], document["children"]["cancelled"]) == (0, 4)
     assert next(step["status"] for step in document["steps"] if step["name"] == "Migrate") == "cancelled"
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout
