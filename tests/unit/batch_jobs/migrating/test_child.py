@@ -173,6 +173,27 @@ def test_what_no_child_wrote_is_no_claim(text: bytes) -> None:
     assert committed(run) == set(range(SHARDS))
 
 
+@pytest.mark.parametrize("verb", ["head_object", "put_object"])
+def test_of_two_that_take_over_a_dead_childs_claim_one_works_the_shard(verb: str) -> None:
+    """Another child of the array replaces the claim of an earlier array's in between: the shard is left to it."""
+    run = planned(2)
+    claimed(run, 0, "old:0")
+    seen: list[str] = []
+
+    def before(now: str, _bucket: str, key: str) -> None:
+        if key != run.folder.claim(0).key:
+            return
+        seen.append(now)
+        # The first write of all is the one that asks for no claim to be there.
+        if now == verb and seen.count(verb) == (2 if verb == "put_object" else 1):
+            claimed(run, 0, "a:1")
+
+    run.client.before = before
+    run.child(0, of=2, job_id="a:0")
+    assert committed(run) == {1}
+    assert claims(run)[0]["job"] == "a:1"
+
+
 def test_a_claim_is_kept_while_its_shard_is_worked() -> None:
     """It is written anew every minute, with the progress."""
     time = [0.0]
