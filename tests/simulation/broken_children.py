@@ -10,6 +10,7 @@ import batch_jobs.migrating.committing
 import batch_jobs.migrating.item_worker
 import batch_jobs.migrating.migrate
 import batch_jobs.migrating.shard_work
+import prepare_run
 import tests.simulation.batch
 from batch_jobs.job import Job
 from batch_jobs.migrating.failing_fast import FailingFast
@@ -110,8 +111,9 @@ def a_full_disk_is_the_objects_fault(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_code_is_its_version_alone(patch: pytest.MonkeyPatch) -> None:
-    """What was changed since has the same version."""
+    """What was changed since has the same version, for the jobs and for Prepare Run."""
     patch.setattr(Job, "code_version", lambda self, _workload: self.settings.code_version)
+    patch.setattr(prepare_run, "code_text", lambda version, _jobs, _image: version)
 
 
 def only_plan_compares_the_code(patch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,8 @@ class Scenario:
         world, chance = self._world, self._world.chance
         many = chance.random() < 0.05
         world.source.fill(chance.randrange(20, 26) if many else chance.choice((0, 1, 2, 3, 4, 5, 6, 8, 10, 12)))
-        if many:
-            self._max_items = 25
+        if many:  # in one shard, as what ends a child counts the items of a shard
+            self._max_items, self._seconds_per_item = 25, 0.001
         if chance.random() < 0.4:
             world.faults.on = chance.random() < 0.5
             self._see_through("earlier", give_up=False)
