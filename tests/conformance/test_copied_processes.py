@@ -47,7 +47,9 @@ class Copies:
 
     def start(self, program: str, *arguments: str, **environment: str) -> tuple[CopiedProcess, Callable[[], str]]:
         """Run a program as a module; returns the process, and what waits for all of its output."""
-        (self.folder / "probe.py").write_text(program)
+        probe = self.folder / "probe.py"
+        if not probe.is_file() or probe.read_text() != program:  # others may be reading it
+            probe.write_text(program)
         read, write = os.pipe()
         try:
             process = self.copies.start(
@@ -127,7 +129,8 @@ def test_changed_code_is_loaded_anew(copies: Copies) -> None:
     code = copies.folder / "batch_jobs/__init__.py"
     said = []
     for number in range(3):
-        code.write_text(f"NUMBER = {number}\n")
+        # Of another size each time: within a second, Python tells what it has compiled by that alone.
+        code.write_text(f"NUMBER = {number}\n" + "\n" * number)
         time.sleep(0.01)
         process, output = copies.start("import batch_jobs; print(batch_jobs.NUMBER)")
         said.append(output().strip())

@@ -431,7 +431,7 @@ def test_a_run_id_used_before(run_to_end: Any, source: str, destination: str, s3
         (("--source", "in", "--destination", "out", "--workload", "word-cuont"), "workload is 'word-cuont'; allowed"),
         (("--source", "in", "--destination", "out", "--option", "topp=3"), "did you mean top?"),
         (("--source", "in", "--destination", "out", "--option", "top"), "option is 'top'; allowed: NAME=VALUE"),
-        (("--source", "in", "--destination", "out", "--max-shards", "10001"), "shard.max_shards is 10001"),
+        (("--source", "in", "--destination", "out", "--max-shards", "100001"), "shard.max_shards is 100001"),
         (("--source", "in", "--destination", "out", "--max-items", "many"), "'many' is not a valid integer"),
         (("--source", "in"), "Missing option '--destination'"),
     ],
