@@ -18,7 +18,7 @@ from console.checkout import ROOT
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.inbox import Inbox
-from tests.workflow.runs import Run, Runs, until
+from tests.workflow.runs import Run, Runs, a_child_each, until
 from tests.workflow.sam import physical
 from tests.workflow.texts import NOT_TEXT, texts
 
@@ -135,7 +135,7 @@ def test_the_rule_and_not_the_function_leaves_children_out(
 ) -> None:
     """Of a run's real events the deployed pattern lets the array's parent and the plain jobs through, no child."""
     runs.put(source, texts(4))
-    run = runs.start(source, destination, max_items=2, plan="job", pace={"seconds_per_item": 30})
+    run = runs.start(source, destination, **a_child_each(2))
     runs.wait(run)
     told = until("AWS's events", lambda: found if len(found := of_run(aws_events, run)) >= 6 else None)
     client = runs.aws.client("events")
@@ -281,7 +281,7 @@ def test_a_subscriber_that_is_down_loses_nothing(
 
     until("the message in the queue", kept)
     check = doctor_on_notices(stack)
-    assert (check["outcome"], check["message"].startswith(f"1 notification in {url}")) == ("warn", True)
+    assert (check["outcome"], check["message"].startswith(f"1 message in {url}")) == ("warn", True)
     assert run.run_id in check["message"]
     (message,) = undelivered.about(run.run_id, 1)
     assert (message["event"], message["error"]["name"]) == ("RUN_FAILED", "InvalidRunRequest")

@@ -265,10 +265,10 @@ def test_a_run_cancelled_in_mid_array_goes_on_later(
     assert "its status is ABORTED" in operator("cancel", run_id, code=2).stderr
     stopped = operator("status", run_id).stdout
     assert "Aborted: cancelled" in stopped
-    assert "2 of 6 shards done, 4 cancelled" in stopped
+    assert "2 of 6 shards done, 6 children cancelled" in stopped
     assert "shards failed" not in stopped
     document = json.loads(operator("status", run_id, "--json").stdout)
-    assert (document["children"]["failed"], document["children"]["cancelled"]) == (0, 4)
+    assert (document["children"]["failed"], document["children"]["cancelled"]) == (0, 6)
     assert next(step["status"] for step in document["steps"] if step["name"] == "Migrate") == "cancelled"
     told = operator("report", run_id, "--output", str(tmp_path))
     assert "2 of 6 shards are committed" in told.stdout

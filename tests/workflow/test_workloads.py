@@ -122,7 +122,7 @@ def test_a_table_that_is_not_there(runs: Runs, source: str, destination: str, jo
     runs.put(source, {"a.csv": b"id\n1\n"})
     run = runs.start(source, destination, workload="csv-to-dynamodb", options={"table": "no-such-table"})
     runs.wait(run, "FAILED")
-    job = runs.job(run, "migrate")
+    job = runs.job(run, "migrate-and-merge")
     assert [attempt["container"]["exitCode"] for attempt in job["attempts"]] == [2]
     assert json.loads(job_logs(job["jobId"])[-1])["error"] == "TableRefusedError"
 
@@ -131,12 +131,12 @@ def test_a_program_that_is_not_there(runs: Runs, source: str, destination: str, 
     """The plan job finds it out: no migrate job is started."""
     runs.put(source, {"a": b"x"})
     options = {"command": ["no-such-program", "{input}"]}
-    run = runs.start(source, destination, workload="command", options=options)
+    run = runs.start(source, destination, workload="command", options=options, plan="job")
     runs.wait(run, "FAILED")
     job = runs.job(run, "plan")
     assert job["container"]["exitCode"] == 2
     assert json.loads(job_logs(job["jobId"])[-1])["error"] == "WorkloadUnavailableError"
-    assert runs.jobs(run, "migrate") == []
+    assert runs.jobs(run, "migrate") == runs.jobs(run, "migrate-and-merge") == []
 
 
 def test_a_folder_of_images(runs: Runs, source: str, destination: str) -> None:
