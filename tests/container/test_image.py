@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from image.base import Base, contents
 from image.build import BILL, BUILT, Recipe, build
 from millrace.version import VERSION
@@ -73,9 +75,9 @@ def test_its_bill_of_materials_names_what_is_in_it(image: str, bill: dict[str, A
     file that pip checked.
     """
     found = json.loads(inside(image, "python", "-c", DISTRIBUTIONS))
-    installed = {f"{name.lower().replace('_', '-')}=={version}" for name, version in found}
+    installed = {f"{canonicalize_name(name)}=={version}" for name, version in found}
     packages = [part for part in bill["components"] if part.get("purl", "").startswith("pkg:pypi/")]
-    named = {f"{part['name'].lower().replace('_', '-')}=={part['version']}": part for part in packages}
+    named = {f"{canonicalize_name(part['name'])}=={part['version']}": part for part in packages}
     assert installed == set(named)
     assert "boto3" in {part["name"] for part in packages}
     for part in named.values():
