@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from console.find.stack import Stack
-from tests.workflow.runs import Runs, exit_codes
+from tests.workflow.runs import Runs, a_child_each, exit_codes
 from tests.workflow.texts import counted, texts, totals
 
 
@@ -16,7 +16,7 @@ def test_a_run_of_many_shards(runs: Runs, stack: Stack, image: str) -> None:
     source, destination = f"s3://{stack.source_bucket}/in/", f"s3://{stack.result_bucket}/out/"
     bodies = texts(7)
     runs.put(source, bodies)
-    run = runs.start(source, destination, max_items=3)
+    run = runs.start(source, destination, **a_child_each(3))
     output = runs.wait(run)
     assert (output["status"], output["counts"]["items"], output["counts"]["shards"]) == ("SUCCEEDED", 7, 3)
     assert totals(runs.file(run, "words.csv")) == counted(bodies.values())
@@ -44,5 +44,5 @@ def test_a_bad_request_ends_with_the_jobs_own_exit_code(runs: Runs, stack: Stack
     runs.put(source, {"a": b"\xff\xfe\x00", "b": b"fine"})
     run = runs.start(source, destination)
     runs.wait(run, "FAILED")
-    assert exit_codes(runs.job(run, "merge")) == [3]
+    assert exit_codes(runs.job(run, "migrate-and-merge")) == [3]
     assert [row["ErrorCode"] for row in runs.report(run) if row["ErrorCode"]] != []
