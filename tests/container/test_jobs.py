@@ -28,8 +28,8 @@ print(json.dumps({
 }))
 """
 ROLE = """
-import json, boto3
-print(json.dumps(boto3.client("sts").get_caller_identity()["Arn"]))
+import json, os, boto3
+print(json.dumps(boto3.client("sts", region_name=os.environ["AWS_REGION"]).get_caller_identity()["Arn"]))
 """
 ORPHAN = """
 import json, os, pathlib, subprocess, time

@@ -9,12 +9,14 @@ process can trace none outside of its domain, the engine's init (PID 1) among th
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import struct
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.thread import BrokenThreadPool
 from functools import cache
 from typing import TypeVar
 
@@ -37,7 +39,11 @@ def start_apart(start: Callable[[], Started]) -> Started:
     Args:
         start: Starts it; called from a thread of its own, of which all such processes are children.
     """
-    return _spawner().submit(start).result()
+    try:
+        return _spawner().submit(start).result()
+    except BrokenThreadPool as error:  # it could not open what it needs: no other item fares better now
+        _spawner.cache_clear()
+        raise OSError(errno.EMFILE, "the thread that starts commands could not be set up") from error
 
 
 @cache

@@ -140,13 +140,13 @@ def test_the_estimate_cuts_large_objects_as_the_workload_does(key: str, given: d
 
 
 def test_csv_files_are_cut_into_longer_ranges_than_texts() -> None:
-    """A text's ranges are a quarter of a shard, a CSV file's as long as one: the estimate knows both."""
+    """A text's ranges are a quarter of a shard, a CSV file's as long as one, where its work allows."""
     large = listed(("a/x", 1 << 30))
     sizes = {"shard": {"target_bytes": 256 << 20}}
     text = measure(lambda chosen: chosen.items(large), request(**sizes), UNKNOWN_PACE, lambda _n: None)
     csv = measure(
         lambda chosen: chosen.items(large),
-        request(**sizes, **CSV, options={"table": "films"}),
+        request(**sizes, **CSV, options={"table": "films"}, pace={"bytes_per_second": 1e9}),
         UNKNOWN_PACE,
         lambda _n: None,
     )
