@@ -43,7 +43,7 @@ def start_apart(start: Callable[[], Started]) -> Started:
         return _spawner().submit(start).result()
     except BrokenThreadPool as error:  # it could not open what it needs: no other item fares better now
         _spawner.cache_clear()
-        raise OSError(errno.EMFILE, "the thread that starts commands could not be set up") from error
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "the thread that starts commands") from error
 
 
 @cache
