@@ -9,14 +9,12 @@ process can trace none outside of its domain, the engine's init (PID 1) among th
 from __future__ import annotations
 
 import ctypes
-import errno
 import logging
 import os
 import struct
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.thread import BrokenThreadPool
 from functools import cache
 from typing import TypeVar
 
@@ -39,18 +37,20 @@ def start_apart(start: Callable[[], Started]) -> Started:
     Args:
         start: Starts it; called from a thread of its own, of which all such processes are children.
     """
-    try:
-        return _spawner().submit(start).result()
-    except BrokenThreadPool as error:  # it could not open what it needs: no other item fares better now
-        _spawner.cache_clear()
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "the thread that starts commands") from error
+    return _spawner().submit(start).result()
 
 
 @cache
 def _spawner() -> ThreadPoolExecutor:
     """The thread that starts commands. One, for the whole process: a domain belongs to a thread and its children."""
     make_undumpable()
-    return ThreadPoolExecutor(1, thread_name_prefix="commands", initializer=_enter_domain)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="commands")
+    try:
+        thread.submit(_enter_domain).result()  # not as its initializer, whose error nobody gets to see
+    except BaseException:
+        thread.shutdown(wait=False)
+        raise
+    return thread
 
 
 def make_undumpable() -> bool:
