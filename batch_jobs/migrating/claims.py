@@ -16,7 +16,7 @@ from batch_jobs.job import Job
 from batch_jobs.migrating.shard_order import is_dead
 from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.json_text import read_json
-from millrace.layout import RunFolder, S3Uri
+from millrace.layout import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,17 @@ class Claims:
         if not is_claimed and self._job.s3.put_if_absent(uri, self._text(), content_type="application/json"):
             return True
         try:
-            return not self._is_alive(self._job.s3.read(uri)) and self._take_over(uri)
+            with self._job.s3.open(uri) as found:
+                text = b"".join(found)
+            if self._is_alive(text):
+                return False
+            # Of a dead child: after a resume or a redrive the whole array comes for it, and one takes it over.
+            if self._job.s3.put_if_same(uri, self._text(), found.etag, content_type="application/json"):
+                return True
+            return not self._is_alive(self._job.s3.read(uri))
         except ObjectNotFoundError:  # it was given back meanwhile
-            pass
-        self.keep(shard)
-        return True
+            self.keep(shard)
+            return True
 
     def keep(self, shard: int) -> None:
         """Write the claim anew: this child is alive, and at it."""
@@ -65,15 +71,6 @@ class Claims:
             self._job.s3.delete(self._folder.claim(shard))
         except StorageError as error:  # it will be old soon
             log.warning("a claim could not be given back", extra={"fields": {"shard": shard, "why": str(error)}})
-
-    def _take_over(self, uri: S3Uri) -> bool:
-        """Replace a dead child's claim, unless another child has just done so: after a resume or a redrive all come."""
-        found = self._job.s3.head(uri)
-        if self._is_alive(self._job.s3.read(uri)):
-            return False
-        if self._job.s3.put_if_same(uri, self._text(), found.etag, content_type="application/json"):
-            return True
-        return not self._is_alive(self._job.s3.read(uri))
 
     def _text(self) -> bytes:
         job, child = self._who

@@ -173,7 +173,7 @@ def test_what_no_child_wrote_is_no_claim(text: bytes) -> None:
     assert committed(run) == set(range(SHARDS))
 
 
-@pytest.mark.parametrize("verb", ["head_object", "put_object"])
+@pytest.mark.parametrize("verb", ["get_object", "put_object"])
 def test_of_two_that_take_over_a_dead_childs_claim_one_works_the_shard(verb: str) -> None:
     """Another child of the array replaces the claim of an earlier array's in between: the shard is left to it."""
     run = planned(2)
