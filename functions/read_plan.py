@@ -17,10 +17,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import HEAD_BYTES, CommitHead
+from millrace.run.files import read_commit_head
 from millrace.run.generations import NAMED_SHARDS
 from millrace.run.plan import Plan
-from millrace.run.sizing import Left, children_for
+from millrace.run.sizing import LEAST_ARRAY, Left, children_for
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 from millrace.workload.pace import Pace, WorkedShard, fitted
@@ -105,7 +105,7 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
 def _children(plan: Plan, left: Left, slots: int) -> int:
     """How many children to start. One would merge as well, and where the plan has the merge go in parts it may not."""
     children = children_for(left, slots)
-    return 2 if children == 1 and plan.merge_parts else children
+    return LEAST_ARRAY if children == 1 and plan.merge_parts else children
 
 
 def _committed(folder: RunFolder, plan: Plan, s3: S3) -> Sequence[int]:
@@ -150,8 +150,7 @@ def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S
 def _measured(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> Pace | None:
     def worked(index: int) -> WorkedShard | None:
         try:
-            with s3.open(folder.commit(index), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
-                head = CommitHead.of(b"".join(chunks))
+            head = read_commit_head(folder.commit(index), s3)
         except (ValueError, ObjectNotFoundError):  # merge will say what is wrong with it
             return None
         return WorkedShard(head.counts.items, head.counts.bytes, head.seconds)

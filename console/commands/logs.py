@@ -27,7 +27,7 @@ from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, une
 from millrace.errors import ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
-from millrace.run.commit import HEAD_BYTES, CommitHead
+from millrace.run.files import read_commit_head
 from millrace.run.folders import newest_folder
 
 SHOWN_CHILDREN = 10
@@ -226,8 +226,7 @@ def _of_shard(
 def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:
     """The id of the job, or child, that committed a shard, or has claimed it; None where nobody has."""
     try:
-        with target.aws.s3.open(folder.commit(shard), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
-            return CommitHead.of(b"".join(chunks)).job_id or None
+        return read_commit_head(folder.commit(shard), target.aws.s3).job_id or None
     except (ObjectNotFoundError, ValueError):
         pass
     try:

@@ -12,7 +12,8 @@ from functools import partial
 
 from console.find.aws import Aws, workers
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import HEAD_BYTES, CommitHead
+from millrace.run.commit import CommitHead
+from millrace.run.files import read_commit_head
 from millrace.run.outcome import Counts
 
 NOTHING = Counts()
@@ -80,8 +81,7 @@ class ShardCounts:
 
 
 def _head(aws: Aws, bucket: str, key: str) -> CommitHead:
-    with aws.s3.open(S3Uri(bucket, key), first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
-        return CommitHead.of(b"".join(chunks))
+    return read_commit_head(S3Uri(bucket, key), aws.s3)
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

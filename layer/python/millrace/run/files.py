@@ -8,7 +8,7 @@ from typing import Any
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
+from millrace.run.commit import HEAD_BYTES, Commit, CommitHead
 from millrace.run.plan import Plan
 from millrace.run.result import result_fault
 from millrace.s3.verbs import S3
@@ -61,6 +61,17 @@ def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | N
             target=str(uri),
         )
     return commit
+
+
+def read_commit_head(uri: S3Uri, s3: S3) -> CommitHead:
+    """What stands before a commit's outcomes, whatever their number.
+
+    Raises:
+        ObjectNotFoundError: There is no commit.
+        ValueError: It does not begin as one.
+    """
+    with s3.open(uri, first_byte=0, last_byte=HEAD_BYTES - 1) as chunks:
+        return CommitHead.of(b"".join(chunks))
 
 
 def read_result(folder: RunFolder, s3: S3) -> dict[str, Any] | None:

@@ -17,6 +17,9 @@ from math import ceil, isfinite
 MAX_CHILDREN = 10_000
 """The most children that an array job has (Batch, "Array jobs")."""
 
+LEAST_ARRAY = 2
+"""The fewest: what one child works is no array."""
+
 CHILD_SECONDS = 60.0
 """So much work is worth a child: what Fargate bills at the least (aws.amazon.com/fargate/pricing)."""
 
@@ -60,7 +63,7 @@ def children_for(left: Left, slots: int) -> int:
     if left.shards <= 1:
         return left.shards
     if left.seconds is None or not isfinite(left.seconds):
-        return max(2, most)
+        return max(LEAST_ARRAY, most)
     if left.seconds <= (ALONE_SECONDS if most > 1 else MOST_ALONE_SECONDS):
         return 1
-    return max(2, min(most, ceil(left.seconds / CHILD_SECONDS)))
+    return max(LEAST_ARRAY, min(most, ceil(left.seconds / CHILD_SECONDS)))
