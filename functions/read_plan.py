@@ -6,7 +6,6 @@ commits and the pace of some of them are hints for that: merge reads every commi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import read_commit_head
+from millrace.run.files import listed_shards, read_commit_head
 from millrace.run.generations import NAMED_SHARDS
 from millrace.run.plan import Plan
 from millrace.run.sizing import LEAST_ARRAY, Left, children_for
@@ -38,8 +37,6 @@ SAMPLE = 64
 MOST_PASSES = 500
 """So many arrays a run has at most: with 13 events a pass, and their retries, far from the 25,000 of an execution's
 history (Step Functions, "Service quotas"). Each pass commits something, or it is the last."""
-
-_COMMIT = re.compile(r"([0-9]{5})\.json")
 
 
 @logger.inject_lambda_context
@@ -82,7 +79,7 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     folder = RunFolder.of_plan(uri)
     plan = Plan.from_json(s3.read(uri), str(uri))
     before, redrives = event["before"], event["execution"].get("RedriveCount", 0)
-    committed = _committed(folder, plan, s3)
+    committed = list(listed_shards(folder.commit, range(plan.shards), s3))
     left = plan.shards - len(committed)
     # After a redrive an array may try once more: what was wrong may have been put right.
     if left and before["pass"] and before["redrives"] == redrives:
@@ -106,13 +103,6 @@ def _children(plan: Plan, left: Left, slots: int) -> int:
     """How many children to start. One would merge as well, and where the plan has the merge go in parts it may not."""
     children = children_for(left, slots)
     return LEAST_ARRAY if children == 1 and plan.merge_parts else children
-
-
-def _committed(folder: RunFolder, plan: Plan, s3: S3) -> Sequence[int]:
-    """The shards that the listing has a commit of, in their order."""
-    place = folder.commits
-    found = (_COMMIT.fullmatch(each.key[len(place.key) :]) for each in s3.list(place.bucket, place.key))
-    return [int(name[1]) for name in found if name and int(name[1]) < plan.shards]
 
 
 def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], before: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ end after any shard, and does so with exit code 0 where that is the better way (
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from batch_jobs.host_faults import host_fault
@@ -17,10 +17,10 @@ from batch_jobs.migrating.shard_order import LOOK_SECONDS, MOST_ASKED, Stay, own
 from batch_jobs.migrating.shard_work import ShardWork
 from batch_jobs.parallel import in_order
 from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError
-from millrace.layout import RunFolder, S3Uri
+from millrace.layout import RunFolder
 from millrace.run.commit import Commit
+from millrace.run.files import listed_shards
 from millrace.run.plan import Plan
-from millrace.s3.verbs import ListedObject
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +173,8 @@ class _Child:
         claimed: set[int] = set()
         for page in pages(self._child, self.stay.children, self.plan.shards):
             self.job.stop.check()
-            left = set(page) - _listed(self.folder.commit(0), page, self.job) - set(self.failures)
-            taken = left & _listed(self.folder.claim(0), page, self.job) if left else set()
+            left = set(page).difference(listed_shards(self.folder.commit, page, self.job.s3), self.failures)
+            taken = left.intersection(listed_shards(self.folder.claim, page, self.job.s3)) if left else set()
             free |= left - taken
             claimed |= taken
         return free, claimed
@@ -241,23 +241,3 @@ class _Child:
         if why:
             log.info("handing back", extra={"fields": {"why": why, "shards": self.stay.worked, "left": left}})
         return bool(why)
-
-
-def _listed(first: S3Uri, page: range, job: Job) -> set[int]:
-    """Of a page of shards, those that have an object in the folder of the first one's."""
-    place = first.key.rindex("/") + 1
-    folder, suffix = first.key[:place], first.key[place + 5 :]
-
-    def key(shard: int) -> str:
-        return f"{folder}{shard:05d}{suffix}"
-
-    behind = key(page.start - 1) if page.start else ""
-    return set(_shards(job.s3.list(first.bucket, folder, behind), key(page.stop - 1), place))
-
-
-def _shards(listed: Iterable[ListedObject], last: str, place: int) -> Iterator[int]:
-    for found in listed:
-        if found.key > last:
-            return
-        if found.key[place : place + 5].isdecimal():
-            yield int(found.key[place : place + 5])

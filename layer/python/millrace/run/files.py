@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
@@ -61,6 +62,26 @@ def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | N
             target=str(uri),
         )
     return commit
+
+
+def listed_shards(file: Callable[[int], S3Uri], shards: range, s3: S3) -> Iterator[int]:
+    """Of some shards, those that a listing shows a file of: a hint, as merge reads every commit that the plan names.
+
+    Args:
+        file: The file of a shard: `RunFolder.commit`, say. All are in one folder.
+        shards: Consecutive shards.
+        s3: Where to look.
+    """
+    if not shards:
+        return
+    before, last = file(shards.start - 1).key if shards.start else "", file(shards.stop - 1)
+    folder = last.key[: last.key.rindex("/") + 1]
+    for found in s3.list(last.bucket, folder, before):
+        if found.key > last.key:
+            return
+        number = found.key.removeprefix(folder)[:5]
+        if number.isdecimal() and file(int(number)).key == found.key:
+            yield int(number)
 
 
 def read_commit_head(uri: S3Uri, s3: S3) -> CommitHead:
