@@ -9,13 +9,12 @@ from functools import cached_property
 from batch_jobs.job import Job
 from batch_jobs.migrating.item_body import Body
 from batch_jobs.workloads.own import own_part
-from millrace.cost.ranges import said_pace
+from millrace.cost.ranges import longest_range, whole_up_to
 from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.planning.splitting import cut_large
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
-from millrace.source.sharding import range_bytes, whole_bytes
 from millrace.workload import RecordSplitting, RecordStart, Splitting, is_packed
 
 log = logging.getLogger(__name__)
@@ -36,9 +35,8 @@ class Cutting:
             StorageError: An object that has to be read for it could not be read just now.
             StoppedError: The job has to stop.
         """
-        target, pace = self._request.shard.target_bytes, said_pace(self._request)
-        length = range_bytes(target, pace, at_records=isinstance(self._workload, RecordSplitting))
-        return cut_large(items, whole_bytes(target, pace), self._may_cut, self._record_starts, range_bytes=length)
+        longest = longest_range(self._request, at_records=isinstance(self._workload, RecordSplitting))
+        return cut_large(items, whole_up_to(self._request), self._may_cut, self._record_starts, range_bytes=longest)
 
     @cached_property
     def _workload(self) -> object:

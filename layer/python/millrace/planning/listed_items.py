@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 
+from millrace.cost.ranges import whole_up_to
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import check_pages, page_ends
 from millrace.planning.plain_lines import plain_lines
-from millrace.planning.splitting import whole_up_to
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.listing_page import Page
@@ -35,10 +35,10 @@ def listed_items(
     source = S3Uri.parse_folder(request.source, "source")
     chosen = ItemFilter(source.key, request.include, request.exclude)
     items = ItemStore()
-    whole_up_to_bytes = whole_up_to(request.shard.target_bytes)
+    most_whole = whole_up_to(request)
 
     def add(page: Page) -> range:
-        plain = None if chosen.has_patterns else plain_lines(page, whole_up_to_bytes)
+        plain = None if chosen.has_patterns else plain_lines(page, most_whole)
         return items.add(cut(chosen.items(page))) if plain is None else items.add_lines(*plain)
 
     added = [(page_ends(page, source), add(page)) for page in pages]

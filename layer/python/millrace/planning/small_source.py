@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from millrace.cost.ranges import said_pace
+from millrace.cost.ranges import whole_up_to
 from millrace.errors import StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.listed_items import listed_items
 from millrace.planning.making import PlanMaker
 from millrace.planning.named_objects import named_objects
-from millrace.planning.splitting import whole_up_to
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item, Plan
 from millrace.s3.listing_page import Page
-from millrace.source.sharding import whole_bytes
 from millrace.workload.record import WorkloadRecord
 from millrace.workload.registry import is_own_workload, workload_records
 
@@ -79,7 +77,7 @@ class _Whole:
     """Sees that no item may be cut."""
 
     def __init__(self, request: RunRequest, record: WorkloadRecord) -> None:
-        self._most = whole_up_to(whole_bytes(request.shard.target_bytes, said_pace(request)))
+        self._most = whole_up_to(request)
         self._options = request.options
         self._record = record
 

@@ -19,11 +19,6 @@ RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
 
 
-def whole_up_to(most_bytes: int) -> int:
-    """No object of so many bytes, or fewer, is cut, where those up to `most_bytes` shall not be."""
-    return max(most_bytes, LEAST_RANGE_BYTES)
-
-
 def _anywhere(_item: Item, _places: Sequence[int]) -> None:
     return None
 
@@ -49,7 +44,7 @@ def cut_large(
         In the items' order. An object without a planned ETag stays whole: its ranges could be of two versions. The
         ranges of an object follow each other from its first byte to its last.
     """
-    most = whole_up_to(most_bytes)
+    most = max(most_bytes, LEAST_RANGE_BYTES)
     longest = max(range_bytes or most_bytes, LEAST_RANGE_BYTES)
     for item in items:
         if item.size <= most or not item.etag or not may_cut(item.key):
