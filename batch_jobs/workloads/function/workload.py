@@ -8,6 +8,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -120,10 +121,10 @@ def _rows(place: Place, given: Iterable[Any]) -> Gathered:
 
 def _totals(merged: GatheredPartial, results: Outputs) -> dict[str, Any]:
     part: dict[str, Any] = {name: _shown(merged.numbers[name]) for name in sorted(merged.numbers)}
-    for name, counter in sorted(merged.counts.items()):
-        part |= {name: _write_counts(name, counter, results)} if name else _write_counts("counts", counter, results)
-    for name, quantiles in sorted(merged.all_quantiles().items()):
-        part |= {name: quantiles.summary()} if name else quantiles.summary()
+    shown = [(name, _write_counts(name or "counts", found, results)) for name, found in sorted(merged.counts.items())]
+    shown += [(name, quantiles.summary()) for name, quantiles in sorted(merged.all_quantiles().items())]
+    for name, of_name in shown:
+        part |= {name: of_name} if name else of_name
     return part
 
 
@@ -134,31 +135,34 @@ def _shown(number: int | Fraction) -> int | float:
 def _write_counts(name: str, counter: Counter[str], results: Outputs) -> dict[str, Any]:
     """`{name}.csv`, the most frequent first, equal ones by name; and what result.json says of it."""
     ranked = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))
-    with results.open(f"{name}.csv", "text/csv") as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-        writer.writerow(("key", "count"))
-        writer.writerows((safe_cell(key), str(count)) for key, count in ranked)
-        text.detach()
+    with _table(f"{name}.csv", results) as table:
+        table.writerow(("key", "count"))
+        table.writerows((safe_cell(key), str(count)) for key, count in ranked)
     return {"distinct": len(ranked), "total": sum(counter.values()), "top": dict(ranked[:MOST_SHOWN])}
 
 
 def _write_rows(merged: GatheredPartial, results: Outputs, *, parquet: bool) -> dict[str, Any]:
     columns = merged.all_columns()
     count = 0
-    with results.open("rows.csv", "text/csv") as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-        writer.writerow([safe_cell(name) for name in columns])
+    with _table("rows.csv", results) as table:
+        table.writerow([safe_cell(name) for name in columns])
         for line in merged.lines():
             row = json.loads(line)
-            writer.writerow([_cell(row.get(name)) for name in columns])
+            table.writerow([_cell(row.get(name)) for name in columns])
             count += 1
-        text.detach()
     if parquet:
         with results.open("rows.parquet", "application/vnd.apache.parquet") as file:
             write_parquet(columns, merged.lines(), file)
     return {"rows": count, "columns": list(columns)}
+
+
+@contextmanager
+def _table(name: str, results: Outputs) -> Iterator[Any]:
+    """A CSV file of the result, as `csv.writer` writes it; every field is quoted, as in report.csv."""
+    with results.open(name, "text/csv") as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        yield csv.writer(text, quoting=csv.QUOTE_ALL)
+        text.detach()
 
 
 def _cell(value: object) -> str:
