@@ -59,8 +59,7 @@ def known_pace(request: RunRequest, s3: S3 | None, *, code_version: str | None =
                 return KnownPace(expected.given({**shown, **said}), origin, measured=True)
     if said:
         return KnownPace(expected.given(said), "the request", measured=True)
-    record = workload_records().get(request.workload)
-    return KnownPace(expected, "the workload's record", measured=record is not None and record.pace != UNKNOWN_PACE)
+    return KnownPace(expected, "the workload's record", measured=expected != UNKNOWN_PACE)
 
 
 def _checked(run: LatestRun) -> Mapping[str, Any] | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from math import ceil
 
+from millrace.cost.known_pace import record_pace
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.sharding import RANGES_OF_A_SHARD, range_bytes, whole_bytes
 from millrace.workload.pace import Pace
-from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
 
 LEAST_RANGE_BYTES = 1_048_576
@@ -35,8 +35,7 @@ def longest_range(request: RunRequest, *, at_records: bool) -> int:
 
 def _said_pace(request: RunRequest) -> Pace:
     """How fast a child works, as the request says or else the workload's record: large objects are cut by it."""
-    record = workload_records().get(request.workload)
-    return (record.pace if record else UNKNOWN_PACE).given(request.pace)
+    return record_pace(request.workload).given(request.pace)
 
 
 def ranges_of(item: Item, request: RunRequest) -> int:
