@@ -9,7 +9,7 @@ from functools import cached_property
 from batch_jobs.job import Job
 from batch_jobs.migrating.item_body import Body
 from batch_jobs.workloads.own import own_part
-from millrace.cost.ranges import longest_range, whole_up_to
+from millrace.cost.ranges import longest_range, most_whole
 from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.planning.splitting import cut_large
@@ -36,7 +36,7 @@ class Cutting:
             StoppedError: The job has to stop.
         """
         longest = longest_range(self._request, at_records=isinstance(self._workload, RecordSplitting))
-        return cut_large(items, whole_up_to(self._request), self._may_cut, self._record_starts, range_bytes=longest)
+        return cut_large(items, most_whole(self._request), self._may_cut, self._record_starts, range_bytes=longest)
 
     @cached_property
     def _workload(self) -> object:

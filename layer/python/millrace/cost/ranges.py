@@ -22,15 +22,14 @@ MOST_RANGES = 10_000 * RANGES_OF_A_SHARD
 """Into how many ranges one object is cut at most: those of the largest array job's children."""
 
 
-def whole_up_to(request: RunRequest) -> int:
-    """No object of so many bytes, or fewer, is cut."""
-    return max(whole_bytes(request.shard.target_bytes, _said_pace(request)), LEAST_RANGE_BYTES)
+def most_whole(request: RunRequest) -> int:
+    """No object of so many bytes, or fewer, is cut, nor of `LEAST_RANGE_BYTES`."""
+    return whole_bytes(request.shard.target_bytes, _said_pace(request))
 
 
 def longest_range(request: RunRequest, *, at_records: bool) -> int:
     """How many bytes a range of a larger one has at most, about; `at_records` as for `range_bytes`."""
-    longest = range_bytes(request.shard.target_bytes, _said_pace(request), at_records=at_records)
-    return max(longest, LEAST_RANGE_BYTES)
+    return range_bytes(request.shard.target_bytes, _said_pace(request), at_records=at_records)
 
 
 def _said_pace(request: RunRequest) -> Pace:
@@ -43,10 +42,10 @@ def ranges_of(item: Item, request: RunRequest) -> int:
 
     A workload of the user's own may have its objects cut as well: what it says is not known here.
     """
-    if item.size <= whole_up_to(request) or not item.etag:
+    if item.size <= max(most_whole(request), LEAST_RANGE_BYTES) or not item.etag:
         return 1
     record = workload_records().get(request.workload)
     if record is None or not record.may_cut(request.options, item.key):
         return 1
     longest = longest_range(request, at_records=record.cuts_at_records)
-    return min(ceil(item.size / longest), MOST_RANGES)
+    return min(ceil(item.size / max(longest, LEAST_RANGE_BYTES)), MOST_RANGES)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 
-from millrace.cost.ranges import whole_up_to
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import check_pages, page_ends
 from millrace.planning.plain_lines import plain_lines
+from millrace.planning.splitting import whole_up_to
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.listing_page import Page

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from millrace.cost.ranges import whole_up_to
 from millrace.errors import StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.listed_items import listed_items
 from millrace.planning.making import PlanMaker
 from millrace.planning.named_objects import named_objects
+from millrace.planning.splitting import whole_up_to
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item, Plan
 from millrace.s3.listing_page import Page

@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 
-from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
+from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES, most_whole
+from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.workload import RecordStart
 
 RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]
 """Where an object's records begin, at or behind each place: none where it is not to be cut; None: cut it anywhere."""
+
+
+def whole_up_to(request: RunRequest) -> int:
+    """No object of so many bytes, or fewer, is cut."""
+    return max(most_whole(request), LEAST_RANGE_BYTES)
 
 
 def _anywhere(_item: Item, _places: Sequence[int]) -> None:

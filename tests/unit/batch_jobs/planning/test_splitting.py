@@ -22,7 +22,6 @@ from batch_jobs.workloads.registry import load_workload
 from batch_jobs.workloads.word_count.text_ranges import RangeText
 from batch_jobs.workloads.word_count.word_blocks import MAX_WORD_BYTES
 from batch_jobs.workloads.word_count.words import words_of
-from millrace.cost import ranges as cutting_rules
 from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri
@@ -233,8 +232,7 @@ def test_a_run_over_ranges_counts_what_a_run_over_the_whole_counts(target_bytes:
     whole, shards = merged(real_run(objects))
     assert shards == 1
     with pytest.MonkeyPatch.context() as patch:
-        for module in (splitting, cutting_rules):
-            patch.setattr(module, "LEAST_RANGE_BYTES", 1)
+        patch.setattr(splitting, "LEAST_RANGE_BYTES", 1)
         run = real_run(objects, shard={"target_bytes": target_bytes})
         cut, shards = merged(run)
     assert cut == whole
@@ -276,8 +274,7 @@ def test_without_outputs_bad_texts_are_rows_and_the_others_count() -> None:
 
 def test_a_range_has_no_output_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A workload that writes one is told so; its item fails."""
-    for module in (splitting, cutting_rules):
-        monkeypatch.setattr(module, "LEAST_RANGE_BYTES", 1)
+    monkeypatch.setattr(splitting, "LEAST_RANGE_BYTES", 1)
 
     class Writing:
         item_suffixes = (".out",)
