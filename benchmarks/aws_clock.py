@@ -50,7 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="the scenarios that have this in their name")
     add_output_option(parser)
     given = parser.parse_args(arguments)
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # a child's own lines, thousands of them
+    try:
+        _print_figures(given)
+    finally:
+        logging.disable(before)
+
+
+def _print_figures(given: argparse.Namespace) -> None:
     chosen = [each for each in scenarios() if given.only in each.name]
     found = (measured(each, range(1, 1 + max(1, given.seeds))) for each in chosen)
     if given.json:

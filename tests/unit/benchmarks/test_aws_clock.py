@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from dataclasses import replace
 from typing import Any
@@ -38,6 +39,12 @@ def test_it_prints_an_object_a_scenario(capsys: pytest.CaptureFixture[str]) -> N
         assert way["time_ratio"] > 0
         assert way["billed_ratio"] > 0
     assert one["today"]["billed_ratio"] == 3.0
+
+
+def test_it_leaves_logging_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """It silences the jobs while they run, and nobody after that."""
+    told(capsys, "--only", "one upload", "--seeds", "1")
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 def test_an_upload_takes_half_the_time_and_a_third_of_what_is_billed(capsys: pytest.CaptureFixture[str]) -> None:
