@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
 from batch_jobs.host_faults import host_fault
-from batch_jobs.job_log import log_to_stderr, set_level, told
+from batch_jobs.job_log import error_text, log_to_stderr, set_level
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         return _failed(error, error.exit_code if host_fault(error) is None else 1)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a native library's panic, a SystemExit of somebody's: the job has its last line
+    except BaseException as error:  # a native library's panic, a library's SystemExit: the job has its last line
         log.exception("unexpected error")
         return _failed(error, 1)
     return 0
@@ -120,7 +120,7 @@ def _read_request(folder: RunFolder, text: bytes, code_version: str | None = Non
 
 def _failed(error: BaseException, exit_code: int) -> int:
     fields = {"error": type(error).__name__, "exit_code": exit_code}
-    log.error("%s", told(error), extra={"fields": fields})
+    log.error("%s", error_text(error), extra={"fields": fields})
     return exit_code
 
 

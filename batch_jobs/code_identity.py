@@ -68,7 +68,7 @@ def _own(workload: str) -> str:
         return _digest(found for top in tops for found in _files(top, sys.modules[top]))
     except (OSError, LookupError) as error:
         raise WorkloadUnavailableError(
-            f"its code cannot be read, so no run can be told to be of this code: {error}",
+            f"its code cannot be read, so no run can be identified by it: {error}",
             operation="load the workload",
             target=workload,
         ) from error
@@ -78,7 +78,7 @@ def _files(top: str, module: ModuleType) -> Iterator[tuple[str, Path]]:
     """The files of a module that is no part of a package, or of a package, and of what it imports from beside it.
 
     Raises:
-        LookupError: They lie nowhere.
+        LookupError: There are none.
     """
     spec = module.__spec__
     archive = getattr(getattr(spec, "loader", None), "archive", None)

@@ -57,7 +57,7 @@ def host_fault(error: BaseException) -> OSError | None:
     return None
 
 
-def told(fault: OSError, doing: str, target: str) -> HostFaultError:
+def fault_error(fault: OSError, doing: str, target: str) -> HostFaultError:
     """The error that ends the attempt.
 
     Args:

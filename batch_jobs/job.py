@@ -32,7 +32,7 @@ class Job:
         settings: What Batch and the deployment say.
         stop: Whether to stop early.
         load: Makes a workload from its name and options.
-        identify: Tells which code works a workload, from the settings and the workload's name.
+        identify: Returns which code works a workload, from the settings and the workload's name.
         now: What time it is, with its zone.
         clock: Seconds that only ever grow.
     """
@@ -49,7 +49,7 @@ class Job:
         """For an item's calls: a pause between two tries ends when the job has to stop.
 
         Args:
-            note: Told of every call that failed.
+            note: Called with every call that failed.
         """
         return replace(self.s3, backoff=replace(self.s3.backoff, sleep=self.stop.sleep, note=note))
 

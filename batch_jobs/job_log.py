@@ -1,7 +1,7 @@
 """Job logs: a JSON object a line, on stderr. Keys and other people's text appear inside JSON strings only.
 
-What an object holds is in no line: an exception that is not ours is told by its type and its place in the code, as its
-text may quote the object. At the level DEBUG, which an operator has to ask for, it is told with its text.
+No line has an object's content: an exception that is not ours is logged by its type and its place in the code, because
+its text may quote the object. At the level DEBUG, which an operator has to ask for, its text is logged too.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class JsonLines(logging.Formatter):
 
 def places(error: BaseException) -> str:
     """A traceback without the exceptions' texts: types, files, lines and names, the cause first."""
-    told: list[str] = []
+    texts: list[str] = []
     seen: set[int] = set()
     step: BaseException | None = error
     while step is not None and id(step) not in seen:
         seen.add(id(step))
-        told.append("".join(traceback.format_tb(step.__traceback__)) + type(step).__qualname__)
+        texts.append("".join(traceback.format_tb(step.__traceback__)) + type(step).__qualname__)
         step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
-    return "\n\n".join(reversed(told))
+    return "\n\n".join(reversed(texts))
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An error in the words of a log: ours and the system's with their text, others by their type and place."""
     if isinstance(error, MillraceError):
         return str(error)

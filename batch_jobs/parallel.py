@@ -142,7 +142,7 @@ class _Workers(Generic[Thing, Made]):
         with self.changed:
             self.threads -= 1
             self.changed.notify_all()
-        self.made.put(([], None, False))  # whoever waits sees that this thread is gone
+        self.made.put(([], None, False))  # a waiting reader sees that this thread is gone
 
     def _take(self) -> list[Any]:
         """The next thing, or some small ones, once they may begin; none to end."""

@@ -1,4 +1,4 @@
-"""When a job has to stop early: SIGTERM, or its own deadline, which lies before Batch's."""
+"""When a job has to stop early: SIGTERM, or its own deadline, which comes before Batch's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Stop:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the job may go on; None where there is no limit."""
+        """How long the job may still run; None where there is no limit."""
         return None if self._deadline is None else self._deadline - self._clock()
 
     @property
@@ -63,13 +63,13 @@ class Stop:
         return self._reason == OUT_OF_TIME
 
     def check(self) -> None:
-        """Go on, or not.
+        """Raise if the job has to stop.
 
         Raises:
             StoppedError: The job has to stop.
         """
         if self.reason:
-            raise StoppedError(f"{self.reason}; the next attempt goes on")
+            raise StoppedError(f"{self.reason}; the next attempt continues")
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the job has to stop.

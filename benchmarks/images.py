@@ -145,7 +145,7 @@ def peak_mib(name: str, raw: bytes) -> float:
 
 def _peak(name: str, raw: bytes) -> float:
     WAYS[name]()(raw)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would tell the parent's peak too
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would include the parent's peak
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 

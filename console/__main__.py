@@ -95,7 +95,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _words(error: Exception) -> str:
-    """The error in its own words; one that nobody foresaw with its class, and how to see more; empty for Ctrl-C."""
+    """The error in its own words; an unexpected one with its class, and how to see more; empty for Ctrl-C."""
     if isinstance(error, RunInterrupted):
         return ""  # the run continues, and the way back to it was printed
     if address := _silent_server(error):
@@ -133,7 +133,7 @@ def _fail(message: str, exit_code: int) -> int:
 
 
 def _cut(message: str) -> str:
-    """An error without the greater part of long values: whatever somebody gave, what is said of it stays readable."""
+    """An error without the greater part of long values: whatever the value, the message stays readable."""
     words = re.sub(r"\S{301,}", lambda word: shortened(word[0], MOST_OF_A_NAME if _is_name(word[0]) else 300), message)
     return words if len(words) <= MOST else f"{words[: MOST - TAIL]} … {words[-TAIL:]}"
 

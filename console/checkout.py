@@ -1,4 +1,4 @@
-"""Where this checkout of the project lies, and where the embedded AWS of this checkout keeps its state."""
+"""Where this checkout of the project is, and where the embedded AWS of this checkout keeps its state."""
 
 from __future__ import annotations
 

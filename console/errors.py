@@ -100,7 +100,7 @@ class RunFailedError(MillraceError):
         super().__init__(f"{error}: {message}" if message else error, operation=f"{state} failed" if state else "")
 
 
-class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which goes on
+class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which continues
     """Ctrl-C while watching a run or waiting for its end; the command that returns to it was printed."""
 
     exit_code = 130

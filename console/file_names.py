@@ -1,4 +1,4 @@
-"""Keys are not paths: which keys can lie as files below a folder, and under which names.
+"""Keys are not paths: which keys can be files below a folder, and under which names.
 
 A key becomes the path of the same segments, character by character, or it is refused with the reason: nothing is
 escaped, cut or normalised, so that a file's path always gives its key back.
@@ -17,7 +17,7 @@ MAX_NAME_BYTES = 255
 
 
 class NotAFileNameError(MillraceError):
-    """A key cannot lie as a file below a folder, or a file cannot be an object."""
+    """A key cannot be a file below a folder, or a file cannot be an object."""
 
     exit_code = 2
 

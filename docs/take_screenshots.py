@@ -43,7 +43,7 @@ WIDTH, PHONE, HEIGHT = 1000, 390, 2000
 
 
 def say(line: str) -> None:
-    """Tell what is being done."""
+    """Print what is being done."""
     sys.stderr.write(f"{line}\n")
 
 
@@ -86,7 +86,7 @@ def stopped(runs: Runs, folders: tuple[str, str]) -> Run:
 
 
 def resumed(runs: Runs, folders: tuple[str, str]) -> Run:
-    """A run that is stopped in the middle, and gone on with."""
+    """A run that is stopped in the middle, and resumed."""
     run = runs.start(*folders, stopped(runs, folders).run_id, max_items=5)
     runs.wait(run)
     return run

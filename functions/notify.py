@@ -47,7 +47,7 @@ topic = boto3.client("sns", config=config)
 remembered = IdempotencyConfig(
     expires_after_seconds=REMEMBERED_SECONDS, hash_function="sha256", raise_on_no_idempotency_key=True
 )
-told = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=boto3.client("dynamodb", config=config))
+sent = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=boto3.client("dynamodb", config=config))
 
 
 @logger.inject_lambda_context
@@ -55,16 +55,16 @@ told = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=bot
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """The Lambda's entry point: publish one EventBridge event on the bus, and on the topic where `NotifyOn` has it."""
-    remembered.register_lambda_context(context)  # without it, a call that timed out would block the next for ever
+    remembered.register_lambda_context(context)  # without it, a call that timed out would block the next one forever
     metrics.add_metric("EventsReceived", MetricUnit.Count, 1)
     change = read_event(event)
     document = cache(lambda: document_of(change, s3, jobs, costs))
-    tell_bus(key=change.key, document=document)
-    tell_topic(key=change.key, document=document)
+    put_on_bus(key=change.key, document=document)
+    publish_to_topic(key=change.key, document=document)
 
 
-@idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="bus")  # type: ignore[untyped-decorator]  # the library types it Any
-def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
+@idempotent_function(data_keyword_argument="key", persistence_store=sent, config=remembered, key_prefix="bus")  # type: ignore[untyped-decorator]  # the library types it Any
+def put_on_bus(*, key: str, document: Callable[[], Document]) -> None:
     """Put our event of a change on the bus, once for each key."""
     put_events(bus, settings.bus_name, [document()])
     metrics.add_metric("EventsPublished", MetricUnit.Count, 1)
@@ -76,8 +76,8 @@ def tell_bus(*, key: str, document: Callable[[], Document]) -> None:
     logger.info("published on the bus", extra={"key": key, "event": document().event})
 
 
-@idempotent_function(data_keyword_argument="key", persistence_store=told, config=remembered, key_prefix="topic")  # type: ignore[untyped-decorator]  # as above
-def tell_topic(*, key: str, document: Callable[[], Document]) -> None:
+@idempotent_function(data_keyword_argument="key", persistence_store=sent, config=remembered, key_prefix="topic")  # type: ignore[untyped-decorator]  # as above
+def publish_to_topic(*, key: str, document: Callable[[], Document]) -> None:
     """Publish the message of a change, once for each key, if `NOTIFY_ON` has it."""
     event = document().event
     if event not in settings.notify_on:

@@ -84,7 +84,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
             is taken or unknown, or the run whose failed items are to be retried has not come to its end.
-        RunIdentityError: The run to go on with was asked for something else, or from another code version.
+        RunIdentityError: The run to resume was asked for something else, or from another code version.
     """
     check_plain(event["input"], "input")
     request = _parse(event["input"], settings)
@@ -191,7 +191,7 @@ def _write_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> None:
             "the execution's name",
             folder.run_id,
             f"a name that no earlier run had: {folder.root} is taken; "
-            f'to go on with that run, put "run_id": "{folder.run_id}" into the input',
+            f'to resume that run, put "run_id": "{folder.run_id}" into the input',
         )
 
 
@@ -217,6 +217,6 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: F
         )
         raise RunIdentityError(
             f"this run was asked for something else: {was}. Start a new run for that.",
-            operation="go on with the run",
+            operation="resume the run",
             target=str(folder.root),
         )

@@ -118,7 +118,11 @@ def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], bef
     missing = [index for index in range(plan.shards) if index not in done]
     named = ", ".join(map(str, missing[:NAMED_SHARDS]))
     more = f" and {left - NAMED_SHARDS:,} more" if left > NAMED_SHARDS else ""
-    what = "its children ended well and committed nothing" if left >= before["shards_left"] else "it was the last one"
+    what = (
+        "its children exited 0 but committed nothing"
+        if left >= before["shards_left"]
+        else "no further array is allowed"
+    )
     raise StalledError(
         f"array {before['pass']} of this execution has ended, {what}: {left:,} of {plan.shards:,} shards have no "
         f"commit: {named}{more}. `millrace logs {folder.run_id}` has what the children wrote; "

@@ -57,7 +57,7 @@ class Upload:
 
     Attributes:
         key: Its whole key.
-        sequencer: Tells the later of two events of a key, in hexadecimal digits.
+        sequencer: Orders two events of a key, in hexadecimal digits.
         records: The messages on it.
     """
 
@@ -108,7 +108,7 @@ def start_uploads(records: Iterable[Mapping[str, Any]], settings: UploadSettings
 
     Args:
         records: SQS's messages, as Lambda hands them over.
-        settings: What the runs have in common, and the rules that tell their queues.
+        settings: What the runs have in common, and the rules that choose their queues.
         states: A Step Functions client.
     """
     outcome, newest = Outcome(), dict[str, Upload]()
@@ -232,12 +232,14 @@ def _bury(record: Mapping[str, Any], why: str, queues: SQSClient, *, may_help: b
     if may_help and tries < MOST_RECEIVES:
         logger.warning("an upload goes back to the queue", extra=extra)
         return False
-    told = {"ERROR_CODE": "UPLOAD_NOT_STARTED" if may_help else "NO_UPLOAD", "ERROR_MESSAGE": visible(why, 1000)}
+    attributes = {"ERROR_CODE": "UPLOAD_NOT_STARTED" if may_help else "NO_UPLOAD", "ERROR_MESSAGE": visible(why, 1000)}
     try:
         queues.send_message(
             QueueUrl=undelivered_queue_url(),
             MessageBody=record["body"],
-            MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in told.items()},
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
         )
     except (ClientError, BotoCoreError) as error:
         logger.warning("the dead-letter queue takes no message", extra={**extra, "error": str(error)})

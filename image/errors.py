@@ -1,4 +1,4 @@
-"""What goes wrong with building and pushing, told in one line."""
+"""What goes wrong with building and pushing, in one line."""
 
 
 class ImageError(Exception):

@@ -51,7 +51,7 @@ def publish(given: str, stack: str) -> str:
     try:
         digest = push_zstd(image, name) if shutil.which("skopeo") else push_as_it_is(image, name)
     except ImageError:
-        # Somebody else may have pushed it between the question and the push.
+        # Another build may have pushed it between the lookup and the push.
         if digest := pushed_digest(ecr, repository, tag):
             return f"{repository}@{digest}"
         raise

@@ -1,8 +1,8 @@
 # ruff: noqa: PTH112, PTH116 - paths are text here, as keys are, and looked at for each request
-"""Folders of this machine as objects of S3: read where they lie, never copied, never written.
+"""Folders of this machine as objects of S3: read in place, never copied, never written.
 
 A folder stands for a prefix of a bucket. Each regular file below it is an object, and each symbolic link to one that
-lies within the folder; its key is the prefix and its path, its ETag the MD5 of its content. What a file's name, size,
+is within the folder; its key is the prefix and its path, its ETag the MD5 of its content. What a file's name, size,
 times and inode say is remembered with the ETag: a file is read anew when one of them changed. A file that changes while
 it is read is never given out in parts of both.
 """
@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any
 
 Mark = tuple[int, ...]
-"""What tells one content of a file from another: its size and the time of its last change, before all."""
+"""What identifies the content of a file: its size and the time of its last change, before all."""
 
 _SETTLED_NS = 100_000_000
 """A file that was changed so shortly before it was read may change again without another time: it is not remembered."""
@@ -36,7 +36,7 @@ class FileChangedError(Exception):
 
 
 class UnreadFileError(Exception):
-    """Raised for a large file whose ETag nobody knows yet: `folder.learn(path)` takes a while."""
+    """Raised for a large file whose ETag is not known yet: `folder.learn(path)` takes a while."""
 
     def __init__(self, folder: "Folder", path: str) -> None:
         super().__init__(path)
@@ -47,8 +47,8 @@ class ServedFile:
     """The content of one file, or a range of it, as it was when it was looked at.
 
     Args:
-        path: Where it lies.
-        mark: What tells this content from another one.
+        path: Where it is.
+        mark: What identifies this content.
         start: The first byte.
         stop: One behind the last.
     """
@@ -110,7 +110,7 @@ class Folder:
     """One folder.
 
     Args:
-        root: Where it lies, symbolic links followed.
+        root: Where it is, symbolic links followed.
     """
 
     def __init__(self, root: str) -> None:
@@ -142,17 +142,17 @@ class Folder:
         )
 
     def holds(self, path: str) -> bool:
-        """Whether a file lies there."""
+        """Whether a file is there."""
         return self._find(path) is not None
 
     def learn(self, path: str) -> None:
-        """Read a file for its ETag, however large it is, once nobody has changed it for a moment."""
+        """Read a file for its ETag, however large it is, once it has not changed for a moment."""
         found = self._find(path)
         if found is None:
             return
         file, _ = found
         time.sleep(min(max(file.mark[1] + 2 * _SETTLED_NS - time.time_ns(), 0), 2 * _SETTLED_NS) / 1e9)
-        with suppress(FileChangedError):  # whoever asks again reads it again
+        with suppress(FileChangedError):  # the next request reads it again
             self._read(path, file)
 
     def learn_all(self) -> Learnt:
@@ -334,7 +334,7 @@ class ServedObjects(dict[str, dict[str, Any]]):
 
 
 def _mark(status: os.stat_result) -> Mark:
-    # The time of the last change to the inode: unlike that of the content, nobody can set it.
+    # The time of the last change to the inode: unlike that of the content, no program can set it.
     return status.st_size, status.st_ctime_ns, status.st_mtime_ns, status.st_ino, status.st_dev
 
 

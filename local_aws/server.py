@@ -1,4 +1,4 @@
-"""Puts the server together and runs it until it is told to stop."""
+"""Puts the server together and runs it until it is asked to stop."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,7 @@ def bind(port: int) -> socket.socket:
 
 
 def _holder(port: int) -> str:
-    """Who holds a port, as far as it can be told."""
+    """Which process holds a port, as far as is known."""
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/_local_aws/health", timeout=1) as response:
             return f" by another embedded AWS (process {json.load(response)['pid']})"
@@ -223,7 +223,7 @@ def build(options: Options, directory: Path) -> Server:
 
 
 def run(options: Options) -> None:
-    """Run the server until it is told to stop.
+    """Run the server until it is asked to stop.
 
     Raises:
         PortTakenError: another process listens on the port.

@@ -136,7 +136,7 @@ def _mark_incomplete(
 ) -> None:
     """Mark a result that more items are missing from than the run tolerates, unless it has been accepted meanwhile.
 
-    Whoever accepts it writes `_SUCCESS` first and removes this mark then; here the mark is written first and
+    A merge that accepts it writes `_SUCCESS` first and then removes this mark; here the mark is written first and
     `_SUCCESS` looked for then. However the two interleave, one of them sees the other. Where it is accepted already,
     nothing is written that a reader could see in between.
     """
@@ -145,7 +145,7 @@ def _mark_incomplete(
         if not _is_marked(folder, plan, job):
             return False
         there = _read(folder.file("result.json"), job)
-        return outranks(rank_of(there), there)  # else nobody accepted it, whoever put _SUCCESS there
+        return outranks(rank_of(there), there)  # else no merge accepted it, although _SUCCESS is there
 
     if not is_accepted():
         _write_mark(folder.file("_INCOMPLETE"), plan, job)

@@ -40,7 +40,7 @@ def write_page(folder: RunFolder, page: bytes, s3: S3) -> None:
 
 
 def write_failed_page(folder: RunFolder, page: bytes, accepted: Callable[[], bytes], s3: S3) -> None:
-    """Write a page that tells of too many failures.
+    """Write the page of a run with too many failures.
 
     A copy of merge with less tolerance that continues after another has made the result leaves that one's page.
 

@@ -1,7 +1,7 @@
 """Who works a shard now. A claim saves double work and decides nothing: the commit, written once, does.
 
-A child writes a claim before it works a shard, and anew every minute as long as it does. Whoever finds one asks whether
-its child is alive: two live copies of a shard are harmless, and a dead child's claim stops nobody.
+A child writes a claim before it works a shard, and anew every minute as long as it does. A child that finds one asks
+whether its owner is alive: two live copies of a shard are harmless, and a dead child's claim stops nobody.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Claims:
         self._job.s3.put(self._folder.claim(shard), self._text(), content_type="application/json")
 
     def give_back(self, shard: int) -> None:
-        """Take the claim away: the child has to stop, and another may go on at once."""
+        """Delete the claim: the child has to stop, and another may continue at once."""
         try:
             self._job.s3.delete(self._folder.claim(shard))
         except StorageError as error:  # it will be old soon

@@ -60,7 +60,7 @@ def remove_failed_outputs(commit: Commit, worker: ItemWorker, job: Job) -> None:
     """Delete the outputs that this run made of items which the commit reports as failed.
 
     An earlier attempt, or the other copy, may have worked an item that this commit's writer could not: its source was
-    deleted or changed in between. Called after the commit is there, by whoever wrote it, by the copy that came too
+    deleted or changed in between. Called after the commit is there, by its writer, by the copy that came too
     late, and by every later attempt: before, one would delete what the copy that wins is about to report. An output
     without this run's mark is an earlier run's, and stays; so does what a row names, whatever the suffixes are.
     """

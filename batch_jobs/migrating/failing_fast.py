@@ -1,4 +1,4 @@
-"""Telling a bad object from systemic trouble: a denied bucket must not become a million rows."""
+"""Distinguish a bad object from systemic trouble: a denied bucket must not become a million rows."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
-from batch_jobs.host_faults import host_fault, told
+from batch_jobs.host_faults import fault_error, host_fault
 from batch_jobs.migrating.item_body import Body
 from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.migrating.transfer_outputs import transfer_output
@@ -136,7 +136,7 @@ class ItemWorker:
         return True
 
     def outputs_of(self, key: str) -> list[S3Uri]:
-        """Where the outputs of an item lie, if it has any."""
+        """Where the outputs of an item are, if it has any."""
         return [output_uri(self.source, self.destination, key, suffix) for suffix in self.workload.item_suffixes]
 
     def _of_failure(self, position: int, item: Item, error: Exception) -> Worked:
@@ -153,7 +153,7 @@ class ItemWorker:
         if fault is not None:
             log.warning("the host failed", exc_info=error)
             uri = str(S3Uri(self.source.bucket, item.key))
-            return Worked(position, None, postponed=told(fault, "work the item", uri))
+            return Worked(position, None, postponed=fault_error(fault, "work the item", uri))
         if isinstance(error, StuckItemError):
             self.stop.request(f"an item of {self.workload.name} could not be interrupted, and still takes up a thread")
         if isinstance(error, ItemError):

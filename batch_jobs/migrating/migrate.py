@@ -1,6 +1,6 @@
 """The migrate job: a child works its own shards, then helps with others', and hands back what it cannot do in time.
 
-A shard without a commit is left to whoever comes next: another child, the next attempt, the next array. So a child may
+A shard without a commit is left to the next one: another child, the next attempt, the next array. So a child may
 end after any shard, and does so with exit code 0 where that is the better way (`shard_order.Stay`).
 """
 
@@ -119,7 +119,7 @@ class _Child:
         return self.job.settings.array_index
 
     def _work_own(self) -> bool:
-        """Work its own shards; returns whether it may go on."""
+        """Work its own shards; returns whether it may continue."""
         children = at_work = self.stay.children
         looked = self.began
         for shard, seen in self._own():
@@ -148,7 +148,7 @@ class _Child:
             ahead = 1 if None in commits else self.job.settings.concurrency
 
     def _help(self) -> None:
-        """Take others' last shards, until none is left that nobody is at."""
+        """Take others' last shards, until each one left is being worked."""
         worked = True
         while worked:
             free, claimed = self._look()
@@ -157,7 +157,7 @@ class _Child:
             worked = self._help_with(free, claimed)
 
     def _help_with(self, free: set[int], claimed: set[int]) -> bool:
-        """Take what is left, as far as nobody else does; returns whether there was anything."""
+        """Take what no other child works; returns whether there was anything."""
         worked, asked = False, 0
         for some, is_claimed in ((free, False), (claimed, True)):
             for shard in to_help(some, self._child, self.stay.children):
@@ -168,7 +168,7 @@ class _Child:
         return worked
 
     def _look(self) -> tuple[set[int], set[int]]:
-        """The shards without a commit: those that nobody has claimed, and the others."""
+        """The shards without a commit: those without a claim, and the others."""
         free: set[int] = set()
         claimed: set[int] = set()
         for page in pages(self._child, self.stay.children, self.plan.shards):
@@ -185,7 +185,7 @@ class _Child:
         Args:
             shard: Its index.
             seen: Whether it was seen just now that it has no commit.
-            is_claimed: Whether somebody is known to have claimed it.
+            is_claimed: Whether it is known to be claimed.
 
         Returns:
             Whether it was worked, well or not.

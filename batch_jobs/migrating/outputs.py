@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SPOOL_BYTES = 4_194_304
-"""What a file holds in memory; beyond that it lies on disk."""
+"""What a file holds in memory; beyond that it is on disk."""
 
 
 def temporary_file() -> BinaryIO:

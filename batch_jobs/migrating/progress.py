@@ -1,7 +1,8 @@
 """What of a shard is done so far, and how that outlives the job.
 
 A progress file is one object, so that it is there whole or not at all: a JSON line that holds the outcomes, then the
-bytes of the partial. Every attempt writes its own; the next one goes on from the best, and ignores what it cannot use.
+bytes of the partial. Every attempt writes its own; the next one continues from the best, and ignores what is
+of no use.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Stay:
 
         Args:
             elapsed: For how long it has been at work.
-            time_left: How long it may go on; None where there is no limit.
+            time_left: How long it may still run; None where there is no limit.
 
         Returns:
             Never true before a shard was worked: each attempt gains something.

@@ -1,8 +1,8 @@
 """Working one shard, then committing it.
 
 Order matters: an item's outputs are there before its outcome counts, the partial before the commit that names it, and
-the commit is written once. Whatever dies in between, the next attempt goes on; whichever of two copies commits first,
-the other one's work has no effect.
+the commit is written once. If a process dies in between, the next attempt continues; of two copies, the work of
+the one that commits last has no effect.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class ShardWork:
             job={
                 "id": job.settings.job_id,
                 "attempt": job.settings.attempt,
-                # Its times tell nothing of the pace then.
+                # Its times say nothing about the pace then.
                 **({"items_before": self._before} if self._before else {}),
             },
             started_at=started_at,
@@ -203,12 +203,12 @@ class ShardWork:
         kind: type[MillraceError] = StoppedError
         if postponed and not job.stop.reason:
             kind = HostFaultError if isinstance(postponed, HostFaultError) else TryAgainError
-        return kind(f"{reason}; {done}, the next attempt goes on", operation=doing)
+        return kind(f"{reason}; {done}, the next attempt continues", operation=doing)
 
     def _any_readable(self, shard: Shard) -> bool:
         """Whether anything of the source is readable: some items of this shard are tried, then some other shards.
 
-        Of these, a commit tells of its items; where there is none, the first item is tried.
+        For those, the commit says so; where there is none, the first item is tried.
 
         One prefix may be denied as a whole, and be a shard: its items are rows, as long as the role may read others.
         """

@@ -1,7 +1,7 @@
 """A C source of a workload, and the library that it is compiled to.
 
 The compiler is that of the package `ziglang` (batch_jobs/requirements-compiler.txt): the same one wherever the jobs
-run. A library's name tells the source and the machine it was made for, so that a stale one is never loaded.
+run. A library's name identifies the source and the machine it was made for, so that a stale one is never loaded.
 `compiling` compiles it.
 """
 
@@ -31,7 +31,7 @@ _TARGETS = {
 
 @dataclass(frozen=True, slots=True)
 class CSource:
-    """A C source; its library lies, or would lie, beside it.
+    """A C source; its library is, or would be, beside it.
 
     Attributes:
         path: The source.
@@ -41,7 +41,7 @@ class CSource:
 
     @property
     def library_path(self) -> Path:
-        """Where the library for this source and this machine lies, or would lie."""
+        """Where the library for this source and this machine is, or would be."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
         return self.path.with_name(f"{self.path.stem}-{digest}-{sys.platform}-{os.uname().machine}.so")
 
@@ -64,7 +64,7 @@ class CSource:
             load: Raises an error where the library made cannot be used.
 
         Returns:
-            Where it lies.
+            Where it is.
 
         Raises:
             CalledProcessError: The compiler refused; what it said is on stderr.

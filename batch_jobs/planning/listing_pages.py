@@ -1,8 +1,8 @@
 """A listing of many keys by several requests at once.
 
 S3 gives a thousand keys an answer, and the next request needs the last key of it: ten million keys one after the other
-are ten thousand round trips. So once a listing turns out to be long, the keys that are left are shared out: whoever has
-nothing to do takes the second half of what another one has before it. Where the middle lies is a guess from the two
+are ten thousand round trips. So once a listing turns out to be long, the keys that are left are shared out: an idle
+worker takes the second half of what another one has before it. The middle is a guess from the two
 keys at the ends alone; a wrong one costs a request, and halves what the next guess has to choose from.
 """
 
@@ -69,7 +69,7 @@ def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
 
 
 def _page_behind(position: str, source: S3Uri, job: Job) -> tuple[Page, bool]:
-    """The first keys behind `position`, and whether there are more: one before it would be listed for ever."""
+    """The first keys behind `position`, and whether there are more: one before it would be listed forever."""
     page, more = job.s3.list_page(source.bucket, source.key, position)
     if page:
         check_pages((("", position), (page[0].key, "")), source)
@@ -196,7 +196,7 @@ def between(low: str, high: str) -> str | None:
 
     Args:
         low: A key.
-        high: A greater one; of one that is not greater, nothing lies between.
+        high: A greater one; of one that is not greater, nothing is between.
     """
     if low >= high:
         return None

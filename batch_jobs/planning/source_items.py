@@ -33,7 +33,7 @@ def source_items(request: RunRequest, job: Job) -> tuple[ItemStore, Mapping[str,
         BucketNotFoundError: The source bucket is missing.
         ListingError: The keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the manifest not be read.
-        ManifestError: The manifest cannot be read, or names what lies outside of the source.
+        ManifestError: The manifest cannot be read, or names what is outside of the source.
         StoppedError: The job has to stop.
     """
     source = S3Uri.parse_folder(request.source, "source")

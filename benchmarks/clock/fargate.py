@@ -1,7 +1,7 @@
 """Batch on Fargate, event by event: slots, launches, starts, Spot reclaims, attempts, and what is billed.
 
 Each job is a thread, so that the real code of a child can be run, which waits where a child waits. One thread runs at a
-time, and time goes on when all wait: a run is the same for the same seed.
+time, and time advances when all wait: a run is the same for the same seed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Clock:
         self._switch(self._current)
 
     def wake(self, task: Task) -> None:
-        """Let a parked task go on."""
+        """Let a parked task continue."""
         self._push(self.now, [task])
 
     def interrupt(self, task: Task) -> None:
@@ -157,7 +157,7 @@ class Clock:
                 return what
             assert callable(what)  # noqa: S101
             what()
-        raise RuntimeError("nothing happens any more, and somebody waits")
+        raise RuntimeError("no event is left, but a task is still waiting")
 
 
 @dataclass(slots=True)

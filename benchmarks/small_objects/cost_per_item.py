@@ -3,7 +3,7 @@
     python -m benchmarks.small_objects.cost_per_item [--items 10 1000 100000] [--bytes 2000]
 
 The real plan, migrate and merge jobs of word-count on an S3 in memory, a thousand small texts a shard, each number in
-a process of its own. A row's further items are those that it has more than the row before it, the first one more than
+a process of its own. A row's added items are those that it has more than the row before it, the first one more than
 a run over one item: what those cost is what the run costs more, so no start is in it. Small runs are repeated, and the
 median counts.
 """
@@ -33,14 +33,14 @@ from tests.in_memory_s3 import InMemoryS3Client
 
 COLUMNS = [
     "items", "shards", "start, ms", "plan, µs an item", "migrate, µs an item", "merge, µs an item",
-    "a further item, µs", "GET", "PUT", "LIST", "requests of a further item",
+    "per added item, µs", "GET", "PUT", "LIST", "requests per added item",
 ]  # fmt: skip
 
 REPEATED_ITEMS = 2000
 """About so many items are worked before a figure counts."""
 
 FLAT = 1.1
-"""How much more a further item may cost in a large run."""
+"""How much more an item may cost in a large run."""
 
 
 def measured(items: int, item_bytes: int) -> dict[str, Any]:
@@ -124,9 +124,9 @@ def main() -> None:
         ]  # fmt: skip
         table.add(dict(zip(COLUMNS, cells, strict=True)))
     if len(further) > 2:
-        what = f"CPU of a further item: up to {items:,} by up to {sorted(given.items)[-2]:,}"
+        what = f"Per-item CPU, {items:,} items vs {sorted(given.items)[-2]:,}"
         table.goal(what, further[-1] / further[-2], at_most=FLAT, digits=2)
-    table.goal(f"Requests of a further item, up to {items:,}", asked, at_most=2 * FLAT, digits=3)
+    table.goal(f"Requests per item, {items:,} items", asked, at_most=2 * FLAT, digits=3)
     table.show(given.output)
 
 

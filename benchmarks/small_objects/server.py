@@ -79,8 +79,8 @@ class Objects:
         path, _, query = target.partition("?")
         bucket, _, key = path[1:].partition("/")
         if not bucket:
-            told = {**self.seen, "outputs": len(self._outputs), "most_at_once": self.most, "cpu": time.process_time()}
-            return _message(200, json.dumps(told).encode())
+            seen = {**self.seen, "outputs": len(self._outputs), "most_at_once": self.most, "cpu": time.process_time()}
+            return _message(200, json.dumps(seen).encode())
         if self.limit and self._over_the_limit():
             self.seen["SlowDown"] += 1
             return _message(503, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>")

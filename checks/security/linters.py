@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("parliament_findings.py")
 SUPPRESSED = {
     "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
     "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
-    "CKV_AWS_28": "the table remembers for 15 days what was told; a lost one tells a run's end twice at worst",
+    "CKV_AWS_28": "the table keeps for 15 days what was sent; if it is lost, a run's end is at worst sent twice",
     "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",
     "CKV_AWS_116": "Step Functions calls the functions and sees their failure; the next measurement makes up for one",
     "CKV_AWS_117": "the functions call S3 and Batch only; in a VPC they would need endpoints, and gain nothing",

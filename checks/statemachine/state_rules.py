@@ -1,4 +1,4 @@
-"""The house's rules for every state: what it says of itself, how long it may take, what it lets into the history."""
+"""This project's rules for every state: its comment, its time limit, what it lets into the history."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _state_faults(state: dict[str, Any], where: str) -> Iterator[Fault]:
     if not state.get("Comment"):
         yield Fault(where, "has no Comment: say what the state is for")
     if "Catch" in state:
-        yield Fault(where, "has a Catch: a failure that is caught cannot be redriven; EventBridge tells of it")
+        yield Fault(where, "has a Catch: a failure that is caught cannot be redriven; EventBridge reports it")
     for field in JSONATA_FIELDS:
         if field in state:
             yield Fault(where, f"has {field}: the machine is written in JSONPath without variables")

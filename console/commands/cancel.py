@@ -29,14 +29,14 @@ TERMINATE_SECONDS = 20.0
 @json_option
 @target_options
 def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
-    """Stop a run, wait until none of its jobs runs, and say what is kept.
+    """Cancel a run, wait until its jobs have ended, and say what is kept.
 
-    Committed shards stay; `millrace resume` runs the others. A job gets SIGTERM and 30 seconds to save its
+    Committed shards stay; `millrace resume` works the others. A job gets SIGTERM and 30 seconds to save its
     progress.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
-    Exit codes: 0 no job of the run runs any more, 1 some still did at the end of --wait, 2 no such run, or it has
+    Exit codes: 0 all jobs of the run have ended, 1 some were still running after --wait, 2 no such run, or it has
     ended, 130 Ctrl-C (the run is stopped, its jobs are ending).
     """
     terminal = Terminal()

@@ -24,10 +24,9 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
     """Check that a run would work: credentials, the stack and its drift, buckets, queue, image, quotas, waiting jobs.
 
-    It also reports undelivered notifications in the dead-letter queue, and alarms that a
-    topic's key shuts out.
+    It also reports undelivered notifications in the dead-letter queue, and alarms that the topic's key rejects.
 
-    Every check is ok, warn (a run may be slow, or not what you expect) or fail (a run will fail), with what to do.
+    Each check is ok, warn (a run may be slow, or not what you expect) or fail (a run would fail), with what to do.
 
     Exit codes: 0 nothing failed, 1 a check failed.
     """

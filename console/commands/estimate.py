@@ -42,11 +42,10 @@ def estimate_run(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Say what a run over SOURCE (s3://bucket/prefix/) would work, how long it might take, and what it might cost.
+    """Estimate what a run over SOURCE (s3://bucket/prefix/) would work, how long it takes, and what it costs.
 
-    Lists the source, and cuts it into shards as the plan job does; nothing is started. Time and dollars are an
-    estimate from a dated table of prices (docs/cost.md) and measured paces: a factor of two either way is to be
-    expected.
+    Lists the source, and cuts it into shards as the plan job does; nothing is started. Time and dollars come from a
+    dated table of prices (docs/cost.md) and from measured paces; they may be off by a factor of two either way.
 
     Exit codes: 0 estimated, 1 something broke, 2 a bad request.
     """
@@ -129,7 +128,7 @@ def _print(  # noqa: PLR0917 - each is a part of what is shown
     terminal.print("")
     terminal.print(
         f"An estimate: prices of {table['date']} ({table['note']}), the pace of {known.origin} ({_pace(known)}); "
-        "a factor of two either way is to be expected. Without storage, logs, KMS, transfer between regions, retries "
+        "it may be off by a factor of two either way. Without storage, logs, KMS, transfer between regions, retries "
         "and DynamoDB writes."
     )
     if _waits_for_vcpus(made):

@@ -26,9 +26,9 @@ STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 def list_runs(target: Target, limit: int, status: str | None, *, as_json: bool) -> None:
     """List the runs, the newest first: one line per execution that Step Functions still knows (90 days).
 
-    Of a run that uploads started the first key is shown, and how many there are.
+    For a run that uploads started, the first key and the number of keys are shown.
 
-    Exit codes: 0 listed (also where there are none), 1 something broke.
+    Exit codes: 0 listed (even if there are none), 1 something broke.
     """
     terminal = Terminal()
     chosen = {} if status is None else {"statusFilter": status.upper()}

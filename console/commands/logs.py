@@ -54,24 +54,24 @@ def logs(
 ) -> None:
     """Show what the jobs of a run wrote: plan, the children, merge, every attempt of each.
 
-    Of an array the failed children are shown, or the first that has anything to show; --shard N picks the one that
-    committed shard N, or has claimed it; --failed shows the children of failed items too, which succeeded themselves.
-    --follow shows what is written until the run ends. With --json each line is an object: step, child, attempt, job_id,
-    and the job's own line as `line`.
+    For an array, shows the failed children, or the first child that wrote anything. --shard N shows the child that
+    committed shard N, or has claimed it; --failed also shows children that succeeded but have failed items. --follow
+    continues until the run ends. With --json each line is an object: step, child, attempt, job_id, and the job's own
+    line as `line`.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 
-    Exit codes: 0 shown (also where there is nothing to show), 1 something broke, 2 no such run or shard.
+    Exit codes: 0 shown (even if there is nothing), 1 something broke, 2 no such run or shard.
     """
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
     shown_logs = _Logs(target, terminal, lines, as_json=as_json)
     while True:
         progress = observe(target.aws, found.execution_arn)
-        going_on = follow and not progress.ended
-        for step, job in _chosen(target, found, progress, shard, failed=failed, waits=going_on):
+        following = follow and not progress.ended
+        for step, job in _chosen(target, found, progress, shard, failed=failed, waits=following):
             shown_logs.show(step, job, whole=not follow)
-        if not going_on:
+        if not following:
             break
         time.sleep(FOLLOW_SECONDS)
     if not shown_logs.jobs:
@@ -112,8 +112,8 @@ class _Logs:
         from millrace.aws.job_failures import log_lines, streams_of  # noqa: PLC0415 - `millrace --help` must not wait
 
         streams = streams_of(job)
-        told = self.jobs.setdefault(job["jobId"], "")
-        if not streams and (reason := self._reason(job)) != told:
+        printed = self.jobs.setdefault(job["jobId"], "")
+        if not streams and (reason := self._reason(job)) != printed:
             self.jobs[job["jobId"]] = reason
             self._print_reason(step, job, reason)
         for attempt, stream in enumerate(streams, start=1):
@@ -224,7 +224,7 @@ def _of_shard(
 
 
 def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:
-    """The id of the job, or child, that committed a shard, or has claimed it; None where nobody has."""
+    """The id of the job, or child, that committed a shard, or has claimed it; None where none has."""
     try:
         return read_commit_head(folder.commit(shard), target.aws.s3).job_id or None
     except (ObjectNotFoundError, ValueError):
@@ -293,8 +293,8 @@ def _readable(line: str) -> Text:
         .append(shown(str(given.pop("message", ""))))
     )
     for name, value in given.items():
-        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        text.append(f"  {shown(name)}=", "dim").append(shown(told))
+        text_value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text.append(f"  {shown(name)}=", "dim").append(shown(text_value))
     return text
 
 

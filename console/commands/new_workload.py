@@ -30,10 +30,10 @@ TAKEN = frozenset({"millrace", "batch_jobs", "console", "test", "tests", *sys.st
 )
 @debug_option
 def new_workload(name: str, directory: Path | None) -> None:
-    """Begin a workload of your own.
+    """Create your own workload.
 
-    Writes a small working function, which counts lines, with its test and its Dockerfile, for you to change.
-    docs/workloads/your-own.md says what it may take and give.
+    Writes a small working function, which counts lines, with its test and its Dockerfile. Change it as you
+    need; docs/workloads/your-own.md says what it may take and give.
 
     \b
     Example:

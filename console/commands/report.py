@@ -30,11 +30,10 @@ from millrace.text import bytes_text, plural
 @json_option
 @target_options
 def report(given: str, target: Target, output: Path | None, *, open_page: bool, as_json: bool) -> None:
-    """Build report.csv, failures.jsonl and report.html of any run: also one that failed, was cancelled or is at work.
+    """Build report.csv, failures.jsonl and report.html of any run, also of a failed, cancelled or running one.
 
-    A row per item, from the plan and the commits that are there; items whose shard has no commit are NOT_RUN. For a
-    run that was merged, these are the files that merge wrote; report.html links what lies beside it here. Nothing is
-    written to S3.
+    There is a row per item, from the plan and the existing commits; items whose shard has no commit are NOT_RUN. For
+    a merged run, the first two are the files that merge wrote; report.html links them. Nothing is written to S3.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI (s3://…/_millrace/…/), or - for the latest run
     (also without RUN).

@@ -1,4 +1,4 @@
-"""The options that stand for the fields of the execution input, the same for every verb that starts a run."""
+"""The options for the fields of the execution input, the same for every verb that starts a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPTIONS = (
         "--target-bytes", type=int, metavar="N", help="Close a shard at this many bytes. [default: 268435456]"
     ),
     click.option("--max-items", type=int, metavar="N", help="Close a shard at this many items. [default: 1000]"),
-    click.option("--max-shards", type=int, metavar="N", help="At most this many shards. [default: 10000]"),
+    click.option("--max-shards", type=int, metavar="N", help="At most this many shards. [default: 100000]"),
     click.option(
         "--tolerated-failure-percent",
         type=float,

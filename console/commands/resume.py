@@ -26,7 +26,7 @@ MAX_NAME = 80
 """The longest name of an execution: Step Functions StartExecution, `name`."""
 
 
-@click.command(short_help="Resume a run: only what is missing is done.")
+@click.command(short_help="Resume a run: only what is missing is worked.")
 @run_argument
 @click.option("--retry-failed", is_flag=True, help="Rerun the failed items and merge again.")
 @click.option("--tolerated-failure-percent", type=float, metavar="P", help="Accept this many failures instead.")
@@ -46,11 +46,11 @@ def resume(
     no_watch: bool,
     as_json: bool,
 ) -> None:
-    """Go on with a run that failed or was cancelled: only what has no commit is worked.
+    """Resume a run that failed or was cancelled: only what has no commit is worked.
 
-    A new execution is started with the run's own request, so that it takes up what was put right in the meantime: a
-    new deployment, more memory, a longer time limit. --redrive resumes the execution as it was defined when it
-    was started, at the state that failed, and saves the plan job.
+    Starts a new execution with the run's own request, so that changes to the stack apply: more memory, a
+    longer time limit, permissions. --redrive continues the old execution at the state that failed, as it
+    was defined when it started, and needs no plan job.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI, or - for the latest run (also without RUN).
 
@@ -79,7 +79,7 @@ def resume(
                 _print_complete(target, found, terminal, short=no_watch)
             return
         resumed = _redriven(target, found) if redrive else _restarted(target, found, changes)
-        terminal.note(f"{'Redriving' if redrive else 'Going on with'} run {found.run_id}")
+        terminal.note(f"{'Redriving' if redrive else 'Resuming'} run {found.run_id}")
     if no_watch:
         terminal.json(
             {"run_id": resumed.run_id, "execution_arn": resumed.execution_arn}

@@ -30,7 +30,7 @@ SHOWN_KEYS = 100
 @json_option
 @target_options
 def status(given: str, target: Target, *, as_json: bool) -> None:
-    """Say how a run stands, and why it failed if it did.
+    """Show a run's status, and why it failed.
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN).
 

@@ -57,8 +57,8 @@ def follow(
 def _print_outcome(
     target: Target, found: FoundRun, progress: RunProgress, failure: RunFailedError | None, terminal: Terminal
 ) -> None:
-    told = failure is None or failure.exit_code == TooManyFailuresError.exit_code
-    result = read_result(target.aws, found.run.folder) if told else None
+    has_result = failure is None or failure.exit_code == TooManyFailuresError.exit_code
+    result = read_result(target.aws, found.run.folder) if has_result else None
     if result is None:
         print_run(terminal, found, progress)
     else:

@@ -12,15 +12,15 @@ from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 
 
-@click.command(short_help="Watch a run to its end.")
+@click.command(short_help="Follow a run until it ends.")
 @run_argument
 @json_option
 @target_options
 def watch(given: str, target: Target, *, as_json: bool) -> None:
-    """Watch a run to its end: states, shards, items, pace, failures so far, and why nothing happens.
+    """Follow a run until it ends: states, shards, items, pace, failures so far, and what it is waiting for.
 
-    RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN). Ctrl-C leaves the run
-    going. A run that has ended is shown as `status` shows it, and ends with its own exit code.
+    RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN). The run
+    continues after Ctrl-C. For a run that has ended, the command prints its status and exits with its exit code.
 
     Exit codes: 0 the run succeeded, 1 something broke, 2 no such run or bad input of the run, 3 more failures than
     tolerated, 130 Ctrl-C (the run continues).

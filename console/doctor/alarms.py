@@ -49,7 +49,7 @@ def _lets_in(policy: dict[str, Any], action: str) -> bool:
 
 
 def _principals(principal: Any) -> Iterator[str]:
-    """The services that a statement is about; a star stands for everybody."""
+    """The services that a statement is about; a star means all of them."""
     if principal == "*":
         yield principal
     elif isinstance(principal, dict):

@@ -80,8 +80,8 @@ _TODO = {
 
 
 def _refusal(error: ClientError) -> str:
-    told = error.response.get("Error", {})
-    return f"cannot be looked at: {told.get('Message') or told.get('Code') or error}"
+    answer = error.response.get("Error", {})
+    return f"cannot be read: {answer.get('Message') or answer.get('Code') or error}"
 
 
 def _credentials(target: Target) -> Check:

@@ -98,7 +98,7 @@ def rates(target: Target, shards: int | None) -> Check:
 
 
 def _kind(target: Target) -> str:
-    """What jobs run on; the quotas do not tell architectures apart."""
+    """What jobs run on; the quotas do not distinguish architectures."""
     return str(target.stack.parameters.get("Compute", "FARGATE")).removesuffix("_ARM64")
 
 

@@ -27,7 +27,7 @@ NAMED = 3
 
 
 def undelivered(target: Target) -> Check:
-    """What lies in the queue of what nobody was given: how many, since when, of which runs or keys, and why."""
+    """What is in the dead-letter queue: how many, since when, of which runs or keys, and why."""
     url = target.stack.outputs.get("UndeliveredQueueUrl", "")
     if not url:
         return Check(NAME, "warn", "the stack has no queue for it", "deploy this version of the template")
@@ -37,7 +37,7 @@ def undelivered(target: Target) -> Check:
     count = sum(int(counts.get(name, 0)) for name in names)
     if not count:
         return Check(NAME, "ok", "none: the dead-letter queue is empty")
-    # Without a visibility timeout they stay visible to whoever delivers them.
+    # Without a visibility timeout they stay visible to other consumers.
     seen = sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=SEEN,
@@ -73,7 +73,7 @@ def _about(body: str) -> str:
 
 
 def _reason(message: Mapping[str, Any]) -> str:
-    """Why it lies there, where EventBridge or the function start_uploads says so."""
+    """Why it is there, where EventBridge or the function start_uploads says so."""
     said = message.get("MessageAttributes", {}).get(REASON, {}).get("StringValue", "")
     return shown(shortened(str(said)))
 

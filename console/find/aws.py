@@ -99,7 +99,7 @@ class Aws:
         # A path-style bucket needs no DNS; loopback must not be asked of a proxy, nor proven by a certificate.
         config = config.merge(Config(s3={"addressing_style": "path"}, proxies={}))
         found = embedded_aws.credentials(self.endpoint_url)
-        return _session_of_nobody().create_client(
+        return _session_without_configuration().create_client(
             service,
             self.region,
             endpoint_url=self.endpoint_url,
@@ -117,7 +117,7 @@ class Aws:
 
 
 @cache
-def _session_of_nobody() -> Any:
+def _session_without_configuration() -> Any:
     """A botocore session that takes nothing from the user: no variables, no profile, no file, no models of their own.
 
     Each setting is botocore's default, so that an unreadable ~/.aws/config, or one that asks for accelerated buckets

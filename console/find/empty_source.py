@@ -1,4 +1,4 @@
-"""What a run found that had nothing to do: what lies where it looked, and what was probably meant."""
+"""What a run without items found: which objects are in its source, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_not_empty(aws: Aws, found: FoundRun, result: Mapping[str, Any], termin
         aws: Where it ran.
         found: The run.
         result: Its result.json.
-        terminal: Told where an empty run is allowed.
+        terminal: Gets the message where an empty run is allowed.
         allowed: Whether the user expects that there may be nothing: `--allow-empty`.
 
     Raises:

@@ -54,7 +54,7 @@ def measure(
         items_of: The source's items, given what distinguishes them from other objects.
         request: The checked request.
         pace: How fast a child is expected to work: shards are cut by it.
-        seen: Told now and then how many objects were listed.
+        seen: Called now and then with the number of objects listed.
     """
     chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
     lengths = array("q")

@@ -82,7 +82,7 @@ def deploy(
         checkout: The sources, and where the state is kept.
         endpoint_url: The embedded AWS.
         server_pid: Its process: another one knows nothing of what was deployed before.
-        say: Told what is being done, a line each.
+        say: Called with each step, one line each.
         image: The image of the jobs, by its digest.
         parameters: The template's parameters that the user gave. Those of an earlier deployment on this server stay.
 

@@ -75,7 +75,7 @@ def run_locally(
     else:
         _serve(server.endpoint_url, order, stack, terminal)
         run = start(aws, stack.state_machine_arn, request)
-        terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
+        terminal.note(f"{'Resuming run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
     if order.destination.directory is not None:
         remember(checkout.state, run.run_id, order.destination.directory)
     target = Target(aws, stack.name, _flags(checkout), checkout.state)

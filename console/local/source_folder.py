@@ -1,4 +1,4 @@
-"""A folder as a source: the embedded AWS serves its files from where they lie, as objects below a prefix."""
+"""A folder as a source: the embedded AWS serves its files in place, as objects below a prefix."""
 
 from __future__ import annotations
 

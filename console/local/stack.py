@@ -17,7 +17,7 @@ def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> Embedd
     Args:
         checkout: Whose embedded AWS.
         port: The port for a new one; one that runs keeps its own. None: the usual one, or a free one.
-        terminal: Told what is being done.
+        terminal: Gets a line for each step.
 
     Raises:
         EmbeddedAwsError: It does not start: the port that was asked for is taken, say.
@@ -42,12 +42,12 @@ def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> Embedd
 def bring_up_to_date(
     checkout: Checkout, server: EmbeddedAws, terminal: Terminal, parameters: Mapping[str, str] = NO_PARAMETERS
 ) -> Stack:
-    """Deploy this checkout on the embedded AWS where it is due.
+    """Deploy this checkout to the embedded AWS if it changed.
 
     Args:
         checkout: The sources.
         server: The embedded AWS.
-        terminal: Told what is being done.
+        terminal: Gets a line for each step.
         parameters: The template's parameters that the user gave; those of earlier deployments on it stay.
 
     Raises:

@@ -29,7 +29,7 @@ class Place:
 
     @classmethod
     def parse(cls, given: str, field: str) -> Place:
-        """Tell a folder from an S3 URI.
+        """Distinguish a folder from an S3 URI.
 
         Args:
             given: The user's words.

@@ -61,7 +61,7 @@ def download(
         directory: The folder; it must be there.
         moved: Called with the number of files seen to and their whole number.
         written: What runs wrote into the folder; what is written now is added.
-        reader: Told which objects will be read, it gives what opens them; None: each is a request of its own.
+        reader: Takes the objects that will be read, and returns what opens them; None: each is a request of its own.
 
     Returns:
         What was written; an object whose key cannot be a file's name here is named in it, and is not an error.

@@ -63,7 +63,7 @@ def page_of(aws: Aws, found: FoundRun, written: RunReport, beside: Sequence[str]
         aws: Where the run is.
         found: The run.
         written: Its completion report.
-        beside: The files that lie beside the page.
+        beside: The files that are beside the page.
         queues: As for `write_files`.
     """
     try:

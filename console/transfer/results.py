@@ -57,10 +57,10 @@ def check_result(aws: Aws, folder: RunFolder, result: dict[str, Any]) -> None:
     with TemporaryFile() as report, TemporaryFile() as failures:
         rows = write_report(folder, aws.s3, cast("BinaryIO", report), cast("BinaryIO", failures))
         expected = {**asdict(rows.counts), "shards": rows.plan.shards}
-        told = result["counts"], result["failures"]
-        if told != (expected, dict(rows.codes)):
+        stated = result["counts"], result["failures"]
+        if stated != (expected, dict(rows.codes)):
             raise DamagedFileError(
-                f"it says {told}, and the commits say {expected, dict(rows.codes)}",
+                f"it says {stated}, and the commits say {expected, dict(rows.codes)}",
                 operation="read the result",
                 target=str(folder.file("result.json")),
             )
@@ -133,7 +133,7 @@ def fetch(
     Raises:
         DamagedFileError: A file is not the one that the result names.
     """
-    # After a retry some lie elsewhere: result.json says where.
+    # After a rerun some are elsewhere: result.json says where.
     places = {name: folder.file(name) for name in RESULTS}
     places |= {name: S3Uri.parse(uri) for name, uri in result_files(result, folder).items()}
     results = [(name, uri) for name, uri in places.items() if _is_there(aws, uri)]
@@ -151,7 +151,7 @@ def fetch(
         aws, [*((own + name, uri) for name, uri in results), *outputs], directory, moved, written, reader=reader
     )
     _check_fetched(folder, result, directory / own)
-    # A result that says FAILED is not complete, whoever put a _SUCCESS beside it.
+    # A result that says FAILED is not complete, even with a _SUCCESS beside it.
     names = MARKS[1:] if result.get("status") == "FAILED" else MARKS
     marks = [(own + name, folder.file(name)) for name in names if _is_there(aws, folder.file(name))][:1]
     marked = download(aws, marks, directory, lambda _done, _total: None, written)

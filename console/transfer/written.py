@@ -29,11 +29,11 @@ class WrittenFiles:
             self._known.setdefault(key, set()).add(digest)
 
     def is_ours(self, key: str, path: Path) -> bool:
-        """Whether a run wrote this file, and nobody changed it since.
+        """Whether a run wrote this file, and it has not changed since.
 
         Args:
             key: The file's key, relative to the folder.
-            path: Where it lies.
+            path: Where it is.
         """
         return not path.is_symlink() and path.is_file() and self.wrote(key, digest_of(path))
 

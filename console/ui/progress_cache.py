@@ -1,4 +1,4 @@
-"""Looks at runs for many requests: one at a time, and none sooner after the last than `millrace watch` would look."""
+"""Reads the progress of runs for many requests: one at a time, and no more often than `millrace watch` does."""
 
 from __future__ import annotations
 

@@ -59,27 +59,29 @@ class PlainLines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: dict[str, str] = {}
-        self._told_at: datetime | None = None
+        self._shown_status: dict[str, str] = {}
+        self._shown_status_at: datetime | None = None
         self._stand: tuple[Children, int] | None = None
         self._waiting = ""
 
     def show(self, progress: RunProgress) -> None:
-        """Tell what is new."""
+        """Show what is new."""
         for step in progress.steps:
             if (
                 step.status in ("succeeded", "failed", "cancelled", "skipped")
-                and self._told.get(step.name) != step.status
+                and self._shown_status.get(step.name) != step.status
             ):
                 after = f" after {took(step)}" if step.ended else ""
                 self._say(f"{step.name}: {_words(step, progress)}{after}")
-            elif step.status == "running" and step.name not in self._told:
+            elif step.status == "running" and step.name not in self._shown_status:
                 self._say(f"{step.name} ...")
             elif step.status == "running" and step.children:
                 self._say_children(step, progress)
-            self._told[step.name] = step.status if step.status != "waiting" else self._told.pop(step.name, "")
-            if not self._told[step.name]:
-                del self._told[step.name]
+            self._shown_status[step.name] = (
+                step.status if step.status != "waiting" else self._shown_status.pop(step.name, "")
+            )
+            if not self._shown_status[step.name]:
+                del self._shown_status[step.name]
         reason = progress.waiting.partition(": ")[2]
         if reason and reason != self._waiting:
             self._say(f"waiting: {progress.waiting}")
@@ -87,7 +89,7 @@ class PlainLines:
 
     def _say_children(self, step: Step, progress: RunProgress) -> None:
         now = datetime.now(UTC)
-        due = self._told_at is None or (now - self._told_at).total_seconds() >= PLAIN_SECONDS
+        due = self._shown_status_at is None or (now - self._shown_status_at).total_seconds() >= PLAIN_SECONDS
         if not due or not step.children:
             return
         done = items_done(progress)
@@ -95,7 +97,7 @@ class PlainLines:
         stand = (step.children, progress.shards_done)
         if stand != self._stand:
             self._say(line)
-            self._told_at, self._stand = now, stand
+            self._shown_status_at, self._stand = now, stand
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

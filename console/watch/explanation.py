@@ -41,9 +41,9 @@ def explain(aws: Aws, execution: DescribeExecutionOutputTypeDef) -> RunFailedErr
     state = failed_state(history(aws, execution["executionArn"]))
     if status == "TIMED_OUT":
         return RunFailedError(state, "States.Timeout", "the run took longer than the state machine allows")
-    told = json_object(cause)
-    if error in TOO_LONG or told.get("errorType") in TOO_LONG:
-        return RunFailedError(state, error, shown(str(told.get("errorMessage") or cause or TOOK_TOO_LONG)) + WAY_ON)
+    failure = json_object(cause)
+    if error in TOO_LONG or failure.get("errorType") in TOO_LONG:
+        return RunFailedError(state, error, shown(str(failure.get("errorMessage") or cause or TOOK_TOO_LONG)) + WAY_ON)
     found = JobErrors(aws.batch, aws.logs).of_cause(error or status, cause)
     where = f" ({found.where})" if found.where else ""
     return RunFailedError(state, found.name, f"{shown(found.message)}{where}", exit_code=found.exit_code)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 def why_no_log(job: Mapping[str, Any]) -> list[str]:
     """Batch's reasons for a job that wrote nothing: of its container, of its attempts, its own; each once."""
     container = job.get("container") or {}
-    told = [container.get("reason"), job.get("statusReason")]
+    reasons = [container.get("reason"), job.get("statusReason")]
     for attempt in job.get("attempts") or ():
-        told += [(attempt.get("container") or {}).get("reason"), attempt.get("statusReason")]
-    return list(dict.fromkeys(reason for reason in told if reason))
+        reasons += [(attempt.get("container") or {}).get("reason"), attempt.get("statusReason")]
+    return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
 class Followed:

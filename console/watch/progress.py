@@ -29,8 +29,8 @@ class RunProgress:
         execution: What DescribeExecution says.
         plan: plan.json's URI; None before Prepare Run has ended.
         planned: shards, items and bytes of the plan; None before Read Plan has ended.
-        work: How much of it is done; None where nobody counted.
-        waiting: Why the job at work does not run; empty where it does, or where nobody asked.
+        work: How much of it is done; None where it was not counted.
+        waiting: Why the job at work does not run; empty where it does, or where it was not asked for.
         states: The state machine's own states that were entered, by name.
     """
 
@@ -50,7 +50,7 @@ class RunProgress:
 
     @property
     def shards_done(self) -> int:
-        """How many shards are committed, as far as somebody has counted."""
+        """How many shards are committed, as far as they were counted."""
         return self.work.committed.shards if self.work else 0
 
     @property

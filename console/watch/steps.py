@@ -96,7 +96,7 @@ def steps_from(states: Mapping[str, Step]) -> tuple[Step, ...]:
 def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool = False) -> dict[str, Step]:
     """The states in a history, by their own names, the one that was entered last at the end.
 
-    A state that is entered several times began with the first; Read Plan, once something was migrated, is told apart.
+    A state that is entered several times began with the first; Read Plan after the first array is a step of its own.
 
     Args:
         events: The history, oldest first.

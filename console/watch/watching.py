@@ -34,7 +34,7 @@ COMMITS_A_LOOK = 256
 
 
 class Watcher:
-    """Looks at one execution again and again.
+    """Polls one execution.
 
     Args:
         aws: Where it runs.

@@ -57,12 +57,12 @@ def put_events(
             sleep(full_jitter(0.2, attempt))
         answers = client.put_events(Entries=entries)["Entries"]
         failed = [(entry, each) for entry, each in zip(entries, answers, strict=True) if each.get("ErrorCode")]
-        refused += [_told(each) for _, each in failed if each["ErrorCode"] not in TRANSIENT]
+        refused += [_refusal(each) for _, each in failed if each["ErrorCode"] not in TRANSIENT]
         entries = [entry for entry, each in failed if each["ErrorCode"] in TRANSIENT]
         if not entries:
             break
     else:
-        refused += [_told(each) for _, each in failed]
+        refused += [_refusal(each) for _, each in failed]
     if refused:
         raise EventsRefusedError("; ".join(refused), operation="put events on the bus", target=bus)
 
@@ -80,5 +80,5 @@ def publish(client: SNSClient, topic_arn: str, message: Message) -> None:
     )
 
 
-def _told(answer: Any) -> str:
+def _refusal(answer: Any) -> str:
     return f"{answer.get('ErrorCode')}: {answer.get('ErrorMessage', '')}"

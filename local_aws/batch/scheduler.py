@@ -27,7 +27,7 @@ NEVER_FITS_REASON = (
 
 
 class Changes(Protocol):
-    """Told of every change of a job's status, except the submission."""
+    """Called with every change of a job's status, except the submission."""
 
     def job_changed(self, record: Record) -> None:
         """One job changed."""
@@ -103,7 +103,7 @@ class Scheduler:
                 self._cancel_one(record, reason)
 
     def cancel(self, record: Record, reason: str) -> None:
-        """CancelJob: end what has not started; a running job goes on."""
+        """CancelJob: end what has not started; a running job continues."""
         with self.lock:
             if isinstance(record, ArrayJob):
                 record.cancelled = record.cancelled or not record.status.ended

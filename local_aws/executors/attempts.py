@@ -56,7 +56,7 @@ class Attempts:
     start_seconds: float = 0.0
 
     def run(self, job: Job) -> None:
-        """Run a job that is STARTING, and tell the scheduler how it ended."""
+        """Run a job that is STARTING, and report its end to the scheduler."""
         scheduler = self.scheduler()
         log: TaskLog | None = None
         try:
@@ -129,7 +129,7 @@ class Attempts:
         region = job.spec.scope.region
         own = {item["name"]: item["value"] for item in container["environment"]}
         environment = {
-            # Fargate tells a container its region, the ECS agent of an EC2 instance does not (containers-roadmap#1611).
+            # Fargate sets a container's region, the ECS agent of an EC2 instance does not (containers-roadmap#1611).
             **({"AWS_REGION": region, "AWS_DEFAULT_REGION": region} if _on_fargate(job) else {}),
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "PYTHONUNBUFFERED": "1",
@@ -162,7 +162,7 @@ def _on_fargate(job: Job) -> bool:
 
 
 def _start_failed(job: Job, text: str) -> AttemptEnd:
-    """How a task ends that did not start: Fargate tells the cause where EC2 has a sentence of its own."""
+    """How a task ends that did not start: Fargate gives the cause where EC2 has a sentence of its own."""
     if _on_fargate(job) and text.startswith(FARGATE_START_FAILURES):
         return AttemptEnd(None, None, text)
     return AttemptEnd(None, text, START_FAILED)

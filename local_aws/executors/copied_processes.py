@@ -99,7 +99,7 @@ class CopiedProcesses:
             return self._template.start(start, output)
 
     def _code(self) -> object:
-        """What tells one state of the jobs' code from another."""
+        """What identifies a state of the jobs' code."""
         found = []
         for part in _CODE:
             for folder, folders, names in os.walk(self._root / part):
@@ -178,7 +178,7 @@ class _Template:
             self.gone = True
             self._answered.notify_all()
         self._process.wait()
-        for process in list(self._running.values()):  # somebody killed the template: nobody knows how they end
+        for process in list(self._running.values()):  # the template was killed: how they end is unknown
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.end(_BY_SIGNAL)

@@ -38,7 +38,7 @@ class DockerEngine:
         """The id of an image, or None where the engine has none by that reference or digest."""
         digest = reference.rpartition("@")[2]
         found = self._run("image", "inspect", "--format", "{{.Id}}", *dict.fromkeys((reference, digest)))
-        return next(iter(found.stdout.split()), None)  # the exit code tells of a missing one among several
+        return next(iter(found.stdout.split()), None)  # the exit code reports a missing one among several
 
     def create(self, arguments: list[str]) -> str:
         """Create a container of the machine's network, and return its id.

@@ -67,7 +67,7 @@ class DockerTask:
             raise TaskStartError("CannotInspectContainerError: Could not transition to inspecting; timed out")
         if state["Error"]:
             raise TaskStartError(f"CannotStartContainerError: Error response from daemon: {state['Error']}")
-        # A process inside may have been killed for memory, and the job have gone on: only its own death is the job's.
+        # A process inside may have been killed for memory, and the job have continued: only its own death is the job's.
         out_of_memory = state["OOMKilled"] and state["ExitCode"] == _KILLED
         return TaskEnd(state["ExitCode"], OUT_OF_MEMORY if out_of_memory else None)
 
@@ -87,7 +87,7 @@ class DockerExecutor:
     """Starts each task as a container."""
 
     def __init__(self, guard: OrphanGuard) -> None:
-        """Use the engine that the docker command finds; tell the guard of every container.
+        """Use the engine that the docker command finds; report every container to the guard.
 
         Raises:
             EngineMissingError: there is no docker command, or no engine answers it.

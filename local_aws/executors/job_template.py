@@ -118,7 +118,7 @@ def _copy(start: dict[str, Any], output: int) -> int:
 
 
 def _tell_ends(peer: socket.socket, running: set[int]) -> None:
-    """Tell of each process that has ended; its number is kept until it is reaped."""
+    """Report each process that has ended; its number is kept until it is reaped."""
     for pid in list(running):
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is not None:

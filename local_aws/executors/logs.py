@@ -78,7 +78,7 @@ class LogService:
             task_id: the last part of the task's ARN.
 
         Raises:
-            TaskStartError: the group does not exist and nobody asked to create it.
+            TaskStartError: the group does not exist and is not to be created.
         """
         options = (configuration or {}).get("options") or {}
         group = options.get("awslogs-group", DEFAULT_GROUP)

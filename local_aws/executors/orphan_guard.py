@@ -1,6 +1,6 @@
 """Nothing outlives the server: a small process that cleans up when the server is killed.
 
-The server tells it of every process group and container over a pipe. When the pipe closes, whatever the reason, the
+The server reports every process group and container to it over a pipe. When the pipe closes, whatever the reason, the
 guard kills the groups that are left, and removes the containers and the server's directory. Run as a program it is the
 guard; it needs only the standard library, and starts in some 20 ms.
 """

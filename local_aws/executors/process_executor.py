@@ -77,7 +77,7 @@ class ProcessTask:
             self._process.reap()
         self._guard.forget(self.pid)
         if self._output is not None:
-            # A process that left the session could hold the pipe for ever.
+            # A process that left the session could hold the pipe forever.
             self._output.join(_LAST_OUTPUT_SECONDS)
         shutil.rmtree(self._directory, ignore_errors=True)
         return TaskEnd(code if code >= 0 else 128 - code)
@@ -96,7 +96,7 @@ class ProcessExecutor:
     def __init__(
         self, job_python: Path, guard: OrphanGuard, workload_folders: Path | None = None, *, copies: bool = False
     ) -> None:
-        """Use this interpreter for the project's image; tell the guard of every process group.
+        """Use this interpreter for the project's image; report every process group to the guard.
 
         Args:
             job_python: The interpreter.
@@ -172,7 +172,7 @@ class ProcessExecutor:
         return _of_the_machine(directory) | modules | request.environment
 
     def _modules(self, command: tuple[str, ...]) -> str:
-        """Where the modules of this run's user are; for a run that nobody told of, those of the run told of last."""
+        """Where the modules of this run's user are; for an unknown run, those of the latest known one."""
         if self._workload_folders is None:
             return ""
         run = _RUN.search(" ".join(command))

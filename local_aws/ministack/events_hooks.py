@@ -2,7 +2,7 @@
 """EventBridge: refuses the requests that ministack wrongly accepts.
 
 An input transformer may name its own paths and the reserved variables alone, and an event must say where it comes
-from, of what kind it is and what it tells (EventBridge user guide, "Input transformation"; API: PutEvents).
+from, of what kind it is and what it says (EventBridge user guide, "Input transformation"; API: PutEvents).
 """
 
 import json

@@ -182,7 +182,7 @@ class Ministack:
         batch_resource: Callable[[str, bytes, Scope], str],
         log_stream: Callable[[str, bytes, Scope], str | None],
     ) -> None:
-        """Tell the IAM checks which resource a request is about.
+        """Give the IAM checks the resource that a request is about.
 
         By itself ministack takes a Batch request to be about `*`, and one on a log stream about its group.
         """

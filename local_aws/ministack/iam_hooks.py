@@ -3,8 +3,8 @@
 
 CreateStateMachine and UpdateStateMachine ask the state machine's role for the managed rule behind `.sync`, and an
 EventBridge rule starts a state machine under the role of its target. Lambda hands what a function failed on to the
-function's destination under the function's role. S3 tells nobody that a key is missing who may not list the bucket, and
-asks for the right to tags where a copy has some.
+function's destination under the function's role. S3 does not say that a key is missing to callers that may
+not list the bucket, and asks for the right to tags where a copy has some.
 """
 
 import json

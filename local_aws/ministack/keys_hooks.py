@@ -74,7 +74,7 @@ def _as_xml(encryption: dict[str, Any]) -> bytes:
 
 
 def ask_for_keys(ministack: Ministack) -> None:
-    """With `--enforce-iam`: whoever reads, writes or publishes what a key encrypts must be allowed to use the key."""
+    """With `--enforce-iam`: a reader, writer or publisher of what a key encrypts must be allowed to use the key."""
     if ministack.enforces_iam:
         _ask_of_storage(ministack)
         _ask_of_topics(ministack)

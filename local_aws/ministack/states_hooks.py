@@ -223,8 +223,8 @@ class StatesEngine:
         service, _, action = resource.removeprefix(_INTEGRATION).partition(":")
         values = {**values, "resourceType": service, "resource": action}
         if kind == "TaskFailed" and values.get("error") == "States.Timeout" and not values.get("cause"):
-            told = {name: values[name] for name in ("error", "resourceType", "resource")}
-            return add_event(execution, "TaskTimedOut", {"taskTimedOutEventDetails": told})
+            details = {name: values[name] for name in ("error", "resourceType", "resource")}
+            return add_event(execution, "TaskTimedOut", {"taskTimedOutEventDetails": details})
         task = _task.get()
         if kind != "TaskScheduled" or task is None:
             return add_event(execution, kind, {name: values})

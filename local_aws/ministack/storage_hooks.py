@@ -68,7 +68,7 @@ class ServedFolders:
         if not prefix.endswith("/"):
             raise ValueError(f"the prefix {prefix} must end with /")
         if any(each != prefix and (each.startswith(prefix) or prefix.startswith(each)) for each in objects.folders):
-            raise ValueError(f"{prefix} lies within the prefix of another folder, or around it")
+            raise ValueError(f"{prefix} is within the prefix of another folder, or around it")
         root = str(Path(directory).resolve())
         known = objects.folders.get(prefix)
         folder = known if known is not None and known.root == root.rstrip("/") else Folder(root)

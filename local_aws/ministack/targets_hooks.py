@@ -1,10 +1,10 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
 """EventBridge targets: what happens to an event that cannot be delivered to a rule's Lambda function, or its queue.
 
-By itself ministack calls the function once, whoever may call it, and drops the event when that fails; and it puts an
-event into any queue. On AWS the call is asynchronous: Lambda tries again and hands a failure to the function's
-destination; and an event that cannot be delivered at all (no function or queue, no permission) goes to the target's
-dead-letter queue (EventBridge user guide, "Using dead-letter queues").
+By itself ministack calls the function once, without a check of permissions, and drops the event when that fails; and
+it puts an event into any queue. On AWS the call is asynchronous: Lambda tries again and hands a failure to the
+function's destination; and an event that cannot be delivered at all (no function or queue, no permission) goes to the
+target's dead-letter queue (EventBridge user guide, "Using dead-letter queues").
 """
 
 import fnmatch
@@ -57,8 +57,8 @@ def deliver_to_targets(ministack: Ministack) -> None:
         if queue is None or not queues.queue_policy_allows(arn, _PRINCIPAL, rule["Arn"], account):
             _LOG.warning("event of %s dropped: %s", rule["Arn"], message)
             return
-        told = {"RULE_ARN": rule["Arn"], "TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": message}
-        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
+        texts = {"RULE_ARN": rule["Arn"], "TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": message}
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()}
         request = {"QueueUrl": queue["url"], "MessageBody": payload, "MessageAttributes": attributes}
         queues._act_send_message(request, {})
 

@@ -58,8 +58,8 @@ def bury_untaken_messages(ministack: Ministack) -> None:
         if not arn or queues._queue_by_arn(arn) is None or not _lets_in(ministack, arn, topic_arn):
             _LOG.warning("message of %s to %s dropped: %s", topic_arn, endpoint, message)
             return
-        told = {"ErrorCode": "InvalidEndpoint", "ErrorMessage": message}
-        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
+        texts = {"ErrorCode": "InvalidEndpoint", "ErrorMessage": message}
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in texts.items()}
         request = {"QueueUrl": queues._queue_by_arn(arn)["url"], "MessageBody": body, "MessageAttributes": attributes}
         with ministack.in_scope(_scope_of(topic_arn)):
             queues._act_send_message(request, {})

@@ -1,4 +1,4 @@
-"""Folders of this machine as objects: what S3's own clients see of files that lie where they lie."""
+"""Folders of this machine as objects: what S3's own clients see of files that are read in place."""
 
 from __future__ import annotations
 

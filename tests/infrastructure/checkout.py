@@ -48,7 +48,7 @@ class Checkout:
     """The real template and state machine, as objects to edit.
 
     Attributes:
-        root: Where the copy lies.
+        root: Where the copy is.
         template: template.yaml, functions in their long form.
         definition: The state machine.
     """

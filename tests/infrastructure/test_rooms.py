@@ -25,7 +25,7 @@ PLANTS = [
     ),
     Plant(
         "A folder that nobody put on the map.",
-        lambda c: c.file("batch_jobs/attic/__init__.py").write_text('"""Old things.\n\nNew ones lie elsewhere.\n"""'),
+        lambda c: c.file("batch_jobs/attic/__init__.py").write_text('"""Old things.\n\nNew ones are elsewhere.\n"""'),
         "batch_jobs/attic: is missing in the table of rooms",
     ),
 ]

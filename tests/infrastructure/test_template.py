@@ -230,7 +230,7 @@ def test_an_hour_without_a_slot_ends_no_run() -> None:
 
 
 def test_read_plan_knows_how_many_jobs_run_at_once() -> None:
-    """It is told what the jobs are told, and what the compute environments and the jobs have."""
+    """It has the settings that the jobs have, and what the compute environments and the jobs have."""
     read_plan = TEMPLATE["Resources"]["ReadPlanFunction"]["Properties"]["Environment"]["Variables"]
     definitions = made({}, {"AWS::Batch::JobDefinition"}).values()
     for each in definitions:

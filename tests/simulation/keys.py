@@ -28,7 +28,7 @@ OWN_FILES = (
 
 
 def run_of(bucket: str, key: str) -> str | None:
-    """The run whose folder a key lies in: `run`, or `run/retries/001` for a retry of its failed items."""
+    """The run whose folder a key is in: `run`, or `run/retries/001` for a retry of its failed items."""
     found = _RUN.fullmatch(key) if bucket == RESULT else None
     return found[1] if found else None
 
@@ -52,7 +52,7 @@ def kind_of(bucket: str, key: str) -> str:
 
 
 def run_of_uri(uri: str) -> str:
-    """The run whose folder a URI lies in, as `run_of` gives it."""
+    """The run whose folder a URI is in, as `run_of` gives it."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return run_of(bucket, key) or ""
 

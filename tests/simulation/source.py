@@ -60,7 +60,7 @@ class SourceObjects:
         for name in sorted(self._chance.sample(names, count)):
             self.put(0, name, "GLACIER" if self._chance.random() < 0.05 else "STANDARD")
         if self._chance.random() < 0.1:
-            self.put(0, "_millrace/x", "STANDARD")  # its output would lie among the run folders
+            self.put(0, "_millrace/x", "STANDARD")  # its output would be among the run folders
         if self._chance.random() < 0.2:
             self._s3.store(SOURCE, f"{SOURCE_PREFIX}d/", b"")  # a folder marker is no item
 

@@ -1,6 +1,6 @@
 """Bad input, as the tables in docs/workloads have it: what each row says comes out, of whole runs.
 
-Beside each bad object lies a sound one, which is worked all the same. The tables of `copy` and of a workload of your
+Beside each bad object is a sound one, which is worked all the same. The tables of `copy` and of a workload of your
 own are held by their own tests.
 """
 

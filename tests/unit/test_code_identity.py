@@ -202,7 +202,7 @@ def test_the_same_own_code_in_another_folder_is_the_same_code(
     ],
 )
 def test_whatever_changes_in_ones_own_code_changes_the_identity(kind: str, changed: str, folder: Path) -> None:
-    """The module, what lies beside it, what it imports wherever, and all files of its package."""
+    """The module, what is beside it, what it imports wherever, and all files of its package."""
     make, workload = KINDS[kind]
     make(folder)
     before = identity(workload)

@@ -160,7 +160,7 @@ def test_sees_an_import_in_every_form(source: str, names: set[str]) -> None:
 
 
 def test_leaves_out_what_only_type_checkers_read() -> None:
-    """What lies under TYPE_CHECKING needs no package at run time; its else branch does."""
+    """What is under TYPE_CHECKING needs no package at run time; its else branch does."""
     source = "if TYPE_CHECKING:\n    import mypy_boto3_s3\nelse:\n    import json"
     assert imported(source, types_too=False) == {"json"}
 

@@ -217,7 +217,7 @@ class Runs:
         return body
 
     def names(self, folder: S3Uri) -> list[str]:
-        """What lies below a folder."""
+        """What is below a folder."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.key)
         return [found["Key"].removeprefix(folder.key) for page in pages for found in page.get("Contents", [])]
 

@@ -25,7 +25,7 @@ from tests.workflow.runs import Runs
 pytestmark = pytest.mark.long
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 PLACES: dict[str, str] = PACKAGES["package-dir"]
-"""Where the packages lie here, by their names there."""
+"""Where the packages are here, by their names there."""
 CountWords = Callable[[Path], dict[str, str]]
 NOT_SHIPPED = (".so", ".txt", ".in", ".pyc", "batch_jobs/Dockerfile")
 """What belongs to this machine, or to the image's build."""

@@ -215,14 +215,14 @@ def broken(runs: Runs, function: str) -> Iterator[None]:
     variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
 
     def set_table(name: str) -> None:
-        changed = {**variables, "TOLD_TABLE_NAME": name}
+        changed = {**variables, "SENT_TABLE_NAME": name}
         client.update_function_configuration(FunctionName=function, Environment={"Variables": changed})
 
     set_table("gone")
     try:
         yield
     finally:
-        set_table(variables["TOLD_TABLE_NAME"])
+        set_table(variables["SENT_TABLE_NAME"])
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def doctor_on_notices(stack: Any) -> dict[str, str]:
 def test_a_subscriber_that_is_down_loses_nothing(
     stack: Any, runs: Runs, undelivered: Inbox, source: str, destination: str
 ) -> None:
-    """A queue that is gone when a run ends: its message lies whole in the stack's own, and `doctor` says so until it
+    """A queue that is gone when a run ends: its message is whole in the stack's own, and `doctor` says so until it
     is taken from there.
     """
     outputs, sqs = stack.stack.outputs, stack.aws.client("sqs")

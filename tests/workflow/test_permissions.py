@@ -154,7 +154,7 @@ def copied(strict: Strict, **way: Any) -> Any:
 
 
 def copied_versions(strict: Strict, **way: Any) -> Any:
-    """The same of the versions that a manifest names, which lies in the source."""
+    """The same of the versions that a manifest names, which is in the source."""
     bucket = strict.stack.source_bucket
     source, destination, versions = tagged(strict)
     place = S3Uri.parse(source)
@@ -537,7 +537,7 @@ def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str
 
 
 def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
-    """Outputs lie outside the run folders, even where names look alike; outputs and progress are all it deletes.
+    """Outputs are outside the run folders, even where names look alike; outputs and progress are all it deletes.
 
     But for `_INCOMPLETE`, which merge takes off a result that was accepted.
     """

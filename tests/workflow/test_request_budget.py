@@ -71,7 +71,7 @@ def asked(stack: LocalStack, runs: Runs, proxy: FaultProxy, source: str, destina
             items[verb] += number
     cost = str(run.folder.file("cost.json")).removeprefix("s3://")
     lines = until("the cost, which is written last", lambda: requests_until(stack, f"s3 PUT {cost}"))
-    # What lies in the source was put there by the test.
+    # What is in the source was put there by the test.
     of_anybody = sum(
         f"s3://{path}".startswith(destination) or (verb != "PUT" and f"s3://{path}".startswith(source))
         for _, verb, path in lines

@@ -249,7 +249,7 @@ def test_an_upload_that_is_gone_fails_alone(uploads: Uploads, s3: Any, tables: T
 
 
 def test_a_message_that_is_no_upload_is_buried(uploads: Uploads, s3: Any) -> None:
-    """It lies in the dead-letter queue with the reason, which `doctor` shows; what came with it is worked."""
+    """It is in the dead-letter queue with the reason, which `doctor` shows; what came with it is worked."""
     earlier = uploads.started()
     uploads.send("no event", {"Event": "s3:TestEvent"})
     s3.put_object(Bucket=uploads.stack.source_bucket, Key="in/beside.csv", Body=HEADER + b"beside,Jug,\n")

@@ -41,7 +41,7 @@ class ExitCodes:
 
 
 def shell_code(returncode: int) -> int:
-    """The exit code as a shell tells it: 128 and the signal's number where a signal ended the command."""
+    """The exit code as a shell reports it: 128 and the signal's number where a signal ended the command."""
     return returncode if returncode >= 0 else 128 - returncode
 
 

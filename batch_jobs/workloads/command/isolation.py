@@ -1,7 +1,7 @@
 """What keeps a command from reading the memory, the environment and the open files of the job that starts it.
 
 A process may read those of another one of its user, by /proc and ptrace, and the job's credentials are among them. The
-job makes itself undumpable, so that Linux shows it to nobody but who may trace everything. Where the kernel has
+job makes itself undumpable, so that Linux shows it only to processes that may trace everything. Where the kernel has
 Landlock (5.19 and later, ABI 2), commands are also started by a thread of a Landlock domain, which they inherit: such a
 process can trace none outside of its domain, the engine's init (PID 1) among them, and from 6.12 on not signal it.
 """

@@ -1,6 +1,6 @@
 """The workload `command`: any program, run once for each item.
 
-The item's bytes lie in a file, `{input}`; what the program writes to `{output}`, or to its standard output where no
+The item's bytes are in a file, `{input}`; what the program writes to `{output}`, or to its standard output where no
 `{output}` is named, becomes the item's output.
 """
 
@@ -148,18 +148,18 @@ class Command:
 
     def _judge(self, ended: Ended, folder: Path) -> None:
         tail = f": {ended.stderr}" if ended.stderr else ""
-        check_disk(folder)  # also where it ended well: not every program looks whether its output was written
+        check_disk(folder)  # also after exit 0: not every program checks whether its output was written
         if ended.timed_out:
             raise ItemError(
                 ErrorCode.COMMAND_TIMED_OUT, f"the command did not end within {self._seconds} seconds{tail}"
             )
-        code, told = shell_code(ended.returncode), ending(ended.returncode) + tail
+        code, message = shell_code(ended.returncode), ending(ended.returncode) + tail
         if code in self._codes.success:
             return
         if code not in self._codes.retry:
             check_words(ended.last_line)
         if code in self._codes.bad_item and code not in self._codes.retry:
-            raise ItemError(ErrorCode.COMMAND_FAILED, told)
+            raise ItemError(ErrorCode.COMMAND_FAILED, message)
         # What becomes a job's error goes to logs and notifications, and what a command says may quote its object.
         log.debug("the command's last words", extra={"fields": {"stderr": ended.stderr}})
         if code in self._codes.retry:

@@ -95,7 +95,7 @@ class ObjectTally:
         self._rejected = RejectedRows()
 
     def begin(self, counts: FileCounts) -> int:
-        """Go on with the next file.
+        """Continue with the next file.
 
         Returns:
             Its number.

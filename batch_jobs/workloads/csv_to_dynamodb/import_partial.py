@@ -24,7 +24,7 @@ class RejectedRow(NamedTuple):
 
 
 class ImportPartial:
-    """The files of a shard, in the order of their keys. What is more than 4 MiB lies on disk."""
+    """The files of a shard, in the order of their keys. What is more than 4 MiB is on disk."""
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile[bytes](_SPOOL_BYTES, prefix="millrace-import-")

@@ -43,7 +43,7 @@ class KeyedWrites:
     Args:
         submit: Begins to write a batch.
         most_under_way: How many batches may be under way.
-        refuse: Told of refused rows.
+        refuse: Called with refused rows.
 
     Attributes:
         written: Rows that DynamoDB took.

@@ -39,7 +39,7 @@ class TableRetries:
     Args:
         policy: How long.
         table: The table's name, for the error.
-        dropped: Set when nobody waits for the thing any more.
+        dropped: Set when the result is no longer needed.
     """
 
     def __init__(self, policy: TableRetryPolicy, table: str, dropped: threading.Event | None = None) -> None:

@@ -52,7 +52,7 @@ def exact_number(text: str) -> Decimal:
     """The number, normalised: two texts of the same number give the same.
 
     Raises:
-        CellError: It is no number, has more than 38 significant digits, or lies outside 1E-130 to 9.99E+125.
+        CellError: It is no number, has more than 38 significant digits, or is outside 1E-130 to 9.99E+125.
     """
     # Before the pattern, which tries every way to share out the digits of a text that is no number.
     if len(text) > 400:

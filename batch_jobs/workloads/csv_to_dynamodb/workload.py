@@ -31,7 +31,7 @@ from millrace.workload import Item, Outputs, Plan, RecordStart
 class CsvToDynamoDB:
     """Imports CSV files, also gzipped or in zip archives.
 
-    Memory: about 30 MB for each object being worked, whatever its size. A zip lies on disk meanwhile.
+    Memory: about 30 MB for each object being worked, whatever its size. A zip is on disk meanwhile.
 
     Args:
         options: As its record declares them.
@@ -60,7 +60,7 @@ class CsvToDynamoDB:
     def begin(self, plan: Plan) -> None:
         """Learn the run's time and its share of the write rate, before the first item.
 
-        The time is the plan's: every attempt of a run, and whoever resumes it, writes the same items.
+        The time is the plan's: every attempt of a run, and every resume, writes the same items.
         """
         planned_at = datetime.fromisoformat(plan.planned_at).astimezone(UTC)
         self._imported_at = planned_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -143,7 +143,7 @@ class CsvToDynamoDB:
         """The table's key and the writer, made when the first item comes.
 
         Raises:
-            InvalidRunRequest: The import time is asked for, but nobody told it.
+            InvalidRunRequest: The import time is needed, but was not given.
             TableRefusedError: There is no such table, its key is another, or the role may not describe it.
             TableError: The table does not answer.
         """
@@ -165,7 +165,7 @@ class CsvToDynamoDB:
 
 
 def _http_endpoint(connections: int) -> Endpoint:
-    # Imported here: plan and merge make the workload, too, and call nobody.
+    # Imported here: plan and merge make the workload, too, and call no service.
     from batch_jobs.workloads.csv_to_dynamodb.endpoint import HttpEndpoint  # noqa: PLC0415
 
     return HttpEndpoint(connections)

@@ -40,7 +40,7 @@ class TableWriter:
         """The writes of one object's rows, which it is for one thread to make.
 
         Args:
-            refuse: Told of every row that DynamoDB refuses, in the rows' order; may raise.
+            refuse: Called with every row that DynamoDB refuses, in the rows' order; may raise.
 
         Raises:
             TableError: The table was given up already.

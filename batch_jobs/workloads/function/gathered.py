@@ -59,7 +59,7 @@ class Gathered:
         sketches: Quantiles by name; that of a function that returns just one has the name "".
         columns: The names of the rows' columns, in the order in which they came, and the type of each.
         lines: How many rows or values there are.
-        file: They, as lines of JSON; whoever adds it closes it.
+        file: The rows, as lines of JSON; the caller that adds it closes it.
     """
 
     place: Place

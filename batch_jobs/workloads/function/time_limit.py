@@ -19,13 +19,13 @@ from millrace.errors import ErrorCode, ItemError, StuckItemError
 Chunk = TypeVar("Chunk")
 
 GRACE_SECONDS = 10.0
-"""How long Python code may go on swallowing the interruption before it counts as stuck."""
+"""How long Python code may keep swallowing the interruption before it counts as stuck."""
 
 _AGAIN_SECONDS = 0.2
 """How often it is interrupted."""
 
 _LOOK_SECONDS = 5.0
-"""How often whoever waits says that Python still runs."""
+"""How often the waiting thread checks whether Python still runs."""
 
 _FROZEN_SECONDS = 60.0
 """C code that keeps the interpreter to itself so much longer than the limit is ended with the whole process."""

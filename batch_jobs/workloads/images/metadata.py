@@ -23,7 +23,7 @@ _LOCATION = {
     34737: "GeoAsciiParams",
     42112: "GDAL_METADATA",
 }
-"""GeoTIFF's tags (OGC 19-008r4, 7.1.1), Intergraph's and GDAL's: where on the earth a TIFF lies."""
+"""GeoTIFF's tags (OGC 19-008r4, 7.1.1), Intergraph's and GDAL's: where on the earth a TIFF was taken."""
 
 _INTEROP = {1: "InteropIndex", 2: "InteropVersion", 4096: "RelatedImageFileFormat"} | {
     4097: "RelatedImageWidth",
@@ -33,7 +33,7 @@ _INTEROP = {1: "InteropIndex", 2: "InteropVersion", 4096: "RelatedImageFileForma
 _LEFT_OUT = frozenset({
     *ExifTags.IFD,
     *(700, 33723, 34377, 37500, 37724, 50740),  # XMP, IPTC, Photoshop's blocks, MakerNote, DNG's private data
-    *(273, 279, 288, 289, 324, 325, 330, 513, 514),  # where in the file something lies
+    *(273, 279, 288, 289, 324, 325, 330, 513, 514),  # where in the file something is
     *(290, 291, 301, 318, 320, 321, 347, 519, 520, 521, 34675, 50341, 59932),  # tables, padding, the colour profile
 })  # fmt: skip
 """What is nothing for people to read. XMP, IPTC, a MakerNote and private data can hold the place too."""
@@ -56,7 +56,7 @@ def exif_of(image: Image.Image) -> Image.Exif:
 
 
 def orientation_of(exif: Image.Exif) -> int:
-    """1 to 8; 1, upright, where it is not told."""
+    """1 to 8; 1, upright, where it is not given."""
     value = exif.get(_ORIENTATION)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -68,7 +68,7 @@ def metadata(image: Image.Image, size: tuple[int, int], exif: Image.Exif, *, kee
         image: The picture as it was opened.
         size: Its width and height, when turned upright.
         exif: Its EXIF block.
-        keep_gps: Whether to tell where it was taken, and tags that are in no standard, which can tell it too.
+        keep_gps: Whether to keep where it was taken, and tags of no standard, which can hold it too.
 
     Returns:
         `{"format", "width", "height", "mode", "color_profile", "exif": {…}}` and, on request, `"gps"`.
@@ -80,7 +80,7 @@ def metadata(image: Image.Image, size: tuple[int, int], exif: Image.Exif, *, kee
     if keep_gps:
         private = set(own) - set(known) - set(_LOCATION)
         tags |= _readable(own, {tag: f"0x{tag:04x}" for tag in private if tag >= _LEAST})
-    told: dict[str, Any] = {
+    kept: dict[str, Any] = {
         "format": "JPEG" if image.format == "MPO" else image.format,
         "width": size[0],
         "height": size[1],
@@ -90,8 +90,8 @@ def metadata(image: Image.Image, size: tuple[int, int], exif: Image.Exif, *, kee
     }
     if keep_gps:
         place = _readable(_table(exif, ExifTags.IFD.GPSInfo), ExifTags.GPSTAGS) | _readable(own, _LOCATION)
-        told["gps"] = dict(sorted(place.items()))
-    return told
+        kept["gps"] = dict(sorted(place.items()))
+    return kept
 
 
 def _table(exif: Image.Exif, part: int) -> Mapping[int, Any]:
@@ -102,13 +102,13 @@ def _table(exif: Image.Exif, part: int) -> Mapping[int, Any]:
 
 
 def _readable(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    """What can be told of the tags that have a name."""
+    """The values of the tags that have a name."""
     values = {names[tag]: _value(value) for tag, value in tags.items() if tag in names and tag not in _LEFT_OUT}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _value(value: Any) -> Any:
-    """A value that JSON can hold; None where there is nothing to tell."""
+    """A value that JSON can hold; None where there is none."""
     if isinstance(value, bytes):
         return _text(value)
     if isinstance(value, str):
@@ -142,7 +142,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def _utf_16(raw: bytes) -> str:
-    """UTF-16 up to its NUL, in the byte order that its mark, or the place of most zeros, tells."""
+    """UTF-16 up to its NUL, in the byte order of its mark, or that of most zeros."""
     coding = "utf-16-be" if raw[::2].count(0) > raw[1::2].count(0) else "utf-16-le"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         coding, raw = ("utf-16-le" if raw[:1] == b"\xff" else "utf-16-be"), raw[2:]

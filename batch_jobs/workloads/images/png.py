@@ -1,4 +1,4 @@
-"""PNGs: long texts are passed over, and what is transparent is told by the sample as stored."""
+"""PNGs: long texts are skipped, and transparency is decided by the sample as stored."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _UNREAD = re.compile(r"unknown (pixel mode|raw mode)|cannot handle|^\d+$|not (ye
 """What Pillow says of files that are sound, for all it knows, but of a kind that it does not read."""
 
 _MEMORY_BYTES = 8 << 20
-"""What an object takes in memory; beyond that it lies on disk."""
+"""What an object takes in memory; beyond that it is on disk."""
 
 _DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, StructError, ZlibError),
@@ -42,7 +42,7 @@ _DAMAGED = (
 
 
 def guard_pillow(max_pixels: int) -> None:
-    """Let Pillow itself refuse larger pictures, whoever asks it to open one, for the whole process.
+    """Let Pillow itself refuse larger pictures, whatever code opens one, for the whole process.
 
     Pillow 13 warns of a picture with more than MAX_IMAGE_PIXELS and refuses at twice as many (PIL.Image,
     `_decompression_bomb_check`): the warning is made an error. Its warnings about odd files would break the job's log,
@@ -69,7 +69,7 @@ def opened(body: Iterable[bytes], max_pixels: int) -> Generator[ImageFile, None,
     with _held(body) as held, image_png.without_long_texts(held) as file:
         if not file.seek(0, os.SEEK_END):
             raise ItemError(ErrorCode.NOT_AN_IMAGE, "the object is empty")
-        with damage_told():
+        with damage_reported():
             image = _open(file)
             image_tiff.set_right(image)
             image_png.set_right(image)
@@ -83,7 +83,7 @@ def opened(body: Iterable[bytes], max_pixels: int) -> Generator[ImageFile, None,
 
 
 @contextmanager
-def damage_told() -> Generator[None, None, None]:
+def damage_reported() -> Generator[None, None, None]:
     """Translates what Pillow raises inside.
 
     Raises:
@@ -133,7 +133,7 @@ def _open(file: IO[bytes]) -> ImageFile:
 
 
 def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
-    """Why Pillow does not read a header that is sound; None where it is not, as far as can be told."""
+    """Why Pillow does not read a header that is sound; None where it is not, as far as is known."""
     file.seek(0)
     try:
         if re.match(_TIFF, start):

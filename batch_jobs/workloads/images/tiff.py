@@ -106,7 +106,7 @@ def load(image: ImageFile) -> None:
 
 @cache
 def _has(compression: str) -> bool:
-    """Whether libtiff was built with a compression: it is not told, but what it writes it reads."""
+    """Whether libtiff was built with a compression: Pillow does not say, but what it writes it reads."""
     try:
         Image.new("RGB", (8, 8)).save(BytesIO(), "TIFF", compression=compression)
     except OSError:

@@ -18,7 +18,7 @@ from PIL.ImageFile import ImageFile
 from batch_jobs.workloads.images.colors import to_srgb
 from batch_jobs.workloads.images.contact_sheet import CELL, Cell, contact_sheet
 from batch_jobs.workloads.images.metadata import exif_of, metadata, orientation_of
-from batch_jobs.workloads.images.reading import PixelBudget, damage_told, guard_pillow, opened
+from batch_jobs.workloads.images.reading import PixelBudget, damage_reported, guard_pillow, opened
 from batch_jobs.workloads.images.record import CONTACT_SHEET, METADATA_SUFFIX, RECORD, filtered_suffix, thumbnail_suffix
 from batch_jobs.workloads.images.scaling import (
     Size,
@@ -97,30 +97,30 @@ class Images:
             )
         with opened(body, self._max_pixels) as image:
             size = image.size
-            # A PNG's EXIF may lie behind its pixels: to ask is to decode. All other formats tell it now.
+            # A PNG's EXIF may be behind its pixels: reading it means decoding. All other formats have it now.
             exif = exif_of(image) if image.format != "PNG" else Image.Exif()
             turn = orientation_of(exif)
             if not self._filter_needs_all():
                 reduce_decoding(image, fitted(size, lying(self._wanted(), turn)))
             with self._budget.hold(self._decoding_bytes(image, size)):
-                with damage_told():
+                with damage_reported():
                     picture = decoded(image)
                 if image.format == "PNG":
                     exif = exif_of(image)
                     turn = orientation_of(exif)
-                told: dict[str, Any] = {"orientation": turn}
+                kept: dict[str, Any] = {"orientation": turn}
                 if image.format == "TIFF":
-                    turn = 1  # Pillow has turned it upright, and tells the size that it has then
-                told |= metadata(image, lying(size, turn), exif, keep_gps=self._keep_gps)
+                    turn = 1  # Pillow has turned it upright, and gives the size that it has then
+                kept |= metadata(image, lying(size, turn), exif, keep_gps=self._keep_gps)
                 source = _Source(picture, size, image.info.get("icc_profile"), turn)
                 if self._filtered:
                     self._write_filtered(source, outputs)
                 thumbnail_bytes, cell = self._write_thumbnail(source, outputs)
         with outputs.open(METADATA_SUFFIX, "application/json") as file:
-            rows = {"key": item.key, "bytes": item.size, **told}
+            rows = {"key": item.key, "bytes": item.size, **kept}
             file.write(json.dumps(rows, ensure_ascii=False, indent=2).encode() + b"\n")
         shown = Cell(item.key, *cell) if cell else None
-        return Pictured(told["format"], size[0] * size[1], item.size, thumbnail_bytes, shown)
+        return Pictured(kept["format"], size[0] * size[1], item.size, thumbnail_bytes, shown)
 
     def partial(self) -> ImageTotals:
         """A new, empty partial."""

@@ -13,7 +13,7 @@ from console.terminal import Terminal
 from console.verbs import local_options, port_option
 
 
-@click.command(short_help="Deploy this checkout on the embedded AWS if it changed.")
+@click.command(short_help="Deploy this checkout to the embedded AWS if it changed.")
 @click.option(
     "--parameter",
     "given",
@@ -24,7 +24,7 @@ from console.verbs import local_options, port_option
 @port_option
 @local_options
 def deploy(given: tuple[str, ...], port: int | None, state_dir: Path | None) -> None:
-    """Deploy this checkout on the embedded AWS, with the real sam build and sam deploy, where it is due.
+    """Deploy this checkout to the embedded AWS with the real sam build and sam deploy, if it changed.
 
     \b
     Example:

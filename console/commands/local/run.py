@@ -39,9 +39,9 @@ def run(
 ) -> None:
     """Run the whole pipeline on this machine.
 
-    Starts the embedded AWS when it is down and deploys this checkout on it when that is due. A folder's files are
-    read where they lie, as objects of the stack's source bucket, and the results are brought back into the
-    destination folder. Only files that a local run wrote there are overwritten.
+    Starts the embedded AWS if it is down, and deploys this checkout to it if the checkout changed. A folder's files are
+    read in place, as objects of the stack's source bucket, and the results are downloaded into the destination
+    folder. Only files that a local run wrote there are overwritten.
 
     \b
     Examples:

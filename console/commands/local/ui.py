@@ -26,10 +26,10 @@ DEFAULT_PORT = 4600
 @click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
 @local_target_options
 def ui(target: Target, port: int, *, open_page: bool) -> None:
-    """A page in your browser: the runs, the states of each as they light up, progress, links to reports.
+    """Show runs on a page in your browser: their current states, their progress, links to their reports.
 
-    It shows and changes nothing. It answers on 127.0.0.1 alone, until Ctrl-C; runs continue without it. Without options
-    it shows the embedded AWS of this checkout; --profile, --region, --stack or --config-env lead to AWS.
+    The page changes nothing. It is served on 127.0.0.1 until Ctrl-C; runs continue without it. Without options it shows
+    the embedded AWS of this checkout; --profile, --region, --stack or --config-env select AWS.
 
     Exit codes: 0 ended by Ctrl-C, 1 something broke.
     """
@@ -37,7 +37,7 @@ def ui(target: Target, port: int, *, open_page: bool) -> None:
 
     from console.ui.pages import ui_pages  # noqa: PLC0415 - nor for this
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every look
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for every request
 
     target.stack  # noqa: B018 - fail now rather than on the page: no such stack
     try:

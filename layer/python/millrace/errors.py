@@ -6,8 +6,8 @@
     ├── UsageError                   exit 2: the command line cannot be understood
     ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
-    ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt goes on
-    ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt goes on with it
+    ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt continues
+    ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt retries it
     │   ├── TableError               a DynamoDB table cannot be written just now
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
     ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
@@ -46,7 +46,7 @@ class ErrorCode(StrEnum):
     ACCESS_DENIED = "ACCESS_DENIED"
     """S3 refused to let the job read this one object."""
     ARCHIVED = "ARCHIVED"
-    """The object lies in an archive class and is not restored."""
+    """The object is in an archive class and is not restored."""
     NOT_TEXT = "NOT_TEXT"
     """The object is not UTF-8 text."""
     DAMAGED = "DAMAGED"
@@ -60,7 +60,7 @@ class ErrorCode(StrEnum):
     COMMAND_TIMED_OUT = "COMMAND_TIMED_OUT"
     """The command did not end within its time limit."""
     NO_OUTPUT = "NO_OUTPUT"
-    """The command ended well, but did not write an output that it was to write."""
+    """The command exited successfully, but did not write an output that was expected of it."""
     NOT_SUPPORTED = "NOT_SUPPORTED"
     """The object is sound, but of a kind that is not read: an encrypted zip, an archive in an archive."""
     WRONG_COLUMNS = "WRONG_COLUMNS"
@@ -70,7 +70,7 @@ class ErrorCode(StrEnum):
     COPY_DIFFERS = "COPY_DIFFERS"
     """A copy is not what its source is: another size, checksum or ETag."""
     KEY_NOT_USABLE = "KEY_NOT_USABLE"
-    """The output's key would be longer than 1,024 bytes, lie among run folders or be another item's too, or cannot be
+    """The output's key would be longer than 1,024 bytes, be among run folders or be another item's too, or cannot be
     made of the item's."""
     READ_FAILED = "READ_FAILED"
     """S3 refused to give this object for good, a disabled KMS key say, or failed for it through every retry."""

@@ -54,7 +54,7 @@ def check_plain(value: object, field: str) -> None:
         for name, element in part.items():
             if not _is_text(str(name)):
                 raise InvalidRunRequest(path or field, str(name), "names of valid Unicode, no unpaired surrogate")
-            # A path of three names tells the place; one of sixty could not be read.
+            # A path of three names is enough to find the place; one of sixty is unreadable.
             deeper = path if path.count(".") >= 2 else f"{path}.{name}" if path else str(name)
             left.append((element, deeper, level + 1))
 

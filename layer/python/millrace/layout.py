@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from millrace.errors import InvalidRunRequest
 
 RESERVED_NAME = "_millrace"
-"""No segment of a destination, or of an item's whole output key, may be this: run folders lie below it."""
+"""No segment of a destination, or of an item's whole output key, may be this: run folders are below it."""
 
 RESERVED_FOLDER = f"{RESERVED_NAME}/"
 """The folder below a destination that holds the run folders."""
@@ -78,7 +78,7 @@ class S3Uri:
         return uri if not uri.key or uri.key.endswith("/") else cls(uri.bucket, uri.key + "/")
 
     def contains(self, other: S3Uri) -> bool:
-        """Whether the other URI lies in this folder, or is it."""
+        """Whether the other URI is in this folder, or is it."""
         return self.bucket == other.bucket and other.key.startswith(self.key)
 
     def join(self, relative: str) -> S3Uri:
@@ -105,7 +105,7 @@ class RunFolder:
 
     @classmethod
     def of_request(cls, request: S3Uri) -> RunFolder:
-        """The folder that a request's URI lies in.
+        """The folder that a request's URI is in.
 
         Raises:
             InvalidRunRequest: The URI does not end in `/run.json`.
@@ -116,7 +116,7 @@ class RunFolder:
 
     @classmethod
     def of_plan(cls, plan: S3Uri) -> RunFolder:
-        """The folder that a plan's URI lies in.
+        """The folder that a plan's URI is in.
 
         Raises:
             InvalidRunRequest: The URI does not end in `/plan.json`.
@@ -170,7 +170,7 @@ class RunFolder:
 
     @property
     def commits(self) -> S3Uri:
-        """`shards/`: where the commits lie, and nothing else."""
+        """`shards/`: where the commits are, and nothing else."""
         return self.root.join("shards/")
 
     def partial(self, index: int, sha256: str, suffix: str) -> S3Uri:

@@ -24,7 +24,7 @@ class QueueRule:
     queue: str
 
     def fits(self, uri: str) -> bool:
-        """Whether an object, or a folder, lies below the prefix."""
+        """Whether an object, or a folder, is below the prefix."""
         return uri.startswith(self.prefix) if self.prefix.startswith("s3://") else _key(uri).startswith(self.prefix)
 
 

@@ -35,7 +35,7 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """What a job is told by Batch and by its job definition.
+    """The settings of a job, from Batch and from its job definition.
 
     Attributes:
         array_index: Which child of the array this is, from 0; 0 outside an array (Batch, job environment variables).
@@ -91,7 +91,7 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True)
 class FunctionSettings:
-    """What a Lambda is told by the template.
+    """The settings of a Lambda, from the template.
 
     Attributes:
         queues: The job queues' ARNs by the names that a run request uses.
@@ -140,15 +140,15 @@ class FunctionSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
-    """What the function notify is told by the template.
+    """The settings of the function notify, from the template.
 
     Attributes:
         topic_arn: The topic that messages go to.
         bus_name: The bus that our events go to.
-        table_name: The table that holds what was told.
-        notify_on: Which events the topic is told of: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
+        table_name: The table of what was sent.
+        notify_on: Which events are published to the topic: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
         queues: The ARNs of the queues that a run's jobs may be in.
-        stack_name: The stack, for the lines that go on with a run.
+        stack_name: The stack, for the commands that resume a run.
     """
 
     topic_arn: str
@@ -168,7 +168,7 @@ class NotifySettings:
         return cls(
             topic_arn=environ.get("NOTIFICATION_TOPIC_ARN", ""),
             bus_name=environ.get("EVENT_BUS_NAME", ""),
-            table_name=environ.get("TOLD_TABLE_NAME", ""),
+            table_name=environ.get("SENT_TABLE_NAME", ""),
             notify_on=frozenset(name.strip() for name in environ.get("NOTIFY_ON", "").split(",")) - {""},
             queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
             stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
@@ -177,7 +177,7 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True)
 class UploadSettings:
-    """What the function start_uploads is told by the template.
+    """The settings of the function start_uploads, from the template.
 
     Attributes:
         state_machine_arn: What a run is started on.

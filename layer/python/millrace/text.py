@@ -64,7 +64,7 @@ def time_text(iso: str) -> str:
 
 
 def iso_time(milliseconds: float) -> str:
-    """A time in milliseconds since 1970, as Batch and Step Functions tell it, in ISO 8601, UTC."""
+    """A time in milliseconds since 1970, as Batch and Step Functions give it, in ISO 8601, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -198,7 +198,7 @@ def test_progress_that_does_not_fit_on_the_disk_hides_no_fault(monkeypatch: pyte
 
     run = RunInMemory({"in/a": b"a", "in/b": b"b"}, load=lambda _name, options: Failing(options, fail))
     run.plan()
-    with pytest.raises(HostFaultError, match="1 of 2 items are done, the next attempt goes on"):
+    with pytest.raises(HostFaultError, match="1 of 2 items are done, the next attempt continues"):
         run.migrate()
 
 

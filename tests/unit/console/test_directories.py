@@ -66,7 +66,7 @@ def test_a_source_must_be_there_and_a_destination_need_not(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("source", "destination"), [("in", "in/out"), ("out/in", "out"), ("in", "in"), ("in", "link")])
 def test_folders_inside_each_other_are_refused(tmp_path: Path, source: str, destination: str) -> None:
-    """Neither folder may lie in the other, also not by way of a link."""
+    """Neither folder may be in the other, also not by way of a link."""
     for folder in ("in/out", "out/in"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "in" / "out")

@@ -1,4 +1,4 @@
-"""A run that worked nothing says what lies where it looked, and what was probably meant."""
+"""A run that worked nothing says what is where it looked, and what was probably meant."""
 
 from __future__ import annotations
 

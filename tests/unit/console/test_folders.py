@@ -299,7 +299,7 @@ def test_a_result_of_another_plan_is_not_shown(items: int) -> None:
 
 
 def test_a_damaged_file_is_not_fetched_as_the_result(tmp_path: Path) -> None:
-    """What lies in the folder afterwards is what result.json names; else the error says which file is not."""
+    """What is in the folder afterwards is what result.json names; else the error says which file is not."""
     aws, run = complete()
     destination = S3Uri(RESULT, "out/")
     given: Any = {"destination": destination, "directory": tmp_path, "moved": nothing, "written": WrittenFiles(None)}
@@ -328,7 +328,7 @@ def test_a_result_that_says_failed_is_fetched_without_success(tmp_path: Path, fo
 
 @pytest.mark.parametrize("name", ["_SUCCESS", "_INCOMPLETE"])
 def test_a_mark_that_no_run_wrote_is_left_alone(copies: CopyRun, name: str) -> None:
-    """A file of the user's with the name of either mark stays, and the run's own files lie beside each other."""
+    """A file of the user's with the name of either mark stays, and the run's own files are beside each other."""
     (copies.directory / name).write_text("mine")
     done = copies.fetch("one", **{"a.txt": "1"})
     assert copies.files() == {name: "mine", "a.txt": "1", **own_files("one", "_millrace/one/")}

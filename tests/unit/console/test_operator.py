@@ -440,7 +440,7 @@ def not_told(*messages: tuple[float, str], **attributes: str) -> Any:
 
 
 def test_what_was_not_told_is_said() -> None:
-    """An empty queue is well. What lies there is counted, with its age and the runs that it is about."""
+    """An empty queue is well. What is there is counted, with its age and the runs that it is about."""
     assert not_told().outcome == "ok"
     check = not_told(
         (60, json.dumps({"detail-type": "x", "detail": {"name": "letters"}})),

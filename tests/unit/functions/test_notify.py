@@ -93,7 +93,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr(notify, "jobs", JobErrors(cast("Any", made.batch), cast("Any", made.logs)))
     monkeypatch.setattr(notify, "bus", made.bus)
     monkeypatch.setattr(notify, "topic", made.topic)
-    monkeypatch.setattr(notify.told, "client", made.table)
+    monkeypatch.setattr(notify.sent, "client", made.table)
     monkeypatch.setattr(notify, "settings", NotifySettings("arn:topic", "bus", "told", ALL, stack_name="words"))
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     return made

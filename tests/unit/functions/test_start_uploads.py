@@ -302,7 +302,7 @@ def test_the_last_failure_is_buried_with_the_reason(states: StepFunctions, queue
 def test_a_wrong_parameter_is_named(
     states: StepFunctions, queues: Queues, monkeypatch: pytest.MonkeyPatch, request_text: str
 ) -> None:
-    """Uploads wait, and at last lie in the dead-letter queue under the name of what is wrong; nothing is lost."""
+    """Uploads wait, and at last are in the dead-letter queue under the name of what is wrong; nothing is lost."""
     monkeypatch.setenv("UPLOAD_REQUEST", request_text)
     assert handled(batch(event("a"), event("b"))) == ["m0", "m1"]
     assert handled([record(event("a"), receives=MOST_RECEIVES)]) == []

@@ -94,7 +94,7 @@ def test_a_page_that_comes_again_ends_the_plan(concurrency: int, objects: int) -
 
 
 def test_pages_may_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several list at once: what counts is how the pages lie behind each other once all are there."""
+    """Several list at once: what counts is how the pages are behind each other once all are there."""
     run = RunInMemory()
     pages = [["in/c", "in/d"], ["in/a", "in/b"], ["in/e"]]
     monkeypatch.setattr(module, "listing_pages", lambda *_given: map(as_rows, pages))

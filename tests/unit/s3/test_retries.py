@@ -63,7 +63,7 @@ def work(run: RunInMemory, number: int) -> None:
 
 
 def test_a_retry_has_a_folder_and_jobs_of_its_own() -> None:
-    """Request and plan lie in retries/001/, and the jobs' names say what they are."""
+    """Request and plan are in retries/001/, and the jobs' names say what they are."""
     run = started()
     answer = retried(run, "again", tolerated_failure_percent=7)
 

@@ -81,7 +81,7 @@ def csv_text(rows: list[list[Any]]) -> bytes:
 
 
 def store(run: RunInMemory, name: str, body: bytes) -> str:
-    """Put a file where manifests lie; returns its URI."""
+    """Put a file where manifests are; returns its URI."""
     run.client.store(RESULT, f"lists/{name}", body)
     return f"s3://{RESULT}/lists/{name}"
 

@@ -153,7 +153,7 @@ def test_the_line_that_is_no_item_is_named(bad: bytes) -> None:
 
 
 def test_an_item_takes_less_than_50_bytes_of_memory() -> None:
-    """A plan of ten million items fits into 1 GiB: their lines lie on disk."""
+    """A plan of ten million items fits into 1 GiB: their lines are on disk."""
     count = 20_000
     tracemalloc.start()
     store = ItemStore(

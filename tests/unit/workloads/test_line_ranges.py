@@ -52,7 +52,7 @@ def test_a_line_without_end_is_refused() -> None:
 
 
 def test_a_range_reads_no_further_than_its_last_line() -> None:
-    """What lies behind is another request."""
+    """What is behind is another request."""
     body = iter([b"one\n", b"two\n", b"three\n"])
     assert list(lines(Item("a", 14, '"e"', first_byte=0, last_byte=5), body)) == [b"one\n", b"two\n"]
     assert next(body) == b"three\n"

@@ -1,7 +1,7 @@
 """Where the rows of a large CSV file begin, so that it can be cut there.
 
 Whether a line break ends a row depends on every quote before it, and a row's line on every line: no range of the file
-tells either. So the file is read once, by the reader that the import uses and by the same rules, and the offsets of the
+shows either. So the file is read once, by the reader that the import uses and by the same rules, and the offsets of the
 rows next to some places are noted. What the import would refuse as a whole is not cut.
 """
 
@@ -84,7 +84,7 @@ class _Scan:
                         while place <= self._row:
                             place = next(wanted, never)
                     self._row, line = self._end, reader.line_num + next_line
-            except csv.Error:  # as in the import: the reader goes on with the next line
+            except csv.Error:  # as in the import: the reader continues with the next line
                 self._row, line = self._end, reader.line_num + next_line
             else:
                 return

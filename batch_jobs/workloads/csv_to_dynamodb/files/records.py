@@ -127,7 +127,7 @@ class CsvRecords:
                         yield line, f"{len(cells)} cells where there are {width} columns"
                     line = self._line = reader.line_num + next_line
             except csv.Error as error:
-                # The reader forgets the row and goes on with the next line.
+                # The reader drops the row and continues with the next line.
                 yield line, _reason(error, line, reader.line_num + self._left_out)
                 line = self._line = reader.line_num + next_line
             else:
@@ -158,7 +158,7 @@ class CsvRecords:
 
 
 def lines_end(text: str) -> int:
-    """How many of the characters belong to whole lines, as far as can be told: a last CR may be half of CRLF."""
+    """How many of the characters belong to whole lines, as far as is known: a last CR may be half of CRLF."""
     return text.rfind("\n") + 1 or text.rfind("\r", 0, -1) + 1
 
 
@@ -198,7 +198,7 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str, *, begins: bool = T
 
 
 def gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in no tiny chunks: each costs a look at the line so far."""
+    """The same bytes in no tiny chunks: each costs a scan of the line so far."""
     held: list[bytes] = []
     size = 0
     for chunk in chunks:

@@ -111,7 +111,7 @@ def _fit(sample: list[str], form: CsvFormat, delimiter: str) -> tuple[bool, bool
 
 
 def _rows(sample: list[str], dialect: dict[str, object]) -> Iterator[list[str] | None]:
-    """The rows, None where one cannot be read; one that goes on behind the sample is left out."""
+    """The rows, None where one cannot be read; one that continues behind the sample is left out."""
     reader = csv.reader(sample, strict=True, **dialect)  # type: ignore[arg-type]
     while True:
         try:

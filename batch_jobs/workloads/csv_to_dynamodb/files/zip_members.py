@@ -30,7 +30,7 @@ RATIO_FREE_BYTES = 16 << 20
 _CHUNK_BYTES = 262_144
 
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-"""The others' decoders allocate what the archive tells them to."""
+"""The others' decoders allocate as much as the archive says."""
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, IndexError, ValueError, OverflowError)
 """What zipfile raises for archives that lie about themselves."""

@@ -107,11 +107,11 @@ class JobErrors:
             index = job_id.rpartition(":")[2]
             where = f"child {index}, the first of {failed:,} failed of {array['size']:,}; job {job_id}"
         container = job.get("container") or {}
-        told = last_error(self._log_tail(job))
+        logged = last_error(self._log_tail(job))
         code = container.get("exitCode")
-        if told:
-            name, message = str(told.get("error", "JobFailed")), str(told.get("message", ""))
-            return RunError(name, message, job_id, _ours(told["exit_code"]), where)
+        if logged:
+            name, message = str(logged.get("error", "JobFailed")), str(logged.get("message", ""))
+            return RunError(name, message, job_id, _ours(logged["exit_code"]), where)
         ended = str(container.get("reason") or job.get("statusReason") or reason)
         return RunError(
             "JobFailed", f"{ended}, exit code {code}" if code is not None else ended, job_id, _ours(code), where
@@ -152,7 +152,7 @@ def exit_code_of(error: str) -> int:
 
 
 def last_error(lines: Iterable[str]) -> dict[str, Any] | None:
-    """The last line of a job's log that tells the job's error, as it wrote it: level, error, message, exit_code.
+    """The last line of a job's log that has the job's error, as it wrote it: level, error, message, exit_code.
 
     The job's own last line has its exit code; a library's line, or an own workload's, may quote an object.
     """

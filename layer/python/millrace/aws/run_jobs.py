@@ -25,7 +25,7 @@ class Attempt:
 
     Attributes:
         stage: plan, migrate, merge or migrate-and-merge.
-        seconds: From its start to its end, as Batch tells them.
+        seconds: From its start to its end, as Batch reports them.
         vcpus: What it had of processors.
         gb: What it had of memory, in GiB.
         compute: FARGATE, FARGATE_SPOT or EC2.
@@ -79,7 +79,7 @@ class RunJobs:
 def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) -> RunJobs:
     """Find every job of a run, whichever execution submitted it, and what its attempts took.
 
-    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no token that would tell.
+    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no client token.
 
     Args:
         batch: A boto3 Batch client.
@@ -103,7 +103,7 @@ def jobs_of(
 ) -> list[dict[str, Any]]:
     """Every job of a run and of its reruns, whichever execution submitted it, without an array's children.
 
-    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no token that would tell.
+    By the jobs' names, so that one which was submitted twice is found twice: SubmitJob takes no client token.
 
     Args:
         batch: A boto3 Batch client.
@@ -119,9 +119,9 @@ def jobs_of(
         pages = batch.get_paginator("list_jobs").paginate(
             jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [f"{run_id}-*"]}]
         )
-        # The filter does not tell upper from lower case: Batch API reference, ListJobs.
+        # The filter ignores case: Batch API reference, ListJobs.
         found += [job["jobId"] for page in pages for job in page["jobSummaryList"] if name.fullmatch(job["jobName"])]
-    # Another run's name may end as a rerun's does: the command tells whose job it is.
+    # Another run's name may end as a rerun's does: the command says whose job it is.
     return [job for job in described(batch, found) if folder is None or _is_of(job, folder.base)]
 
 

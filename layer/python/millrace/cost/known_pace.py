@@ -26,7 +26,7 @@ class KnownPace:
     Attributes:
         pace: How fast one child of one vCPU works, or of more.
         origin: "the request", "run …", or "the workload's record".
-        measured: Whether somebody said or measured it; a user's own workload without either has a guess.
+        measured: Whether it was given or measured; a user's own workload without either has a guess.
     """
 
     pace: Pace
@@ -41,7 +41,7 @@ def record_pace(workload: str) -> Pace:
 
 
 def known_pace(request: RunRequest, s3: S3 | None, *, code_version: str | None = None) -> KnownPace:
-    """The pace to reckon a run with.
+    """The pace to estimate a run with.
 
     Args:
         request: The checked request.

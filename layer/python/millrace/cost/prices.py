@@ -18,7 +18,7 @@ def billed_seconds(seconds: float) -> float:
     """What an attempt is paid for: from the start of its image's download, and a minute at least (AWS Fargate pricing).
 
     Args:
-        seconds: From the first to the last moment of its process, as Batch tells them.
+        seconds: From the first to the last moment of its process, as Batch reports them.
     """
     start = prices()["fargate_start"]
     return max(float(start["minimum_billed_seconds"]), float(start["billed_seconds"]) + seconds)

@@ -27,7 +27,7 @@ NAME = "cost.json"
 
 
 def run_cost(batch: BatchClient, queues: Sequence[str], folder: RunFolder, s3: S3) -> dict[str, Any]:
-    """What a run has cost until now, as `cost.json` has it; docs/cost.md tells of its fields.
+    """What a run has cost until now, as `cost.json` has it; docs/cost.md describes its fields.
 
     Args:
         batch: A boto3 Batch client.

@@ -27,7 +27,7 @@ class Worked:
         items_worked: How many items are committed, those worked again in a retry counted again.
         shards_worked: In how many shards.
         jobs: The jobs that committed them, as far as a merge has recorded them.
-        pace: The pace that the plan reckoned with; None where it knew none.
+        pace: The pace that the plan was made with; None where it had none.
     """
 
     workload: str = ""

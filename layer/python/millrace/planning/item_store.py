@@ -94,7 +94,7 @@ class ItemStore:
         return b"".join(self._stretches(shard))
 
     def _stretches(self, shard: range) -> Iterator[bytes]:
-        """The lines in as few reads as lie behind each other in the file."""
+        """The lines in as few reads as possible."""
         inside = slice(bisect_right(self._breaks, shard.start), bisect_left(self._breaks, shard.stop))
         for start, stop in pairwise([shard.start, *self._breaks[inside], shard.stop] if shard else []):
             first = self._offsets[start]

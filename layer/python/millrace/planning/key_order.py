@@ -23,14 +23,14 @@ def page_ends(page: Page, source: S3Uri) -> tuple[str, str]:
         source: The folder that was listed.
 
     Raises:
-        ListingError: The page's keys do not strictly ascend, or lie outside of the folder.
+        ListingError: The page's keys do not strictly ascend, or are outside of the folder.
     """
     keys = page_keys(page)
     if not all(map(lt, keys, islice(keys, 1, None))):
         raise _disorder(source, *next(pair for pair in pairwise(keys) if pair[0] >= pair[1]))
-    for key in (keys[0], keys[-1]):  # what lies between two keys of a folder lies in it
+    for key in (keys[0], keys[-1]):  # what is between two keys of a folder is in it
         if not key.startswith(source.key):
-            raise ListingError(f"it names {key!r}, which lies outside of it", operation="list", target=str(source))
+            raise ListingError(f"it names {key!r}, which is outside of it", operation="list", target=str(source))
     return keys[0], keys[-1]
 
 

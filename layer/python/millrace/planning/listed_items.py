@@ -30,7 +30,7 @@ def listed_items(
         The items, and how many objects were none, by reason.
 
     Raises:
-        ListingError: The keys do not strictly ascend, or lie outside of the source.
+        ListingError: The keys do not strictly ascend, or are outside of the source.
     """
     source = S3Uri.parse_folder(request.source, "source")
     chosen = ItemFilter(source.key, request.include, request.exclude)

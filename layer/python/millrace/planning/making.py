@@ -1,6 +1,6 @@
 """From the items of a run to its plan: shard files first, plan.json last; and the plan that is there already.
 
-The first plan wins. Shard files lie in a folder named by the plan's digest, and plan.json, which names that folder, is
+The first plan wins. Shard files are in a folder named by the plan's digest, and plan.json, which names that folder, is
 written last and only if there is none: a second copy of the job, a retry, a redrive or a resumed run finds it and
 keeps it, however the source has changed meanwhile. Shard files that no plan.json names are left behind, unread.
 """
@@ -84,7 +84,7 @@ class PlanMaker:
         Raises:
             RunIdentityError: There is a plan by now, and it is for something else.
             AccessDeniedError: The destination may not be written.
-            StoppedError: Whoever makes the plan has to stop.
+            StoppedError: The job or function has to stop.
         """
         known = known_pace(request, self.s3, code_version=self.code_version)
         shards = items.cut(request.shard, known.pace)
@@ -171,7 +171,7 @@ class PlanMaker:
             if "code version" in differing:
                 what += f" ({what_differs(kept.code_version, self.code_version)})"
             raise RunIdentityError(
-                f"the run folder holds another plan: {what}. Start a new run, or go on with what was planned.",
+                f"the run folder holds another plan: {what}. Start a new run, or resume with the original request.",
                 operation="plan",
                 target=str(folder.plan),
             )

@@ -16,7 +16,7 @@ GONE = '"gone"'
 def named_objects(source: S3Uri, keys: Iterable[str], s3: S3, check: Callable[[], None], concurrency: int) -> Page:
     """The objects of these keys, in the order in which a listing would name them.
 
-    One that is not there is given all the same, with the ETag `GONE`: migrate is told so by S3, and its row says
+    One that is not there is yielded all the same, with the ETag `GONE`: S3 then refuses the read, and its row says
     NOT_FOUND, or SOURCE_CHANGED where it came back meanwhile.
 
     Args:

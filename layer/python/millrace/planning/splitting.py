@@ -1,7 +1,7 @@
 """Cutting large objects into byte ranges, each an item of its own.
 
 Most cuts are at fixed offsets, so that no object is read for them: where a record really ends, the workload finds out
-(`millrace.workload.Splitting`). Where a range does not tell, the workload names the cuts beforehand, from the
+(`millrace.workload.Splitting`). If a range alone does not show them, the workload names the cuts beforehand, from the
 object's bytes (`millrace.workload.RecordSplitting`).
 """
 

@@ -28,9 +28,9 @@ class RunRequest:
         workload: The program that is run over the items.
         options: The workload's options.
         keys: The keys of single objects, relative to the source: they alone are worked, and the source is not listed.
-            None means all that lies below the source.
+            None means everything below the source.
         manifest: A file that names the objects, or an S3 Inventory report: they are worked, and the source, below which
-            they have to lie, is not listed.
+            they have to be, is not listed.
         include: Glob patterns of which an item's key, relative to the source, must match one; empty means all.
         exclude: Glob patterns of which it may match none. `*` matches `/` too; case counts.
         shard: How items are cut into shards.
@@ -44,10 +44,10 @@ class RunRequest:
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         reads_per_second: How many objects the run's items may ask S3 for in a second, together; 0 for no limit.
         writes_per_second: How many requests of another kind they may make in a second; 0 for no limit.
-        run_id: An earlier run to go on with; None names a new run.
+        run_id: An earlier run to resume; None starts a new run.
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
-            go on with the run of the first.
+            resume the run of the first.
         plan: Who plans the run: "auto", Prepare Run where the source is small, else the plan job; "job", the plan job.
     """
 

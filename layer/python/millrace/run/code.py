@@ -18,7 +18,7 @@ _PARTS = {
 _FORM = re.compile(r"(?P<version>.*)\+jobs\.(?P<jobs>\w+)(\.image\.(?P<image>\w+))?(\.own\.(?P<own>\w+))?", re.DOTALL)
 _IMAGE = re.compile(r"@sha256:([0-9a-f]{64})$")
 SHOWN_DIGITS = 16
-"""So many digits of a digest are enough to tell two codes apart."""
+"""So many digits of a digest are enough to distinguish two codes."""
 
 
 def code_text(version: str, jobs: str, image: str) -> str:

@@ -15,7 +15,7 @@ from millrace.run.outcome import Counts, Outcome
 
 @dataclass(frozen=True, slots=True)
 class PartialFile:
-    """Where a shard's share of the merged result lies; its digest in hex, its size in bytes."""
+    """Where a shard's share of the merged result is; its digest in hex, its size in bytes."""
 
     uri: str
     sha256: str

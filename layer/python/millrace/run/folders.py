@@ -13,7 +13,7 @@ from millrace.run.files import plan_if_there
 from millrace.s3.verbs import S3
 
 EXECUTION = ("execution_arn", "started_at")
-"""What tells one execution from another: a name may be used again after 90 days (Step Functions, StartExecution)."""
+"""What distinguishes two executions: a name may be used again after 90 days (Step Functions, StartExecution)."""
 
 
 def read_request(folder: RunFolder, s3: S3) -> dict[str, Any] | None:

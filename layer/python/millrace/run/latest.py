@@ -48,7 +48,7 @@ class LatestRun:
         plan_digest: The digest of the run's first plan.
         started_at: When it was planned, ISO 8601, UTC.
         finished_at: When its last shard was finished, likewise.
-        pace: seconds_per_item and bytes_per_second of a child; None where no run was long enough to tell.
+        pace: seconds_per_item and bytes_per_second of a child; None where no run was long enough to measure.
     """
 
     run_id: str
@@ -106,9 +106,9 @@ def latest_uri(destination: S3Uri) -> S3Uri:
 
 
 def read_latest(destination: S3Uri, s3: S3) -> list[LatestRun]:
-    """The last successful runs of a destination, the latest first; none where the file tells of none.
+    """The last successful runs of a destination, the latest first; none where the file names none.
 
-    What is the matter with the file, or with S3, is logged: the run goes on without a hint.
+    A fault of the file, or of S3, is logged: the run continues without a hint.
     """
     uri = latest_uri(destination)
     try:
@@ -124,7 +124,7 @@ def read_latest(destination: S3Uri, s3: S3) -> list[LatestRun]:
 def note_latest(destination: S3Uri, run: LatestRun, s3: S3) -> None:
     """Keep a run that has succeeded, unless a later one of its kind is kept.
 
-    A pace that the run was too short to tell stays that of the run before it.
+    If the run was too short to measure a pace, that of the run before it stays.
 
     Args:
         destination: The destination folder.

@@ -199,7 +199,7 @@ class Plan:
 
 
 def _check_pace(pace: object) -> None:
-    """See that a plan's pace can be reckoned with.
+    """Check that a plan's pace is usable.
 
     Raises:
         ValueError: It cannot.

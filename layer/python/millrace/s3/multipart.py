@@ -47,7 +47,7 @@ def upload_parts(ask: Ask, uri: S3Uri, file: BinaryIO, *, size: int, given: Mapp
             parts.append({"PartNumber": number, "ETag": made["ETag"]})
         ask("put", uri, "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
     except BaseException:
-        # Parts that no request completes cost storage for ever, unless the bucket has a lifecycle rule for them.
+        # Parts that no request completes cost storage forever, unless the bucket has a lifecycle rule for them.
         with suppress(StorageError):
             ask("put", uri, "abort_multipart_upload", **upload)
         raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
 from millrace.s3.requests import Content, Requests
-from millrace.s3.retry import Backoff, Tries
+from millrace.s3.retry import Backoff, Retries
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -57,7 +57,7 @@ class ObjectReader:
         self.etag = answer.etag
         self._last = self._first + self.length - 1
         self._if_match = self.etag
-        self._tries = Tries(backoff)
+        self._tries = Retries(backoff)
 
     def __enter__(self) -> Self:
         return self
@@ -95,14 +95,14 @@ class ObjectReader:
                     raise StorageError(
                         f"the body is longer than its {self.length} bytes", operation="get", target=str(self._uri)
                     )
-                self._tries = Tries(self._backoff)
+                self._tries = Retries(self._backoff)
                 return chunk
             if self._read == self.length:
                 self.close()
                 self._ended = True
             else:
                 self._reopen(_truncated(self._uri, self._read, self.length))
-        raise StopIteration  # for ever: a workload may ask again, to hear whether the job has to stop
+        raise StopIteration  # each time: a workload may ask again, to hear whether the job has to stop
 
     def close(self) -> None:
         """Let go of the connection."""

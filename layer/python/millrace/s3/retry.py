@@ -1,8 +1,8 @@
 """How often, and after which pauses, a call to S3 is made again.
 
 botocore retries first, three attempts a call. Under a storm of SlowDown its standard mode runs out of tokens after
-about a hundred retries per client and then gives up at once (botocore/retries/standard.py); this is the layer that
-goes on then.
+about a hundred retries per client and then gives up at once (botocore/retries/standard.py); this layer takes over
+then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Backoff:
         sleep: Waits so many seconds. Given anew by tests, and by jobs that must not sleep through a SIGTERM.
         chance: A random number from 0 to 1.
         clock: Seconds that only ever grow.
-        note: Told of every attempt that failed.
+        note: Called with every attempt that failed.
     """
 
     attempts: int = 12
@@ -59,7 +59,7 @@ class Backoff:
         Raises:
             StorageError: It failed for good, or for the last time.
         """
-        tries = Tries(self)
+        tries = Retries(self)
         while True:
             try:
                 return call()
@@ -67,7 +67,7 @@ class Backoff:
                 tries.wait(error)
 
 
-class Tries:
+class Retries:
     """The failed attempts at one thing so far.
 
     Args:

@@ -15,7 +15,7 @@ SKIPPED = ("folder_markers", "not_included", "excluded")
 
 
 class ItemFilter:
-    """Tells items from other objects, and counts the others.
+    """Separates items from other objects, and counts the others.
 
     Args:
         prefix: The source folder's key.

@@ -22,7 +22,7 @@ Chunk = bytes
 """`bytes`, which is a method's name inside the class."""
 
 _PEEK_BYTES = 6
-"""As long as the longest of the signatures that tell a compressed file."""
+"""As long as the longest signature of a compressed file."""
 
 
 class ItemBody:
@@ -77,7 +77,7 @@ class ItemBody:
             ValueError: A line end of that encoding is not one byte, as in UTF-16: read `text`.
         """
         if "\n".encode(encoding) != b"\n":
-            raise ValueError(f"lines of {encoding} cannot be told apart by bytes; read text({encoding!r})")
+            raise ValueError(f"lines of {encoding} cannot be separated by bytes; read text({encoding!r})")
         for _, line in self._lines("lines"):
             try:
                 yield line.decode(encoding)

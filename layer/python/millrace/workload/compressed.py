@@ -45,7 +45,7 @@ class _Format:
         name: For people.
         begin: A decompressor for one frame.
         broken: What it raises for bytes that are none.
-        padded: Whether zeros may lie behind a frame.
+        padded: Whether zeros may be behind a frame.
     """
 
     name: str
@@ -100,7 +100,7 @@ def packed_format(key: str, start: bytes = b"") -> str:
 
     Args:
         key: The object's key; case does not count.
-        start: Its first bytes, where the content is to tell what the key does not.
+        start: Its first bytes, where the content decides what the key does not.
     """
     named = next((ending for ending in ENDINGS if key.lower().endswith(ending)), "")
     return named or next((ending for sign, ending in _SIGNATURES.items() if start.startswith(sign)), "")

@@ -105,7 +105,7 @@ class Splitting(Protocol):
     """What a workload has besides, if large objects may be cut into byte ranges, each of them an item.
 
     The cuts are at fixed offsets, wherever a record ends. So the body of a range begins `LOOK_BACK_BYTES` before
-    `item.first_byte` (or with the object), and goes on behind `item.last_byte` to the object's end, read as far as the
+    `item.first_byte` (or with the object), and runs past `item.last_byte` to the object's end, read as far as the
     workload asks. The workload takes the records that begin in the range, and reads the last one to its end: then each
     record is one item's. A range has no outputs of its own, only its contribution.
     """
@@ -124,7 +124,7 @@ class RecordStart(NamedTuple):
     Attributes:
         byte: The offset of its first byte in the object.
         line: Its line, counted from 1.
-        head_bytes: How many bytes of the object's beginning whoever reads from here on needs first: its header's.
+        head_bytes: How many bytes of the object's beginning a reader of this range needs first: its header's.
     """
 
     byte: int
@@ -134,7 +134,7 @@ class RecordStart(NamedTuple):
 
 @runtime_checkable
 class RecordSplitting(Splitting, Protocol):
-    """What a workload has instead, if a range alone does not tell where its records begin: quoted line breaks.
+    """What a workload has instead, if a range alone does not show where its records begin: quoted line breaks.
 
     The plan job reads such an object once, and the workload names the cuts. The body of a range is then the object's
     head, followed by the range's own bytes, whole records all of them; `item.first_line` says which line the first is.
@@ -152,7 +152,7 @@ class RecordSplitting(Splitting, Protocol):
             In order, each once; fewer than there are places where the records are long.
 
         Raises:
-            ItemError: The object is worked in one piece. Whatever is wrong with it, migrate will tell.
+            ItemError: The object is worked in one piece. Migrate reports whatever is wrong with it.
         """
 
 

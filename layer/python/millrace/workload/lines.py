@@ -27,7 +27,7 @@ def lines(item: Item, body: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTE
         max_line_bytes: The longest line that is taken.
 
     Raises:
-        ItemError: `TOO_LARGE`: a line is longer. `DAMAGED`: a range's body ends before the range does, or goes on
+        ItemError: `TOO_LARGE`: a line is longer. `DAMAGED`: a range's body ends before the range does, or continues
             behind the object's end.
     """
     if item.first_byte is None or item.last_byte is None:
@@ -39,7 +39,7 @@ def lines(item: Item, body: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTE
         if following > item.size:
             raise ItemError(
                 ErrorCode.DAMAGED,
-                f"the bytes of the range go on behind the object's {item.size:,}; a range cannot be decompressed",
+                f"the bytes of the range continue behind the object's {item.size:,}; a range cannot be decompressed",
             )
         if at >= item.first_byte:
             yield line

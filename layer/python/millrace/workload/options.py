@@ -38,7 +38,7 @@ class Option:
         pattern: For a string, or each string of an object, the regular expression that all of it matches.
         form: The pattern in words, for the error.
         rule: Checks the value further: given the field's name and the value, it raises InvalidRunRequest.
-        required: Whether the user must give it; its default then only tells its type.
+        required: Whether the user must give it; its default then only gives its type.
         element: For a list, what its elements are: str, int or float.
         doc: One sentence for people.
     """
@@ -59,7 +59,7 @@ class Option:
         """The value, checked; a list comes back as a list of strings, an object as an object of strings.
 
         Raises:
-            InvalidRunRequest: It has the wrong type or lies outside the bounds.
+            InvalidRunRequest: It has the wrong type or is outside the bounds.
         """
         field = f"options.{self.name}"
         checked = self._checked(field, value)
@@ -130,7 +130,7 @@ def check_options(options: Iterable[Option], given: Mapping[str, object]) -> dic
     """The options that a workload declares, checked, with defaults filled in, in the order of their declaration.
 
     Raises:
-        InvalidRunRequest: An option is unknown, has the wrong type or lies outside its bounds.
+        InvalidRunRequest: An option is unknown, has the wrong type or is outside its bounds.
     """
     declared = {option.name: option for option in options}
     for name in given:

@@ -90,11 +90,11 @@ def _within(bounds: tuple[float, float], value: float) -> float:
 
 
 LEAST_SECONDS = 10.0
-"""Less work than this tells nothing of a pace: a shard's own files and first request would count as its items'."""
+"""Less work than this says nothing about a pace: a shard's own files and first request would count as its items'."""
 
 _ALIKE = 1e-3
-"""Shards are alike where the squares of items and bytes vary together but for this share: no line through them tells
-what is the items' and what is the bytes'."""
+"""Shards are alike where the squares of items and bytes vary together but for this share: no line through them
+separates what is the items' and what is the bytes'."""
 
 
 class Worked(Protocol):
@@ -120,7 +120,7 @@ class WorkedShard:
 def fitted(shards: Iterable[Worked], expected: Pace) -> Pace | None:
     """The pace that shards were worked at, by least squares over them, neither part of it negative.
 
-    It comes out at the seconds that the shards took together, whatever single ones took. Where they do not tell the
+    It comes out at the seconds that the shards took together, whatever single ones took. Where they do not show the
     items' share from the bytes' (a single one, or all alike), the two stand to each other as was expected.
 
     Args:
@@ -128,7 +128,7 @@ def fitted(shards: Iterable[Worked], expected: Pace) -> Pace | None:
         expected: The pace that was expected.
 
     Returns:
-        The pace; None where too little was worked to tell.
+        The pace; None where too little was worked to measure it.
     """
     worked = [each for each in shards if each.items > 0 and each.bytes >= 0 and 0 < each.seconds < math.inf]
     seconds = math.fsum(each.seconds for each in worked)
@@ -140,7 +140,7 @@ def fitted(shards: Iterable[Worked], expected: Pace) -> Pace | None:
 
 
 def _by_least_squares(worked: list[Worked], expected: Pace) -> Pace | None:
-    """Both parts of the pace, or the one that is not negative; None where the shards cannot tell them apart."""
+    """Both parts of the pace, or the one that is not negative; None where the shards cannot separate them."""
     # In units of what was expected, so that neither sum drowns the other.
     points = [
         (each.items * expected.seconds_per_item, each.bytes / expected.bytes_per_second, each.seconds)

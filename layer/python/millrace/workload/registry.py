@@ -84,7 +84,7 @@ def checked_options(workload: str, given: Mapping[str, object]) -> dict[str, obj
     """The options with defaults filled in, in the order of their declaration; a user's own workload's as they are.
 
     Raises:
-        InvalidRunRequest: An option is unknown, has the wrong type or lies outside its bounds, or two items could have
+        InvalidRunRequest: An option is unknown, has the wrong type or is outside its bounds, or two items could have
             one output.
     """
     if is_own_workload(workload):

@@ -47,7 +47,7 @@ def migrated(given: dict[str, bytes], **request: Any) -> RunInMemory:
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
 def test_the_result_adds_up(count: int, concurrency: int) -> None:
-    """0, 1, 2 and 40 shards: the result has every item once, and the files lie where it says."""
+    """0, 1, 2 and 40 shards: the result has every item once, and the files are where it says."""
     run = RunInMemory(objects(count), dict(ONE_EACH), concurrency)
     plan = run.all()
     result = run.result()

@@ -51,7 +51,7 @@ def test_it_hands_nothing_back() -> None:
 
 
 def test_a_job_that_has_to_stop_ends_with_1() -> None:
-    """With no result: the next attempt goes on."""
+    """With no result: the next attempt continues."""
     stop = Stop(wait=lambda _seconds: None)
     stop.request("SIGTERM")
     run = RunInMemory(OBJECTS, SHARDS)

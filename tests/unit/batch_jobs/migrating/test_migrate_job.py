@@ -68,7 +68,7 @@ def planned(objects: dict[str, bytes], **given: Any) -> RunInMemory:
 
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_every_item_has_its_row_and_its_output(concurrency: int) -> None:
-    """The commit has a row per item in the plan's order; outputs lie under the key and the suffix."""
+    """The commit has a row per item in the plan's order; outputs are under the key and the suffix."""
     objects = {f"in/{name}": name.encode() for name in ("a b", "a//b", "../x", "n\nl", "\u00e9", "e\u0301", "t/")}
     run = planned({**objects, "in/empty": b""}, concurrency=concurrency)
     commit = run.migrate(job_id="job", attempt=2)

@@ -74,7 +74,7 @@ def test_a_page_that_ends_where_a_stretch_ends(page_size: int) -> None:
 @settings(max_examples=400)
 @given(names | odd_names, names | odd_names)
 def test_between_is_between(first: str, second: str) -> None:
-    """A guess lies strictly behind the one key and strictly before the other; between a key and itself lies none."""
+    """A guess is strictly behind the one key and strictly before the other; between a key and itself there is none."""
     low, high = sorted((first, second))
     assert between(low, low) is None
     assert between(high, low) is None

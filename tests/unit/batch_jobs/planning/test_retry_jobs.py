@@ -68,7 +68,7 @@ def planned(retry: RunInMemory) -> list[Item]:
 
 
 def at(run: RunInMemory, uri: str) -> bytes:
-    """What lies at a URI."""
+    """What is at a URI."""
     return run.client.bodies(RESULT)[S3Uri.parse(uri).key]
 
 

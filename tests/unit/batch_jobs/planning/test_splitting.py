@@ -298,7 +298,7 @@ def test_a_range_has_no_output_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_items_of_a_range_are_counted_in_memory_that_they_need() -> None:
-    """A range's own words alone are counted, whatever lies around it."""
+    """A range's own words alone are counted, whatever is around it."""
     workload = load_workload("word-count", checked_options("word-count", {}))
     raw = b"one two three four"
     totals = workload.migrate(

@@ -25,7 +25,7 @@ def planned(objects: dict[str, bytes], *command: str, concurrency: int = 1, **op
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_run_of_a_command(concurrency: int) -> None:
-    """Outputs lie beside their keys, a bad item has its row, the result adds up."""
+    """Outputs are beside their keys, a bad item has its row, the result adds up."""
     objects = {"in/a.txt": b"b\na\n", "in/b/c.txt": b"z\n", "in/odd.txt": b"odd"}
     run = planned(objects, "sh", "-c", "grep -q odd $0 && exit 9; sort $0", "{input}", concurrency=concurrency)
     rows = {row.key: row.error_code for row in run.migrate().outcomes}

@@ -166,7 +166,7 @@ def test_rows_of_what_cannot_be_copied() -> None:
 
 @pytest.mark.parametrize("key", ["_millrace/x", "k" * 1020])
 def test_a_copy_stays_out_of_the_run_folders(key: str) -> None:
-    """A key that would lie there, or be too long, is a row."""
+    """A key that would be there, or be too long, is a row."""
     run = run_of({"in/a": b"x"}, add_prefix=key)
     run.plan()
     assert [outcome.error_code for outcome in run.migrate().outcomes] == ["KEY_NOT_USABLE"]

@@ -323,7 +323,7 @@ def test_several_objects_at_once() -> None:
 
 
 def test_memory_does_not_grow_with_the_object() -> None:
-    """Many rows, most of them bad, pass through: what is remembered of them lies on disk."""
+    """Many rows, most of them bad, pass through: what is remembered of them is on disk."""
 
     def body() -> Iterator[bytes]:
         yield b"id,name\n"

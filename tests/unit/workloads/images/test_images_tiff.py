@@ -142,7 +142,7 @@ def test_a_tiff_is_shown_as_it_is_or_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("compression", [1, 8])
 def test_a_tiff_that_is_cut_off_is_damaged(compression: int) -> None:
-    """In its pixels: the directory says where they lie, and they are not there."""
+    """In its pixels: the directory says where they are, and they are not there."""
     raw = Tiff(RGB, bits=16, photometric=2, planar=2, compression=compression).made()
     head, rest = raw[:8], raw[8:]
     at = int.from_bytes(head[4:8], "little") - 4000 if compression == 1 else 0
@@ -183,7 +183,7 @@ def test_wrong_counts_of_bytes_are_forgiven(put: int | None, layout: dict[str, A
 
 
 def test_a_tiff_in_planes_is_read_from_disk_too() -> None:
-    """Large objects do not lie in memory."""
+    """Large objects are not kept in memory."""
     image = shown(Tiff(RGB, bits=16, photometric=2, planar=2, order=">").made() + bytes(9 << 20))
     assert isinstance(image, Image.Image)
     assert image.getpixel((63, 47)) == (255, 255, 0)

@@ -78,7 +78,7 @@ def test_a_word_without_end_is_refused_before_it_fills_memory(letter: str, chunk
 @pytest.mark.parametrize("letter", ["x", "水"])
 @pytest.mark.parametrize("before", [0, 1, 65_535])
 def test_the_limit_of_a_word_is_exact(letter: str, before: int) -> None:
-    """A word of the greatest length passes and one of a letter more does not, wherever it lies."""
+    """A word of the greatest length passes and one of a letter more does not, wherever it is."""
     longest = letter * (MAX_WORD_BYTES // len(letter.encode()))
     lead = "a" * before + "。"
     text = (lead + longest + "。end").encode()

@@ -152,7 +152,7 @@ def test_a_text_of_unusual_separators_alone_is_cut_at_them(engine: Engine) -> No
 @pytest.mark.parametrize("letter", ["x", "水"])
 @pytest.mark.parametrize("before", [0, 1, 65_535, 262_143])
 def test_the_limit_of_a_word_is_exact(engine: Engine, letter: str, before: int) -> None:
-    """A word of the greatest length is counted and one of a letter more is refused, wherever it lies."""
+    """A word of the greatest length is counted and one of a letter more is refused, wherever it is."""
     longest = letter * (MAX_WORD_BYTES // len(letter.encode()))
     lead = "a" * before + "،"
     expected = Counter(words_of(lead + longest + "، end"))

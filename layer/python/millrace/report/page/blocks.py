@@ -45,7 +45,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Files that lie beside the page: relative links, which work wherever the folder lies."""
+    """Files that are beside the page: relative links, which work wherever the folder is."""
 
     kind: ClassVar[str] = "links"
     label: str

@@ -53,7 +53,7 @@ def report_page(
         document: What result.json says; of a run that has none, what `millrace.report.run_page.unmerged` makes up.
         figures: What the commits add up to.
         read: Reads the run's merged files, for the workload's part.
-        beside: The files that lie beside this page, to be linked; None: all that merge writes.
+        beside: The files that are beside this page, to be linked; None: all that merge writes.
         cost: What cost.json says; None where it is not known: while merge works.
     """
     style, outcome = OUTCOMES[document["status"]]

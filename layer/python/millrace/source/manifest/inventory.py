@@ -51,8 +51,8 @@ def read_report(uri: S3Uri, s3: S3) -> Report:
         ManifestError: It is none, its checksum is another one, or the report is in ORC.
     """
     text = s3.read(uri)
-    told = _checksum(uri, s3)
-    if told is not None and told != hashlib.md5(text, usedforsecurity=False).hexdigest():
+    stated = _checksum(uri, s3)
+    if stated is not None and stated != hashlib.md5(text, usedforsecurity=False).hexdigest():
         raise ManifestError("manifest.checksum is the MD5 of another file", operation="read", target=str(uri))
     try:
         given = read_json(text)

@@ -16,7 +16,7 @@ def checked_manifest(given: object) -> str | None:
     """The URI of a manifest, checked; None where there is none.
 
     Raises:
-        InvalidRunRequest: It is no URI, or its ending tells no format.
+        InvalidRunRequest: It is no URI, or its ending names no format.
     """
     if given is None:
         return None

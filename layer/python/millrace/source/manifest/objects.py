@@ -32,7 +32,7 @@ def manifest_items(
     Args:
         manifest: The manifest.
         source: The source folder.
-        chosen: Tells items from other objects; also counts rows that are none: not_latest, delete_markers,
+        chosen: Separates items from other objects; also counts rows that are none: not_latest, delete_markers,
             not_in_source, duplicates.
         s3: Where to read.
         read_parquet: Reads Parquet; without it, Parquet is refused.

@@ -51,7 +51,7 @@ def checked_rows(
 
     Args:
         cells: The rows.
-        source: The source folder, which they have to lie in.
+        source: The source folder, which they have to be in.
         name: The manifest's URI, for errors.
         skipped: Counts rows that are no object to work: not_latest, delete_markers, not_in_source.
         whole_bucket: Whether the manifest is a report of a whole bucket: rows elsewhere in it are skipped, not refused.
