@@ -52,7 +52,8 @@ def _put_in(
         for each, content in child.get(section, {}).items():
             _add(template.setdefault(section, {}), each, content, path)
     for each, content in child["Resources"].items():
-        part = _replaced(_with_globals(content, child), values)
+        own = content.get("Condition")
+        part = _replaced(_with_globals(content, child), values if own is None else _under(values, own, holds=True))
         if made is not None:
             part["Condition"] = _both(template["Conditions"], made, part.get("Condition"))
         _add(template["Resources"], each, part, path)
@@ -134,6 +135,9 @@ def _replaced(value: Any, values: dict[str, Any]) -> Any:  # noqa: PLR0911 - a f
             return values[name]
         case {"Fn::Join": [str(separator), {"Ref": str(name)}]} if name in values:
             return {"Fn::Join": [separator, values[name]]}
+        case {"Fn::If": [str(condition), yes, no]}:
+            yes = _replaced(yes, _under(values, condition, holds=True))
+            return {"Fn::If": [condition, yes, _replaced(no, _under(values, condition, holds=False))]}
         case {"Fn::Sub": str(text)}:
             return _substituted(text, {}, values)
         case {"Fn::Sub": [str(text), dict(own)]}:
@@ -144,6 +148,19 @@ def _replaced(value: Any, values: dict[str, Any]) -> Any:  # noqa: PLR0911 - a f
             return [_replaced(member, values) for member in value]
         case _:
             return value
+
+
+def _under(values: dict[str, Any], condition: str, *, holds: bool) -> dict[str, Any]:
+    """What parameters stand for where a condition is decided: the branch that is not taken is no part of them."""
+
+    def decided(value: Any) -> Any:
+        match value:
+            case {"Fn::If": [str(name), yes, no]} if name == condition:
+                return yes if holds else no
+            case _:
+                return value
+
+    return {name: decided(value) for name, value in values.items()}
 
 
 def _substituted(text: str, own: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ SETTINGS: list[dict[str, str]] = [
         "MonthlyBudget": "9",
         "NotificationEmail": "me@example.com", **OWN_NETWORK,
     },
-    {"Compute": "EC2_ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE"},
+    {"Compute": "EC2_ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE", "NotificationEmail": "NONE"},
     {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
     {"Compute": "FARGATE_ARM64"},
     {"Compute": "EC2", "JobStorage": "100"},

@@ -52,6 +52,32 @@ def test_parameters_and_outputs_are_what_they_stand_for() -> None:
     assert made["Conditions"]["WantedHasBucket"] == {"Fn::And": [{"Condition": "Wanted"}, {"Condition": "HasBucket"}]}
 
 
+def test_a_branch_that_a_condition_excludes_is_left_out() -> None:
+    """What is passed only under a condition is itself where that condition is known to hold, and nothing else there."""
+    passed = {"Fn::If": ["Wanted", {"Ref": "Name"}, "none"]}
+    child = {
+        "Parameters": {"Bucket": {"Type": "String"}},
+        "Resources": {
+            "Sure": {"Type": "T", "Condition": "Wanted", "Properties": {"Bucket": {"Ref": "Bucket"}}},
+            "Open": {
+                "Type": "T",
+                "Properties": {
+                    "Own": {"Fn::If": ["Wanted", [{"Ref": "Bucket"}], [{"Ref": "Bucket"}, 1]]},
+                    "Other": {"Fn::If": ["Else", {"Ref": "Bucket"}, 2]},
+                },
+            },
+        },
+    }
+    template = root(Bucket=passed)
+    del template["Resources"]["Child"]["Condition"], template["Resources"]["User"], template["Outputs"]
+    made = flattened(template, lambda _path: child)["Resources"]
+    assert made["Sure"]["Properties"] == {"Bucket": {"Ref": "Name"}}
+    assert made["Open"]["Properties"] == {
+        "Own": {"Fn::If": ["Wanted", [{"Ref": "Name"}], ["none", 1]]},
+        "Other": {"Fn::If": ["Else", passed, 2]},
+    }
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [

@@ -55,6 +55,35 @@ def test_alarms_reach_the_topic() -> None:
         assert alarm["AlarmActions"] == [TOPIC], name
 
 
+NOTIFICATION_TYPES = {
+    "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SNS::Subscription", "AWS::KMS::Key", "AWS::Events::EventBus",
+    "AWS::DynamoDB::Table", "AWS::Lambda::EventInvokeConfig",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["", "arn:aws:kms:eu-west-1:1:key/a"])
+def test_notifications_can_be_left_out(key: str) -> None:
+    """NONE makes no function, topic, bus, table or key for them; alarms stay and have no action; uploads keep their
+    dead-letter queue, which only their rule may then fill.
+    """
+    values = {"NotificationEmail": "NONE", "KmsKeyArn": key, "UploadRequest": '{"workload": "word-count"}'}
+    resolver = Resolver(TEMPLATE, values)
+    made = {
+        name: each for name, each in RESOURCES.items() if "Condition" not in each or resolver.holds(each["Condition"])
+    }
+    assert {each["Type"] for each in made.values()} & NOTIFICATION_TYPES == set()
+    assert [name for name in made if name.startswith("NotifyFunction")] == []
+    assert [(each["AlarmActions"], each.get("OKActions", [])) for each in alarms(**values).values()] == [([], [])] * 5
+    policy = resolver.resolve(made["UndeliveredQueuePolicy"]["Properties"]["PolicyDocument"])
+    assert [each["Sid"] for each in policy["Statement"]] == ["UploadRule", "OnlyOverTls"]
+    gone = {name for name in RESOURCES if name not in made} & {
+        name
+        for name, each in RESOURCES.items()
+        if "Condition" not in each or Resolver(TEMPLATE, {**values, "NotificationEmail": ""}).holds(each["Condition"])
+    }
+    assert all(RESOURCES[name]["Type"] in NOTIFICATION_TYPES or name.startswith("NotifyFunction") for name in gone)
+
+
 def test_cloudwatch_may_publish_to_the_topic() -> None:
     """A topic policy of one's own shuts alarms out, unless it lets CloudWatch in; only this account's are let in."""
     (policy,) = of_type("AWS::SNS::TopicPolicy").values()
@@ -170,7 +199,7 @@ def test_the_measured_metrics_are_the_alarms() -> None:
     """What the alarms and the dashboard look at in our own namespace is what the functions' code writes."""
     written = "".join((REAL.root / "functions" / f"{name}.py").read_text("utf-8") for name in
                       ("measure_queues", "notify", "prepare_run", "read_plan", "read_result"))  # fmt: skip
-    body = json.loads(of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"])
+    body = json.loads(of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"][0])
     shown = {
         metric[1] for widget in body["widgets"] for metric in widget["properties"]["metrics"] if metric[0] == "Millrace"
     }

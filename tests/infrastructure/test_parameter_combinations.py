@@ -32,7 +32,7 @@ ANSWERS: dict[str, list[str]] = {
     "UploadRequest": ["", '{"workload": "word-count", "options": {"top": 5}}'], "UploadKeys": ["*", "in/*.csv"],
     "UploadWindowSeconds": ["60", "0"],
     "Compute": ["FARGATE_SPOT", "FARGATE", "EC2", "FARGATE_SPOT_ARM64", "FARGATE_ARM64", "EC2_ARM64", "EC2_GPU"],
-    "NotificationEmail": ["", "me@example.com"],
+    "NotificationEmail": ["", "me@example.com", "NONE"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],
     "ShareWeights": ["default=1", "letters=2,words*=0.5,c=1"],
     "Network": ["PUBLIC", "PRIVATE"],

@@ -34,6 +34,7 @@ SCOPES = {
     "UploadKeys": "new/*",
     "UploadWindowSeconds": "0",
     "AllowedWorkloads": "word-*,acme.*",
+    "NotificationEmail": "NONE",
 }
 
 

@@ -21,7 +21,7 @@ def allowed(principal: Any, *actions: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": principal, "Action": list(actions)}
 
 
-def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC) -> Any:
+def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC, email: str = "") -> Any:
     """The check on a topic with a key of this policy."""
 
     def get_topic_attributes(**asked: Any) -> dict[str, Any]:
@@ -36,7 +36,8 @@ def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC) -> 
         "sns": SimpleNamespace(get_topic_attributes=get_topic_attributes),
         "kms": SimpleNamespace(get_key_policy=get_key_policy),
     }
-    stack = SimpleNamespace(outputs={"NotificationTopicArn": topic} if topic else {})
+    outputs = {"NotificationTopicArn": topic} if topic else {}
+    stack = SimpleNamespace(outputs=outputs, parameters={"NotificationEmail": email})
     return alarms(SimpleNamespace(stack=stack, aws=SimpleNamespace(client=clients.__getitem__)))  # type: ignore[arg-type]
 
 
@@ -75,3 +76,8 @@ def test_a_topic_without_a_key_or_no_topic() -> None:
     """Without a key nothing is in the way; a stack of an older template has no topic."""
     assert checked(key="").outcome == "ok"
     assert checked(topic="").outcome == "warn"
+
+
+def test_a_stack_without_notifications() -> None:
+    """It has no topic on purpose: nothing to warn of."""
+    assert checked(topic="", email="NONE").outcome == "ok"
