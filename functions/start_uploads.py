@@ -92,7 +92,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         outcome = start_uploads(records, settings, states)
     except InvalidRunRequest as error:
         outcome = Outcome(undone=[(record, str(error), True) for record in records])
-    again = [record for record, why, may_help in outcome.undone if not _bury(record, why, queues, may_help=may_help)]
+    again = wanted_again(outcome, queues)
     for name, count in (
         ("UploadRuns", outcome.runs),
         ("Uploads", outcome.uploads),
@@ -132,6 +132,16 @@ def start_uploads(records: Iterable[Mapping[str, Any]], settings: UploadSettings
         else:
             outcome.undone += [(record, why, True) for upload in uploads for record in upload.records]
     return outcome
+
+
+def wanted_again(outcome: Outcome, queues: SQSClient) -> list[Mapping[str, Any]]:
+    """The messages that have to come again; the others that nothing was started for go to the dead-letter queue.
+
+    Args:
+        outcome: What became of a batch.
+        queues: An SQS client.
+    """
+    return [record for record, why, may_help in outcome.undone if not _bury(record, why, queues, may_help=may_help)]
 
 
 def read_upload(body: str, source: S3Uri) -> Upload | None:

@@ -28,6 +28,12 @@ from tests.simulation.broken_children import (
     the_code_is_its_version_alone,
     the_loser_trusts_its_own_rows,
 )
+from tests.simulation.broken_uploads import (
+    a_run_has_a_new_name_each_time,
+    a_run_is_named_after_its_keys_alone,
+    a_run_that_was_not_started_is_forgotten,
+    the_earlier_of_two_events_counts,
+)
 from tests.simulation.broken_writes import (
     a_failed_run_has_no_mark,
     a_failed_run_merges_nothing,
@@ -127,6 +133,10 @@ MUTANTS = (
         ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"),
         without=("PLANNED", "NOT_AGAIN"),
     ),
+    Mutant(a_run_has_a_new_name_each_time, ("UPLOADS",)),
+    Mutant(a_run_is_named_after_its_keys_alone, ("UPLOADS",)),
+    Mutant(the_earlier_of_two_events_counts, ("UPLOADS",)),
+    Mutant(a_run_that_was_not_started_is_forgotten, ("UPLOADS",)),
     Mutant(two_items_share_an_output, ("ROW_HAS_CAUSE", "OUTPUT_RIGHT"), workload="copy-by-initial"),
     Mutant(
         two_items_share_an_output,

@@ -42,6 +42,7 @@ class Promise(StrEnum):
     ENDS = "7: every run ends, and once nothing disturbs it, completely"
     READABLE = "7: no job finds the run folder damaged or taken"
     DECLARED = "no job meets an error that it does not declare"
+    UPLOADS = "an uploaded object is worked by the runs that its events name, and no batch of events starts two"
     OUTPUT_OF_RUN = "the execution's output says what result.json says"
 
 

@@ -12,6 +12,7 @@ from tests.simulation.keys import RESULT, RESULT_PREFIX, SOURCE, SOURCE_PREFIX, 
 from tests.simulation.process import FIRST_CODE, JOBS, MIGRATING, OTHER_CODE
 from tests.simulation.promises import Promise
 from tests.simulation.state_machine import STATES
+from tests.simulation.uploads import Uploads
 from tests.simulation.world import World
 
 TOO_MANY = TooManyFailuresError.exit_code
@@ -67,12 +68,25 @@ class Scenario:
         for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
             if world.s3.stored(RESULT, run_key("run", "result.json")) is not None:
                 complete = self._retry_failed()
+        self._add_up()
+        if complete:
+            self._repeat()
+        self._upload()
+
+    def _upload(self) -> None:
+        """Upload objects that start runs of their own, in some seeds."""
+        if self._world.uploads:
+            self._world.released = set()
+            Uploads(self._world, self._batch).play()
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Let all copies come to their end, and see what is there."""
+        world = self._world
         world.faults.on = False
         world.released = set(JOBS)
         world.scheduler.pause(ready=lambda: world.scheduler.quiet)
         verdicts.add_up(world)
-        if complete:
-            self._repeat()
 
     def _take_all_away(self) -> None:
         """Deny the source as a whole, or disable the key of each of its objects: the run fails, or has its rows."""

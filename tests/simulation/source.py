@@ -65,9 +65,12 @@ class SourceObjects:
             self._s3.store(SOURCE, f"{SOURCE_PREFIX}d/", b"")  # a folder marker is no item
 
     def put(self, step: int, name: str, storage_class: str, body: bytes | None = None) -> None:
-        """Write an object."""
+        """Write an object below the source folder."""
+        self.write(step, SOURCE_PREFIX + name, storage_class, body)
+
+    def write(self, step: int, key: str, storage_class: str = "STANDARD", body: bytes | None = None) -> None:
+        """Write an object, given its whole key."""
         given = self._workload.make(self._chance) if body is None else body
-        key = SOURCE_PREFIX + name
         self.bodies[_etag(given)] = given
         self._s3.store(SOURCE, key, given, storage_class)
         self._note(step, key)

@@ -15,6 +15,7 @@ from tests.simulation.promises import Promise
 from tests.simulation.runs import Simulated, simulate
 from tests.simulation.source import HAPPENINGS
 from tests.simulation.state_machine import REPOSITORY, STATES
+from tests.simulation.uploads import SQS_FAULTS, START_FAULTS
 
 FIRST_SEEDS = 60
 SEEDS = 300
@@ -33,6 +34,9 @@ KINDS = (
         "resume by a new execution",
         "function's answer lost, called again",
         "function timed out after success",
+        "event delivered twice",
+        *SQS_FAULTS,
+        *START_FAULTS,
         "source denied as a whole",
     ),
     *(

@@ -31,6 +31,9 @@ from tests.simulation.workloads import WORKLOADS
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+UPLOADING = 0.3
+"""How many of the seeds upload objects at the end."""
+
 BEGINNING = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -51,8 +54,10 @@ class World:
         processes: Every process there was.
         faulty_reads: (run, key) of the source reads that met a fault, and copies; (run, None) of other calls.
         released: What no zombie of waits any longer.
+        uploads: Whether objects are uploaded, and start runs, at the end.
         slots: How many jobs run at once, as Read Plan is told.
         plans_at_once: Whether Prepare Run plans small sources itself.
+        named: The keys that a run is over, by the run, where its request names them.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
     """
 
@@ -78,12 +83,14 @@ class World:
         self.processes: list[Process] = []
         self.faulty_reads: set[tuple[str, str | None]] = set()
         self.released: set[str] = set()
+        self.named: dict[str, frozenset[str]] = {}
         self.forged: set[str] = set()
         self.attempt_seconds: int | None = self.chance.choice((None, None, 300, 3600))
         self.lines: list[str] = []
         self._digest = hashlib.sha256()
         self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
         self.slots = self.codes.choice((1, 2, 3, 5, 16))
+        self.uploads = workload is None and random.Random(f"{seed} whether there are uploads").random() < UPLOADING
         self.plans_at_once = random.Random(f"{seed} planning").random() < 0.5
 
     @property

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tests.simulation.records import PlannedItem
     from tests.simulation.world import World
 
+GONE = '"gone"'
+"""The ETag of an object in the plan that the request names and that was not there."""
+
 _CAUSES: dict[str, Callable[[State, str], bool]] = {
     "NOT_FOUND": lambda state, _etag: state.etag is None,
     "SOURCE_CHANGED": lambda state, etag: state.etag not in {None, etag},
@@ -45,8 +48,13 @@ def check_plan(world: World, process: Process) -> None:
         _check_retried(world, process.run_id, planned)
         return
     for item in planned:
-        there = any(state.etag == item.etag for state in source.states(item.key, first, last))
+        etag = None if item.etag == GONE else item.etag
+        there = any(state.etag == etag for state in source.states(item.key, first, last))
         check(Promise.PLANNED, there, f"{item} was not there")
+    if process.run_id in world.named:
+        named = world.named[process.run_id]
+        check(Promise.PLANNED, record.items.keys() == named, f"{record.items.keys()} is planned, {named} are named")
+        return
     for key in source.every_key():
         always = all(state.etag is not None for state in source.states(key, first, last)) and (
             source.states(key, first, first) != []
