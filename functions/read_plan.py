@@ -6,24 +6,24 @@ commits and the pace of some of them are hints for that: merge reads every commi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from millrace.cost.known_pace import pace_so_far
 from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
+from millrace.run.commit import CommitHead
 from millrace.run.files import listed_shards, read_commit_head
 from millrace.run.generations import NAMED_SHARDS
 from millrace.run.plan import Plan
 from millrace.run.sizing import LEAST_ARRAY, Left, children_for
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
-from millrace.workload.pace import Pace, WorkedShard, fitted
-from millrace.workload.record import UNKNOWN_PACE
 
 logger = Logger()
 tracer = Tracer()
@@ -134,23 +134,17 @@ def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], bef
 
 def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> float | None:
     """How long one child would work what is left, by the pace of some commits, or else by the plan's; None: unknown."""
-    pace = _measured(folder, plan, committed, s3)
-    if pace is None and plan.pace is None:
-        return None
+    pace = pace_so_far(plan.pace, _sample(folder, committed, s3) if len(committed) < plan.shards else ())
     share = 1 - len(committed) / plan.shards if plan.shards else 0.0
-    return (pace or UNKNOWN_PACE.given(plan.pace)).seconds(plan.items * share, plan.total_bytes * share)
+    return None if pace is None else pace.seconds(plan.items * share, plan.total_bytes * share)
 
 
-def _measured(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> Pace | None:
-    def worked(index: int) -> WorkedShard | None:
+def _sample(folder: RunFolder, committed: Sequence[int], s3: S3) -> Iterator[CommitHead]:
+    def head(index: int) -> CommitHead | None:
         try:
-            head = read_commit_head(folder.commit(index), s3)
+            return read_commit_head(folder.commit(index), s3)
         except (ValueError, ObjectNotFoundError):  # merge will say what is wrong with it
             return None
-        return WorkedShard(head.counts.items, head.counts.bytes, head.seconds)
 
-    if len(committed) == plan.shards:
-        return None
     step = max(1, len(committed) // SAMPLE)
-    sample = in_order(worked, committed[::step][:SAMPLE], 8)
-    return fitted([each for each in sample if each is not None], UNKNOWN_PACE.given(plan.pace))
+    yield from filter(None, in_order(head, committed[::step][:SAMPLE], 8))

@@ -53,7 +53,7 @@ def cancel(given: str, target: Target, wait: int, *, as_json: bool) -> None:
         terminal.note(f"\nThe run {found.run_id} is stopped; its jobs end in the background.")
         terminal.note(f"  wait for them  {target.command('cancel', found.run_id)}")
         raise RunInterrupted("interrupted; its jobs are ending", operation="cancel", target=found.run_id) from None
-    progress = Watcher(target.aws, found.execution_arn).look(most=None)
+    progress = Watcher(target.aws, found.execution_arn).look(most=0)
     committed = progress.work.committed.shards if progress.work else 0
     if as_json:
         terminal.json(

@@ -18,7 +18,7 @@ from console.watch.progress import RunProgress
 from console.watch.run_costs import cost_lines, cost_until_now
 from console.watch.run_document import run_document
 from console.watch.summary import REQUEST_FIELDS, next_commands
-from console.watch.watching import Watcher
+from console.watch.watching import COMMITS_OF_A_STATUS, Watcher
 from millrace.errors import TooManyFailuresError
 
 SHOWN_KEYS = 100
@@ -38,7 +38,7 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
     """
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
-    progress = Watcher(target.aws, found.execution_arn).look(most=None)
+    progress = Watcher(target.aws, found.execution_arn).look(most=COMMITS_OF_A_STATUS)
     failure = None
     if progress.status not in ("RUNNING", "SUCCEEDED"):
         failure = explain(target.aws, progress.execution)

@@ -60,7 +60,7 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown_status: dict[str, str] = {}
-        self._shown_status_at: datetime | None = None
+        self._said_at: datetime | None = None
         self._stand: tuple[Children, int] | None = None
         self._waiting = ""
 
@@ -89,7 +89,7 @@ class PlainLines:
 
     def _say_children(self, step: Step, progress: RunProgress) -> None:
         now = datetime.now(UTC)
-        due = self._shown_status_at is None or (now - self._shown_status_at).total_seconds() >= PLAIN_SECONDS
+        due = self._said_at is None or (now - self._said_at).total_seconds() >= PLAIN_SECONDS
         if not due or not step.children:
             return
         done = items_done(progress)
@@ -97,7 +97,7 @@ class PlainLines:
         stand = (step.children, progress.shards_done)
         if stand != self._stand:
             self._say(line)
-            self._shown_status_at, self._stand = now, stand
+            self._said_at, self._stand = now, stand
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
@@ -132,20 +132,22 @@ def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -
 
 
 def items_done(progress: RunProgress) -> str:
-    """`1,200 of 4,000 items committed, 3 failed, 40 items/s, 1.2 MB/s, about 50 s left`; empty before the first."""
+    """`1,200 of 4,000 items committed, 3 failed, 40 items/s, 1.2 MB/s, about 50 s left`; empty if unknown."""
     work = progress.work
-    if work is None or not work.committed.shards:
+    if work is None:
         return ""
+    left = [f"about {seconds(work.seconds_left)} left"] if work.seconds_left and not progress.ended else []
+    if not work.committed.shards:
+        return "".join(left)
     counts = work.committed.counts
     of = f" of {progress.planned['items']:,}" if progress.planned else ""
-    parts = [f"{counts.items:,}{of} items committed"]
+    about = "about " if work.committed.unread else ""
+    parts = [f"{about}{counts.items:,}{of} items committed"]
     parts += [f"{counts.failed:,} failed"] if counts.failed else []
     parts += [f"{plural(work.committed.reused, 'shard')} from before"] if work.committed.reused else []
     if work.items_per_second and work.bytes_per_second is not None:
         parts += [f"{work.items_per_second:,.3g} items/s", f"{bytes_text(round(work.bytes_per_second))}/s"]
-    if work.seconds_left and not progress.ended:
-        parts.append(f"about {seconds(work.seconds_left)} left")
-    return ", ".join(parts)
+    return ", ".join(parts + left)
 
 
 def _detail(step: Step, progress: RunProgress, console: Console) -> RenderableType:

@@ -70,6 +70,7 @@ def _committed(progress: RunProgress) -> dict[str, Any] | None:
         "shards": work.committed.shards,
         **asdict(work.committed.counts),
         "reused_shards": work.committed.reused,
+        "unread_shards": work.committed.unread,
         "items_per_second": work.items_per_second,
         "bytes_per_second": work.bytes_per_second,
         "seconds_left": None if progress.ended else work.seconds_left,

@@ -9,14 +9,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from console.find.aws import Aws, workers
+from millrace.cost.known_pace import pace_so_far
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import CommitHead
 from millrace.run.files import read_commit_head
 from millrace.run.outcome import Counts
+from millrace.workload.pace import Pace
 
 NOTHING = Counts()
+
+PACE_SAMPLE = 256
+"""Of so many commits at most the pace is measured."""
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,15 @@ class Committed:
         counts: Their items, counted.
         reused: How many of the shards were there before the execution that is at work (or was, last).
         fresh: The items of the others, counted.
+        unread: How many of the commits were not read. With any, the other figures but `shards` are estimated from
+            those that were.
     """
 
     shards: int = 0
     counts: Counts = NOTHING
     reused: int = 0
     fresh: Counts = NOTHING
+    unread: int = 0
 
 
 class ShardCounts:
@@ -60,24 +71,49 @@ class ShardCounts:
 
         Args:
             since: When the execution was started or redriven: shards committed before are reused ones.
-            most: How many commits are read at most now; the rest are read by later calls. None: all.
+            most: How many commits are read at most now, from the first shard to the last; the rest are read by later
+                calls. None: all.
         """
         shards = self._folder.commits
         listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
         self._listed = len(listed)
-        unread = [key for key in listed if key not in self._heads]
+        unread = _spread([key for key in listed if key not in self._heads], most)
         with workers() as pool:
             read = partial(_head, self._aws, self._folder.root.bucket)
-            for key, head in zip(unread[:most], pool.map(read, unread[:most]), strict=True):
+            for key, head in zip(unread, pool.map(read, unread), strict=True):
                 self._heads[key] = head
         heads = self._heads.values()
         fresh = [head.counts for head in heads if head.finished_at >= since]
-        return Committed(len(listed), _sum(head.counts for head in heads), len(heads) - len(fresh), _sum(fresh))
+        every = len(listed) / len(heads) if heads else 0.0
+        return Committed(
+            len(listed),
+            _times(_sum(head.counts for head in heads), every),
+            round((len(heads) - len(fresh)) * every),
+            _times(_sum(fresh), every),
+            len(listed) - len(heads),
+        )
+
+    def pace(self, planned: Mapping[str, float] | None) -> Pace | None:
+        """The pace of a child: by a sample of the commits that were read, else the plan's; None where it is unknown."""
+        return pace_so_far(planned, _spread(list(self._heads.values()), PACE_SAMPLE))
 
     def jobs_with_failed_items(self) -> list[str]:
         """The ids of the jobs that committed shards with failed items, of those that were read, in shard order."""
         failed = [head for _, head in sorted(self._heads.items()) if head.counts.failed]
         return [head.job_id for head in failed if head.job_id]
+
+
+def _spread(things: list[Thing], most: int | None) -> list[Thing]:
+    """So many of the things at most, evenly from the first to the last."""
+    if most is None or len(things) <= most:
+        return things
+    return [things[place * len(things) // most] for place in range(most)]
+
+
+def _times(counts: Counts, factor: float) -> Counts:
+    """Counts of some shards, for more of them."""
+    failed, succeeded = round(counts.failed * factor), round(counts.succeeded * factor)
+    return Counts(failed + succeeded, succeeded, failed, round(counts.bytes * factor))
 
 
 def _head(aws: Aws, bucket: str, key: str) -> CommitHead:
@@ -96,7 +132,8 @@ class Work:
         committed: The shards that are done, those from before included.
         items_per_second: Of this execution alone; None before its first commit.
         bytes_per_second: Likewise.
-        seconds_left: Until the last shard is committed at that pace; None where it is unknown.
+        seconds_left: Until the last shard is committed: by the pace of a child and the children at work, where both
+            are known, else by the items per second. None where it is unknown.
     """
 
     committed: Committed
@@ -106,19 +143,33 @@ class Work:
 
     @classmethod
     def of(
-        cls, committed: Committed, planned: Mapping[str, int] | None, *, since: datetime | None, now: datetime
+        cls,
+        committed: Committed,
+        planned: Mapping[str, int] | None,
+        *,
+        since: datetime | None,
+        now: datetime,
+        pace: Pace | None = None,
+        children: int = 0,
     ) -> Work:
-        """Calculate the pace.
+        """Calculate the rates, and the time left.
 
         Args:
             committed: What the commits say.
             planned: shards, items and bytes of the plan; None where they are not known.
             since: When this execution started to migrate; None where it has not.
             now: When it was looked; when it ended, for a run that has.
+            pace: That of a child; None where it is unknown.
+            children: How many work at once.
         """
         seconds = (now - since).total_seconds() if since else 0.0
-        if seconds <= 0 or not committed.fresh.items:
-            return cls(committed)
-        pace = committed.fresh.items / seconds
-        left = None if planned is None else max(0, planned["items"] - committed.counts.items) / pace
-        return cls(committed, pace, committed.fresh.bytes / seconds, left)
+        worked = seconds > 0 and committed.fresh.items > 0
+        rate = committed.fresh.items / seconds if worked else None
+        bytes_rate = committed.fresh.bytes / seconds if worked else None
+        left: float | None = None
+        if planned is not None and pace is not None and children:
+            share = max(0.0, 1 - committed.counts.items / planned["items"]) if planned["items"] else 0.0
+            left = pace.seconds(planned["items"] * share, planned["bytes"] * share) / children
+        elif planned is not None and rate:
+            left = max(0, planned["items"] - committed.counts.items) / rate
+        return cls(committed, rate, bytes_rate, left)

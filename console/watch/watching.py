@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,7 +16,9 @@ from console.watch.progress import RunProgress, observe
 from console.watch.shard_counts import ShardCounts, Work
 from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
+from millrace.errors import DamagedFileError, StorageError
 from millrace.layout import RunFolder, S3Uri
+from millrace.run.files import plan_if_there
 
 LOCAL_SECONDS = 0.4
 """Between two looks on the embedded AWS."""
@@ -32,6 +35,9 @@ WORKING = ("Migrate", TOGETHER)
 COMMITS_A_LOOK = 256
 """How many commits one look of a watcher reads at most: the beginning of each."""
 
+COMMITS_OF_A_STATUS = 1000
+"""How many a single look reads: a run of more shards is counted by its listing and estimated from these."""
+
 
 class Watcher:
     """Polls one execution.
@@ -47,13 +53,14 @@ class Watcher:
         self._counts: ShardCounts | None = None
         self._children: object = None
         self._work: Work | None = None
+        self._pace: Mapping[str, float] | None = None
         self._next_listing = 0.0
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
 
         Args:
-            most: How many commits are read at most; None: all.
+            most: How many commits of a run at work are read at most; None: all. 0: none, whether it is at work or not.
         """
         progress = observe(self._aws, self._arn)
         step = progress.at_work
@@ -72,20 +79,33 @@ class Watcher:
         begun = min(step.started for step in working if step.started)
         if self._counts is None:
             # The plan's folder: that of the run, or of the retry that this execution is.
-            self._counts = ShardCounts(self._aws, RunFolder.of_plan(S3Uri.parse(progress.plan)))
+            folder = RunFolder.of_plan(S3Uri.parse(progress.plan))
+            self._counts, self._pace = ShardCounts(self._aws, folder), _planned_pace(self._aws, folder)
         looked = time.monotonic()
         known = migrate.children is not None and migrate.children == self._children
         news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
+            committed = self._counts.look(progress.since, None if progress.ended and most else most)
             self._work = Work.of(
-                self._counts.look(progress.since, None if progress.ended else most),
+                committed,
                 progress.planned,
                 since=max(begun, progress.since),
                 now=migrate.ended or datetime.now(UTC),
+                pace=self._counts.pace(self._pace),
+                children=1 if migrate.children is None else migrate.children.at_work,
             )
             self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
+
+
+def _planned_pace(aws: Aws, folder: RunFolder) -> Mapping[str, float] | None:
+    """The pace that a run's plan was made with; None where it has none, or cannot be read: it is a hint."""
+    try:
+        plan = plan_if_there(folder, aws.s3)
+    except (StorageError, DamagedFileError):
+        return None
+    return plan.pace if plan else None
 
 
 def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:

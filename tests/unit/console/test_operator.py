@@ -507,7 +507,7 @@ def test_a_refused_look_is_a_warning_and_bad_credentials_a_failure() -> None:
 
     assert (_asked("image", denied).outcome, _asked("image", denied).message) == (
         "warn",
-        "cannot be looked at: AccessDenied!",
+        "cannot be read: AccessDenied!",
     )
     assert _asked("credentials", denied).outcome == "fail"
     assert _asked("credentials", nobody).outcome == "fail"

@@ -14,6 +14,7 @@ from millrace.run.commit import HEAD_BYTES, Commit, CommitHead, PartialFile
 from millrace.run.outcome import Counts, Outcome
 from millrace.run.plan import Item
 from millrace.s3.verbs import S3
+from millrace.workload.pace import Pace
 from tests.in_memory_s3 import InMemoryS3Client
 
 FOLDER = RunFolder(S3Uri("out", "_millrace/r/"))
@@ -62,14 +63,16 @@ def test_the_beginning_of_a_commit_is_enough() -> None:
 
 
 def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
-    """What was committed before this execution is reused; a second look reads only what is new; a limit is kept."""
+    """What was committed before this execution is reused; a second look reads only what is new; a limit is kept, and
+    the commits beyond it count as those that were read.
+    """
     aws = Bucket()
     for shard, minutes in enumerate((-5, 1, 2)):
         body = commit(shard, 4, shard, START + timedelta(minutes=minutes))
         aws.client.store("out", FOLDER.commit(shard).key, body)
     counts = ShardCounts(aws, FOLDER)  # type: ignore[arg-type]
     first = counts.look(START, most=2)
-    assert (first.shards, first.counts.items, counts.complete) == (3, 8, False)
+    assert (first.shards, first.counts.items, counts.complete, first.unread) == (3, 12, False, 1)
     every = counts.look(START)
     assert every == Committed(3, Counts(12, 9, 3, 90), 1, Counts(8, 5, 3, 50))
     assert counts.complete
@@ -84,6 +87,51 @@ def test_the_pace_is_this_executions_own() -> None:
     assert Work.of(committed, None, since=START, now=START + timedelta(seconds=20)).seconds_left is None
     assert Work.of(Committed(), {"items": 1}, since=START, now=START + timedelta(seconds=9)).items_per_second is None
     assert Work.of(committed, {"items": 1}, since=None, now=START).items_per_second is None
+
+
+def test_the_commits_read_are_spread_over_all() -> None:
+    """Of many commits some are read, from the first shard to the last, and the rest are estimated from these."""
+    aws = Bucket()
+    for shard in range(100):
+        aws.client.store("out", FOLDER.commit(shard).key, commit(shard, 2 if shard < 50 else 4, 0, START))
+    counts = ShardCounts(aws, FOLDER)  # type: ignore[arg-type]
+    assert counts.look(START, most=10) == Committed(100, Counts(300, 300, 0, 3000), 0, Counts(300, 300, 0, 3000), 90)
+    assert aws.client.requests["get_object"] == 10
+    assert counts.look(START, most=0).unread == 90
+    assert counts.look(START).unread == 0
+    assert aws.client.requests["get_object"] == 100
+
+
+def test_the_time_left_is_that_of_the_children_at_their_pace() -> None:
+    """Four children at a second an item: also before the first commit; where no child is at work, by items a second."""
+    planned = {"items": 100, "bytes": 1000, "shards": 10}
+    moment: dict[str, Any] = {"since": START, "now": START + timedelta(seconds=20)}
+    pace = Pace(1, 100)
+    committed = Committed(3, Counts(60, 60, 0, 600), 1, Counts(40, 40, 0, 400))
+    assert Work.of(Committed(), planned, **moment, pace=pace, children=4).seconds_left == pytest.approx(27.5)
+    assert Work.of(committed, planned, **moment, pace=pace, children=4).seconds_left == pytest.approx(11)
+    assert Work.of(committed, planned, **moment, pace=pace).seconds_left == 20
+    assert Work.of(committed, planned, **moment, children=4).seconds_left == 20
+    done = Committed(10, Counts(100, 100, 0, 1000), 0, Counts(100, 100, 0, 1000))
+    assert Work.of(done, planned, **moment, pace=pace, children=4).seconds_left == 0
+    assert Work.of(Committed(), {"items": 0, "bytes": 0}, **moment, pace=pace, children=1).seconds_left == 0
+
+
+def test_the_pace_is_that_of_the_commits_or_else_the_plans() -> None:
+    """As Read Plan takes it: what was measured goes first, then what the plan was made with, else nothing."""
+    aws = Bucket()
+    counts = ShardCounts(aws, FOLDER)  # type: ignore[arg-type]
+    known = {"seconds_per_item": 2.0, "bytes_per_second": 1e9}
+    assert counts.pace(None) is None
+    expected = counts.pace(known)
+    assert expected is not None
+    assert expected.known() == known
+    for shard in range(3):
+        aws.client.store("out", FOLDER.commit(shard).key, commit(shard, 10, 0, START + timedelta(seconds=50)))
+    counts.look(START)
+    measured = counts.pace(known)
+    assert measured is not None
+    assert measured.seconds(10, 100) == pytest.approx(50)
 
 
 class Batch:

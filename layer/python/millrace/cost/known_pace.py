@@ -1,18 +1,19 @@
-"""What is known of a run's pace before it is worked: the request says it, the last run like it, or the record."""
+"""What is known of a run's pace: first by the request, the last run like it, or the record; then by its commits."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.request.run_request import RunRequest
+from millrace.run.commit import CommitHead
 from millrace.run.latest import LatestRun, options_digest, read_latest
 from millrace.s3.verbs import S3
-from millrace.workload.pace import Pace, checked_pace
+from millrace.workload.pace import Pace, WorkedShard, checked_pace, fitted
 from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
 
@@ -60,6 +61,21 @@ def known_pace(request: RunRequest, s3: S3 | None, *, code_version: str | None =
     if said:
         return KnownPace(expected.given(said), "the request", measured=True)
     return KnownPace(expected, "the workload's record", measured=expected != UNKNOWN_PACE)
+
+
+def pace_so_far(planned: Mapping[str, float] | None, commits: Iterable[CommitHead]) -> Pace | None:
+    """The pace of a run at work: what some of its commits show, else what its plan was made with.
+
+    Args:
+        planned: The plan's pace; None where it has none.
+        commits: The commits, or a sample of them.
+
+    Returns:
+        The pace of one child; None where the plan has none and the commits show too little.
+    """
+    expected = UNKNOWN_PACE.given(planned)
+    worked = [WorkedShard(each.counts.items, each.counts.bytes, each.seconds) for each in commits]
+    return fitted(worked, expected) or (expected if planned is not None else None)
 
 
 def _checked(run: LatestRun) -> Mapping[str, Any] | None:
