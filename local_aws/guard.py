@@ -31,6 +31,8 @@ HEALTH = "/_local_aws/health"
 """Says which server this is, to whom it does not know yet: the one answer that needs no signature."""
 CODE_PREFIXES = ("/_ministack/lambda-code/", "/_ministack/lambda-layers/")
 """Where GetFunction and GetLayerVersion say that the code is, for who may ask Lambda."""
+TRANSPORT_HEADER = b"x-forwarded-proto"
+"""What a load balancer that ends TLS sets. A request that has it already keeps it: a test can ask for plain HTTP."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _XML_SERVICES = frozenset({"cloudformation", "iam", "monitoring", "sns", "sts"})
 _DIGEST_LENGTH = 64
@@ -202,3 +204,25 @@ async def _refuse(send: Any, service: str, error: SignatureRefusedError) -> None
     ]  # fmt: skip
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": body.encode()})
+
+
+def as_secure_transport(application: Application) -> Application:
+    """Let every request that does not say otherwise arrive as one that came over TLS.
+
+    The embedded AWS listens on plain HTTP, on the loopback interface only. What a bucket policy denies with
+    `aws:SecureTransport: false` is a request that others could read on its way, and none leaves this machine. Without
+    this, such a policy, which production must have, would refuse every request here.
+
+    Args:
+        application: The ASGI application behind.
+
+    Returns:
+        An ASGI application.
+    """
+
+    async def serve(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not any(name.lower() == TRANSPORT_HEADER for name, _ in scope["headers"]):
+            scope = {**scope, "headers": [*scope["headers"], (TRANSPORT_HEADER, b"https")]}
+        await application(scope, receive, send)
+
+    return serve

@@ -29,7 +29,7 @@ from local_aws.executors.executor import Executor
 from local_aws.executors.logs import LogService
 from local_aws.executors.orphan_guard import OrphanGuard
 from local_aws.executors.process_executor import ProcessExecutor
-from local_aws.guard import Guard
+from local_aws.guard import Guard, as_secure_transport
 from local_aws.ministack.cloudformation import BatchTypes
 from local_aws.ministack.events_hooks import refuse_wrong_events
 from local_aws.ministack.hooks import Ministack
@@ -48,7 +48,6 @@ from local_aws.scope import Scope
 from local_aws.stepfunctions.batch_tasks import SubmitJobTask
 from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
-from local_aws.transport import as_secure_transport
 
 HOST = "127.0.0.1"
 _USERS_OWN = re.compile(r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$", re.IGNORECASE)

@@ -10,8 +10,7 @@ from typing import Any, BinaryIO, cast
 
 from batch_jobs.host_faults import fault_error, host_fault
 from batch_jobs.migrating.item_body import Body
-from batch_jobs.migrating.outputs import SpooledOutputs
-from batch_jobs.migrating.transfer_outputs import transfer_output
+from batch_jobs.migrating.outputs import SpooledOutputs, transfer_output
 from batch_jobs.s3.range_reader import open_item
 from batch_jobs.stop import Stop
 from millrace.encoded_text import explained

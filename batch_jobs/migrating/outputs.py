@@ -1,4 +1,4 @@
-"""The files that a workload writes, held back until the job uploads them."""
+"""The outputs of items: files that a workload writes, held until the job uploads them; where S3's own copies go."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
+from millrace.errors import ErrorCode, ItemError
+from millrace.layout import S3Uri, output_fault
 from millrace.s3.header_values import content_type_fault
+from millrace.workload.contract import ServerSideCopy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,3 +95,22 @@ class SpooledOutputs:
     def __exit__(self, *_error: object) -> None:
         for held in self:
             held.file.discard()
+
+
+def transfer_output(workload: ServerSideCopy[Any], source: S3Uri, destination: S3Uri, key: str) -> S3Uri:
+    """Where the output of an item goes that S3 itself copies.
+
+    Args:
+        workload: Names it.
+        source: The source folder.
+        destination: The destination folder.
+        key: The item's whole key.
+
+    Raises:
+        ItemError: `KEY_NOT_USABLE`: nothing can be written there.
+    """
+    output = destination.join(workload.output_key(key[len(source.key) :]))
+    reason = output_fault(output)
+    if reason:
+        raise ItemError(ErrorCode.KEY_NOT_USABLE, reason)
+    return output

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.job import Job
 from batch_jobs.planning.source_items import source_items
-from millrace.planning.plain_lines import plain_lines
+from millrace.planning.listed_items import plain_lines
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.s3.listing_page import OBJECTS, ListedObject, WrittenPage, take_objects

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import check_pages, page_ends
-from millrace.planning.plain_lines import plain_lines
 from millrace.planning.splitting import whole_up_to
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
-from millrace.s3.listing_page import Page
+from millrace.s3.listing_page import Page, WrittenPage, decoded_keys
 from millrace.source.filters import ItemFilter
+
+_text = json.encoder.encode_basestring
+
+_AS_THEY_STAND = bytes({*range(0x20, 0x7F)} - set(b'%+"\\'))
+"""In keys: what is neither URL-encoded nor written by JSON in another way."""
 
 
 def listed_items(
@@ -46,3 +51,28 @@ def listed_items(
     check_pages((ends for ends, _ in added), source)
     items.reorder(places for _, places in added)
     return items, dict(chosen.skipped)
+
+
+def plain_lines(page: Page, whole_up_to_bytes: int) -> tuple[Sequence[bytes], Sequence[int]] | None:
+    """The lines of a whole page of a listing at once, without an object for each: most pages are plain.
+
+    They are as `millrace.run.plan.Item.to_line` makes them; beside them the objects' sizes.
+
+    None where objects have to be looked at one by one: one may be a folder marker, or is so large that it may be cut,
+    or has another storage class than STANDARD, or an ETag of another form; or the page is not as S3 writes it.
+
+    Args:
+        page: The page; not empty.
+        whole_up_to_bytes: No object of that size is cut.
+    """
+    if not isinstance(page, WrittenPage):
+        return None
+    keys, tags, _, sizes, classes = zip(*page.rows, strict=True)
+    lengths = list(map(int, sizes))
+    marked = 0 in lengths and any(key[-1:] == b"/" for key in keys)
+    if marked or max(lengths) > whole_up_to_bytes or b"" in tags or not {b"STANDARD", b""}.issuperset(classes):
+        return None
+    if b"".join(keys).translate(None, _AS_THEY_STAND):
+        keys = tuple(_text(key)[1:-1].encode() for key in decoded_keys(keys))
+    lines = zip(keys, sizes, tags, strict=True)
+    return [b'{"key":"%b","size":%b,"etag":"\\"%b\\""}\n' % line for line in lines], lengths
