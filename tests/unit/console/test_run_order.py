@@ -1,6 +1,7 @@
 """From a command's options to the execution input."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.commands.local.run import run
-from console.commands.request_options import request_fields
+from console.commands.request_options import request_fields, request_options
 from console.run_order import RunOrder, workload_options
 from millrace.errors import InvalidRunRequest
 
@@ -93,19 +94,7 @@ def parsed(*arguments: str) -> dict[str, Any]:
     """The execution input's fields that `millrace local run` makes of these arguments."""
     context = run.make_context("run", ["--source", "s", "--destination", "d", *arguments])
     assert isinstance(context, click.Context)
-    names = (
-        "options",
-        "manifest",
-        "include",
-        "exclude",
-        "target_bytes",
-        "max_items",
-        "max_shards",
-        "tolerated_failure_percent",
-        "tolerated_failure_count",
-    )
-    given = {name: context.params[name] for name in (*names, "run_id")}
-    return request_fields({"workload": context.params["workload"], **given})
+    return request_fields(context.params)
 
 
 def test_only_what_was_given_is_asked_for() -> None:
@@ -129,6 +118,35 @@ def test_every_option_has_its_field() -> None:
         "tolerated_failure_percent": 2.5,
         "run_id": "r-1",
     }
+
+
+class Read(dict[str, Any]):
+    """A command's options, none of them given, that remember which were asked for."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(dict.fromkeys(names))
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return () if name in SEVERAL else super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The same."""
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+SEVERAL = ("options", "include", "exclude")
+"""Options that may be given several times."""
+
+
+def test_no_option_is_dropped() -> None:
+    """Each option of a request is asked for when its fields are made: none is accepted and then forgotten."""
+    command = click.command()(request_options(lambda **_given: None))
+    given = Read(str(option.name) for option in command.params)
+    request_fields(given)
+    assert set(given) - given.asked == set()
 
 
 def test_an_explicit_nought_is_asked_for() -> None:
