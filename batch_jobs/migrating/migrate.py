@@ -214,7 +214,7 @@ class _Child:
         """Take note of a shard's failure.
 
         Raises:
-            Exception: The error itself, where other shards would fare no better.
+            Exception: The error itself, where other shards would fail too.
         """
         if host_fault(error) is not None or (isinstance(error, MillraceError) and error.exit_code != 1):
             raise error

@@ -164,7 +164,7 @@ class ShardWork:
                 if worked.outcome is None:
                     postponed = worked.postponed or postponed
                     if isinstance(postponed, HostFaultError):
-                        break  # the other items would fare no better here
+                        break  # the other items would fail here too
                     continue
                 watch.see(worked.outcome, worked.cause)
                 progress.add(worked.position, worked.outcome, worked.contribution)

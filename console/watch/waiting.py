@@ -12,7 +12,7 @@ from console.terminal import seconds
 from millrace.aws.run_jobs import described
 
 PATIENCE_SECONDS = 90
-"""How long a job may be RUNNABLE without a word: Fargate takes up to a minute or so to start one."""
+"""How long a job may be RUNNABLE before its wait is shown: Fargate takes up to a minute or so to start one."""
 
 UNKNOWN = (
     "Batch gives no reason. Usually other jobs use all vCPUs of the compute environment, "

@@ -1,4 +1,4 @@
-"""A workload of one's own: how many lines there are. Run it with `--workload line_count:line_count`."""
+"""Your own workload: it counts lines. Run it with `--workload line_count:line_count`."""
 
 from millrace import Item, ItemBody, Outputs, workload
 

@@ -178,7 +178,7 @@ class HostFaultError(TryAgainError):
 
 
 class NoProgressError(MillraceError):
-    """Two attempts spent their time on a shard, and not one item of it got done: a third would fare no better."""
+    """Two attempts spent their time on a shard, and no item of it got done: a third would do no better."""
 
     exit_code = 2
 
