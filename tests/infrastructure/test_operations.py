@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from checks.conditions import Resolver
-from tests.infrastructure.checkout import REAL
+from checks.conditions import Resolver, dangling_references
+from checks.sources import Sources
+from tests.infrastructure.checkout import REAL, Checkout
+from tests.infrastructure.test_conditions import SETTINGS
 
 TEMPLATE = REAL.expanded
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -291,3 +293,21 @@ def test_no_submission_takes_the_tags_away() -> None:
     ]
     assert len(submissions) == 5  # plan, migrate one and many, merge parts, merge
     assert [each.get("PropagateTags", True) for each in submissions] == [True] * 5
+
+
+def test_operations_can_be_left_out(checkout: Checkout) -> None:
+    """As docs/deploy.md says: without the resource Operations and the output DashboardUrl the rest refers to nothing
+    that is not there, and neither alarm nor dashboard is made.
+    """
+    text = (REAL.root / "template.yaml").read_text("utf-8")
+    for entry in ("Operations", "DashboardUrl"):
+        text, count = re.subn(rf"^  {entry}:.*\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
+        assert count == 1
+    checkout.file("template.yaml").write_text(text, "utf-8")
+    for path in (*REAL.nested(), checkout.machine.path):
+        checkout.file(path).write_text((REAL.root / path).read_text("utf-8"), "utf-8")
+    expanded = Sources(checkout.root).expanded
+    for values in SETTINGS:
+        assert list(map(str, dangling_references(expanded, values))) == []
+    kinds = {each["Type"] for each in expanded["Resources"].values()}
+    assert not {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Budgets::Budget"} & kinds
