@@ -110,8 +110,8 @@ def _read_request(folder: RunFolder, text: bytes, code_version: str | None = Non
         ) from error
     if code_version is not None and asked_by not in {None, code_version}:
         raise RunIdentityError(
-            f"code version was {asked_by}, is {code_version}: the run was asked for from functions of another version "
-            "than this job's; deploy functions and image of one version",
+            f"code version was {asked_by}, is {code_version}: the functions that started the run have another "
+            "version than this job; deploy functions and image of one version",
             operation="read the request",
             target=str(folder.request),
         )

@@ -90,8 +90,8 @@ class Job:
             raise RunIdentityError(
                 f"the plan was made by version {plan.code_version}, this is {code_version}: "
                 f"{what_differs(plan.code_version, code_version)}; "
-                "finish the run with that version, or start a new one. Where new runs end so too, the functions and "
-                "the image are not of one checkout: build and deploy both",
+                "finish the run with that version, or start a new one. If new runs fail the same way, the functions "
+                "and the image are from different checkouts: build and deploy both",
                 operation="read the plan",
                 target=str(folder.plan),
             )

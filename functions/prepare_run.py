@@ -84,7 +84,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
             is taken or unknown, or the run whose failed items are to be retried has not come to its end.
-        RunIdentityError: The run to resume was asked for something else, or from another code version.
+        RunIdentityError: The run to resume was started with another request, or by another code version.
     """
     check_plain(event["input"], "input")
     request = _parse(event["input"], settings)
@@ -216,7 +216,7 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: F
             for name in differing
         )
         raise RunIdentityError(
-            f"this run was asked for something else: {was}. Start a new run for that.",
+            f"this run was started with another request: {was}. Start a new run for this one.",
             operation="resume the run",
             target=str(folder.root),
         )

@@ -253,7 +253,7 @@ def _children(target: Target, array: Mapping[str, Any], *, failed: bool) -> list
         found = next((some for state in states if (some := children_in(target.aws.batch, job_id, state))), [])[:1]
     if len(found) > SHOWN_CHILDREN:
         Terminal().note(
-            f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows that of a shard"
+            f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows the one of shard N"
         )
     return found[:SHOWN_CHILDREN]
 

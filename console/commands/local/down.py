@@ -27,5 +27,5 @@ def down(state_dir: Path | None) -> None:
         checkout.deployed.unlink(missing_ok=True)
     terminal.note(
         f"The embedded AWS at {server.endpoint_url} is down. Everything in it is gone: buckets, runs and logs. "
-        "Files in folders of this machine stay."
+        "Files on this machine stay."
     )
