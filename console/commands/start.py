@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from console.commands.request_options import read_input, request_fields, start_options
+from console.commands.request_options import read_input, request_fields, send_code, start_options
 from console.find.executions import new_name
 from console.find.executions import start as start_execution
 from console.find.run_lookup import FoundRun, find_run
@@ -53,14 +53,20 @@ def begin(target: Target, input_file: Path | None, name: str | None, given: dict
         given: The command's options: they go before the input's fields.
 
     Raises:
+        CodePackageError: `--code` cannot be packed.
         InvalidRunRequest: The request is wrong, or the name is taken; nothing was started.
     """
     request = read_input(input_file)
     request |= {place: _uri(place, given[place]) for place in ("source", "destination") if given[place] is not None}
+    named = given["workload"] or request.get("workload")
     request = request_fields(given, request)
     RunRequest.parse(request, queues=(request.get("queue", "standard"),))
     if target.is_local:
         refuse_foreign_buckets(request, target.stack.source_bucket, target.stack.result_bucket)
+    if given["code"]:
+        refuse_foreign_buckets(request, None, target.stack.result_bucket)
+        request |= send_code(given, target.aws, target.stack, Terminal(), named)
+        RunRequest.parse(request, queues=(request.get("queue", "standard"),))
     taken = new_name if name is None else _once(checked_run_id(name))
     run = start_execution(target.aws, target.stack.state_machine_arn, request, name=taken)
     return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)

@@ -34,6 +34,8 @@ from millrace.text import bytes_text, plural
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
 
+Send = Callable[[Aws, Stack], dict[str, Any]]
+
 NAMED = 5
 """How many files that were not written, or not read, are named one by one."""
 
@@ -47,6 +49,7 @@ def run_locally(
     as_json: bool,
     allow_empty: bool,
     again: Again,
+    send: Send = lambda _aws, _stack: {},
 ) -> None:
     """Do everything that `millrace local run` does.
 
@@ -58,6 +61,7 @@ def run_locally(
         as_json: Print result.json alone on standard output.
         allow_empty: Whether a run that worked no item is as good as any.
         again: Gives the command line that comes back to a run.
+        send: Uploads what the run needs beside its source; gives the fields of the execution input that name it.
 
     Raises:
         EmptySourceError: The run worked no item.
@@ -74,6 +78,7 @@ def run_locally(
         terminal.note(f"The run {run.run_id} is running; watching it.")
     else:
         _serve(server.endpoint_url, order, stack, terminal)
+        request |= send(aws, stack)
         run = start(aws, stack.state_machine_arn, request)
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
     if order.destination.directory is not None:
