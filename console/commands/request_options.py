@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,7 +154,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
 
 
 def send_code(
-    given: dict[str, Any], aws: Aws, stack: Stack, terminal: Terminal, workload: str | None = None
+    given: Mapping[str, Any], aws: Aws, stack: Stack, terminal: Terminal, workload: str | None = None
 ) -> dict[str, Any]:
     """Pack what `--code` names for the stack's jobs, and upload it unless it is there.
 

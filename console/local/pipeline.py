@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,25 @@ Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
 
 Send = Callable[[Aws, Stack], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run on the embedded AWS.
+
+    Attributes:
+        target: Where it runs.
+        found: The run.
+    """
+
+    target: Target
+    found: FoundRun
+
+    @property
+    def run(self) -> Run:
+        """The run, by its execution."""
+        return self.found.run
+
 
 NAMED = 5
 """How many files that were not written, or not read, are named one by one."""
@@ -68,6 +88,53 @@ def run_locally(
         RunFailedError: The run failed; what it left has been shown and fetched all the same.
         RunInterrupted: Ctrl-C while it was watched.
     """
+    started = start_locally(order, checkout, port, terminal, send)
+    run, aws = started.run, started.target.aws
+    target = started.target
+    _, failure = watch_to_the_end(
+        aws,
+        run.execution_arn,
+        run.run_id,
+        terminal,
+        watch_again=again(run_id=run.run_id),
+        cancel=target.command("cancel", run.run_id),
+    )
+    # A run with too many failures has a complete report. Any other failure left nothing to show.
+    result = (
+        read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
+    )
+    destination, directory = order.destination_uri(target.stack.result_bucket), order.destination.directory
+    fetched = (
+        ""
+        if result is None or directory is None
+        else _fetch(
+            aws, run, result, destination=destination, directory=directory, checkout=checkout, terminal=terminal
+        )
+    )
+    if result is not None and as_json:
+        terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    elif result is not None:
+        print_summary(terminal, result, failure_examples(aws, run.folder, result))
+    _say_where(terminal, run, fetched, str(aws.endpoint_url), to_notes=as_json or result is None)
+    found = started.found
+    if failure is not None:
+        for line in next_commands(found, failure, target, result):
+            terminal.note(line)
+        raise failure
+    if result is not None:
+        check_not_empty(aws, found, result, terminal, allowed=allow_empty)
+
+
+def start_locally(order: RunOrder, checkout: Checkout, port: int | None, terminal: Terminal, send: Send) -> StartedRun:
+    """Start a run on the embedded AWS of a checkout, which is started and deployed to where that is due.
+
+    Args:
+        order: What the user asked for, checked.
+        checkout: Whose embedded AWS.
+        port: The port for a new embedded AWS; None for the usual one, or a free one.
+        terminal: Where to say what.
+        send: Uploads what the run needs beside its source; gives the fields of the execution input that name it.
+    """
     server = bring_up(checkout, port, terminal)
     stack = bring_up_to_date(checkout, server, terminal)
     aws = Aws.embedded(server.endpoint_url)
@@ -83,39 +150,8 @@ def run_locally(
         terminal.note(f"{'Going on with run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
     if order.destination.directory is not None:
         remember(checkout.state, run.run_id, order.destination.directory)
-    target = Target(aws, stack.name, _flags(checkout), checkout.state)
-    _, failure = watch_to_the_end(
-        aws,
-        run.execution_arn,
-        run.run_id,
-        terminal,
-        watch_again=again(run_id=run.run_id),
-        cancel=target.command("cancel", run.run_id),
-    )
-    # A run with too many failures has a complete report. Any other failure left nothing to show.
-    result = (
-        read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
-    )
-    destination, directory = order.destination_uri(stack.result_bucket), order.destination.directory
-    fetched = (
-        ""
-        if result is None or directory is None
-        else _fetch(
-            aws, run, result, destination=destination, directory=directory, checkout=checkout, terminal=terminal
-        )
-    )
-    if result is not None and as_json:
-        terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
-    elif result is not None:
-        print_summary(terminal, result, failure_examples(aws, run.folder, result))
-    _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
     found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
-    if failure is not None:
-        for line in next_commands(found, failure, target, result):
-            terminal.note(line)
-        raise failure
-    if result is not None:
-        check_not_empty(aws, found, result, terminal, allowed=allow_empty)
+    return StartedRun(Target(aws, stack.name, _flags(checkout), checkout.state), found)
 
 
 def fill_folder(target: Target, found: FoundRun, terminal: Terminal) -> None:
