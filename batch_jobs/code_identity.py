@@ -18,6 +18,7 @@ from types import ModuleType
 
 import batch_jobs
 import millrace
+from batch_jobs.workloads.code_package import taken_code
 from batch_jobs.workloads.own import own_class, own_place
 from millrace.errors import WorkloadUnavailableError
 from millrace.run.code import SHOWN_DIGITS, code_text
@@ -41,7 +42,10 @@ def code_identity(settings: JobSettings, workload: str) -> str:
         WorkloadUnavailableError: It is a user's own, and is not here.
     """
     identity = code_text(settings.code_version, packaged(), settings.image)
-    if is_own_workload(workload):
+    taken = taken_code()
+    if taken is not None:
+        identity += f".code.{taken.sha256[:SHOWN_DIGITS]}"
+    elif is_own_workload(workload):
         identity += f".own.{_own(workload)}"
     return identity
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from batch_jobs.code_identity import code_identity
 from batch_jobs.stop import Stop
+from batch_jobs.workloads.code_package import take_code
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import RunIdentityError, StorageError
 from millrace.layout import RunFolder
 from millrace.planning.making import PlanMaker
+from millrace.request.code_package import check_code_allowed
+from millrace.request.run_request import RunRequest
 from millrace.run.code import what_differs
 from millrace.run.files import read_plan
 from millrace.run.plan import Plan
@@ -57,35 +60,46 @@ class Job:
         """Now, ISO 8601, UTC."""
         return self.now().astimezone(UTC).isoformat(timespec="milliseconds")
 
-    def code_version(self, workload: str) -> str:
-        """Which code this job works a workload with, as plan and commits name it.
+    def code_version(self, workload: str, code: str | None) -> str:
+        """Which code this job works a workload with, as plan and commits name it. It is here from now on.
+
+        Args:
+            workload: The workload's name.
+            code: The zip that holds it; None where the image does.
 
         Raises:
+            CodePackageError: The zip is missing or cannot be run.
+            InvalidRunRequest: The workload, or code from outside, may not run here.
             WorkloadUnavailableError: It is a user's own, and is not here.
         """
+        check_allowed(workload, self.settings.allowed_workloads)
+        check_code_allowed(code, self.settings.allowed_workloads)
+        take_code(code, self.s3)
         return self.identify(self.settings, workload)
 
-    def plan_maker(self, workload: str) -> PlanMaker:
-        """What makes the plan of a run of this workload.
+    def plan_maker(self, request: RunRequest) -> PlanMaker:
+        """What makes the plan of a run.
 
         Raises:
-            WorkloadUnavailableError: It is a user's own, and is not here.
+            CodePackageError: The zip of its code is missing or cannot be run.
+            InvalidRunRequest: Its workload, or code from outside, may not run here.
+            WorkloadUnavailableError: Its workload is a user's own, and is not here.
         """
-        code_version = self.code_version(workload)
+        code_version = self.code_version(request.workload, request.code)
         return PlanMaker(self.s3, code_version, self.timestamp, self.stop.check, self.settings.concurrency)
 
     def read_plan(self, folder: RunFolder) -> Plan:
         """The run's plan.
 
         Raises:
+            CodePackageError: The zip of its code is missing or cannot be run.
             DamagedFileError: plan.json is not a plan, or there is none.
-            InvalidRunRequest: The plan's workload may not run here.
+            InvalidRunRequest: The plan's workload, or code from outside, may not run here.
             RunIdentityError: Other code made it.
             WorkloadUnavailableError: It is for a user's own workload that is not here.
         """
         plan = read_plan(folder, self.s3)
-        check_allowed(plan.workload, self.settings.allowed_workloads)
-        code_version = self.code_version(plan.workload)
+        code_version = self.code_version(plan.workload, plan.code)
         if plan.code_version != code_version:
             raise RunIdentityError(
                 f"the plan was made by version {plan.code_version}, this is {code_version}: "

@@ -58,14 +58,19 @@ class RunOrder:
         return self.destination.uri(result_bucket)
 
 
-def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str, result_bucket: str) -> None:
+def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str | None, result_bucket: str) -> None:
     """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
+
+    Args:
+        request: The execution input.
+        source_bucket: The only one for the source; None for any.
+        result_bucket: The only one for the destination.
 
     Raises:
         InvalidRunRequest: The source or the destination is in another bucket.
     """
     for field, bucket, does in (("source", source_bucket, "reads"), ("destination", result_bucket, "writes")):
-        if S3Uri.parse_folder(request[field], field).bucket != bucket:
+        if bucket is not None and S3Uri.parse_folder(request[field], field).bucket != bucket:
             allowed = f"a folder of s3://{bucket}/, the bucket that this stack {does}"
             more = "; copy the objects there, or name a folder of this machine to: millrace local run"
             raise InvalidRunRequest(field, request[field], allowed + (more if field == "source" else ""))

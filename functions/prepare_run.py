@@ -21,6 +21,7 @@ from millrace.errors import (
     BucketNotFoundError,
     InvalidRunRequest,
     ListingError,
+    ObjectNotFoundError,
     RunIdentityError,
     StoppedError,
     StorageError,
@@ -31,6 +32,7 @@ from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.planning.making import PlanMaker
 from millrace.planning.small_source import plan_small_source
 from millrace.queue_rules import queue_by_rule
+from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
 from millrace.run.code import code_text
 from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
@@ -95,6 +97,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     # Where single objects are named, the stack may be allowed the folder of these alone.
     _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)
+    _require_code(request.code, s3)
     document = {
         "run_id": run_id,
         **{name: event[name] for name in EXECUTION},
@@ -153,6 +156,7 @@ def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
     """Check the request, and that its workload may run here; where it names no queue, the first rule that fits does."""
     request = RunRequest.parse(given, queues=tuple(settings.queues))
     check_allowed(request.workload, settings.allowed_workloads)
+    check_code_allowed(request.code, settings.allowed_workloads)
     if "queue" in given:
         return request
     uris = [request.source] if request.keys is None else [f"{request.source}{key}" for key in request.keys]
@@ -179,6 +183,19 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
         raise InvalidRunRequest(
             field, folder, f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
         ) from None
+
+
+def _require_code(code: str | None, s3: S3) -> None:
+    """Look at the zip of the run's code: the jobs check what is in it."""
+    if code is None:
+        return
+    try:
+        size = s3.head(S3Uri.parse(code, "code")).size
+    except (ObjectNotFoundError, AccessDeniedError) as error:
+        allowed = "a zip that is there and that this stack may read; pack and upload it: millrace run --code FOLDER"
+        raise InvalidRunRequest("code", code, f"{allowed} ({error.message})") from None
+    if size > MAX_PACKED_BYTES:
+        raise InvalidRunRequest("code", code, f"a zip of at most {MAX_PACKED_BYTES:,} bytes; it has {size:,}")
 
 
 def _write_request(folder: RunFolder, document: dict[str, Any], s3: S3) -> None:

@@ -18,7 +18,6 @@ from millrace.run.generations import Generation, read_generations
 from millrace.run.plan import Plan
 from millrace.source.filters import SKIPPED
 from millrace.workload.contract import MergingInParts
-from millrace.workload.registry import check_allowed
 
 
 def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
@@ -34,12 +33,12 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         BucketNotFoundError: A bucket is missing.
         ListingError: The source's keys do not strictly ascend.
         AccessDeniedError: The source may not be listed, or the destination not be written.
+        CodePackageError: The zip of the run's code is missing or cannot be run.
         InvalidRunRequest: The workload may not run here, or does not take these options.
         WorkloadUnavailableError: The workload, or what it needs, is not in this image.
         StoppedError: The job has to stop.
     """
-    check_allowed(request.workload, job.settings.allowed_workloads)
-    maker = job.plan_maker(request.workload)
+    maker = job.plan_maker(request)
     kept = maker.kept(request, folder)
     if kept is not None:
         return kept

@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import distributions
 from typing import Any
 
+from batch_jobs.workloads.code_package import taken_code
 from batch_jobs.workloads.function.workload import class_of
 from millrace.encoded_text import explained
 from millrace.errors import MillraceError, WorkloadUnavailableError
@@ -109,7 +110,8 @@ def own_part(name: str, part: str) -> Iterator[None]:
 
 def _declared(name: str) -> tuple[str, tuple[str, ...]]:
     """What the name stands for, and the folders that must hold the module; none where its package is installed."""
-    folders = workload_path()
+    taken = taken_code()
+    folders = workload_path() if taken is None else (taken.modules,)
     if ":" in name:
         if not folders:
             raise _unavailable(
@@ -170,12 +172,13 @@ def _folder_of(name: str, module: str, folders: tuple[str, ...]) -> str:
 
 
 def _before(top: str, folder: str) -> ModuleSpec | None:
-    """What an import would find instead, if anything: own folders come behind all others."""
+    """What an import would find instead, if anything: own folders of the image come behind all others."""
     if top in sys.modules:
         return sys.modules[top].__spec__ or ModuleSpec(top, None, origin="a module that is at work")
     if top in sys.stdlib_module_names:
         return ModuleSpec(top, None, origin="Python's own")
-    return PathFinder.find_spec(top, [place for place in sys.path if place != folder])
+    before = sys.path[: sys.path.index(folder)] if folder in sys.path else sys.path
+    return PathFinder.find_spec(top, before)
 
 
 def _place(spec: ModuleSpec) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from console.find.aws import Aws
+from console.find.stack import Stack
+from console.packing.dependencies import IMAGE_PYTHON, JobMachine
+from console.packing.package import pack, upload, workload_of
 from console.run_order import workload_options
+from console.terminal import Terminal, timed
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
+from millrace.layout import S3Uri
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -18,6 +24,11 @@ SHARD = ("target_bytes", "max_items", "max_shards")
 
 _OPTIONS = (
     click.option("--workload", metavar="W", help="The program to run. [default: word-count]"),
+    click.option(
+        "--code",
+        metavar="PATH[:NAME]",
+        help="Send a workload of your own with the run: jobs.py, jobs.py:count, a folder, or a packed zip.",
+    ),
     click.option(
         "--option", "options", multiple=True, metavar="K=V", help="An option of the workload. [several times]"
     ),
@@ -50,6 +61,17 @@ _OPTIONS = (
     ),
 )
 
+_CODE_MACHINE = (
+    click.option(
+        "--code-python", metavar="VERSION", help="The Python that --code's packages are for. [default: the jobs']"
+    ),
+    click.option(
+        "--code-platform",
+        type=click.Choice(["x86_64", "aarch64"]),
+        help="The machine that they are for. [default: the jobs']",
+    ),
+)
+
 _PLACES = (
     click.option("--source", metavar="S3-URI", help="The objects to process: s3://bucket/prefix/"),
     click.option("--destination", metavar="S3-URI", help="Where outputs and results go."),
@@ -77,7 +99,12 @@ def _with(options: Sequence[Callable[[Any], Any]], function: Function) -> Functi
 
 def request_options(function: Function) -> Function:
     """The options, for `request_fields`."""
-    return _with(_OPTIONS, function)
+    return _with((*_OPTIONS, *_CODE_MACHINE), function)
+
+
+def code_machine_options(function: Function) -> Function:
+    """`--code-python` and `--code-platform`."""
+    return _with(_CODE_MACHINE, function)
 
 
 allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 even if the run found no items.")
@@ -89,21 +116,26 @@ def start_options(function: Function) -> Function:
 
     The file is the whole execution input, as `aws stepfunctions start-execution --input` takes it.
     """
-    return _with((*_PLACES, *_OPTIONS, *_WHOLE), function)
+    return _with((*_PLACES, *_OPTIONS, *_CODE_MACHINE, *_WHOLE), function)
 
 
 def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) -> dict[str, Any]:
     """The fields of the execution input that the options stand for; what the user did not give is left to its default.
+
+    `--code` gives the workload's name; `send_code` packs and uploads it.
 
     Args:
         given: The command's options by name, None or empty where the user gave none.
         base: The fields that are there already, from `--input`.
 
     Raises:
+        CodePackageError: `--code` names no workload, or several.
         InvalidRunRequest: A workload's option cannot be read.
     """
     fields = dict(base or {})
     workload = given["workload"] or fields.get("workload", "word-count")
+    if given.get("code"):
+        workload = workload_of(given["code"], given["workload"] or fields.get("workload"))
     pace = _pace(given)
     shard = {name: given[name] for name in SHARD if given[name] is not None}
     asked = {
@@ -119,6 +151,38 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "run_id": given.get("run_id"),
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
+
+
+def send_code(
+    given: Mapping[str, Any], aws: Aws, stack: Stack, terminal: Terminal, workload: str | None = None
+) -> dict[str, Any]:
+    """Pack what `--code` names for the stack's jobs, and upload it unless it is there.
+
+    Args:
+        given: The command's options by name.
+        aws: Where the stack is.
+        stack: Whose jobs will run it.
+        terminal: Told of it.
+        workload: What `--workload`, or else `--input`, says.
+
+    Returns:
+        The field `code` of the execution input; nothing where there is no `--code`.
+
+    Raises:
+        CodePackageError: It cannot be packed, or is too large.
+        ToolMissingError: It needs packages, and uv is not installed.
+        StorageError: It cannot be uploaded.
+    """
+    if not given.get("code"):
+        return {}
+    is_local = aws.endpoint_url is not None
+    arm = stack.parameters.get("Compute", "").endswith("_ARM64")
+    usual = JobMachine.this() if is_local else JobMachine(IMAGE_PYTHON, "aarch64" if arm else "x86_64")
+    with timed() as took:
+        made = pack(given["code"], workload, usual.chosen(given["code_python"], given["code_platform"]))
+        uri, new = upload(made, aws.s3, S3Uri(stack.result_bucket, stack.parameters.get("ResultPrefix", "")))
+    terminal.note(f"Code {made.described}: {'uploaded' if new else 'is there already'} ({took()})")
+    return {"code": uri}
 
 
 def _pace(given: dict[str, Any]) -> dict[str, float]:

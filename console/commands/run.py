@@ -28,6 +28,7 @@ def run(
     \b
     Examples:
       millrace run --source s3://letters/in/ --destination s3://results/out/ --include '*.txt'
+      millrace run --source s3://logs/2026/ --destination s3://results/slow/ --code jobs.py:slow_requests
       millrace run --input examples/movies.json --local
 
     Exit codes: 0 done, 1 something broke, 2 a bad request or nothing to work, 3 more failures than tolerated, 130

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from console.commands.request_options import read_input, request_fields, start_options
+from console.commands.request_options import read_input, request_fields, send_code, start_options
 from console.find.executions import new_name
 from console.find.executions import start as start_execution
 from console.find.run_lookup import FoundRun, find_run
@@ -53,14 +54,38 @@ def begin(target: Target, input_file: Path | None, name: str | None, given: dict
         given: The command's options: they go before the input's fields.
 
     Raises:
+        CodePackageError: `--code` cannot be packed.
         InvalidRunRequest: The request is wrong, or the name is taken; nothing was started.
     """
     request = read_input(input_file)
     request |= {place: _uri(place, given[place]) for place in ("source", "destination") if given[place] is not None}
-    request = request_fields(given, request)
+    named = given["workload"] or request.get("workload")
+    return begin_request(target, request_fields(given, request), name, given, named)
+
+
+def begin_request(
+    target: Target, request: dict[str, Any], name: str | None, code: Mapping[str, Any], workload: str | None
+) -> FoundRun:
+    """Check a whole request, send its code, and start it.
+
+    Args:
+        target: Where.
+        request: The execution input, without `code`.
+        name: The run's id, or None for a new one.
+        code: The options `code`, `code_python` and `code_platform`.
+        workload: The workload in `code`, where the user named it.
+
+    Raises:
+        CodePackageError: The code cannot be packed.
+        InvalidRunRequest: The request is wrong, or the name is taken; nothing was started.
+    """
     RunRequest.parse(request, queues=(request.get("queue", "standard"),))
     if target.is_local:
         refuse_foreign_buckets(request, target.stack.source_bucket, target.stack.result_bucket)
+    if code["code"]:
+        refuse_foreign_buckets(request, None, target.stack.result_bucket)
+        request |= send_code(code, target.aws, target.stack, Terminal(), workload)
+        RunRequest.parse(request, queues=(request.get("queue", "standard"),))
     taken = new_name if name is None else _once(checked_run_id(name))
     run = start_execution(target.aws, target.stack.state_machine_arn, request, name=taken)
     return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,27 @@ from millrace.text import bytes_text, plural
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
 
+Send = Callable[[Aws, Stack], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StartedRun:
+    """A run on the embedded AWS.
+
+    Attributes:
+        target: Where it runs.
+        found: The run.
+    """
+
+    target: Target
+    found: FoundRun
+
+    @property
+    def run(self) -> Run:
+        """The run, by its execution."""
+        return self.found.run
+
+
 NAMED = 5
 """How many files that were not written, or not read, are named one by one."""
 
@@ -47,6 +69,7 @@ def run_locally(
     as_json: bool,
     allow_empty: bool,
     again: Again,
+    send: Send = lambda _aws, _stack: {},
 ) -> None:
     """Do everything that `millrace local run` does.
 
@@ -58,27 +81,16 @@ def run_locally(
         as_json: Print result.json alone on standard output.
         allow_empty: Whether a run that worked no item is as good as any.
         again: Gives the command line that comes back to a run.
+        send: Uploads what the run needs beside its source; gives the fields of the execution input that name it.
 
     Raises:
         EmptySourceError: The run worked no item.
         RunFailedError: The run failed; what it left has been shown and fetched all the same.
         RunInterrupted: Ctrl-C while it was watched.
     """
-    server = bring_up(checkout, port, terminal)
-    stack = bring_up_to_date(checkout, server, terminal)
-    aws = Aws.embedded(server.endpoint_url)
-    request = order.request(stack.source_bucket, stack.result_bucket)
-    refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
-    run = _running(aws, stack, order)
-    if run is not None:
-        terminal.note(f"The run {run.run_id} is running; watching it.")
-    else:
-        _serve(server.endpoint_url, order, stack, terminal)
-        run = start(aws, stack.state_machine_arn, request)
-        terminal.note(f"{'Resuming run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
-    if order.destination.directory is not None:
-        remember(checkout.state, run.run_id, order.destination.directory)
-    target = Target(aws, stack.name, _flags(checkout), checkout.state)
+    started = start_locally(order, checkout, port, terminal, send)
+    run, aws = started.run, started.target.aws
+    target = started.target
     _, failure = watch_to_the_end(
         aws,
         run.execution_arn,
@@ -91,7 +103,7 @@ def run_locally(
     result = (
         read_result(aws, run.folder) if failure is None or failure.exit_code == TooManyFailuresError.exit_code else None
     )
-    destination, directory = order.destination_uri(stack.result_bucket), order.destination.directory
+    destination, directory = order.destination_uri(target.stack.result_bucket), order.destination.directory
     fetched = (
         ""
         if result is None or directory is None
@@ -103,14 +115,43 @@ def run_locally(
         terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     elif result is not None:
         print_summary(terminal, result, failure_examples(aws, run.folder, result))
-    _say_where(terminal, run, fetched, server.endpoint_url, to_notes=as_json or result is None)
-    found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
+    _say_where(terminal, run, fetched, str(aws.endpoint_url), to_notes=as_json or result is None)
+    found = started.found
     if failure is not None:
         for line in next_commands(found, failure, target, result):
             terminal.note(line)
         raise failure
     if result is not None:
         check_not_empty(aws, found, result, terminal, allowed=allow_empty)
+
+
+def start_locally(order: RunOrder, checkout: Checkout, port: int | None, terminal: Terminal, send: Send) -> StartedRun:
+    """Start a run on the embedded AWS of a checkout, which is started and deployed to where that is due.
+
+    Args:
+        order: What the user asked for, checked.
+        checkout: Whose embedded AWS.
+        port: The port for a new embedded AWS; None for the usual one, or a free one.
+        terminal: Where to say what.
+        send: Uploads what the run needs beside its source; gives the fields of the execution input that name it.
+    """
+    server = bring_up(checkout, port, terminal)
+    stack = bring_up_to_date(checkout, server, terminal)
+    aws = Aws.embedded(server.endpoint_url)
+    request = order.request(stack.source_bucket, stack.result_bucket)
+    refuse_foreign_buckets(request, stack.source_bucket, stack.result_bucket)
+    run = _running(aws, stack, order)
+    if run is not None:
+        terminal.note(f"The run {run.run_id} is running; watching it.")
+    else:
+        _serve(server.endpoint_url, order, stack, terminal)
+        request |= send(aws, stack)
+        run = start(aws, stack.state_machine_arn, request)
+        terminal.note(f"{'Resuming run' if 'run_id' in order.rest else 'Run'} {run.run_id}")
+    if order.destination.directory is not None:
+        remember(checkout.state, run.run_id, order.destination.directory)
+    found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
+    return StartedRun(Target(aws, stack.name, _flags(checkout), checkout.state), found)
 
 
 def fill_folder(target: Target, found: FoundRun, terminal: Terminal) -> None:

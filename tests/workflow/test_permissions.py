@@ -497,6 +497,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(buried_message) == "buried"
 
 
+CODE = f"code/{'0' * 64}.zip"
 WRITERS = {
     "PlanJobDefinition": ["plan.json", "plan/0123456789abcdef/00000.jsonl", "retries/001/plan.json"],
     "MigrateJobDefinition": [
@@ -509,9 +510,10 @@ WRITERS = {
         "retries/001/parts/00000.json", "words.csv", "files.csv", "rejected_rows.csv", "collisions.csv",
         "contact-sheet.html", "rows.csv", "rows.parquet",
     ],
-    "nobody": ["run.json", "retries/001/run.json", "cost.json"],
+    "nobody": ["run.json", "retries/001/run.json", "cost.json", CODE],
 }  # fmt: skip
-"""The files of a run folder by who may write them among the jobs: run.json and cost.json are those of functions."""
+"""The files of a run folder by who may write them among the jobs: run.json and cost.json are those of functions, a zip
+of code, beside the run folders, is the command's."""
 OWN_NAMES = [name for names in WRITERS.values() for name in names]
 MAY_WRITE = {definition: names for definition, names in WRITERS.items() if definition != "nobody"}
 MAY_WRITE["MigrateAndMergeJobDefinition"] = [
@@ -524,7 +526,8 @@ JOBS = {definition: f"{definition.removesuffix('Definition')}Role" for definitio
 def in_folders(names: list[str]) -> list[str]:
     """Keys of these names in a fresh run's folder, one below a folder and one at the top of the bucket."""
     run = new_name()
-    return [f"{place}_millrace/{run}/{name}" for place in (f"{run}/", "") for name in names]
+    inside = [name if name == CODE else f"{run}/{name}" for name in names]
+    return [f"{place}_millrace/{name}" for place in (f"{run}/", "") for name in inside]
 
 
 @pytest.mark.parametrize("definition", JOBS)
@@ -576,7 +579,7 @@ def test_no_denial_is_too_many(denial: Permission) -> None:
         return
     texts = {found: resources[found.resource]["Fn::Sub"] for found, resources in patterns.items()}
     keys = [f"arn:${{AWS::Partition}}:s3:::b/_millrace/r/{name}" for name in OWN_NAMES]
-    keys.append("arn:${AWS::Partition}:s3:::b/_millrace/latest.json")
+    keys += [f"arn:${{AWS::Partition}}:s3:::b/_millrace/{name}" for name in ("latest.json", CODE)]
     mine = {key for key in keys if fnmatchcase(key, texts[denial])}
     others = {key for key in keys for found, text in texts.items() if found != denial and fnmatchcase(key, text)}
     assert mine - others

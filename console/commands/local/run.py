@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from console.checkout import Checkout
-from console.commands.request_options import allow_empty_option, request_fields, request_options
+from console.commands.request_options import allow_empty_option, request_fields, request_options, send_code
 from console.local.pipeline import run_locally
 from console.run_order import RunOrder
 from console.terminal import Terminal
@@ -47,18 +47,21 @@ def run(
     Examples:
       millrace local run --source examples/documents --destination build/demo
       millrace local run --source ~/texts --destination /tmp/words --option top=10 --include '*.txt'
+      millrace local run --source ~/logs --destination /tmp/slow --code jobs.py:slow_requests
 
     Exit codes: 0 done, 1 something broke, 2 a bad request or nothing to work, 3 more failures than tolerated, 130
     Ctrl-C.
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     invocation: Invocation = click.get_current_context().ensure_object(Invocation)
+    terminal = Terminal()
     order = RunOrder.check(source, destination, request_fields({"workload": workload, **given}))
     run_locally(
         order,
         Checkout.here(state_dir),
         port,
-        Terminal(),
+        terminal,
         as_json=as_json,
         allow_empty=allow_empty,
         again=invocation.again,
+        send=lambda aws, stack: send_code(given, aws, stack, terminal, workload),
     )

@@ -12,6 +12,7 @@
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
     ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
+    ├── CodePackageError             exit 2: a zip of code cannot be made, or is not what its name says
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
     ├── StalledError                 exit 1: an array ended, and no shard was committed in it
@@ -185,6 +186,12 @@ class NoProgressError(MillraceError):
 
 class WorkloadUnavailableError(MillraceError):
     """A workload cannot run here at all: its class, a package or a program is missing, or does not do what it must."""
+
+    exit_code = 2
+
+
+class CodePackageError(MillraceError):
+    """Code cannot be packed for a run, or a zip of code cannot be run: damaged, too large, for another Python."""
 
     exit_code = 2
 

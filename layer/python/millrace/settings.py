@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +245,12 @@ def workload_path(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """`MILLRACE_WORKLOAD_PATH`: the folders that hold a user's own modules, and nothing else is taken from."""
     folders = environ.get("MILLRACE_WORKLOAD_PATH", "").split(os.pathsep)
     return tuple(str(Path(folder).absolute()) for folder in folders if folder)
+
+
+def machine() -> str:
+    """The machine that this process runs on, by one name whatever the system's: "x86_64", "aarch64"."""
+    found = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(found, found)
 
 
 def log_level(environ: Mapping[str, str] = os.environ) -> str:

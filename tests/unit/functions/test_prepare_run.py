@@ -307,3 +307,39 @@ def test_a_destination_among_run_folders_is_refused(client: InMemoryS3Client, fo
 def test_a_destination_that_looks_like_a_run_folder_is_none(client: InMemoryS3Client, folder: str) -> None:
     """A whole segment counts, character by character."""
     assert prepare_run(event(destination=f"s3://results/{folder}"), S3(client.stub), SETTINGS)["run_id"] == "run-1"
+
+
+CODE = "s3://results/_millrace/code/" + "0" * 64 + ".zip"
+
+
+def test_a_run_names_the_zip_of_its_code(client: InMemoryS3Client) -> None:
+    """One that is there is taken, and its run goes on only with the same code."""
+    client.store("results", CODE.removeprefix("s3://results/"), b"a zip")
+    given = {"workload": "mine:lines", "code": CODE}
+    prepare_run(event(**given), S3(client.stub), SETTINGS)
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
+    assert written["request"]["code"] == CODE
+    other = CODE.replace("0.zip", "1.zip")
+    client.store("results", other.removeprefix("s3://results/"), b"another")
+    assert isinstance(refusal(client, name="run-2", **{**given, "code": other, "run_id": "run-1"}), RunIdentityError)
+
+
+def test_a_zip_of_code_is_looked_at_before_anything_is_written(
+    client: InMemoryS3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, denied, or too large: refused within a second, with the command that uploads it."""
+    key = CODE.removeprefix("s3://results/")
+    assert "millrace run --code FOLDER" in str(refusal(client, workload="mine:lines", code=CODE))
+    client.denied.add(("results", key))
+    assert "millrace run --code FOLDER" in str(refusal(client, workload="mine:lines", code=CODE))
+    client.denied.clear()
+    client.store("results", key, b"a zip")
+    monkeypatch.setattr("prepare_run.MAX_PACKED_BYTES", 4)
+    assert "at most 4 bytes; it has 5" in str(refusal(client, workload="mine:lines", code=CODE))
+    with pytest.raises(InvalidRunRequest, match="has neither code nor"):
+        prepare_run(
+            event(workload="mine:lines", code=CODE),
+            S3(client.stub),
+            replace(SETTINGS, allowed_workloads=("mine:*",)),
+        )
+    assert "out/_millrace/run-1/run.json" not in client.bodies("results")

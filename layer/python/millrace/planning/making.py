@@ -119,6 +119,7 @@ class PlanMaker:
             retry=folder.retry,
             retry_of=retry_of,
             merge_parts=parts_of_merge(merge_seconds, len(shards), items.total_bytes, request.merge_limit_seconds),
+            code=request.code,
             pace=known.pace.known() if known.measured else None,
         )
 

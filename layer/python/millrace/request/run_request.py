@@ -10,6 +10,7 @@ from typing import Any
 from millrace.errors import MISSING, InvalidRunRequest
 from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
+from millrace.request.code_package import checked_code
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
 from millrace.source.sharding import MAX_SHARDS, ShardLimits
@@ -27,6 +28,7 @@ class RunRequest:
         destination: The folder that outputs and the run folder go to.
         workload: The program that is run over the items.
         options: The workload's options.
+        code: The zip that holds a workload of the user's own, `s3://…/_millrace/code/{sha256}.zip`, or None.
         keys: The keys of single objects, relative to the source: they alone are worked, and the source is not listed.
             None means everything below the source.
         manifest: A file that names the objects, or an S3 Inventory report: they are worked, and the source, below which
@@ -55,6 +57,7 @@ class RunRequest:
     destination: str
     workload: str = "word-count"
     options: dict[str, Any] = field(default_factory=dict)
+    code: str | None = None
     keys: list[str] | None = None
     manifest: str | None = None
     include: list[str] = field(default_factory=list)
@@ -120,6 +123,7 @@ class RunRequest:
             destination=str(destination),
             workload=workload,
             options=checked_options(workload, options),
+            code=checked_code(given.get("code"), destination, workload),
             keys=checked_keys(given.get("keys"), source),
             manifest=_manifest(given),
             include=_patterns("include", given.get("include", [])),

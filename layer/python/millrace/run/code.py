@@ -1,7 +1,8 @@
 """The code of a run, as plan and commits name it: a text that differs wherever a run's rows might, for the code's sake.
 
 `0.1.0+jobs.1f…` holds the digest of the packages batch_jobs and millrace; `image.2e…` follows where the deployment
-names the image by its digest, and `own.3d…` where the workload is a user's own. A job computes the digests
+names the image by its digest, and `own.3d…` where the workload is a user's own, or `code.4c…`, the digest of the zip,
+where that came with the run (`millrace.request.code_package`). A job computes the digests
 (`batch_jobs.code_identity`); a Lambda has that of the jobs from the build of its layer.
 """
 
@@ -14,8 +15,12 @@ _PARTS = {
     "jobs": "the code of the jobs",
     "image": "the image",
     "own": "the code of the workload's own package or folder",
+    "code": "the zip of the workload's code",
 }
-_FORM = re.compile(r"(?P<version>.*)\+jobs\.(?P<jobs>\w+)(\.image\.(?P<image>\w+))?(\.own\.(?P<own>\w+))?", re.DOTALL)
+_FORM = re.compile(
+    r"(?P<version>.*)\+jobs\.(?P<jobs>\w+)(\.image\.(?P<image>\w+))?(\.(own\.(?P<own>\w+)|code\.(?P<code>\w+)))?",
+    re.DOTALL,
+)
 _IMAGE = re.compile(r"@sha256:([0-9a-f]{64})$")
 SHOWN_DIGITS = 16
 """So many digits of a digest are enough to distinguish two codes."""

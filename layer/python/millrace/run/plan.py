@@ -126,6 +126,8 @@ class Plan:
         retry: Which retry of the run's failed items this is the plan of, from 1; 0 for the run itself.
         retry_of: The digest of the plan before it: the run's, or that of its last retry; empty for the run itself.
         merge_parts: By how many jobs the partials are merged before one merges what these made; 0 for one job alone.
+        code: The zip that holds the workload, as the request names it; None where the image does. Its digest is part of
+            code_version.
         pace: How fast one child is expected to work: seconds_per_item and bytes_per_second. The shards were cut by it,
             and the first children are counted by it. None where nothing is known.
     """
@@ -151,6 +153,7 @@ class Plan:
     retry: int = 0
     retry_of: str = ""
     merge_parts: int = 0
+    code: str | None = None
     pace: dict[str, float] | None = None
 
     @property

@@ -1,0 +1,153 @@
+"""What the user's modules need, as wheels for the job's Python and machine: `requirements.txt`, or PEP 723 metadata."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.checkout import ROOT
+from console.errors import ToolMissingError
+from console.file_names import shown
+from console.packing.place import CodePlace
+from millrace.errors import CodePackageError
+from millrace.settings import machine
+
+IMAGE_PYTHON = "3.12"
+"""The Python of the job image, as batch_jobs/Dockerfile has it."""
+
+REQUIREMENTS = "requirements.txt"
+JOBS_REQUIREMENTS = ROOT / "batch_jobs" / "requirements.txt"
+"""What the jobs themselves work with: nothing brings another version of it. An installed wheel has no such file."""
+
+_PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
+"""uv's names for the image's machines: python:3.12-slim has glibc 2.28 or newer."""
+
+_SCRIPT = re.compile(rb"^# /// script\s*$", re.MULTILINE)
+_OURS = re.compile(r"^[\s#\"']*millrace\s*(?:[\[=<>~!;@,\"' ]|$)", re.MULTILINE)
+_NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:==\S+)? has no (?:usable )?wheels")
+
+
+@dataclass(frozen=True)
+class JobMachine:
+    """Where the code will run.
+
+    Attributes:
+        python: The version, "3.12".
+        machine: As `millrace.settings.machine` has it: "x86_64".
+        here: Whether that is this machine and this interpreter.
+    """
+
+    python: str
+    machine: str
+    here: bool = False
+
+    @classmethod
+    def this(cls) -> JobMachine:
+        """This machine, where the embedded AWS runs jobs with the same interpreter."""
+        return cls(f"{sys.version_info.major}.{sys.version_info.minor}", machine(), here=True)
+
+    def chosen(self, python: str | None, platform: str | None) -> JobMachine:
+        """This one, but for what the user named."""
+        return (
+            self if (python, platform) == (None, None) else JobMachine(python or self.python, platform or self.machine)
+        )
+
+
+def required_by(place: CodePlace) -> Path | None:
+    """The file that says what the code needs: its module where that has inline metadata, else requirements.txt.
+
+    Args:
+        place: The module and its folder.
+
+    Returns:
+        The file; None where it needs nothing.
+
+    Raises:
+        CodePackageError: It asks for millrace itself.
+    """
+    beside = place.folder / REQUIREMENTS
+    has_metadata = _SCRIPT.search(place.file.read_bytes())
+    file = place.file if has_metadata else beside if beside.is_file() else None
+    text = "" if file is None else file.read_text("utf-8", "replace")
+    if file == place.file:
+        text = text.partition("# ///\n")[0].partition("# /// script")[2]
+    if _OURS.search(text):
+        raise CodePackageError(
+            "it asks for millrace, which every job has; take that line out",
+            operation="read the requirements",
+            target=shown(str(file)),
+        )
+    return file
+
+
+def install(file: Path, folder: Path, job: JobMachine) -> bytes:
+    """Resolve requirements, and unpack the wheels. Nothing of a package is run.
+
+    Args:
+        file: requirements.txt, or a module with inline metadata.
+        folder: Where the packages go.
+        job: Whose wheels.
+
+    Returns:
+        The exact versions with their hashes, as a requirement file.
+
+    Raises:
+        CodePackageError: There are no such wheels, or no versions that fit together.
+        ToolMissingError: uv is not installed.
+    """
+    uv, lock = _find_uv(), folder.parent / "lock.txt"
+    wheels = ["--only-binary", ":all:", "--python-version", job.python, "--python", sys.executable]
+    if not job.here:
+        wheels += ["--python-platform", _PLATFORMS.get(job.machine, job.machine)]
+    constraint = ["--constraint", str(JOBS_REQUIREMENTS)] if JOBS_REQUIREMENTS.is_file() else []
+    exact = ["--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links"]
+    _run([uv, "pip", "compile", str(file), "--output-file", str(lock), *exact, *constraint, *wheels], file, job)
+    folder.mkdir(exist_ok=True)
+    if not lock.read_text().strip():
+        return b""
+    where = ["--target", str(folder), "--no-deps", "--require-hashes", "--link-mode", "copy"]
+    _run([uv, "pip", "install", "--requirement", str(lock), *where, *wheels], file, job)
+    # Where they came from is the user's own: an index's address may hold a password.
+    lines = lock.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("--")).encode()
+
+
+def _run(command: list[str], file: Path, job: JobMachine) -> None:
+    done = subprocess.run(  # noqa: S603 - uv, found by its name
+        [*command, "--quiet", "--no-python-downloads", "--color", "never"],
+        cwd=file.parent,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    said = " ".join(done.stderr.split())
+    without = sorted(set(_NO_WHEEL.findall(said)))
+    why = (
+        f"{' and '.join(without)}: there is no wheel for Python {job.python} on {job.machine}, and nothing is built "
+        "from source; choose a version that has one, or build one and name its folder by --find-links"
+        if without
+        else f"they cannot be resolved for Python {job.python} on {job.machine}"
+    )
+    jobs = f" (with the versions in {JOBS_REQUIREMENTS.name} of the jobs)" if "batch_jobs" in said else ""
+    raise CodePackageError(
+        f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=shown(str(file))
+    )
+
+
+def _find_uv() -> str:
+    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if found is None:
+        raise ToolMissingError(
+            "uv, which finds the wheels, is not installed here; run: make install, or pip install uv",
+            operation="find the command",
+            target="uv",
+        )
+    return found

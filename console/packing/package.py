@@ -1,0 +1,204 @@
+"""The zip of a user's code: made so that the same files give the same bytes, and uploaded once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.file_names import shown
+from console.packing.dependencies import JobMachine, install, required_by
+from console.packing.files import packed_files
+from console.packing.place import find_code
+from millrace.errors import CodePackageError, ObjectNotFoundError
+from millrace.layout import S3Uri
+from millrace.request.code_package import (
+    LOCK,
+    MAX_FILES,
+    MAX_PACKED_BYTES,
+    MAX_UNPACKED_BYTES,
+    MODULES,
+    PACKAGES,
+    RECORD,
+    PackageRecord,
+    code_uri,
+)
+from millrace.s3.verbs import S3
+from millrace.text import bytes_text, plural
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can say."""
+_OF_THIS_MACHINE = {"direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED"}
+"""What an installer notes beside a package; RECORD lists it, and is cut accordingly."""
+_LEVEL = 1
+"""numpy takes a third of the time that it takes with 6, and a tenth more room: users wait for the one at each run."""
+_PLAIN, _EXECUTABLE = 0o100644, 0o100755
+
+
+@dataclass(frozen=True)
+class CodePackage:
+    """A zip.
+
+    Attributes:
+        body: Its bytes.
+        workload: What a run of it names, `package.module:name`.
+        files: How many files of the user's own are in it.
+        packages: How many packages are.
+    """
+
+    body: bytes
+    workload: str
+    files: int = 0
+    packages: int = 0
+
+    @property
+    def sha256(self) -> str:
+        """The digest that names it, 64 digits."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def described(self) -> str:
+        """What is in it, in words."""
+        brought = f", {plural(self.packages, 'package')}" if self.packages else ""
+        held = f"{plural(self.files, 'file')}{brought}, " if self.files else ""
+        return f"{self.workload} ({held}{bytes_text(len(self.body))})"
+
+
+def workload_of(given: str, workload: str | None) -> str:
+    """The workload that `--code` names, without packing anything.
+
+    Raises:
+        CodePackageError: There is none, or several.
+    """
+    return _ready_made(Path(given), workload).workload if _is_zip(given) else find_code(given, workload).workload
+
+
+def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | None = None) -> CodePackage:
+    """Pack a user's code.
+
+    Args:
+        given: What `--code` was given; the name of a zip that `millrace package` made is taken as it is.
+        workload: What `--workload` was given, or None.
+        job: Where it will run.
+        output: The file that the zip is for: an earlier one is not packed.
+
+    Raises:
+        CodePackageError: It cannot be packed, or is too large.
+        ToolMissingError: uv is needed and not installed.
+    """
+    if _is_zip(given):
+        return _ready_made(Path(given), workload)
+    place = find_code(given, workload)
+    old = None if output is None else output.resolve()
+    own = [(MODULES + label, path) for label, path in packed_files(place.folder) if path != old]
+    required = required_by(place)
+    with tempfile.TemporaryDirectory(prefix="millrace-package-") as scratch:
+        folder = Path(scratch, "packages")
+        lock = install(required, folder, job) if required else b""
+        brought = list(_installed(folder)) if lock else []
+        record = PackageRecord(place.workload, job.python, job.machine) if brought else PackageRecord(place.workload)
+        _check_sizes([*own, *brought], given)
+        made = _zipped([(RECORD, record.to_json()), (LOCK, lock)], [*own, *brought])
+    if len(made) > MAX_PACKED_BYTES:
+        raise _refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
+    packages = sum(label.endswith(".dist-info/METADATA") for label, _ in brought)
+    return CodePackage(made, place.workload, len(own), packages)
+
+
+def upload(package: CodePackage, s3: S3, folder: S3Uri) -> tuple[str, bool]:
+    """Upload a zip, unless it is there.
+
+    Args:
+        package: The zip.
+        s3: The S3.
+        folder: The result bucket, and the stack's ResultPrefix.
+
+    Returns:
+        Its URI, and whether it was uploaded.
+    """
+    uri = code_uri(folder, package.sha256)
+    try:
+        if s3.head(uri).size == len(package.body):
+            return str(uri), False
+    except ObjectNotFoundError:
+        pass
+    return str(uri), s3.put_if_absent(uri, package.body, content_type="application/zip")
+
+
+def _is_zip(given: str) -> bool:
+    return given.endswith(".zip") and Path(given).is_file()
+
+
+def _ready_made(path: Path, workload: str | None) -> CodePackage:
+    """A zip that `millrace package` made; the jobs check what else is in it."""
+    if path.stat().st_size > MAX_PACKED_BYTES:
+        raise _refused(f"it has more than {bytes_text(MAX_PACKED_BYTES)}", str(path))
+    body = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            record = PackageRecord.from_json(archive.read(RECORD), str(path))
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        raise _refused(f"it is no zip that millrace package made: {error}", str(path)) from None
+    return CodePackage(body, workload if workload is not None and ":" in workload else record.workload)
+
+
+def _installed(folder: Path) -> Iterator[tuple[str, Path]]:
+    """What wheels brought, but for commands and what names this machine."""
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and relative.parts[0] != "bin" and "__pycache__" not in relative.parts:
+            if path.name in _OF_THIS_MACHINE and relative.parts[0].endswith(".dist-info"):
+                continue
+            if path.name == "RECORD" and relative.parts[0].endswith(".dist-info"):
+                _cut_record(path, folder)
+            if relative.as_posix() != ".lock":
+                yield PACKAGES + relative.as_posix(), path
+
+
+def _cut_record(record: Path, folder: Path) -> None:
+    """Leave out of a RECORD what is not packed."""
+    lines = record.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not _is_left_out(line.partition(",")[0].strip('"'), folder)]
+    record.write_text("".join(sorted(kept)), "utf-8")
+
+
+def _is_left_out(name: str, folder: Path) -> bool:
+    parts = name.split("/")
+    return parts[0] in {"bin", ".."} or parts[-1] in _OF_THIS_MACHINE or not (folder / name).is_file()
+
+
+def _check_sizes(files: list[tuple[str, Path]], given: str) -> None:
+    total = sum(path.stat().st_size for _, path in files)
+    if total > MAX_UNPACKED_BYTES or len(files) > MAX_FILES:
+        raise _refused(
+            f"with its packages it has {bytes_text(total)} in {len(files):,} files; the most is "
+            f"{bytes_text(MAX_UNPACKED_BYTES)} in {MAX_FILES:,}",
+            given,
+        )
+
+
+def _zipped(texts: Iterable[tuple[str, bytes]], files: Iterable[tuple[str, Path]]) -> bytes:
+    """A zip whose bytes follow from names and contents alone: sorted, and with one time and two modes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+        for name, text in texts:
+            archive.writestr(_entry(name, _PLAIN), text, zipfile.ZIP_DEFLATED, _LEVEL)
+        for name, path in sorted(files):
+            entry = _entry(name, _EXECUTABLE if path.stat().st_mode & 0o100 else _PLAIN)
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
+    return made.getvalue()
+
+
+def _entry(name: str, mode: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.create_system = 3  # Unix, whatever this is
+    entry.external_attr = mode << 16
+    return entry
+
+
+def _refused(why: str, given: str) -> CodePackageError:
+    return CodePackageError(why, operation="pack the code", target=shown(given))
