@@ -86,7 +86,7 @@ class Start:
     Attributes:
         source: A folder's URI; with the stack "local", a folder of this machine as well.
         destination: Likewise.
-        workload: A built-in workload's name, `package.module:name`, or None where `code` tells.
+        workload: A built-in workload's name, `package.module:name`, or None where `code` names it.
         code: What `--code` takes; None for none.
         stack: The stack's name; "local" for the embedded AWS.
         options: The workload's options.
