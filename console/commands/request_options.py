@@ -162,7 +162,7 @@ def send_code(
         given: The command's options by name.
         aws: Where the stack is.
         stack: Whose jobs will run it.
-        terminal: Told of it.
+        terminal: Gets a line about it.
         workload: What `--workload`, or else `--input`, says.
 
     Returns:
