@@ -34,7 +34,7 @@ def file_digest(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-class HeldFile(SpooledTemporaryFile[bytes]):
+class SpooledFile(SpooledTemporaryFile[bytes]):
     """A file whose writer may close it without losing it."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Held:
 
     name: str
     content_type: str
-    file: HeldFile
+    file: SpooledFile
 
 
 class SpooledOutputs:
@@ -83,7 +83,7 @@ class SpooledOutputs:
         reason = reason or content_type_fault(content_type)
         if reason:
             raise ValueError(f"the workload cannot write {name!r}: {reason}")
-        held = self._files[name] = Held(name, content_type, HeldFile())
+        held = self._files[name] = Held(name, content_type, SpooledFile())
         return cast("BinaryIO", held.file)
 
     def __iter__(self) -> Iterator[Held]:

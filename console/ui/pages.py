@@ -69,24 +69,24 @@ class UiPages:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws = target.aws
-        self._looks = ProgressCache(target.aws)
+        self._progress = ProgressCache(target.aws)
 
     def runs(self) -> str:
         """The list of runs."""
-        with self._looks.lock:
+        with self._progress.lock:
             found = list(islice(executions_of(self._aws, self._target.stack.state_machine_arn), LISTED))
-        return render_template("runs.html", runs=found, every=self._looks.every)
+        return render_template("runs.html", runs=found, every=self._progress.every)
 
     def run(self, name: str) -> str:
         """One run: its steps, its states, its files."""
-        with self._looks.lock:
+        with self._progress.lock:
             found = self._found(name)
-            progress = self._looks.look(found.execution_arn)
+            progress = self._progress.of(found.execution_arn)
             failure = (
                 explain(self._aws, progress.execution) if progress.status not in ("RUNNING", "SUCCEEDED") else None
             )
             lit = {state: step.status for state, step in progress.states.items()}
-            graph = draw(self._looks.machine(found.execution_arn), lit, style="")
+            graph = draw(self._progress.machine(found.execution_arn), lit, style="")
             files = self._files(found, progress.status)
         return render_template(
             "run.html",
@@ -97,12 +97,12 @@ class UiPages:
             facts=[(each.capitalize(), found.request[each]) for each in REQUEST_FIELDS if found.request.get(each)],
             files=files,
             graph=Markup(graph),  # noqa: S704 - state_graph escapes the states' names
-            every=None if progress.ended else self._looks.every,
+            every=None if progress.ended else self._progress.every,
         )
 
     def report(self, name: str) -> Response:
         """report.html, as `millrace report` makes it."""
-        with self._looks.lock, TemporaryFile() as rows, TemporaryFile() as failed:
+        with self._progress.lock, TemporaryFile() as rows, TemporaryFile() as failed:
             found = self._found(name)
             written = write_report(found.run.folder, self._aws.s3, cast("BinaryIO", rows), cast("BinaryIO", failed))
             beside = list(self._files(found, found.execution["status"]))
@@ -112,7 +112,7 @@ class UiPages:
 
     def result_file(self, name: str, file: str) -> Response:
         """One of the files of a merged run."""
-        with self._looks.lock:
+        with self._progress.lock:
             found = self._found(name)
             uri = self._files(found, found.execution["status"]).get(file)
             if uri is None:

@@ -15,12 +15,12 @@ from console.watch.progress import RunProgress
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS, Watcher
 
 KEPT = 20
-"""Of how many runs the last look is kept."""
+"""Of how many runs the progress is kept."""
 
 
 @dataclass
-class Look:
-    """The last look at an execution, and what makes the next one."""
+class Watched:
+    """An execution, and what was read of it last."""
 
     watcher: Watcher
     machine: Mapping[str, Any]
@@ -39,29 +39,29 @@ class ProgressCache:
         self.every = LOCAL_SECONDS if aws.endpoint_url is not None else AWS_SECONDS
         self.lock = threading.RLock()
         self._aws = aws
-        self._looks: OrderedDict[str, Look] = OrderedDict()
+        self._watched: OrderedDict[str, Watched] = OrderedDict()
 
-    def look(self, execution_arn: str) -> RunProgress:
+    def of(self, execution_arn: str) -> RunProgress:
         """How far an execution is, at most `every` seconds ago."""
         with self.lock:
-            look = self._of(execution_arn)
-            if look.progress is None or time.monotonic() - look.at >= self.every:
-                look.progress = look.watcher.look()
-                look.at = time.monotonic()
-            return look.progress
+            watched = self._of(execution_arn)
+            if watched.progress is None or time.monotonic() - watched.at >= self.every:
+                watched.progress = watched.watcher.look()
+                watched.at = time.monotonic()
+            return watched.progress
 
     def machine(self, execution_arn: str) -> Mapping[str, Any]:
         """The definition of the state machine as the execution runs it."""
         with self.lock:
             return self._of(execution_arn).machine
 
-    def _of(self, execution_arn: str) -> Look:
-        look = self._looks.get(execution_arn)
-        if look is None:
+    def _of(self, execution_arn: str) -> Watched:
+        watched = self._watched.get(execution_arn)
+        if watched is None:
             described = self._aws.step_functions.describe_state_machine_for_execution(executionArn=execution_arn)
-            look = Look(Watcher(self._aws, execution_arn), json.loads(described["definition"]))
-            self._looks[execution_arn] = look
-        self._looks.move_to_end(execution_arn)
-        while len(self._looks) > KEPT:
-            self._looks.popitem(last=False)
-        return look
+            watched = Watched(Watcher(self._aws, execution_arn), json.loads(described["definition"]))
+            self._watched[execution_arn] = watched
+        self._watched.move_to_end(execution_arn)
+        while len(self._watched) > KEPT:
+            self._watched.popitem(last=False)
+        return watched
