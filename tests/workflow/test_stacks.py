@@ -64,6 +64,17 @@ def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict)
         assert {one["ResourceStatus"] for one in found} <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 
 
+def test_a_stack_without_notifications_has_none(strict: Strict, scoped: Strict) -> None:
+    """NotificationEmail=NONE makes no topic, bus, table or function for them; uploads keep their dead-letter queue."""
+    kinds = {"AWS::SNS::Topic", "AWS::Events::EventBus", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
+    for each, has in ((strict, True), (scoped, False)):
+        found = {one["ResourceType"] for one in stack_resources(each.aws.cloudformation, each.stack.name)}
+        outputs = each.stack.outputs.keys()
+        assert ("AWS::SNS::Topic" in found, not kinds & found) == (has, not has)
+        assert (outputs & {"NotificationTopicArn", "EventBusName"} != set()) is has
+        assert "UndeliveredQueueUrl" in outputs
+
+
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:
     """Each works its own folders, in its own queues, at the same time, with the share and priority asked for.
 
