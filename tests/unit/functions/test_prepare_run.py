@@ -89,6 +89,17 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         ({"share": "team_a"}, "share", "letters, digits and '-'"),
         ({"priority": 10_000}, "priority", "0 to 9,999"),
         ({"tolerated_failure_percent": 101}, "tolerated_failure_percent", "0 to 100"),
+        ({"reuse": True}, "reuse", '"latest" or a run id'),
+        ({"reuse": "last run"}, "reuse", '"latest" or a run id, 1 to 80 letters'),
+        ({"reuse": "latest", "keys": ["a.txt"]}, "reuse", "nothing beside keys"),
+        ({"reuse": "run-7", "run_id": "run-7"}, "reuse", "another run than run_id"),
+        *(
+            ({name: value}, name, allowed)
+            for name in ("reuse_required", "verify_outputs", "mirror")
+            for value, allowed in ((1, "true or false"), (True, 'true only with reuse, "latest"'))
+        ),
+        ({"mirror_limit_percent": 101}, "mirror_limit_percent", "a whole number, 0 to 100"),
+        ({"mirror_limit_percent": 0.5}, "mirror_limit_percent", "a whole number, 0 to 100"),
         ({"tolerated_failure_count": -1}, "tolerated_failure_count", "a whole number, 0 to"),
         ({"tolerated_failure_count": 1.5}, "tolerated_failure_count", "a whole number, 0 to"),
         *(
@@ -203,6 +214,17 @@ def test_a_pace_is_written_down_and_may_change(client: InMemoryS3Client, pace: d
     written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])
     assert written["request"]["pace"] == pace
     assert prepare_run(event("run-2", run_id="run-1", pace={"seconds_per_item": 3}), S3(client.stub), SETTINGS) == first
+
+
+@pytest.mark.parametrize("base", ["latest", "run-0"])
+def test_a_base_is_written_down_and_a_resumed_run_need_not_name_it(client: InMemoryS3Client, base: str) -> None:
+    """It decides nothing that a run computes; the run keeps the one that it was planned with."""
+    given: dict[str, Any] = {"reuse_required": True, "verify_outputs": True, "mirror_limit_percent": 3}
+    first = prepare_run(event(reuse=base, **given), S3(client.stub), SETTINGS)
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])["request"]
+    assert written == written | given | {"reuse": base, "mirror": False}
+    assert first["planned"] is False
+    assert prepare_run(event("run-2", run_id="run-1", mirror_limit_percent=3), S3(client.stub), SETTINGS) == first
 
 
 def test_a_run_cannot_go_on_as_another(client: InMemoryS3Client) -> None:

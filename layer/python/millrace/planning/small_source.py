@@ -59,7 +59,9 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
 
 def may_be_planned(request: RunRequest) -> bool:
     """Whether a request lets its run be planned without a job, were its source a small one."""
-    if request.plan == "job" or request.manifest is not None or is_own_workload(request.workload):
+    if request.plan == "job" or request.manifest is not None or request.reuse is not None:
+        return False
+    if is_own_workload(request.workload):
         return False
     return not workload_records()[request.workload].compares_outputs(request.options)
 

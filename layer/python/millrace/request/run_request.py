@@ -18,6 +18,9 @@ from millrace.workload.options import unknown_name
 from millrace.workload.pace import checked_pace
 from millrace.workload.registry import checked_options, known_workload
 
+LATEST = "latest"
+"""The `reuse` that names the last successful run like this one, whichever that is."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -51,6 +54,12 @@ class RunRequest:
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
             resume the run of the first.
         plan: Who plans the run: "auto", Prepare Run where the source is small, else the plan job; "job", the plan job.
+        reuse: The run whose results are taken over for items that did not change: a run id, or "latest", the last
+            successful run like this one into the destination. None works every item.
+        reuse_required: Refuse the run, before any work, where nothing can be reused.
+        verify_outputs: See that the outputs of reused items are still there, and work those again that lack one.
+        mirror: Delete the outputs of items that are gone from the source, once the result is published.
+        mirror_limit_percent: Delete nothing where more than this share of the base's items is gone.
     """
 
     source: str
@@ -76,6 +85,11 @@ class RunRequest:
     retry_failed: bool = False
     once: bool = False
     plan: str = "auto"
+    reuse: str | None = None
+    reuse_required: bool = False
+    verify_outputs: bool = False
+    mirror: bool = False
+    mirror_limit_percent: int = 10
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -148,6 +162,13 @@ class RunRequest:
             ),
             once=_with_run_id("once", given, "true only with run_id, the id that the run is to have"),
             plan=_one_of("plan", given.get("plan", cls.plan), ("auto", "job")),
+            reuse=_reuse(given),
+            reuse_required=_with_reuse("reuse_required", given),
+            verify_outputs=_with_reuse("verify_outputs", given),
+            mirror=_with_reuse("mirror", given),
+            mirror_limit_percent=_whole(
+                "mirror_limit_percent", given.get("mirror_limit_percent", cls.mirror_limit_percent), 0, 100
+            ),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -210,12 +231,36 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
 
 
 def _with_run_id(name: str, given: Mapping[str, Any], allowed: str) -> bool:
+    return _flag_with(name, given, "run_id", allowed)
+
+
+def _with_reuse(name: str, given: Mapping[str, Any]) -> bool:
+    return _flag_with(name, given, "reuse", 'true only with reuse, "latest" or the id of the run to reuse')
+
+
+def _flag_with(name: str, given: Mapping[str, Any], other: str, allowed: str) -> bool:
+    """A field that is true or false, and true only where another one is given."""
     value = given.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRunRequest(name, value, "true or false")
-    if value and given.get("run_id") is None:
+    if value and given.get(other) is None:
         raise InvalidRunRequest(name, value, allowed)
     return value
+
+
+def _reuse(given: Mapping[str, Any]) -> str | None:
+    value = given.get("reuse")
+    if value is None:
+        return None
+    if given.get("keys") is not None:
+        raise InvalidRunRequest("reuse", value, "nothing beside keys: the objects that they name are worked")
+    try:
+        run_id = checked_run_id(value)
+    except InvalidRunRequest as error:
+        raise InvalidRunRequest("reuse", value, f'"{LATEST}" or a run id, {error.allowed}') from None
+    if run_id == given.get("run_id"):
+        raise InvalidRunRequest("reuse", value, "another run than run_id: a resumed run keeps what it has done anyway")
+    return run_id
 
 
 def _share(value: object) -> str:

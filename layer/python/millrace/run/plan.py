@@ -11,6 +11,7 @@ from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest, shortened
 from millrace.json_text import check_plain, read_json
+from millrace.run.reused import PlannedReuse
 
 _text = json.encoder.encode_basestring
 """A string as JSON has it, ASCII or not: a plan writes millions of items, so their lines are put together by hand."""
@@ -130,6 +131,7 @@ class Plan:
             code_version.
         pace: How fast one child is expected to work: seconds_per_item and bytes_per_second. The shards were cut by it,
             and the first children are counted by it. None where nothing is known.
+        reuse: What is taken over of an earlier run; None for a run without reuse.
     """
 
     run_id: str
@@ -155,6 +157,7 @@ class Plan:
     merge_parts: int = 0
     code: str | None = None
     pace: dict[str, float] | None = None
+    reuse: PlannedReuse | None = None
 
     @property
     def output_mark(self) -> str:
@@ -179,7 +182,10 @@ class Plan:
 
     def to_json(self) -> bytes:
         """`plan.json`, indented for people."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2).encode() + b"\n"
+        document = asdict(self)
+        if self.reuse is None:
+            del document["reuse"]
+        return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
     def from_json(cls, text: bytes, name: str) -> Plan:
@@ -196,7 +202,8 @@ class Plan:
             given = read_json(text)
             check_plain(given, "plan.json")
             _check_pace(given.get("pace"))
-            return cls(**given)
+            reuse = given.get("reuse")
+            return cls(**{**given, "reuse": None if reuse is None else PlannedReuse.from_json(reuse)})
         except (ValueError, TypeError, AttributeError, InvalidRunRequest) as error:
             raise DamagedFileError(f"this is not a plan: {error}", operation="read the plan", target=name) from error
 

@@ -11,6 +11,7 @@ from typing import Any
 from millrace.json_text import read_json
 from millrace.run.outcome import Counts
 from millrace.run.plan import Plan
+from millrace.run.reused import RunReuse
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Result:
         result: The workload's own part, also where more items failed than the run tolerates.
         finished_at: ISO 8601, UTC: when the last shard was finished.
         page: The URI of report.html. It has no digest: it is rewritten when failures are accepted later.
+        reuse: What was taken over of an earlier run; None for a run without reuse.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Result:
     result: Mapping[str, Any] | None
     finished_at: str
     page: str = ""
+    reuse: RunReuse | None = None
 
     @property
     def rank(self) -> tuple[int, bool]:
@@ -79,6 +82,7 @@ class Result:
         content = json.dumps(document, ensure_ascii=False, sort_keys=True).encode()
         document |= {
             "content_digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
+            **({} if self.reuse is None else {"reuse": asdict(self.reuse)}),
             "worked_by": self.worked_by,
             "finished_at": self.finished_at,
         }
