@@ -135,8 +135,24 @@ def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], bef
 def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> float | None:
     """How long one child would work what is left, by the pace of some commits, or else by the plan's; None: unknown."""
     pace = pace_so_far(plan.pace, _sample(folder, committed, s3) if len(committed) < plan.shards else ())
-    share = 1 - len(committed) / plan.shards if plan.shards else 0.0
-    return None if pace is None else pace.seconds(plan.items * share, plan.total_bytes * share)
+    return None if pace is None else pace.seconds(*_left(plan, committed))
+
+
+def _left(plan: Plan, committed: Sequence[int]) -> tuple[float, float]:
+    """About how many items, and bytes of them, have no commit. Kept shards are often much larger than the others."""
+    reuse = plan.reuse
+    kept = (reuse.kept_shards, reuse.kept, reuse.kept_bytes) if reuse else (0, 0, 0)
+    whole = (plan.shards, plan.items, plan.total_bytes)
+    done = sum(index < kept[0] for index in committed)
+    items = size = 0.0
+    for (shards, of_items, of_bytes), there in (
+        (kept, done),
+        (tuple(all_ - some for all_, some in zip(whole, kept, strict=True)), len(committed) - done),
+    ):
+        share = 1 - there / shards if shards else 0.0
+        items += of_items * share
+        size += of_bytes * share
+    return items, size
 
 
 def _sample(folder: RunFolder, committed: Sequence[int], s3: S3) -> Iterator[CommitHead]:

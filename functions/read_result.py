@@ -73,7 +73,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
 
 
 def _reused(found: dict[str, Any], migrate_jobs: AbstractSet[str]) -> dict[str, int]:
-    """What other jobs than this execution's have committed."""
+    """What other jobs than this execution's have committed, and what was taken over of an earlier run."""
     others = [worked for job, worked in found["worked_by"].items() if job not in migrate_jobs]
     mine = sum(worked["items"] for job, worked in found["worked_by"].items() if job in migrate_jobs)
-    return {"shards": sum(worked["shards"] for worked in others), "items": found["counts"]["items"] - mine}
+    taken_over = (found.get("reuse") or {}).get("kept_shards", 0)
+    return {"shards": taken_over + sum(worked["shards"] for worked in others), "items": found["counts"]["items"] - mine}

@@ -33,6 +33,7 @@ from millrace.run.generations import Generation, RowReader, read_generations
 from millrace.run.latest import LatestRun, note_latest, options_digest
 from millrace.run.plan import Plan
 from millrace.run.result import Result, rank_of
+from millrace.run.reused import RunReuse
 from millrace.workload.pace import fitted
 
 log = logging.getLogger(__name__)
@@ -206,11 +207,17 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
         reader = RowReader(job.s3, job.settings.concurrency, job.stop.check)
         with closing(reader.shards(generations)) as shards:
             for index, found in shards:
-                rows.add(index, [row.outcome for row in found], [row.retry for row in found])
+                rows.add(
+                    index,
+                    [row.outcome for row in found],
+                    [row.retry for row in found],
+                    [row.reused_from for row in found],
+                )
                 figures.add_failed(index, (row.outcome for row in found))
         for generation in generations:
             generation.check_sum()
             figures.shards += generation.shards
+            figures.taken_over += generation.taken_over
         tolerated = tolerance.allows(rows.counts.failed, rows.counts.items)
         # However many items failed: what succeeded was paid for, and may be all that is needed.
         partials = [partial for generation in generations for partial in partials_to_merge(generation, job)]
@@ -238,13 +245,15 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
         result=result,
         finished_at=max(generation.finished_at or generation.plan.planned_at for generation in generations),
         page=str(folder.file(PAGE)),
+        reuse=_reuse(first),
     )
     return _Merged(added_up, page_of(added_up, figures, job.s3), first.plan, _latest(added_up, figures, job))
 
 
 def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
     plan = result.plan
-    whole = [shard for shard in figures.shards if shard.whole]
+    # Those of an earlier run tell of the pace as well, and of most days they are nearly all.
+    whole = [shard for shard in (*figures.taken_over, *figures.shards) if shard.whole]
     pace = fitted(whole, record_pace(plan.workload))
     return LatestRun(
         run_id=plan.run_id,
@@ -258,6 +267,15 @@ def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
         finished_at=result.finished_at,
         pace=pace.slower(min(1.0, job.settings.vcpus)).known() if pace else None,
     )
+
+
+def _reuse(first: Generation) -> RunReuse | None:
+    """What came of the plan's reuse."""
+    planned, taken = first.plan.reuse, first.taken_over
+    if planned is None:
+        return None
+    items, size = sum(shard.items for shard in taken), sum(shard.bytes for shard in taken)
+    return RunReuse.of(planned, shards=len(taken), items=items, size=size)
 
 
 def _worked_by(generations: list[Generation]) -> dict[str, dict[str, int]]:

@@ -26,7 +26,10 @@ from millrace.run.commit import PartialFile
 from millrace.run.plan import Plan
 
 OWN_FILES = frozenset(
-    {"_INCOMPLETE", "_SUCCESS", "failures.jsonl", "plan.json", "report.csv", "report.html", "result.json", "run.json"}
+    {
+        *("_INCOMPLETE", "_SUCCESS", "failures.jsonl", "plan.json", "removed.jsonl", "report.csv", "report.html"),
+        *("result.json", "run.json"),
+    }
 )
 """Names in the run folder that a workload's file may not have."""
 

@@ -1,4 +1,7 @@
-"""The plan job: list the source, cut it into shards, write the shard files and then plan.json."""
+"""The plan job: list the source, cut it into shards, write the shard files and then plan.json.
+
+A run that reuses an earlier one is compared with it here: shards that did not change are taken over.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from collections.abc import Mapping
 from batch_jobs.job import Job
 from batch_jobs.planning.output_collisions import mark_collisions
 from batch_jobs.planning.rerun_items import failed_items
+from batch_jobs.planning.reused_shards import base_of, keep
 from batch_jobs.planning.source_items import source_items
+from batch_jobs.planning.take_over import take_over
 from batch_jobs.workloads.own import own_part
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.item_store import ItemStore
@@ -36,26 +41,41 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         CodePackageError: The zip of the run's code is missing or cannot be run.
         InvalidRunRequest: The workload may not run here, or does not take these options.
         WorkloadUnavailableError: The workload, or what it needs, is not in this image.
+        NothingToReuseError: The request requires a run to reuse, and there is none.
         StoppedError: The job has to stop.
     """
     maker = job.plan_maker(request)
     kept = maker.kept(request, folder)
     if kept is not None:
+        take_over(kept, folder, job)
         return kept
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
     workload = job.load(request.workload, request.options)
     before = _before(request, folder, job, maker)
+    reuses = request.reuse is not None and not before
+    base = base_of(request, folder, workload, maker.code_version, job) if reuses else None
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
     if before:
-        items = ItemStore(ascending(failed_items(before, source.bucket, job), source))
+        failed = failed_items(before, source.bucket, job)
+        # Behind kept shards the others begin anew: what failed in one that could not be taken over comes first.
+        items = ItemStore(failed if before[0].plan.reuse else ascending(failed, source))
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    retry_of = before[-1].plan.digest if before else ""
-    return maker.make(
-        request, folder, items, skipped, merge_seconds=_merge_seconds(workload, request.workload), retry_of=retry_of
+    kept_items = None if base is None else keep(request, folder, items, base, job)
+    made = maker.make(
+        request,
+        folder,
+        items,
+        skipped,
+        merge_seconds=_merge_seconds(workload, request.workload),
+        retry_of=before[-1].plan.digest if before else "",
+        kept=kept_items.sizes if kept_items else (),
+        reuse=kept_items.reuse if kept_items else None,
     )
+    take_over(made, folder, job)
+    return made
 
 
 def _merge_seconds(workload: object, name: str) -> MergeSeconds | None:

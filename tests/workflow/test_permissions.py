@@ -111,6 +111,25 @@ def plan_cuts(strict: Strict) -> Any:
     return ended, made and json.loads(made)["shards"]
 
 
+def plan_reuses(strict: Strict) -> Any:
+    """A plan that takes over a shard of an earlier run, of which one object is gone."""
+    name, shards = new_name(), {"max_items": 1}
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one", "b": b"two"})
+    request = {"source": source, "destination": destination, "plan": "job", "shard": shards}
+    folders = [RunFolder.of(S3Uri.parse_folder(destination), f"{name}-{number}") for number in range(2)]
+    for folder, more in zip(folders, ({}, {"reuse": folders[0].run_id}), strict=True):
+        event = {"input": request | more, "execution_name": folder.run_id, "started_at": "now"}
+        assert strict.invoke("PrepareRunFunction", {**event, "execution_arn": f"arn:{folder.run_id}"}) is None
+        ended = strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+        if not more:
+            command = ("migrate-and-merge", "--plan", str(folder.plan))
+            assert strict.job(strict.physical("MigrateAndMergeJobDefinition"), *command)[0] == 0
+            strict.runs.delete(source, ["b"])
+    taken = [strict.runs.read(uri) is not None for uri in (folders[1].commit(0), folders[1].file("removed.jsonl"))]
+    return ended, taken
+
+
 def migrate(strict: Strict) -> Any:
     """A shard with a text, one that was deleted since it was planned, and a progress file of an earlier attempt."""
     source, folder = strict.planned(a="one two", b="three")
@@ -388,6 +407,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
+    ("PlanJobRole", "TakeOverShards"): plan_reuses,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:GetObjectVersion"): manifest_run,
@@ -472,6 +492,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(prepare_run) == ((None, None), True)
     assert usual(read_plan)[0] is None
     assert usual(plan) == (0, None, None, True)
+    assert usual(plan_reuses) == ((0, None, None, True), [True, True])
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(merge_accepted) == (3, (0, None, None, True), True)
@@ -499,7 +520,9 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
 
 CODE = f"code/{'0' * 64}.zip"
 WRITERS = {
-    "PlanJobDefinition": ["plan.json", "plan/0123456789abcdef/00000.jsonl", "retries/001/plan.json"],
+    "PlanJobDefinition": [
+        "plan.json", "plan/0123456789abcdef/00000.jsonl", "retries/001/plan.json", "removed.jsonl",
+    ],
     "MigrateJobDefinition": [
         "shards/00000.json", "partials/00000.0123456789abcdef.csv", "progress/00000/0123456789abcdef", "claims/00000",
         "retries/001/shards/00000.json", "retries/001/partials/00000.0123456789abcdef.csv",
@@ -516,6 +539,11 @@ WRITERS = {
 of code, beside the run folders, is the command's."""
 OWN_NAMES = [name for names in WRITERS.values() for name in names]
 MAY_WRITE = {definition: names for definition, names in WRITERS.items() if definition != "nobody"}
+# It takes shards over of an earlier run.
+MAY_WRITE["PlanJobDefinition"] = [
+    *WRITERS["PlanJobDefinition"],
+    *(name for name in WRITERS["MigrateJobDefinition"] if "shards/" in name or "partials/" in name),
+]
 MAY_WRITE["MigrateAndMergeJobDefinition"] = [
     *WRITERS["MigrateJobDefinition"],
     *(name for name in WRITERS["MergeJobDefinition"] if "parts/" not in name),

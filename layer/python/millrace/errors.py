@@ -5,6 +5,7 @@
     ├── ManifestError                exit 2: a manifest cannot be read, or names what the run may not work
     ├── UsageError                   exit 2: the command line cannot be understood
     ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
+    ├── NothingToReuseError          exit 2: the run requires an earlier one to reuse, and there is none
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
     ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt continues
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt retries it
@@ -152,6 +153,12 @@ class UsageError(MillraceError):
 
 class RunIdentityError(MillraceError):
     """The run folder belongs to another plan, workload, option or code version than the one resuming it."""
+
+    exit_code = 2
+
+
+class NothingToReuseError(MillraceError):
+    """A run with `reuse_required` has no run that it could reuse. Nothing was worked."""
 
     exit_code = 2
 

@@ -164,6 +164,18 @@ class RunFolder:
         """
         return self.root.join(f"plan/{plan_digest.removeprefix('sha256:')[:16]}/{index:05d}.jsonl")
 
+    def takeover(self, digest: str) -> S3Uri:
+        """`plan/takeover.<digest>.jsonl`: what each kept shard is taken over from, where a run reuses an earlier one.
+
+        Args:
+            digest: `sha256:…` of the file: as for shard files, only what plan.json names counts.
+        """
+        return self.root.join(f"plan/takeover.{digest.removeprefix('sha256:')[:16]}.jsonl")
+
+    def planned_removed(self, digest: str) -> S3Uri:
+        """`plan/removed.<digest>.jsonl`: what a plan says to be gone; `removed.jsonl` is made of that of plan.json."""
+        return self.root.join(f"plan/removed.{digest.removeprefix('sha256:')[:16]}.jsonl")
+
     def commit(self, index: int) -> S3Uri:
         """`shards/00042.json`: the commit of shard 42, written once."""
         return self.root.join(f"shards/{index:05d}.json")
@@ -213,6 +225,7 @@ class RunFolder:
         keys = [
             *(retry.request, retry.plan, retry.commit(0), retry.part_commit(0), retry.progress(0, "")),
             retry.shard_items(0, digest),
+            retry.takeover(digest),
             retry.partial(0, digest, suffix),
             retry.part_partial(0, digest, suffix),
             retry.file("x" * MAX_RESULT_NAME_BYTES if own_workload else "contact-sheet.html"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice, pairwise
+from dataclasses import replace
+from itertools import accumulate, compress, count, islice, pairwise
+from operator import add, ne
 
 from millrace.run.plan import Item
 from millrace.source.sharding import ShardLimits, cut
@@ -84,14 +87,60 @@ class ItemStore:
                 wanted += given[one.start : one.stop]
             setattr(self, name, wanted)
 
-    def cut(self, limits: ShardLimits, pace: Pace) -> list[range]:
-        """The shards, each as the range of its items' positions."""
-        return cut(self._lengths, limits, pace)
+    def arrange(self, order: Sequence[int]) -> None:
+        """Put the items into any other order, once all are there.
+
+        Args:
+            order: The positions of all items, in the order that they shall have.
+        """
+        for name in ("_lengths", "_offsets", "_line_bytes"):
+            given = getattr(self, name)
+            setattr(self, name, array(given.typecode, map(given.__getitem__, order)))
+        ends = map(add, self._offsets, self._line_bytes)
+        apart = map(ne, ends, islice(self._offsets, 1, None))
+        self._breaks = list(compress(count(1), apart))
+
+    def bytes_of(self, places: range) -> int:
+        """What the items at some positions cover, in bytes."""
+        return sum(self._lengths[places.start : places.stop])
+
+    def first_at(self, key: str, start: int = 0, stop: int | None = None) -> int:
+        """The position of the first item, of some that are in the order of their keys, whose key is this or a later.
+
+        Args:
+            key: The key.
+            start: The first of these items.
+            stop: The position behind the last; None for that of all.
+        """
+        return bisect_left(range(len(self)), key, start, stop, key=self._key)
+
+    def first_behind(self, key: str, start: int = 0, stop: int | None = None) -> int:
+        """As `first_at`, of the first item whose key is a later one."""
+        return bisect_right(range(len(self)), key, start, stop, key=self._key)
+
+    def cut(self, limits: ShardLimits, pace: Pace, kept: Sequence[int] = ()) -> list[range]:
+        """The shards, each as the range of its items' positions.
+
+        Args:
+            limits: The limits.
+            pace: How fast a child works.
+            kept: How many items each of the first shards has, whatever the limits are; the others are cut.
+        """
+        shards = [range(start, stop) for start, stop in pairwise(accumulate(kept, initial=0))]
+        if not shards:
+            return cut(self._lengths, limits, pace)
+        begin = shards[-1].stop
+        left = replace(limits, max_shards=max(1, limits.max_shards - len(shards)))
+        return shards + [range(begin + s.start, begin + s.stop) for s in cut(self._lengths[begin:], left, pace)]
 
     def lines(self, shard: range) -> bytes:
         """The shard file of these items. Safe to call from several threads."""
         self._file.flush()
         return b"".join(self._stretches(shard))
+
+    def _key(self, position: int) -> str:
+        key: str = json.loads(self.lines(range(position, position + 1)))["key"]
+        return key
 
     def _stretches(self, shard: range) -> Iterator[bytes]:
         """The lines in as few reads as possible."""

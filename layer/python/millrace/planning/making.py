@@ -8,7 +8,7 @@ keeps it, however the source has changed meanwhile. Shard files that no plan.jso
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -21,6 +21,7 @@ from millrace.request.run_request import RunRequest
 from millrace.run.code import what_differs
 from millrace.run.files import plan_if_there
 from millrace.run.plan import Plan, items_digest, plan_digest
+from millrace.run.reused import PlannedReuse
 from millrace.run.sizing import MAX_CHILDREN
 from millrace.s3.verbs import S3
 
@@ -70,6 +71,8 @@ class PlanMaker:
         *,
         merge_seconds: MergeSeconds | None,
         retry_of: str = "",
+        kept: Sequence[int] = (),
+        reuse: PlannedReuse | None = None,
     ) -> Plan:
         """Cut the items into shards, and write them down; another copy's plan is kept where it was first.
 
@@ -80,6 +83,8 @@ class PlanMaker:
             skipped: How many objects were no items, by reason.
             merge_seconds: How long the merge takes; None where it is never done in parts.
             retry_of: For a retry, the digest of the plan before it.
+            kept: How many items each shard has that is taken over of an earlier run: these are the first items.
+            reuse: What the plan says of them; None for a run without reuse.
 
         Raises:
             RunIdentityError: There is a plan by now, and it is for something else.
@@ -87,7 +92,7 @@ class PlanMaker:
             StoppedError: The job or function has to stop.
         """
         known = known_pace(request, self.s3, code_version=self.code_version)
-        shards = items.cut(request.shard, known.pace)
+        shards = items.cut(request.shard, known.pace, kept)
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -121,6 +126,7 @@ class PlanMaker:
             merge_parts=parts_of_merge(merge_seconds, len(shards), items.total_bytes, request.merge_limit_seconds),
             code=request.code,
             pace=known.pace.known() if known.measured else None,
+            reuse=reuse,
         )
 
         def write(index: int) -> None:

@@ -33,9 +33,11 @@ COLUMNS = (
     "Shard",
     "Outputs",
     "Retry",
+    "ReusedFrom",
 )
 """The first seven as in S3 user guide, batch operations completion reports; Outputs is a JSON list of URIs; Retry says
-which retry of the failed items the row comes from, and is empty for the run's first try."""
+which retry of the failed items the row comes from, and is empty for the run's first try; ReusedFrom names the earlier
+run that worked the item, and is empty where this one did."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001 - full-width ones count too
 """What a spreadsheet may run, and the apostrophe itself."""
@@ -62,17 +64,24 @@ class ReportWriter:
         self._failures = failures
         self._report.write(_csv([COLUMNS]))
 
-    def add(self, shard: int, outcomes: Sequence[Outcome], retries: Sequence[int] | None = None) -> None:
+    def add(
+        self,
+        shard: int,
+        outcomes: Sequence[Outcome],
+        retries: Sequence[int] | None = None,
+        reused_from: Sequence[str] | None = None,
+    ) -> None:
         """Write a shard's outcomes: a row each.
 
         Args:
             shard: The shard of the run's first plan.
             outcomes: In its order.
             retries: Which retry each comes from; None: all from the run's first try.
+            reused_from: Which earlier run worked each; None: this one worked all.
         """
         self.counts += Counts.of(outcomes)
-        numbered = zip(outcomes, retries or repeat(0), strict=False)
-        self._report.write(_csv(_row(self._bucket, shard, outcome, retry) for outcome, retry in numbered))
+        origins = zip(outcomes, retries or repeat(0), reused_from or repeat(""), strict=False)
+        self._report.write(_csv(_row(self._bucket, shard, *origin) for origin in origins))
         for outcome in outcomes:
             if outcome.error_code is not None:
                 self.codes[outcome.error_code.value] += 1
@@ -90,7 +99,7 @@ def exact_cell(cell: str) -> str:
     return cell.removeprefix("'")
 
 
-def _row(bucket: str, shard: int, outcome: Outcome, retry: int) -> list[str]:
+def _row(bucket: str, shard: int, outcome: Outcome, retry: int, reused_from: str) -> list[str]:
     succeeded = outcome.status == "SUCCEEDED"
     status = (200 if outcome.first_byte is None else 206) if succeeded else outcome.http_status
     cells = (
@@ -108,6 +117,7 @@ def _row(bucket: str, shard: int, outcome: Outcome, retry: int) -> list[str]:
         shard,
         json.dumps(outcome.outputs, ensure_ascii=False) if outcome.outputs else None,
         retry or None,
+        reused_from,
     )
     return ["" if cell is None else safe_cell(str(cell)) for cell in cells]
 

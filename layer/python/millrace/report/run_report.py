@@ -70,6 +70,7 @@ def write_report(
             figures.add_failed(index, (row.outcome for row in found))
     for generation in generations:
         figures.shards += generation.shards
+        figures.taken_over += generation.taken_over
     return RunReport(
         plan,
         writer.counts,

@@ -28,12 +28,16 @@ HEAD_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class CommitHead:
-    """What the beginning of a commit says: who worked the shard, when, and its items, counted."""
+    """What the beginning of a commit says: which shard it is of, who worked it, when, and its items, counted."""
 
     started_at: datetime
     finished_at: datetime
     counts: Counts
     job_id: str = ""
+    shard: int = -1
+    plan_digest: str = ""
+    code_version: str = ""
+    items_digest: str = ""
 
     @classmethod
     def of(cls, text: bytes) -> CommitHead:
@@ -56,6 +60,10 @@ class CommitHead:
                 datetime.fromisoformat(given["finished_at"]),
                 Counts(**given["counts"]),
                 str(given["job"]["id"]),
+                given["shard"],
+                given["plan_digest"],
+                given["code_version"],
+                given["items_digest"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the beginning of a commit: {error!r}") from error
@@ -81,6 +89,9 @@ class Commit:
         job: Who worked it: the Batch job's id and attempt.
         started_at: ISO 8601, UTC.
         finished_at: ISO 8601, UTC.
+        reused_from: The shard of an earlier run that this one is taken over from: run_id, retry and shard, and
+            worked_in, the run that worked it; None where this run worked it. `job` and the times are then those of
+            that work.
     """
 
     shard: int
@@ -93,6 +104,12 @@ class Commit:
     job: dict[str, Any]
     started_at: str
     finished_at: str
+    reused_from: dict[str, Any] | None = None
+
+    @property
+    def worked_in(self) -> str:
+        """The run that worked the shard, where it was taken over; else empty."""
+        return str((self.reused_from or {}).get("worked_in", ""))
 
     @property
     def content_digest(self) -> str:
@@ -102,7 +119,9 @@ class Commit:
     def to_json(self) -> bytes:
         """The commit's file."""
         outcomes = self._outcomes()  # once: they are all but a few lines of it
-        who = {"job": self.job, "started_at": self.started_at, "finished_at": self.finished_at}
+        who: dict[str, Any] = {"job": self.job, "started_at": self.started_at, "finished_at": self.finished_at}
+        if self.reused_from is not None:
+            who["reused_from"] = self.reused_from
         digest = {"content_digest": self._digest_with(outcomes)}
         return b'%b,"outcomes":%b,%b\n' % (self._head(who)[:-1], outcomes, _compact(digest)[1:])
 

@@ -83,12 +83,14 @@ class RunFigures:
     """What the commits of a run add up to: a figure per shard, and `EXAMPLES` items per error code.
 
     Attributes:
-        shards: One per commit, those of retries behind the others.
+        shards: One per commit, those of retries behind the others; without shards of an earlier run.
+        taken_over: One per shard that was taken over of an earlier run, with the times of that work.
         codes: Items by error code, of the rows that count.
         examples: The first failed items, by error code.
     """
 
     shards: list[ShardFigure] = field(default_factory=list)
+    taken_over: list[ShardFigure] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[FailedItem]] = field(default_factory=dict)
 

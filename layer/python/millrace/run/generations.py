@@ -34,10 +34,12 @@ class Row:
     Attributes:
         outcome: What came of the item.
         retry: Which retry it comes from; 0 for the run's first try.
+        reused_from: The run that worked the item, where its shard was taken over; else empty.
     """
 
     outcome: Outcome
     retry: int
+    reused_from: str = ""
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Generation:
         succeeded: How many of these succeeded.
         finished_at: When the last shard was finished, ISO 8601, UTC; when it was planned, without any.
         worked_by: Shards and items by the Batch job whose child committed them.
-        shards: When each shard was worked, and how much it was.
+        shards: When each shard was worked, and how much it was; without those that were taken over.
+        taken_over: The same of these: an earlier run worked them.
     """
 
     folder: RunFolder
@@ -67,16 +70,22 @@ class Generation:
     finished_at: str = ""
     worked_by: dict[str, dict[str, int]] = field(default_factory=dict)
     shards: list[ShardFigure] = field(default_factory=list)
+    taken_over: list[ShardFigure] = field(default_factory=list)
 
     def note(self, commit: Commit) -> None:
         """Take note of a commit."""
         self.commits += 1
-        self.shards.append(ShardFigure.of(commit, self.plan.retry))
         self.rows += commit.counts.items
         self.succeeded += commit.counts.succeeded
         self.items_digests.append(commit.items_digest)
-        self.finished_at = max(self.finished_at, self.plan.planned_at, commit.finished_at)
+        finished_at = "" if commit.reused_from else commit.finished_at
+        self.finished_at = max(self.finished_at, self.plan.planned_at, finished_at)
         self.partials.append(commit.partial)
+        figure = ShardFigure.of(commit, self.plan.retry)
+        if commit.reused_from is not None:
+            self.taken_over.append(figure)
+            return
+        self.shards.append(figure)
         # A child's id is its array's, a colon and the index: Batch user guide, array jobs.
         worked = self.worked_by.setdefault(str(commit.job["id"]).partition(":")[0], {"shards": 0, "items": 0})
         worked["shards"] += 1
@@ -156,8 +165,8 @@ class RowReader:
         first, *retries = generations
         again = [self._outcomes(generation) for generation in retries]
         try:
-            for index, outcomes in self._shards(first):
-                rows = [Row(outcome, 0) for outcome in outcomes if outcome is not None]
+            for index, outcomes, worked_in in self._shards(first):
+                rows = [Row(outcome, 0, worked_in) for outcome in outcomes if outcome is not None]
                 for retry, newer in zip(retries, again, strict=True):
                     _replace_failed(rows, newer, retry)
                 yield index, rows
@@ -170,11 +179,14 @@ class RowReader:
 
     def _outcomes(self, generation: Generation) -> Generator[Outcome | None, None, None]:
         with closing(self._shards(generation)) as shards:
-            for _, outcomes in shards:
+            for _, outcomes, _ in shards:
                 yield from outcomes
 
-    def _shards(self, generation: Generation) -> Generator[tuple[int, Sequence[Outcome | None]], None, None]:
-        """A generation's outcomes by shard; None for an item that a retry has not come to."""
+    def _shards(self, generation: Generation) -> Generator[tuple[int, Sequence[Outcome | None], str], None, None]:
+        """A generation's outcomes by shard, and which earlier run worked it, if one did.
+
+        None is the outcome of an item that a retry has not come to.
+        """
         folder, plan = generation.folder, generation.plan
 
         def read(index: int) -> tuple[int, Commit | None]:
@@ -185,9 +197,9 @@ class RowReader:
             for index, commit in commits:
                 if commit is not None:
                     generation.note(commit)
-                    yield index, commit.outcomes
+                    yield index, commit.outcomes, commit.worked_in
                 elif self.incomplete:
-                    yield index, self._without_commit(generation, index)
+                    yield index, self._without_commit(generation, index), ""
                 else:
                     missing = [index, *(later for later, other in commits if other is None)]
                     raise _missing(generation, missing)

@@ -21,7 +21,8 @@ class PlannedReuse:
         removed: Items of the base whose objects are gone.
         kept_shards: How many shards are taken over: those from 0 on.
         kept_bytes: What the kept items cover, in bytes.
-        takeover_digest: `sha256:…` of `takeover.jsonl`, which says what each kept shard is taken over from.
+        takeover_digest: `sha256:…` of the file that says what each kept shard is taken over from.
+        removed_digest: `sha256:…` of `removed.jsonl`, which names the items that are gone.
         why_not: Why there is no base, in plain English; empty where there is one.
     """
 
@@ -35,12 +36,13 @@ class PlannedReuse:
     kept_shards: int
     kept_bytes: int
     takeover_digest: str
+    removed_digest: str
     why_not: str
 
     @classmethod
     def without_base(cls, asked: str, why_not: str, items: int) -> PlannedReuse:
         """For a run that works all its items, as there is nothing to reuse."""
-        return cls(asked, "", 0, 0, 0, items, 0, 0, 0, "", why_not)
+        return cls(asked, "", 0, 0, 0, items, 0, 0, 0, "", "", why_not)
 
     @classmethod
     def from_json(cls, given: Any) -> PlannedReuse:
@@ -110,4 +112,4 @@ class RunReuse:
 
 
 _PLANNED = frozenset(each.name for each in fields(PlannedReuse))
-_TEXTS = frozenset({"asked", "base", "takeover_digest", "why_not"})
+_TEXTS = frozenset({"asked", "base", "takeover_digest", "removed_digest", "why_not"})

@@ -92,7 +92,9 @@ class Workload(Protocol[Contribution]):
         """Merge the shards' partials into the run's result.
 
         Args:
-            partials: One file per committed shard, in shard order, opened for reading one at a time.
+            partials: One file per committed shard, in shard order, opened for reading one at a time. Shards are in
+                the order of their items' keys, but in a run that reuses an earlier one those that were taken over come
+                first: the result must not depend on their order.
             results: Where the result's files go.
 
         Returns:

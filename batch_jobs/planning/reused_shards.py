@@ -1,0 +1,98 @@
+"""What a plan keeps of an earlier run: the items in the order of their shards, and the files that say from where."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from batch_jobs.job import Job
+from batch_jobs.migrating.outputs import file_digest
+from batch_jobs.planning.take_over import TakenShard, takeover_lines
+from millrace.layout import RunFolder
+from millrace.planning.item_store import ItemStore
+from millrace.request.run_request import RunRequest
+from millrace.reuse.base import Base, NoBase, find_base, require_base
+from millrace.reuse.comparison import KEPT_SHARE, Comparison, compare, read_shards
+from millrace.run.plan import items_digest
+from millrace.run.reused import PlannedReuse
+from millrace.workload.contract import ServerSideCopy
+
+
+@dataclass(frozen=True, slots=True)
+class KeptItems:
+    """What `PlanMaker.make` is told of a run that reuses another.
+
+    Attributes:
+        sizes: How many items each kept shard has: these are the first items.
+        reuse: What plan.json says.
+    """
+
+    sizes: Sequence[int]
+    reuse: PlannedReuse
+
+
+def base_of(request: RunRequest, folder: RunFolder, workload: object, code_version: str, job: Job) -> Base | NoBase:
+    """The run to reuse, looked for before anything is listed.
+
+    Raises:
+        NothingToReuseError: There is none, and the request requires one.
+    """
+    writes = bool(getattr(workload, "item_suffixes", ())) or isinstance(workload, ServerSideCopy)
+    found = find_base(request, job.s3, run_id=folder.run_id, code_version=code_version, writes_outputs=writes)
+    require_base(found, request)
+    return found
+
+
+def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | NoBase, job: Job) -> KeptItems:
+    """Put the items whose shards are kept in front, and write down what these are taken over from.
+
+    Args:
+        request: The checked request.
+        folder: The run's folder.
+        items: The items of the new listing, in the order of their keys; they are put into another order.
+        base: The run that is reused.
+        job: The job's surroundings.
+    """
+    asked = request.reuse or ""
+    if isinstance(base, NoBase):
+        return KeptItems((), PlannedReuse.without_base(asked, base.why_not, len(items)))
+    with TemporaryFile() as file:
+        removed = cast("BinaryIO", file)
+        shards = read_shards(base, job.s3, job.stop.check, job.settings.concurrency)
+        found = compare(items, shards, removed, most_kept=int(request.shard.max_shards * KEPT_SHARE))
+        removed_digest = ""
+        if found.removed:
+            removed_digest = f"sha256:{file_digest(removed)}"
+            job.s3.put(folder.planned_removed(removed_digest), removed, content_type="application/x-ndjson")
+    if found.kept:
+        items.arrange(found.order)
+    sizes = [shard.items for shard in found.kept]
+    takeover = takeover_lines(_taken(found, items))
+    takeover_digest = f"sha256:{hashlib.sha256(takeover).hexdigest()}" if found.kept else ""
+    if found.kept:
+        job.s3.put(folder.takeover(takeover_digest), takeover, content_type="application/x-ndjson")
+    reuse = PlannedReuse(
+        asked=asked,
+        base=base.run_id,
+        base_retry=base.retry,
+        kept=found.kept_items,
+        changed=found.changed,
+        new=found.new,
+        removed=found.removed,
+        kept_shards=len(found.kept),
+        kept_bytes=items.bytes_of(range(found.kept_items)),
+        takeover_digest=takeover_digest,
+        removed_digest=removed_digest,
+        why_not="",
+    )
+    return KeptItems(sizes, reuse)
+
+
+def _taken(found: Comparison, items: ItemStore) -> Iterator[TakenShard]:
+    places = pairwise(accumulate((shard.items for shard in found.kept), initial=0))
+    for shard, (start, stop) in zip(found.kept, places, strict=True):
+        yield TakenShard(shard.retry, shard.index, items_digest(items.lines(range(start, stop))))

@@ -1,0 +1,262 @@
+"""A run that reuses an earlier one: what it works, what it takes over, and that its result is a full run's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from millrace.errors import NothingToReuseError
+from millrace.layout import RunFolder, S3Uri
+from millrace.run.files import listed_shards
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+
+SMALL = {"shard": {"max_items": 3}}
+
+
+def run_of(client: Any = None, name: str = "base", **request: Any) -> RunInMemory:
+    """A run in shards of three items, on the S3 of an earlier one if that is given, and a day later."""
+    given: dict[str, Any] = {"folder": RunFolder.of(S3Uri(RESULT, "out/"), name), "request": {**SMALL, **request}}
+    if client is None:
+        return RunInMemory(**given)
+    before = sum(key.endswith("/plan.json") for key in client.bodies(RESULT, "out/"))
+    return RunInMemory(**given, client=client, ticks=before * 86_400)
+
+
+def store(run: RunInMemory, **objects: str) -> None:
+    """Put objects into the source, named by one letter each."""
+    for key, text in objects.items():
+        run.client.store(SOURCE, f"in/{key}", text.encode())
+
+
+def work(run: RunInMemory) -> list[int]:
+    """Plan, work what has no commit, merge; returns the shards that were worked."""
+    made = run.plan()
+    there = set(listed_shards(run.folder.commit, range(made.shards), run.job().s3))
+    left = [index for index in range(made.shards) if index not in there]
+    for index in left:
+        run.migrate(index)
+    run.merge()
+    return left
+
+
+def rows(run: RunInMemory) -> set[tuple[str, ...]]:
+    """The rows of report.csv, but for where they were worked."""
+    found = csv.DictReader(io.StringIO((run.file("report.csv") or b"").decode()))
+    return {tuple(value for name, value in row.items() if name not in {"Shard", "ReusedFrom"}) for row in found}
+
+
+def worked_keys(run: RunInMemory) -> list[str]:
+    """The items that the run worked itself."""
+    found = csv.DictReader(io.StringIO((run.file("report.csv") or b"").decode()))
+    return [row["Key"] for row in found if not row["ReusedFrom"]]
+
+
+def same_as_full(run: RunInMemory, name: str = "full") -> bool:
+    """Whether the run's result is that of a full run over the same source."""
+    full = run_of(run.client, name)
+    work(full)
+    mine, theirs = run.result(), full.result()
+    same = [mine[part] == theirs[part] for part in ("status", "failures", "result")]
+    counts = [{**result["counts"], "shards": 0} for result in (mine, theirs)]
+    return (
+        all(same)
+        and counts[0] == counts[1]
+        and run.file("sizes.json") == full.file("sizes.json")
+        and (rows(run) == rows(full))
+    )
+
+
+@pytest.fixture
+def base() -> RunInMemory:
+    """A run over nine items in three shards, a to i."""
+    run = run_of()
+    store(run, **{key: key * 3 for key in "abcdefghi"})
+    work(run)
+    return run
+
+
+def test_nothing_changed(base: RunInMemory) -> None:
+    """No item is worked, no object of the source is read, and the result has the same bytes."""
+    run = run_of(base.client, "next", reuse="latest")
+    read: list[str] = []
+    base.client.before = lambda verb, bucket, key: (
+        read.append(key) if verb == "get_object" and bucket == SOURCE else None
+    )
+    assert work(run) == []
+    assert read == []
+    assert run.result()["reuse"] == {
+        "base": "base",
+        "base_retry": 0,
+        "kept": 9,
+        "changed": 0,
+        "new": 0,
+        "removed": 0,
+        "kept_shards": 3,
+        "kept_bytes": 27,
+        "why_not": "",
+    }
+    assert run.result()["worked_by"] == {}
+    base.client.before = lambda *_call: None
+    assert same_as_full(run)
+
+
+def test_new_items_anywhere_cost_only_themselves(base: RunInMemory) -> None:
+    """Between kept items, in front of them and behind: only the new ones are worked, in shards of their own."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, A="1", bb="22", ee="333", z="4444")
+    assert work(run) == [3, 4]
+    assert worked_keys(run) == ["in/A", "in/bb", "in/ee", "in/z"]
+    assert {name: run.result()["reuse"][name] for name in ("kept", "new", "changed", "removed")} == {
+        "kept": 9,
+        "new": 4,
+        "changed": 0,
+        "removed": 0,
+    }
+    assert same_as_full(run)
+
+
+def test_a_changed_item_breaks_its_shard_alone(base: RunInMemory) -> None:
+    """The other items of its shard are worked again, those of other shards are not."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, e="EEE")  # of the same size
+    assert work(run) == [2]
+    assert worked_keys(run) == ["in/d", "in/e", "in/f"]
+    assert (run.result()["reuse"]["changed"], run.result()["reuse"]["kept"]) == (3, 6)
+    assert same_as_full(run)
+
+
+def test_what_is_gone_is_named(base: RunInMemory) -> None:
+    """It is in no result any more, and removed.jsonl names it with the shard that had it."""
+    run = run_of(base.client, "next", reuse="latest")
+    base.client.remove(SOURCE, "in/e")
+    assert work(run) == [2]
+    assert worked_keys(run) == ["in/d", "in/f"]
+    assert run.result()["reuse"]["removed"] == 1
+    gone = [json.loads(line) for line in (run.file("removed.jsonl") or b"").splitlines()]
+    assert [(row["key"], row["retry"], row["shard"]) for row in gone] == [("in/e", 0, 1)]
+    assert same_as_full(run)
+
+
+def test_a_failed_item_does_not_break_its_shard() -> None:
+    """It put nothing into the partial: it alone is worked again, and the others are kept."""
+    base = run_of(tolerated_failure_count=9)
+    store(base, **{key: key * 3 for key in "abcdefghi"} | {"e": "bad"})
+    work(base)
+    store(base, e="good")
+    run = run_of(base.client, "next", reuse="latest")
+    assert work(run) == [3]
+    assert worked_keys(run) == ["in/e"]
+    assert same_as_full(run)
+
+
+def test_a_base_with_a_rerun() -> None:
+    """What a rerun put right is taken over from there."""
+    base = run_of(tolerated_failure_count=9)
+    store(base, **{key: key * 3 for key in "abcdefghi"} | {"e": "bad", "h": "bad"})
+    work(base)
+    store(base, e="good", h="good")
+    work(base.retry())
+    run = run_of(base.client, "next", reuse="latest")
+    assert work(run) == []
+    assert (run.result()["reuse"]["base_retry"], run.result()["reuse"]["kept_shards"]) == (1, 4)
+    assert same_as_full(run)
+
+
+def test_a_run_reuses_a_run_that_reused(base: RunInMemory) -> None:
+    """Day by day; each row says which run worked it."""
+    second = run_of(base.client, "second", reuse="latest")
+    store(second, bb="22")
+    work(second)
+    third = run_of(base.client, "third", reuse="latest")
+    store(third, ee="55", a="AAA")
+    assert work(third) == [3, 4]
+    found = csv.DictReader(io.StringIO((third.file("report.csv") or b"").decode()))
+    origins = {row["Key"][3:]: row["ReusedFrom"] for row in found}
+    assert origins == {**dict.fromkeys("defghi", "base"), "bb": "second", **dict.fromkeys(("a", "b", "c", "ee"), "")}
+    assert same_as_full(third)
+
+
+def test_a_lost_partial_is_worked(base: RunInMemory) -> None:
+    """A lifecycle rule may delete it between two requests: the shard has no commit then."""
+    lost = next(key for key in base.client.bodies(RESULT, "out/_millrace/base/partials/00001"))
+    base.client.remove(RESULT, lost)
+    run = run_of(base.client, "next", reuse="latest")
+    assert work(run) == [1]
+    assert (run.result()["reuse"]["kept"], run.result()["reuse"]["changed"]) == (6, 3)
+    assert same_as_full(run)
+
+
+def test_a_partial_of_another_size_is_not_taken_over(base: RunInMemory) -> None:
+    """The merge would refuse it, today and on each day to come."""
+    found = next(key for key in base.client.bodies(RESULT, "out/_millrace/base/partials/00001"))
+    base.client.store(RESULT, found, b"{}")
+    run = run_of(base.client, "next", reuse="latest")
+    assert work(run) == [1]
+    assert same_as_full(run)
+
+
+def test_a_crash_in_the_middle_changes_nothing(base: RunInMemory) -> None:
+    """The next plan job keeps the plan and takes over what is left, however the source has changed meanwhile."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, bb="22")
+    copies: list[str] = []
+
+    def crash(verb: str, _bucket: str, key: str) -> None:
+        if verb == "copy_object":
+            copies.append(key)
+            if len(copies) == 2:
+                raise KeyboardInterrupt
+
+    base.client.before = crash
+    with pytest.raises(KeyboardInterrupt):
+        run.plan()
+    base.client.before = lambda *_call: None
+    assert run.file("shards/00000.json") is not None
+    assert run.file("shards/00001.json") is None
+    store(run, cc="333")
+    assert work(run) == [3]
+    assert worked_keys(run) == ["in/bb"]
+
+
+def test_nothing_is_taken_over_before_the_plan_is_there(base: RunInMemory) -> None:
+    """Another plan job's plan may be the one that counts."""
+    run = run_of(base.client, "next", reuse="latest")
+    written: list[str] = []
+    base.client.before = lambda verb, _bucket, key: (
+        written.append(key.rpartition("next/")[2]) if verb in {"put_object", "copy_object"} else None
+    )
+    run.plan()
+    first_shard = min(written.index(name) for name in written if name.startswith(("shards/", "partials/")))
+    assert written.index("plan.json") < first_shard
+
+
+def test_the_storage_class_may_change(base: RunInMemory) -> None:
+    """A lifecycle rule moves objects: their bytes stay."""
+    base.client.store(SOURCE, "in/b", b"bbb", storage_class="STANDARD_IA")
+    run = run_of(base.client, "next", reuse="latest")
+    assert work(run) == []
+    assert same_as_full(run)
+
+
+@pytest.mark.parametrize("asked", ["latest", "base"])
+def test_no_base(asked: str) -> None:
+    """The run works everything, and says why; unless it requires a base: then it ends before any work."""
+    run = run_of(None, "next", reuse=asked)
+    store(run, a="1")
+    work(run)
+    reuse = run.result()["reuse"]
+    assert (reuse["base"], reuse["new"]) == ("", 1)
+    assert "no run" in reuse["why_not"]
+    again = replace(run, objects={}, folder=RunFolder.of(S3Uri(RESULT, "elsewhere/"), "other"))
+    again.request = {**run.request, "destination": f"s3://{RESULT}/elsewhere/", "reuse_required": True}
+    with pytest.raises(
+        NothingToReuseError, match=r"no run .*elsewhere.* Start the run without reuse_required"
+    ) as raised:
+        again.plan()
+    assert raised.value.exit_code == 2
+    assert again.file("plan.json") is None
