@@ -1,0 +1,165 @@
+"""Reuse, broken on purpose: what is compared, what is taken over, and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import batch_jobs.planning.plan
+import batch_jobs.planning.take_over
+import millrace.reuse.base
+import millrace.reuse.comparison
+from batch_jobs.job import Job
+from batch_jobs.planning.take_over import take_over
+from millrace.layout import RunFolder, S3Uri
+from millrace.planning.making import PlanMaker
+from millrace.request.run_request import RunRequest
+from millrace.reuse.base import Base, NoBase
+from millrace.reuse.comparison import BaseShard
+from millrace.run.commit import Commit
+from millrace.run.latest import LatestRun, read_latest
+from millrace.run.plan import Plan
+from millrace.s3.verbs import S3
+
+
+def names_alone_are_compared(patch: pytest.MonkeyPatch) -> None:
+    """An object that changed is taken for the same, by its key."""
+    patch.setattr(millrace.reuse.comparison, "_identity", lambda line: (json.loads(line)["key"],))
+
+
+def sizes_are_compared_instead_of_etags(patch: pytest.MonkeyPatch) -> None:
+    """An object that changed and kept its size is taken for the same."""
+
+    def identity(line: bytes) -> tuple[Any, ...]:
+        item = json.loads(line)
+        return item["key"], item["size"]
+
+    patch.setattr(millrace.reuse.comparison, "_identity", identity)
+
+
+def options_are_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """A run of other options is taken for one like this."""
+    real = millrace.reuse.base.find_base
+
+    def find_base(request: RunRequest, s3: S3, **given: Any) -> Base | NoBase:
+        runs = read_latest(S3Uri.parse(request.destination), s3)
+        asked = request.reuse
+        if asked == "latest":
+            asked = next((run.run_id for run in runs if run.run_id != given["run_id"]), asked)
+        return real(replace(request, reuse=asked), s3, **given)
+
+    def check_plan(_plan: Plan, _request: RunRequest, _run_id: str, _code_version: str | None) -> None:
+        """All is well."""
+
+    patch.setattr(batch_jobs.planning.reused_shards, "find_base", find_base)
+    patch.setattr(millrace.reuse.base, "_check_plan", check_plan)
+    _ignoring_code_of_commits(patch)
+
+
+def codes_are_not_compared(patch: pytest.MonkeyPatch) -> None:
+    """A run that other code worked is reused."""
+    real = millrace.reuse.base.find_base
+    patch.setattr(
+        batch_jobs.planning.reused_shards,
+        "find_base",
+        lambda request, s3, **given: real(request, s3, **{**given, "code_version": None}),
+    )
+    _ignoring_code_of_commits(patch)
+
+
+def _ignoring_code_of_commits(patch: pytest.MonkeyPatch) -> None:
+    """Where taking over compares the code once more, it would only be as if nothing could be taken over."""
+
+    class OfAnyCode(Commit):
+        now = ""
+
+        @classmethod
+        def from_json(cls, text: bytes, name: str) -> Commit:
+            return replace(Commit.from_json(text, name), code_version=cls.now)
+
+    taking = batch_jobs.planning.take_over.take_over
+
+    def take_over_by_any_code(plan: Plan, folder: RunFolder, job: Job) -> None:
+        OfAnyCode.now = plan.code_version
+        taking(plan, folder, job)
+
+    patch.setattr(batch_jobs.planning.take_over, "Commit", OfAnyCode)
+    patch.setattr(batch_jobs.planning.plan, "take_over", take_over_by_any_code)
+
+
+def outputs_of_later_runs_do_not_matter(patch: pytest.MonkeyPatch) -> None:
+    """A base is reused whose outputs a run of other options has written over."""
+
+    def check_outputs(_base: Base, _request: RunRequest, _runs: list[LatestRun]) -> None:
+        """All is well."""
+
+    patch.setattr(millrace.reuse.base, "_check_outputs", check_outputs)
+
+
+def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) -> None:
+    """The plan of another job may be the one that counts."""
+    real = PlanMaker.make
+
+    def make(self: PlanMaker, request: RunRequest, folder: RunFolder, *given: Any, **more: Any) -> Plan:
+        class Withheld(S3):
+            def put_if_absent(self, uri: S3Uri, body: bytes, **given: Any) -> bool:
+                return uri == folder.plan or S3.put_if_absent(self, uri, body, **given)
+
+        withheld = replace(self, s3=Withheld(self.s3.requests, self.s3.backoff))
+        made = real(withheld, request, folder, *given, **more)
+        take_over(made, folder, Job(s3=self.s3))
+        if self.s3.put_if_absent(folder.plan, made.to_json()):
+            return made
+        return self.kept(request, folder) or made
+
+    patch.setattr(PlanMaker, "make", make)
+
+
+def partials_are_not_copied(patch: pytest.MonkeyPatch) -> None:
+    """A commit names a partial that is not there."""
+    real = batch_jobs.planning.take_over._copy
+
+    def copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
+        if "/partials/" not in destination.key:
+            real(source, destination, job, size)
+
+    patch.setattr(batch_jobs.planning.take_over, "_copy", copy)
+
+
+def failed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
+    """An item that failed counts as one whose result is there."""
+    real = millrace.reuse.comparison._read_shard
+
+    def read_shard(*given: Any, **more: Any) -> BaseShard:
+        return replace(real(*given, **more), succeeded=())
+
+    patch.setattr(millrace.reuse.comparison, "_read_shard", read_shard)
+
+
+def shards_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
+    """A shard is taken over whole, though an object of it is gone."""
+    real = millrace.reuse.comparison._Comparing._positions
+
+    def positions(self: Any, shard: BaseShard) -> list[int]:
+        found = real(self, shard)
+        return [at for at in found if at >= 0] if not shard.succeeded else found
+
+    patch.setattr(millrace.reuse.comparison._Comparing, "_positions", positions)
+
+
+MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
+    names_alone_are_compared: 0,
+    sizes_are_compared_instead_of_etags: 2,
+    options_are_not_compared: 5,
+    codes_are_not_compared: 5,
+    outputs_of_later_runs_do_not_matter: 203,
+    shards_are_taken_over_before_the_plan_is_there: 11,
+    partials_are_not_copied: 0,
+    failed_items_are_kept: 11,
+    shards_of_removed_items_are_kept: 0,
+}
+"""Each, and the first seed that is known to catch it: the others are tried behind it."""

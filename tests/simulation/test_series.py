@@ -1,0 +1,52 @@
+"""A run that reuses another leaves what a full run leaves, whatever happened before and meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.broken_reuse import MUTANTS
+from tests.simulation.series import simulate_series
+
+FIRST_SEEDS = 40
+SEEDS = 2000
+MUTANT_SEEDS = 400
+
+
+def broken_by(seeds: range) -> tuple[dict[int, str], Counter[str]]:
+    """The seeds that broke something, and what was met."""
+    met: Counter[str] = Counter()
+    broken = {}
+    for seed in seeds:
+        series, what = simulate_series(seed)
+        met += series.met
+        if what:
+            broken[seed] = "\n".join((*series.lines, what))
+    return broken, met
+
+
+def test_every_run_leaves_what_a_full_run_leaves() -> None:
+    """Every file of the result byte for byte, every row, every output; and all that may happen happened."""
+    broken, met = broken_by(range(FIRST_SEEDS))
+    assert broken == {}
+    kinds = ("crash before", "crash after", "second job", "lost files", "rerun", "other options", "other code")
+    assert [kind for kind in (*kinds, "given up", "kept items", "why not", "base") if not met[kind]] == []
+
+
+@pytest.mark.long
+def test_every_run_leaves_what_a_full_run_leaves_with_more_seeds() -> None:
+    """The same, with all seeds."""
+    assert broken_by(range(FIRST_SEEDS, SEEDS))[0] == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("mutant", "first"), MUTANTS.items(), ids=lambda given: getattr(given, "__name__", ""))
+def test_broken_reuse_is_caught(
+    mutant: Callable[[pytest.MonkeyPatch], None], first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some seed leaves something else than a full run does."""
+    mutant(monkeypatch)
+    seeds = (*range(first, MUTANT_SEEDS), *range(first))
+    assert any(simulate_series(seed)[1] for seed in seeds), f"{MUTANT_SEEDS} seeds did not catch it"
