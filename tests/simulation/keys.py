@@ -18,6 +18,7 @@ LATEST = f"{RESULT_PREFIX}_millrace/latest.json"
 OWN_FILES = (
     "run.json",
     "plan.json",
+    "removed.jsonl",
     "failures.jsonl",
     "report.csv",
     "result.json",

@@ -58,8 +58,9 @@ class OnlineChecks:
         if process.runs == "merge":
             check(Promise.NO_LISTING, verb != "list_objects_v2", name)
             check(Promise.NO_LISTING, verb != "get_object" or self._is_named(process.run_id, key), name)
-        if (verb == "get_object" and bucket == SOURCE) or verb == "copy_object":
-            place, etag = given.get("CopySource", given), given.get("CopySourceIfMatch", given.get("IfMatch"))
+        place = given.get("CopySource", given)
+        if verb in {"get_object", "copy_object"} and place["Bucket"] == SOURCE:
+            etag = given.get("CopySourceIfMatch", given.get("IfMatch"))
             item = records.of(process.run_id).items.get(place["Key"])
             planned = item is not None and (etag, place.get("VersionId")) == (item.etag, item.version_id)
             check(Promise.CONDITIONAL, planned, f"{name} with {given}, planned: {item}")

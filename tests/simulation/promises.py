@@ -25,6 +25,8 @@ class Promise(StrEnum):
     OUTPUT_THERE = "2: every succeeded item has its output"
     NO_FAILED_OUTPUT = "2: a failed item has no output of its run once all copies are quiet"
     DELETES_OWN = "2: only outputs of failed items of the same run are deleted"
+    PLAN_FIRST = "2: no shard is committed before the plan is there"
+    REUSED = "5: what is taken over of an earlier run is what that run says of the same objects"
     SUCCESS_LAST = "3: _SUCCESS comes last, once, and only to a complete run"
     FINAL = "3: nothing in a complete run's result changes any more"
     FORGED = "3: what is forged or damaged in a result is not believed: running again makes it good"

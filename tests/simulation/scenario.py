@@ -54,7 +54,9 @@ class Scenario:
             self._max_items, self._seconds_per_item = 25, 0.001
         if chance.random() < 0.4:
             world.faults.on = chance.random() < 0.5
+            reuses, world.reuses = world.reuses, False
             self._see_through("earlier", give_up=False)
+            world.reuses = reuses
             for _ in range(chance.choice((0, 1, 3))):
                 self._let_happen()
         if chance.random() < 0.15:
@@ -64,7 +66,7 @@ class Scenario:
         world.faults.on = True
         complete = self._see_through("run", give_up=chance.random() < 0.1)
         if complete:
-            undisturbed.compare(world, "run", self._request())
+            undisturbed.compare(world, "run", {**self._request(), "reuse": None})
         for _ in range(chance.choice((0, 0, 0, 1, 1, 2))):
             if world.s3.stored(RESULT, run_key("run", "result.json")) is not None:
                 complete = self._retry_failed()
@@ -196,6 +198,7 @@ class Scenario:
             "merge_limit_seconds": self._merge_limit_seconds,
             "tolerated_failure_percent": self._percent,
             "pace": {"seconds_per_item": self._seconds_per_item},
+            "reuse": "latest" if self._world.reuses else None,
         }
 
     def _weather(self, changes: int) -> None:

@@ -56,6 +56,7 @@ class World:
         released: What no zombie of waits any longer.
         uploads: Whether objects are uploaded, and start runs, at the end.
         slots: How many jobs run at once, as Read Plan is told.
+        reuses: Whether the next run reuses the latest one before it.
         plans_at_once: Whether Prepare Run plans small sources itself.
         named: The keys that a run is over, by the run, where its request names them.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
@@ -91,6 +92,7 @@ class World:
         self._seconds_per_call = self.chance.choice((0.05, 2.0, 20.0))
         self.slots = self.codes.choice((1, 2, 3, 5, 16))
         self.uploads = workload is None and random.Random(f"{seed} whether there are uploads").random() < UPLOADING
+        self.reuses = random.Random(f"{seed} reuse").random() < 0.4
         self.plans_at_once = random.Random(f"{seed} planning").random() < 0.5
 
     @property

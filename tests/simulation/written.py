@@ -82,6 +82,7 @@ def check_commit(world: World, process: Process, index: int) -> None:
     check = world.promises.check
     record = world.records.of(process.run_id)
     commit = world.records.document(process.run_id, f"shards/{index:05d}.json")
+    check(Promise.PLAN_FIRST, index < len(record.shards), f"shard {index} is committed, and there is no plan")
     items, rows = record.shards[index], commit["outcomes"]
     check(Promise.ONE_ROW, [row["key"] for row in rows] == [item.key for item in items], f"shard {index}: {rows}")
     check(Promise.ONE_ROW, commit["plan_digest"] == record.plan["digest"], f"shard {index} is of another plan")
@@ -89,8 +90,13 @@ def check_commit(world: World, process: Process, index: int) -> None:
     counts = (len(rows), statuses.count("SUCCEEDED"), statuses.count("FAILED"))
     said = tuple(commit["counts"][name] for name in ("items", "succeeded", "failed"))
     check(Promise.COUNTS, counts == said == (sum(counts[1:]), *counts[1:]), f"shard {index}: {commit['counts']}")
+    reused = commit.get("reused_from")
+    check(Promise.REUSED, (process.runs == "plan") == (reused is not None), f"{process.name} wrote {reused}")
+    if reused is not None:
+        _check_reused(world, commit, reused)
+    since = world.records.of(reused["worked_in"] if reused else process.run_id).listed[0]
     for row in rows:
-        _check_row(world, process.run_id, row)
+        _check_row(world, process.run_id, row, since)
     partial = commit["partial"]
     check(Promise.COMMIT_LAST, (partial is not None) == (counts[1] > 0), f"shard {index}: partial {partial}")
     if partial is not None:
@@ -118,12 +124,20 @@ def _is_there(world: World, partial: dict[str, Any]) -> bool:
     return stored is not None and hashlib.sha256(stored.body).hexdigest() == partial["sha256"]
 
 
-def _check_row(world: World, run_id: str, row: dict[str, Any]) -> None:
+def _check_reused(world: World, commit: dict[str, Any], reused: dict[str, Any]) -> None:
+    """What is taken over is what the base says of the very same objects, and its outputs are the last ones."""
+    check = world.promises.check
+    base = world.records.of(retry_of(reused["run_id"], reused["retry"]))
+    good = [row for row in base.commits[reused["shard"]]["outcomes"] if row["status"] == "SUCCEEDED"]
+    check(Promise.REUSED, commit["outcomes"] == good, f"{commit['outcomes']} is taken over from {good}")
+
+
+def _check_row(world: World, run_id: str, row: dict[str, Any], since: int) -> None:
     check = world.promises.check
     record = world.records.of(run_id)
     item = record.items[row["key"]]
     body = world.source.bodies[item.etag]
-    states = world.source.states(item.key, record.listed[0], world.scheduler.steps)
+    states = world.source.states(item.key, since, world.scheduler.steps)
     code = row.get("error_code")
     usable = _is_usable(world, run_id, item.key)
     fault = world.workload.fault(body)
