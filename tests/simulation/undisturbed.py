@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
+SAME = {"merged file", "report.csv", "failures.jsonl", "result.json", "_SUCCESS"}
+"""The kinds of files that have the same bytes."""
+
+
 def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     """See that a complete run, of which no source object changed under way, has the bytes of an undisturbed one.
 
@@ -34,13 +38,13 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
     record = world.records.of(run_id)
     if any(row.get("error_code") == "READ_FAILED" for row in record.outcomes):
         return
-    s3 = InMemoryS3Client(SOURCE, RESULT)
+    s3, reuses = InMemoryS3Client(SOURCE, RESULT), bool(record.plan.get("reuse"))
     for item in record.items.values():
         states = world.source.states(item.key, record.listed[0], record.complete_at or 0)
         if len({(state.etag, state.denied, state.storage_class, state.without_key) for state in states}) != 1:
             return
         s3.store(SOURCE, item.key, world.source.bodies[item.etag], states[0].storage_class)
-        if record.plan.get("reuse") and not states[0].readable:
+        if reuses and not states[0].readable:
             return  # it may have been readable when its result was made
         if states[0].denied:
             s3.denied.add((SOURCE, item.key))
@@ -59,10 +63,12 @@ def compare(world: World, run_id: str, request: dict[str, Any]) -> None:
         return
     world.promises.check(Promise.FAIL_FAST, kept=True, details=run_id)
     merge(folder, job, 100)
-    kinds = {"merged file", "report.csv", "failures.jsonl", "result.json", "_SUCCESS"}
-    if record.plan.get("reuse"):  # its shards are others; what its rows say the other promises hold
-        kinds = {"merged file"}
-    for key, expected in s3.bodies(RESULT).items():
+    # The shards of a run that reuses are others; what its rows say the other promises hold.
+    _compare_files(world, s3, {"merged file"} if reuses else SAME)
+
+
+def _compare_files(world: World, undisturbed: InMemoryS3Client, kinds: set[str]) -> None:
+    for key, expected in undisturbed.bodies(RESULT).items():
         if kind_of(RESULT, key) in kinds:
             stored = world.s3.stored(RESULT, key)
             same = stored is not None and _timeless(key, stored.body) == _timeless(key, expected)

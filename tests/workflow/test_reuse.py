@@ -1,0 +1,72 @@
+"""A run that reuses yesterday's, on the real stack."""
+
+from __future__ import annotations
+
+import json
+
+from tests.workflow.fault_proxy import FaultProxy
+from tests.workflow.runs import Runs
+
+YESTERDAY, MORE, A_SHARD = 2000, 20, 100
+
+
+def text(number: int) -> bytes:
+    """The text of an object."""
+    return b"mill wheel " + b"water " * (number % 7)
+
+
+def sent(proxy: FaultProxy, verb: str, place: str) -> list[str]:
+    """The URIs below a place that jobs asked for with a verb, each as often as it was."""
+    found = [(uri, count) for (method, uri), count in proxy.requests.items() if method == verb]
+    return sorted(uri for uri, count in found for _ in range(count) if uri.startswith(place))
+
+
+def test_only_what_is_new_is_read(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
+    """Yesterday's objects, and some more between them: these alone are read, and the result is a full run's."""
+    request = {"max_items": A_SHARD, "pace": {"seconds_per_item": 0.001}}
+    runs.put(source, {f"{number:04}.txt": text(number) for number in range(YESTERDAY)})
+    yesterday = runs.start(source, destination, **request)
+    runs.wait(yesterday)
+    new = {f"{number * 100:04}-new.txt": text(number) for number in range(MORE)}
+    runs.put(source, new)
+    proxy.requests.clear()
+
+    today = runs.start(source, destination, reuse="latest", **request)
+    runs.wait(today)
+
+    assert sent(proxy, "GET", source) == [f"{source}{key}" for key in sorted(new)]
+    # S3 copies yesterday's partials, and each shard has its commit written anew.
+    kept = YESTERDAY // A_SHARD
+    for folder in ("partials/", "shards/"):
+        assert len(sent(proxy, "PUT", str(today.folder.file(folder)))) == kept + 1
+    result = json.loads(runs.file(today, "result.json"))
+    assert {name: result["reuse"][name] for name in ("base", "kept", "new", "changed", "removed", "kept_shards")} == {
+        "base": yesterday.run_id,
+        "kept": YESTERDAY,
+        "new": MORE,
+        "changed": 0,
+        "removed": 0,
+        "kept_shards": kept,
+    }
+    origins = [row["ReusedFrom"] for row in runs.report(today)]
+    assert origins == [yesterday.run_id] * YESTERDAY + [""] * MORE
+
+    full = runs.start(source, destination, **request)
+    runs.wait(full)
+    assert runs.file(today, "words.csv") == runs.file(full, "words.csv")
+    assert json.loads(runs.file(full, "result.json"))["result"] == result["result"]
+
+
+def test_nothing_new_costs_no_read(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
+    """No object is read, and no child is started; where nothing may be reused, a run that requires it is refused."""
+    runs.put(source, {f"{number}.txt": text(number) for number in range(5)})
+    first = runs.start(source, destination)
+    runs.wait(first)
+    proxy.requests.clear()
+    second = runs.start(source, destination, reuse=first.run_id)
+    assert runs.wait(second)["reused"] == {"shards": 1, "items": 5}
+    assert sent(proxy, "GET", source) == []
+    assert runs.file(second, "words.csv") == runs.file(first, "words.csv")
+    assert runs.jobs(second, "migrate") == runs.jobs(second, "migrate-and-merge") == []
+    other = runs.start(source, destination, reuse="latest", reuse_required=True, options={"min_length": 9})
+    assert "NothingToReuseError" in runs.wait(other, "FAILED")["cause"]
