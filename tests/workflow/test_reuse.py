@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
@@ -23,7 +24,7 @@ def sent(proxy: FaultProxy, verb: str, place: str) -> list[str]:
 
 def test_only_what_is_new_is_read(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
     """Yesterday's objects, and some more between them: these alone are read, and the result is a full run's."""
-    request = {"max_items": A_SHARD, "pace": {"seconds_per_item": 0.001}}
+    request: dict[str, Any] = {"max_items": A_SHARD, "pace": {"seconds_per_item": 0.001}}
     runs.put(source, {f"{number:04}.txt": text(number) for number in range(YESTERDAY)})
     yesterday = runs.start(source, destination, **request)
     runs.wait(yesterday)

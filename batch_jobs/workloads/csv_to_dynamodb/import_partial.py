@@ -38,9 +38,9 @@ class ImportPartial:
         row = next(rows, None)
         for number, counts in enumerate(contribution.files):
             start = self._file.tell()
-            self._file.write(_line(asdict(counts)))
+            self._file.write(entry_line(asdict(counts)))
             while row is not None and row[0][0] == number:
-                self._file.write(_line((row[0][1], row[1])))
+                self._file.write(entry_line((row[0][1], row[1])))
                 row = next(rows, None)
             self._remember(counts, start)
         contribution.rejected.close()
@@ -69,9 +69,9 @@ class ImportPartial:
                 if counts is not None:
                     self._remember(counts, start)
                 counts, start = entry, self._file.tell()
-                self._file.write(_line(asdict(entry)))
+                self._file.write(entry_line(asdict(entry)))
             else:
-                self._file.write(_line(entry))
+                self._file.write(entry_line(entry))
         if counts is not None:
             self._remember(counts, start)
 
@@ -113,5 +113,6 @@ def _damaged(why: str) -> DamagedFileError:
     return DamagedFileError(why, operation="read the partial")
 
 
-def _line(entry: object) -> bytes:
+def entry_line(entry: object) -> bytes:
+    """A line of a partial."""
     return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

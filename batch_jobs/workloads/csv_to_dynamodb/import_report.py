@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts
-from batch_jobs.workloads.csv_to_dynamodb.import_partial import read_import
+from batch_jobs.workloads.csv_to_dynamodb.import_order import entries_in_order
 from millrace.errors import DamagedFileError
 from millrace.report.completion import safe_cell
 from millrace.workload import Outputs
@@ -50,26 +50,25 @@ def write_report(partials: Iterable[BinaryIO], results: Outputs) -> dict[str, An
             files_file, ("file", "member", "first_byte", "rows_read", "rows_written", "rows_replaced", "rows_rejected")
         )
         where: tuple[str, str, str] = ("", "", "")
-        for partial in partials:
-            for entry in read_import(partial):
-                if not isinstance(entry, FileCounts):
-                    rejected.add((*where, str(entry.line), entry.reason))
-                    continue
-                where = (entry.key, entry.member, "" if entry.first_byte is None else str(entry.first_byte))
-                numbers = (entry.read, entry.written, entry.replaced, entry.rejected)
-                counted.add((*where, *map(str, numbers)))
-                files += entry.first_byte is None or where[:2] not in cut
-                entries += 1
-                if entry.first_byte is not None:
-                    cut.add(where[:2])
-                _add(totals, entry)
-                if entry.nameless and not entry.first_byte and len(nameless) < _NAMED_FILES:
-                    nameless.append({"file": entry.key, "member": entry.member, "columns": entry.nameless})
-                if entry.rejected:
-                    # Of equal counts the one that came first stays.
-                    heapq.heappush(most, (entry.rejected, -entries, entry))
-                    if len(most) > _NAMED_FILES:
-                        heapq.heappop(most)
+        for entry in entries_in_order(partials):
+            if not isinstance(entry, FileCounts):
+                rejected.add((*where, str(entry.line), entry.reason))
+                continue
+            where = (entry.key, entry.member, "" if entry.first_byte is None else str(entry.first_byte))
+            numbers = (entry.read, entry.written, entry.replaced, entry.rejected)
+            counted.add((*where, *map(str, numbers)))
+            files += entry.first_byte is None or where[:2] not in cut
+            entries += 1
+            if entry.first_byte is not None:
+                cut.add(where[:2])
+            _add(totals, entry)
+            if entry.nameless and not entry.first_byte and len(nameless) < _NAMED_FILES:
+                nameless.append({"file": entry.key, "member": entry.member, "columns": entry.nameless})
+            if entry.rejected:
+                # Of equal counts the one that came first stays.
+                heapq.heappush(most, (entry.rejected, -entries, entry))
+                if len(most) > _NAMED_FILES:
+                    heapq.heappop(most)
         rejected.flush()
         counted.flush()
     if totals.read != totals.written + totals.replaced + totals.rejected:
