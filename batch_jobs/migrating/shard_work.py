@@ -17,6 +17,7 @@ from batch_jobs.host_faults import host_fault
 from batch_jobs.in_flight import InFlight
 from batch_jobs.job import Job
 from batch_jobs.migrating.committing import remove_failed_outputs, write_commit, write_partial
+from batch_jobs.migrating.contributions import Contributions
 from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.item_worker import ItemWorker
 from batch_jobs.migrating.progress import Progress, ProgressFiles
@@ -98,7 +99,8 @@ class ShardWork:
         lines = job.s3.read(uri)
         shard = Shard.from_lines(index, lines.split(b"\n")[:-1], str(uri))
         saved = ProgressFiles(self._folder, plan, index, job)
-        progress = self._progress(shard, saved, keep)
+        contributions = Contributions(self._worker.workload)
+        progress = self._progress(shard, saved, contributions, keep)
         outcomes = tuple(progress.outcomes[position] for position in range(len(shard.items)))
         mine = Commit(
             shard=index,
@@ -116,6 +118,7 @@ class ShardWork:
             },
             started_at=started_at,
             finished_at=job.timestamp(),
+            contributions=contributions.write(self._folder, index, job.s3),
         )
         commit = write_commit(self._folder, mine, job.s3)
         saved.delete()
@@ -126,7 +129,9 @@ class ShardWork:
         self._readable = self._readable or commit.counts.succeeded > 0
         remove_failed_outputs(commit, self._worker, self._job)
 
-    def _progress(self, shard: Shard, saved: ProgressFiles, keep: Callable[[], None]) -> Progress:
+    def _progress(
+        self, shard: Shard, saved: ProgressFiles, contributions: Contributions, keep: Callable[[], None]
+    ) -> Progress:
         """Work what is not done yet."""
         job, worker = self._job, self._worker
         progress = saved.load(worker.workload)
@@ -167,6 +172,7 @@ class ShardWork:
                         break  # the other items would fail here too
                     continue
                 watch.see(worked.outcome, worked.cause)
+                contributions.add(worked.position, worked.outcome, worked.contribution)
                 progress.add(worked.position, worked.outcome, worked.contribution)
                 meanwhile()
         if len(progress.outcomes) < len(shard.items):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from batch_jobs.job import Job
+from batch_jobs.migrating.contributions import read_contributions
 from batch_jobs.migrating.outputs import file_digest
 from batch_jobs.planning.take_over import TakenShard, takeover_lines
+from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
 from millrace.planning.item_store import ItemStore
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase, find_base, require_base
-from millrace.reuse.comparison import KEPT_SHARE, Comparison, compare, read_shards
+from millrace.reuse.comparison import KEPT_SHARE, BaseShard, Comparison, compare, read_shards
 from millrace.run.plan import items_digest
 from millrace.run.reused import PlannedReuse
 from millrace.workload.contract import ServerSideCopy
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
     with TemporaryFile() as file:
         removed = cast("BinaryIO", file)
         shards = read_shards(base, job.s3, job.stop.check, job.settings.concurrency)
-        found = compare(items, shards, removed, most_kept=int(request.shard.max_shards * KEPT_SHARE))
+        most_kept = int(request.shard.max_shards * KEPT_SHARE)
+        found = compare(items, shards, removed, most_kept=most_kept, contributed=lambda each: _contributed(each, job))
         removed_digest = ""
         if found.removed:
             removed_digest = f"sha256:{file_digest(removed)}"
@@ -95,4 +101,14 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
 def _taken(found: Comparison, items: ItemStore) -> Iterator[TakenShard]:
     places = pairwise(accumulate((shard.items for shard in found.kept), initial=0))
     for shard, (start, stop) in zip(found.kept, places, strict=True):
-        yield TakenShard(shard.retry, shard.index, items_digest(items.lines(range(start, stop))))
+        yield TakenShard(shard.retry, shard.index, items_digest(items.lines(range(start, stop))), shard.rebuilt_of)
+
+
+def _contributed(shard: BaseShard, job: Job) -> Collection[int]:
+    """The items of a shard whose contributions are there, by their places."""
+    try:
+        return read_contributions(shard.contributions, job.s3).keys() if shard.contributions else ()
+    except (ObjectNotFoundError, DamagedFileError, ValueError) as error:
+        fields = {"retry": shard.retry, "shard": shard.index, "why": str(error)}
+        log.warning("contributions are lost", extra={"fields": fields})
+        return ()

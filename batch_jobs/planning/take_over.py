@@ -10,19 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from batch_jobs.job import Job
+from batch_jobs.migrating.committing import put_partial
+from batch_jobs.migrating.contributions import put_contributions, read_contributions
 from batch_jobs.parallel import in_order
-from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
+from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.commit import Commit, PartialFile
 from millrace.run.files import listed_shards
 from millrace.run.outcome import Counts
 from millrace.run.plan import Plan
+from millrace.workload.contract import Workload
+from millrace.workload.contribution import ContributionTexts
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +44,14 @@ class TakenShard:
         retry: Which rerun of the base it is a shard of; 0 for the base's own.
         shard: Its index there.
         items_digest: `sha256:…` of the shard file that this run has of it.
+        rebuilt_of: Which of its items it is rebuilt of, by their places; None where it is taken over with all that
+            succeeded.
     """
 
     retry: int
     shard: int
     items_digest: str
+    rebuilt_of: Sequence[int] | None = None
 
 
 def takeover_lines(shards: Iterable[TakenShard]) -> bytes:
@@ -123,13 +132,20 @@ class _Taking:
         there = Commit.from_json(s3.read(uri), str(uri))
         if there.shard != source.shard or there.code_version != plan.code_version or there.partial is None:
             raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=str(uri))
-        outcomes = tuple(outcome for outcome in there.outcomes if outcome.status == "SUCCEEDED")
+        if source.rebuilt_of is None:
+            outcomes = tuple(outcome for outcome in there.outcomes if outcome.status == "SUCCEEDED")
+            partial = self._take_partial(index, source, folder, there.partial)
+            contributions = self._take_contributions(index, there)
+        else:
+            outcomes = tuple(there.outcomes[number] for number in source.rebuilt_of)
+            partial, contributions = self._rebuild(index, there, source.rebuilt_of)
         commit = replace(
             there,
             shard=index,
             plan_digest=plan.digest,
             items_digest=source.items_digest,
-            partial=self._take_partial(index, source, folder, there.partial),
+            partial=partial,
+            contributions=contributions,
             counts=Counts.of(outcomes),
             outcomes=outcomes,
             reused_from={
@@ -140,6 +156,48 @@ class _Taking:
             },
         )
         s3.put_if_absent(self.folder.commit(index), commit.to_json(), content_type="application/json")
+
+    def _rebuild(self, index: int, there: Commit, numbers: Sequence[int]) -> tuple[PartialFile, PartialFile | None]:
+        """Make the partial of some of the items from their contributions; and keep these."""
+        kept, texts = self._contributions_of(there), ContributionTexts(self.workload)
+        partial = self.workload.partial()
+        try:
+            for number in numbers:
+                partial.add(texts.read(kept[number]))
+        except MillraceError:
+            raise
+        except Exception as error:  # a user's own workload may raise anything; migrate works the items anew
+            raise DamagedFileError(
+                f"the contributions cannot be added up: {error!r}", operation="reuse", target=f"shard {there.shard}"
+            ) from error
+        suffix = self.workload.partial_suffix
+        made = put_partial(partial, lambda digest: self.folder.partial(index, digest, suffix), self.job.s3)
+        return made, self._put_contributions(index, numbers, kept)
+
+    def _take_contributions(self, index: int, there: Commit) -> PartialFile | None:
+        """Keep those of the items that succeeded. Without them the shard can be taken over just as well."""
+        if there.contributions is None:
+            return None
+        numbers = [number for number, outcome in enumerate(there.outcomes) if outcome.status == "SUCCEEDED"]
+        try:
+            return self._put_contributions(index, numbers, self._contributions_of(there))
+        except (ObjectNotFoundError, DamagedFileError) as error:
+            log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
+            return None
+
+    def _put_contributions(self, index: int, numbers: Sequence[int], kept: Mapping[int, bytes]) -> PartialFile | None:
+        mine = {place: kept[number] for place, number in enumerate(numbers) if number in kept}
+        return put_contributions(self.folder, index, mine, self.job.s3)
+
+    def _contributions_of(self, there: Commit) -> dict[int, bytes]:
+        if there.contributions is None:
+            raise DamagedFileError("it has no contributions", operation="reuse", target=f"shard {there.shard}")
+        return read_contributions(there.contributions, self.job.s3)
+
+    @cached_property
+    def workload(self) -> Workload[Any]:
+        """The plan's workload, to rebuild partials."""
+        return self.job.load(self.plan.workload, self.plan.options)
 
     def _take_partial(self, index: int, source: TakenShard, folder: RunFolder, partial: PartialFile) -> PartialFile:
         """Have S3 copy the partial.

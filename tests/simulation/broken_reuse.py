@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import batch_jobs.planning.take_over
 import millrace.reuse.base
 import millrace.reuse.comparison
 from batch_jobs.job import Job
-from batch_jobs.planning.take_over import take_over
+from batch_jobs.planning.take_over import TakenShard, take_over
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
 from millrace.request.run_request import RunRequest
@@ -151,12 +151,41 @@ def shards_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(millrace.reuse.comparison._Comparing, "_positions", positions)
 
 
+def contributions_of_changed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
+    """A shard is rebuilt with what an item gave before it changed."""
+    real = millrace.reuse.comparison._Comparing._same
+
+    def same(self: Any, shard: BaseShard, number: int, there: Sequence[tuple[int, bytes]]) -> int:
+        found = real(self, shard, number, there)
+        if found >= 0 or not there or shard.contributions is None:
+            return found
+        return there[0][0]
+
+    patch.setattr(millrace.reuse.comparison._Comparing, "_same", same)
+
+
+def contributions_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
+    """A shard is rebuilt with the partial that it had."""
+
+    def rebuild(self: Any, index: int, there: Commit, numbers: Sequence[int]) -> tuple[Any, None]:
+        assert numbers
+        source = TakenShard(there_retry(there), there.shard, "")
+        return self._take_partial(index, source, self.base.of_retry(source.retry), there.partial), None
+
+    def there_retry(there: Commit) -> int:
+        return int(there.partial.uri.partition("/retries/")[2][:3] or 0) if there.partial else 0
+
+    patch.setattr(batch_jobs.planning.take_over._Taking, "_rebuild", rebuild)
+
+
 MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     names_alone_are_compared: 0,
     sizes_are_compared_instead_of_etags: 2,
     options_are_not_compared: 5,
     codes_are_not_compared: 5,
-    outputs_of_later_runs_do_not_matter: 203,
+    outputs_of_later_runs_do_not_matter: 0,
+    contributions_of_changed_items_are_kept: 0,
+    contributions_of_removed_items_are_kept: 0,
     shards_are_taken_over_before_the_plan_is_there: 11,
     partials_are_not_copied: 0,
     failed_items_are_kept: 11,

@@ -12,6 +12,7 @@ _FOLDERS = {
     "shards": "commit",
     "claims": "claim",
     "partials": "partial",
+    "contributions": "contributions",
     "progress": "progress",
 }
 LATEST = f"{RESULT_PREFIX}_millrace/latest.json"

@@ -56,10 +56,12 @@ class CodedSizes(Sizes):
     """Sizes, to which option and code add hundreds: other ones give other results and outputs."""
 
     more: ClassVar[int]
+    kept: ClassVar[type]
 
-    def migrate(self, item: Any, body: Any, outputs: Any) -> tuple[str, int]:
-        """Measure an item."""
-        return super().migrate(item, [*body, b" " * (self.more + 1000 * self.options["min_length"])], outputs)
+    def migrate(self, item: Any, body: Any, outputs: Any) -> Any:
+        """Measure an item. A list is plain JSON, and so is kept beside the commit; a tuple is not."""
+        length = self.more + 1000 * self.options["min_length"]
+        return self.kept(super().migrate(item, [*body, b" " * length], outputs))
 
 
 def _load(kind: str, code: str) -> Callable[[str, Mapping[str, Any]], Any]:
@@ -68,11 +70,12 @@ def _load(kind: str, code: str) -> Callable[[str, Mapping[str, Any]], Any]:
         return load_workload
     if kind == "rows":
         return lambda _name, _options: class_of(getattr(words, DECLARATION))({})
-    coded = type("Sizes", (CodedSizes,), {"more": 100 * CODES.index(code)})
+    kept = {"sizes": tuple, "kept sizes": list}[kind]
+    coded = type("Sizes", (CodedSizes,), {"more": 100 * CODES.index(code), "kept": kept})
     return lambda _name, options: coded(options)
 
 
-KINDS = ("rows", "sizes", "sizes", "word-count")
+KINDS = ("rows", "sizes", "kept sizes", "kept sizes", "word-count")
 
 
 @dataclass
@@ -236,7 +239,7 @@ class Series:
     def _lose_files(self) -> None:
         """As a lifecycle rule does: a file of an earlier run, or one kind of them."""
         files = [key for key in sorted(self.client.bodies(RESULT, f"{OUT}_millrace/run-")) if self.now not in key]
-        kind = self.chance.choice(("/partials/", "/shards/", "/plan/", "result.json"))
+        kind = self.chance.choice(("/partials/", "/contributions/", "/shards/", "/plan/", "result.json"))
         there = [key for key in files if kind in key]
         for key in there if self.chance.random() < 0.3 else self.chance.sample(there, min(1, len(there))):
             self.client.remove(RESULT, key)
@@ -283,6 +286,8 @@ class Series:
         reuse = run.result().get("reuse")
         if reuse:
             self.met["kept items"] += reuse["kept"]
+            files = run.client.bodies(RESULT, run.folder.file("plan/takeover").key).values()
+            self.met["rebuilt shards"] += sum(body.count(b'"rebuilt_of":[') for body in files)
             self.met["why not" if reuse["why_not"] else "base"] += 1
             if reuse["kept"] + reuse["changed"] + reuse["new"] != run.result()["counts"]["items"]:
                 raise SeriesBrokenError(f"{name}: {reuse} does not add up to {run.result()['counts']}")

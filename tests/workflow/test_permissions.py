@@ -116,7 +116,8 @@ def plan_reuses(strict: Strict) -> Any:
     name, shards = new_name(), {"max_items": 1}
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
     strict.runs.put(source, {"a": b"one", "b": b"two"})
-    request = {"source": source, "destination": destination, "plan": "job", "shard": shards}
+    request: dict[str, Any] = {"source": source, "destination": destination, "plan": "job", "shard": shards}
+    request |= {"workload": "copy"}  # which keeps its items' contributions
     folders = [RunFolder.of(S3Uri.parse_folder(destination), f"{name}-{number}") for number in range(2)]
     for folder, more in zip(folders, ({}, {"reuse": folders[0].run_id}), strict=True):
         event = {"input": request | more, "execution_name": folder.run_id, "started_at": "now"}
@@ -526,6 +527,7 @@ WRITERS = {
     "MigrateJobDefinition": [
         "shards/00000.json", "partials/00000.0123456789abcdef.csv", "progress/00000/0123456789abcdef", "claims/00000",
         "retries/001/shards/00000.json", "retries/001/partials/00000.0123456789abcdef.csv",
+        "contributions/00000.0123456789abcdef",
     ],
     "MergeJobDefinition": [
         "parts/00000.json", "parts/00000.0123456789abcdef.csv", "result.json", "report.csv", "report.html",
@@ -542,7 +544,7 @@ MAY_WRITE = {definition: names for definition, names in WRITERS.items() if defin
 # It takes shards over of an earlier run.
 MAY_WRITE["PlanJobDefinition"] = [
     *WRITERS["PlanJobDefinition"],
-    *(name for name in WRITERS["MigrateJobDefinition"] if "shards/" in name or "partials/" in name),
+    *(name for name in WRITERS["MigrateJobDefinition"] if "progress/" not in name and "claims/" not in name),
 ]
 MAY_WRITE["MigrateAndMergeJobDefinition"] = [
     *WRITERS["MigrateJobDefinition"],

@@ -6,13 +6,17 @@ import heapq
 import json
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from tempfile import SpooledTemporaryFile
+from typing import Any
 
 from batch_jobs.workloads.csv_to_dynamodb.keyed_writes import KeyedWrites, Place, Refusal
 from millrace.errors import ErrorCode, ItemError
 
 _SPOOL_BYTES = 262_144
+
+_FEW_ROWS = 20
+"""No more rejected rows of an object are kept beside its shard's commit."""
 
 
 class MiscountError(Exception):
@@ -80,6 +84,20 @@ class ImportedObject:
 
     files: list[FileCounts]
     rejected: RejectedRows
+
+    def to_json(self) -> dict[str, Any] | None:
+        """All of it as JSON; None where many rows were rejected. It is left as it was."""
+        if sum(counts.rejected for counts in self.files) > _FEW_ROWS:
+            return None
+        return {"files": [asdict(counts) for counts in self.files], "rejected": list(self.rejected)}
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> ImportedObject:
+        """What `to_json` was given."""
+        rejected = RejectedRows()
+        for (number, line), reason in given["rejected"]:
+            rejected.add((number, line), reason)
+        return cls([FileCounts(**counts) for counts in given["files"]], rejected)
 
 
 class ObjectTally:

@@ -41,6 +41,7 @@ class CsvToDynamoDB:
 
     name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".jsonl"
+    most_contribution_bytes = 4096
     item_suffixes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
@@ -123,6 +124,14 @@ class CsvToDynamoDB:
             ItemError: The file cannot be imported, or not in ranges.
         """
         return record_starts(plain_text(body), self._format, places, lambda names: columns_of(self._options, names))
+
+    def contribution_to_json(self, contribution: ImportedObject) -> dict[str, Any] | None:
+        """What became of an object, to be kept beside its shard's commit; None where many rows were rejected."""
+        return contribution.to_json()
+
+    def contribution_from_json(self, given: dict[str, Any]) -> ImportedObject:
+        """What `contribution_to_json` was given."""
+        return ImportedObject.from_json(given)
 
     def partial(self) -> ImportPartial:
         """A new, empty partial."""

@@ -106,6 +106,39 @@ class Gathered:
         """Rows, or values, to be added one by one."""
         return cls(place, kind, file=tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, prefix="millrace-rows-"))
 
+    def to_json(self, most_bytes: int) -> dict[str, Any] | None:
+        """All of it as JSON; None where its rows have more bytes than this. It is left as it was."""
+        rows = ""
+        if self.file is not None:
+            if self.file.seek(0, 2) > most_bytes:
+                return None
+            self.file.seek(0)
+            rows = self.file.read().decode()
+        return {
+            "place": [self.place[0].decode(), self.place[1]],
+            "kind": self.kind,
+            "numbers": {name: _number_text(number) for name, number in self.numbers.items()},
+            "counts": self.counts,
+            "sketches": {name: base64.b64encode(data).decode() for name, data in self.sketches.items()},
+            "columns": self.columns,
+            "lines": self.lines,
+            "rows": rows,
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Gathered:
+        """What `to_json` was given."""
+        key, first_byte = given["place"]
+        place, kind = (key.encode(), first_byte), given["kind"]
+        made = cls.of_lines(place, kind) if kind in {"rows", "values"} else cls(place, kind)
+        made.numbers = {name: _number(text) for name, text in given["numbers"].items()}
+        made.counts = {name: Counter(counts) for name, counts in given["counts"].items()}
+        made.sketches = {name: base64.b64decode(text) for name, text in given["sketches"].items()}
+        made.columns, made.lines = dict(given["columns"]), given["lines"]
+        if made.file is not None:
+            made.file.write(given["rows"].encode())
+        return made
+
     @contextmanager
     def closed_on_error(self) -> Iterator[None]:
         """Around what adds rows: nobody else closes the file of an item that fails."""

@@ -19,6 +19,7 @@ from millrace.report.completion import safe_cell
 from millrace.run.plan import Item
 from millrace.workload.body import ItemBody
 from millrace.workload.contract import Outputs
+from millrace.workload.contribution import LARGEST_BYTES
 from millrace.workload.function import Declaration
 from millrace.workload.quantiles import Quantiles
 
@@ -46,6 +47,7 @@ class FunctionWorkload:
     """The contract's side of a function; see `millrace.workload.contract.Workload`."""
 
     partial_suffix = ".jsonl"
+    most_contribution_bytes = LARGEST_BYTES
     declaration: Declaration
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -75,6 +77,14 @@ class FunctionWorkload:
             f"a workload's function gives a dict, a Counter, a Quantiles, rows or nothing, and this is a "
             f"{type(given).__name__}; a merge function takes anything else"
         )
+
+    def contribution_to_json(self, contribution: Gathered) -> dict[str, Any] | None:
+        """What an item gave, to be kept beside its shard's commit; None where it is long."""
+        return contribution.to_json(self.most_contribution_bytes)
+
+    def contribution_from_json(self, given: dict[str, Any]) -> Gathered:
+        """What `contribution_to_json` was given."""
+        return Gathered.from_json(given)
 
     def partial(self) -> GatheredPartial:
         """A new, empty partial."""

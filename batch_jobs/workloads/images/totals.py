@@ -31,6 +31,21 @@ class Pictured:
     thumbnail_bytes: int
     cell: Cell | None
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {
+            "format": self.format,
+            "pixels": self.pixels,
+            "bytes": self.bytes,
+            "thumbnail_bytes": self.thumbnail_bytes,
+            "cell": None if self.cell is None else _cell_to_json(self.cell),
+        }
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> Pictured:
+        """What `to_json` was given."""
+        return cls(**{**given, "cell": None if given["cell"] is None else _cell_of(given["cell"])})
+
 
 class ImageTotals:
     """A partial: JSON Lines, the sums first, then the cells of the contact sheet in key order.
@@ -62,9 +77,7 @@ class ImageTotals:
         """Write the partial. The same contributions give the same bytes, in whatever order they were added."""
         head = {"formats": dict(sorted(self.formats.items())), **self.sums}
         file.write(json.dumps(head).encode() + b"\n")
-        for cell in self.cells:
-            row = {**cell._asdict(), "jpeg": b64encode(cell.jpeg).decode()}
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        file.writelines(json.dumps(_cell_to_json(cell), ensure_ascii=False).encode() + b"\n" for cell in self.cells)
 
     def read(self, file: BinaryIO) -> None:
         """Add what `write` wrote; cells that come too late in key order are not even read.
@@ -78,8 +91,7 @@ class ImageTotals:
             for name in self.sums:
                 self.sums[name] += head[name]
             for line in file:
-                row: dict[str, Any] = json.loads(line)
-                if not self._keep(Cell(**{**row, "jpeg": b64decode(row["jpeg"], validate=True)})):
+                if not self._keep(_cell_of(json.loads(line))):
                     break
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedFileError(f"this is not a partial: {error}", operation="read the partial") from error
@@ -91,3 +103,11 @@ class ImageTotals:
         insort(self.cells, cell)
         del self.cells[self._limit :]
         return True
+
+
+def _cell_to_json(cell: Cell) -> dict[str, Any]:
+    return {**cell._asdict(), "jpeg": b64encode(cell.jpeg).decode()}
+
+
+def _cell_of(row: dict[str, Any]) -> Cell:
+    return Cell(**{**row, "jpeg": b64decode(row["jpeg"], validate=True)})

@@ -65,6 +65,8 @@ class Images:
 
     name: ClassVar[str] = RECORD.name
     partial_suffix: ClassVar[str] = ".jsonl"
+    most_contribution_bytes = 16_384
+    """A cell of the contact sheet takes some 4 kB, and a third more as text."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         guard_pillow(options["max_pixels"])
@@ -121,6 +123,14 @@ class Images:
             file.write(json.dumps(rows, ensure_ascii=False, indent=2).encode() + b"\n")
         shown = Cell(item.key, *cell) if cell else None
         return Pictured(kept["format"], size[0] * size[1], item.size, thumbnail_bytes, shown)
+
+    def contribution_to_json(self, contribution: Pictured) -> dict[str, Any]:
+        """What a picture gave, to be kept beside its shard's commit."""
+        return contribution.to_json()
+
+    def contribution_from_json(self, given: dict[str, Any]) -> Pictured:
+        """What `contribution_to_json` was given."""
+        return Pictured.from_json(given)
 
     def partial(self) -> ImageTotals:
         """A new, empty partial."""

@@ -189,6 +189,10 @@ class RunFolder:
         """`partials/00042.<digest><suffix>`: named by content, so that copies of a child never overwrite each other."""
         return self.root.join(f"partials/{index:05d}.{sha256[:16]}{suffix}")
 
+    def contributions(self, index: int, sha256: str) -> S3Uri:
+        """`contributions/00042.<digest>`: what each item gave, where that is small; named by content like a partial."""
+        return self.root.join(f"contributions/{index:05d}.{sha256[:16]}")
+
     def part_commit(self, part: int) -> S3Uri:
         """`parts/00003.json`: the commit of part 3 of a merge in parts, written once."""
         return self.root.join(f"parts/{part:05d}.json")
@@ -226,6 +230,7 @@ class RunFolder:
             *(retry.request, retry.plan, retry.commit(0), retry.part_commit(0), retry.progress(0, "")),
             retry.shard_items(0, digest),
             retry.takeover(digest),
+            retry.contributions(0, digest),
             retry.partial(0, digest, suffix),
             retry.part_partial(0, digest, suffix),
             retry.file("x" * MAX_RESULT_NAME_BYTES if own_workload else "contact-sheet.html"),

@@ -2,7 +2,8 @@
 
 A shard of the base is *kept* where every one of its items that succeeded is in the new listing, unchanged. An item that
 failed put nothing into the shard's partial, so it does not keep the others from being kept: it is worked again itself.
-A rerun's shards are shards of the base like others: an item is in the one in which it succeeded.
+Where contributions of its items lie beside its commit, a shard of which some items changed or are gone is rebuilt from
+those of the others. A rerun's shards are shards of the base like others: an item is in the one in which it succeeded.
 
 Nothing is hashed, and no item becomes an object: the lines of a shard are looked for among the lines of the listing
 between its first and its last key. So ten million items take a byte of state and four of order each.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import compress
@@ -23,6 +24,7 @@ from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.in_order import in_order
 from millrace.planning.item_store import ItemStore
 from millrace.reuse.base import Base
+from millrace.run.commit import PartialFile
 from millrace.run.files import read_commit, read_commit_head
 from millrace.run.generations import Generation
 from millrace.run.plan import items_digest
@@ -53,6 +55,7 @@ class BaseShard:
         retry: Which rerun's it is; 0 for the run's own.
         index: Its index there.
         lines: Its items, a line of its shard file each, without the line feed.
+        contributions: Where the contributions of its items lie; None where none were kept.
         succeeded: Whether each of them succeeded; empty where all did.
         last: Whether no later rerun has worked its failed items again.
     """
@@ -62,15 +65,25 @@ class BaseShard:
     lines: Sequence[bytes]
     succeeded: Sequence[bool]
     last: bool
+    contributions: PartialFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeptShard:
-    """A shard that is taken over: that of a base, and how many items of it."""
+    """A shard that is taken over.
+
+    Attributes:
+        retry: Which rerun of the base it is a shard of; 0 for the base's own.
+        index: Its index there.
+        items: How many items of it are kept.
+        rebuilt_of: Which items, by their places in the shard, where it is rebuilt from contributions; else None: it is
+            taken over with all that succeeded.
+    """
 
     retry: int
     index: int
     items: int
+    rebuilt_of: tuple[int, ...] | None = None
 
 
 @dataclass
@@ -132,6 +145,7 @@ def compare(
     *,
     most_kept: int,
     usable: Callable[[BaseShard], bool] = lambda _shard: True,
+    contributed: Callable[[BaseShard], Collection[int]] = lambda _shard: (),
 ) -> Comparison:
     """Compare a listing with a base.
 
@@ -141,15 +155,24 @@ def compare(
         removed: Takes a line for each item that is gone, with its key, and the rerun and shard that it was worked in.
         most_kept: How many shards may be kept; the largest ones are.
         usable: Whether a shard may be kept, were its items unchanged; asked for such shards alone.
+        contributed: Of which items of a shard, by their places, the contributions are there; asked for shards alone
+            that have some, and of which some items changed or are gone.
     """
-    return _Comparing(items, removed, usable).compare(shards, most_kept)
+    return _Comparing(items, removed, usable, contributed).compare(shards, most_kept)
 
 
 class _Comparing:
-    def __init__(self, items: ItemStore, removed: BinaryIO, usable: Callable[[BaseShard], bool]) -> None:
+    def __init__(
+        self,
+        items: ItemStore,
+        removed: BinaryIO,
+        usable: Callable[[BaseShard], bool],
+        contributed: Callable[[BaseShard], Collection[int]],
+    ) -> None:
         self._items = items
         self._removed = removed
         self._usable = usable
+        self._contributed = contributed
         self._state = bytearray(len(items))
         self._found = Comparison()
 
@@ -174,6 +197,11 @@ class _Comparing:
         # No item is in two shards of one base, were its files right.
         whole = bool(wanted) and min(wanted) >= 0 and not any(state[at] & _KEPT for at in wanted)
         keep = whole and len(set(wanted)) == len(wanted) and self._usable(shard)
+        numbers = None
+        if not whole:
+            numbers = self._rebuildable(shard, positions)
+            wanted = [positions[number] for number in numbers]
+            keep = bool(wanted) and self._usable(shard)
         for at in positions:
             if at >= 0:
                 state[at] |= _SEEN
@@ -181,7 +209,23 @@ class _Comparing:
             for at in wanted:
                 state[at] |= _KEPT
             self._found.order.extend(wanted)
-            self._found.kept.append(KeptShard(shard.retry, shard.index, len(wanted)))
+            self._found.kept.append(
+                KeptShard(shard.retry, shard.index, len(wanted), None if numbers is None else tuple(numbers))
+            )
+
+    def _rebuildable(self, shard: BaseShard, positions: Sequence[int]) -> list[int]:
+        """Which items are unchanged, succeeded, and have their contribution, by their places in the shard."""
+        if shard.contributions is None or max(positions, default=-1) < 0:
+            return []
+        there = frozenset(self._contributed(shard))
+        return [
+            number
+            for number, at in enumerate(positions)
+            if at >= 0
+            and number in there
+            and not self._state[at] & _KEPT
+            and (not shard.succeeded or shard.succeeded[number])
+        ]
 
     def _positions(self, shard: BaseShard) -> list[int]:
         """Where each of a shard's items is in the listing, unchanged; -1 where it is not."""
@@ -283,7 +327,7 @@ def _read_shard(generation: Generation, index: int, s3: S3, *, last: bool) -> Ba
         if commit is None:
             raise DamagedFileError("the commit vanished", operation="reuse", target=str(folder.commit(index)))
         succeeded = [outcome.status == "SUCCEEDED" for outcome in commit.outcomes]
-    return BaseShard(plan.retry, index, lines, succeeded, last)
+    return BaseShard(plan.retry, index, lines, succeeded, last, head.contributions)
 
 
 def _key(line: bytes) -> str:

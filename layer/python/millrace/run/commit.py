@@ -38,6 +38,7 @@ class CommitHead:
     plan_digest: str = ""
     code_version: str = ""
     items_digest: str = ""
+    contributions: PartialFile | None = None
 
     @classmethod
     def of(cls, text: bytes) -> CommitHead:
@@ -64,6 +65,7 @@ class CommitHead:
                 given["plan_digest"],
                 given["code_version"],
                 given["items_digest"],
+                None if given.get("contributions") is None else PartialFile(**given["contributions"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the beginning of a commit: {error!r}") from error
@@ -92,6 +94,7 @@ class Commit:
         reused_from: The shard of an earlier run that this one is taken over from: run_id, retry and shard, and
             worked_in, the run that worked it; None where this run worked it. `job` and the times are then those of
             that work.
+        contributions: What each item gave, as far as that was kept; None where nothing was.
     """
 
     shard: int
@@ -105,6 +108,7 @@ class Commit:
     started_at: str
     finished_at: str
     reused_from: dict[str, Any] | None = None
+    contributions: PartialFile | None = None
 
     @property
     def worked_in(self) -> str:
@@ -139,11 +143,12 @@ class Commit:
         try:
             given = read_json(text)
             digest = given.pop("content_digest")
-            partial = given["partial"]
+            partial, contributions = given["partial"], given.get("contributions")
             commit = cls(
                 **{
                     **given,
                     "partial": None if partial is None else PartialFile(**partial),
+                    "contributions": None if contributions is None else PartialFile(**contributions),
                     "counts": Counts(**given["counts"]),
                     "outcomes": tuple(Outcome.from_json(outcome) for outcome in given["outcomes"]),
                 }
@@ -179,6 +184,7 @@ class Commit:
                 "code_version": self.code_version,
                 "items_digest": self.items_digest,
                 "partial": None if self.partial is None else asdict(self.partial),
+                **({} if self.contributions is None else {"contributions": asdict(self.contributions)}),
                 **who,
                 "counts": asdict(self.counts),
             }

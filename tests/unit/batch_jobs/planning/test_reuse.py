@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from millrace.errors import NothingToReuseError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import listed_shards
-from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+from millrace.workload import Item, Outputs
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes, SizesPartial
 
 SMALL = {"shard": {"max_items": 3}}
 
@@ -59,6 +61,7 @@ def worked_keys(run: RunInMemory) -> list[str]:
 def same_as_full(run: RunInMemory, name: str = "full") -> bool:
     """Whether the run's result is that of a full run over the same source."""
     full = run_of(run.client, name)
+    full.load = run.load
     work(full)
     mine, theirs = run.result(), full.result()
     same = [mine[part] == theirs[part] for part in ("status", "failures", "result")]
@@ -260,3 +263,95 @@ def test_no_base(asked: str) -> None:
         again.plan()
     assert raised.value.exit_code == 2
     assert again.file("plan.json") is None
+
+
+class ListSizes(Sizes):
+    """Sizes whose contributions are plain JSON, and so are kept."""
+
+    def migrate(self, item: Item, body: Iterable[bytes], outputs: Outputs) -> Any:
+        """Measure an item."""
+        return list(super().migrate(item, body, outputs))
+
+
+@pytest.fixture
+def listed() -> RunInMemory:
+    """As `base`, with contributions kept; an item of each shard but the last has changed or is gone since."""
+    run = run_of()
+    run.load = lambda _name, options: ListSizes(options)
+    store(run, **{key: key * 3 for key in "abcdefghi"})
+    work(run)
+    store(run, b="BBBB")
+    run.client.remove(SOURCE, "in/d")
+    return run
+
+
+def next_of(run: RunInMemory, name: str = "next") -> RunInMemory:
+    """The run of the next day."""
+    following = run_of(run.client, name, reuse="latest")
+    following.load = run.load
+    return following
+
+
+def test_with_contributions_only_what_changed_is_worked(listed: RunInMemory) -> None:
+    """The shards of what changed, and of what is gone, are rebuilt from what their other items gave."""
+    run = next_of(listed)
+    assert work(run) == [3]
+    assert worked_keys(run) == ["in/b"]
+    counts = {name: run.result()["reuse"][name] for name in ("kept", "changed", "new", "removed", "kept_shards")}
+    assert counts == {"kept": 7, "changed": 1, "new": 0, "removed": 1, "kept_shards": 3}
+    assert same_as_full(run)
+
+
+def test_a_rebuilt_shard_can_be_rebuilt_again(listed: RunInMemory) -> None:
+    """Contributions are taken over with their shards, whole ones and rebuilt ones."""
+    work(next_of(listed))
+    store(listed, a="AAAA", h="HHHH")
+    third = next_of(listed, "third")
+    work(third)
+    assert worked_keys(third) == ["in/a", "in/h"]
+    assert same_as_full(third)
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged", "gone while it is taken over"])
+def test_lost_contributions_cost_work(listed: RunInMemory, how: str) -> None:
+    """The other items of the shard are worked again, and the result is right."""
+    (lost,) = listed.client.bodies(RESULT, "out/_millrace/base/contributions/00000")
+    run = next_of(listed)
+    if how == "damaged":
+        listed.client.store(RESULT, lost, b'0 ["in/a",999]\n')
+    elif how == "gone":
+        listed.client.remove(RESULT, lost)
+    else:
+        listed.client.before = lambda _verb, _bucket, key: (
+            listed.client.remove(RESULT, lost) if key.endswith("next/plan.json") else None
+        )
+    work(run)
+    assert sorted(worked_keys(run)) == ["in/a", "in/b", "in/c"]
+    assert same_as_full(run)
+
+
+def test_a_contribution_that_cannot_be_added_costs_work(listed: RunInMemory) -> None:
+    """A user's own workload may raise anything: the shard is worked, in the job that can say what is wrong."""
+    run = next_of(listed)
+
+    class BrokenPartial(SizesPartial):
+        def add(self, contribution: Any) -> None:
+            raise ZeroDivisionError(contribution)
+
+    class Broken(ListSizes):
+        def partial(self) -> SizesPartial:
+            return BrokenPartial()
+
+    run.load = lambda _name, options: Broken(options)
+    made = run.plan()
+    run.load = listed.load
+    assert made.reuse is not None
+    assert made.reuse.kept_shards == 3
+    assert run.file("shards/00000.json") is None
+    work(run)
+    assert same_as_full(run)
+
+
+def test_what_is_no_plain_json_is_not_kept(base: RunInMemory) -> None:
+    """A tuple would come back as a list."""
+    assert base.client.bodies(RESULT, "out/_millrace/base/contributions/") == {}
