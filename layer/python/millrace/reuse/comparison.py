@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.in_order import in_order
@@ -192,6 +193,8 @@ class _Comparing:
 
     def _take(self, shard: BaseShard) -> None:
         positions = self._positions(shard)
+        if not shard.succeeded and self._take_stretch(shard, positions):
+            return
         wanted = positions if not shard.succeeded else list(compress(positions, shard.succeeded))
         state = self._state
         # No item is in two shards of one base, were its files right.
@@ -212,6 +215,19 @@ class _Comparing:
             self._found.kept.append(
                 KeptShard(shard.retry, shard.index, len(wanted), None if numbers is None else tuple(numbers))
             )
+
+    def _take_stretch(self, shard: BaseShard, positions: Sequence[int]) -> bool:
+        """Keep a shard all of whose items follow each other in the listing: as most do, and in a tenth of the time."""
+        first = positions[0] if positions else -1
+        stretch, state = slice(first, first + len(positions)), self._state
+        if first < 0 or positions != list(range(stretch.start, stretch.stop)) or _KEPT in state[stretch]:
+            return False
+        if state[stretch].count(_SEEN | _KEPT) or not self._usable(shard):
+            return False
+        state[stretch] = bytes([_SEEN | _KEPT]) * len(positions)
+        self._found.order.extend(positions)
+        self._found.kept.append(KeptShard(shard.retry, shard.index, len(positions)))
+        return True
 
     def _rebuildable(self, shard: BaseShard, positions: Sequence[int]) -> list[int]:
         """Which items are unchanged, succeeded, and have their contribution, by their places in the shard."""
@@ -250,13 +266,14 @@ class _Comparing:
         places = dict(zip(window, range(start, stop), strict=True))
         positions = [places.get(line, -1) for line in lines]
         # What has no ETag is the same by name alone: nobody knows whether it changed.
-        if -1 in positions or any(_NO_ETAG in line for line in lines):
-            by_key: dict[str, list[tuple[int, bytes]]] = {}
+        nameless = _NO_ETAG in b"".join(lines)
+        if -1 in positions or nameless:
+            by_key: dict[bytes, list[tuple[int, bytes]]] = {}
             for at, line in enumerate(window, start):
-                by_key.setdefault(_key(line), []).append((at, line))
+                by_key.setdefault(_key_part(line), []).append((at, line))
             for place, (at, line) in enumerate(zip(positions, lines, strict=True)):
-                if at < 0 or _NO_ETAG in line:
-                    positions[place] = self._same(shard, numbers[place], by_key.get(_key(line), []))
+                if at < 0 or (nameless and _NO_ETAG in line):
+                    positions[place] = self._same(shard, numbers[place], by_key.get(_key_part(line), []))
         return positions
 
     def _position(self, shard: BaseShard, number: int, start: int, stop: int) -> int:
@@ -335,13 +352,20 @@ def _key(line: bytes) -> str:
     return key
 
 
-_SAME = ("key", "size", "etag", "version_id", "first_byte", "last_byte", "first_line", "head_bytes")
-"""What says that an item is the one that it was. The storage class may change: the bytes are the same."""
+def _key_part(line: bytes) -> bytes:
+    """The beginning of an item's line, with its key: the same for the items of one key alone."""
+    # Inside the key the quotes would be escaped.
+    return line[: line.index(b'","size":')]
 
 
-def _identity(line: bytes) -> tuple[Any, ...] | None:
-    """What an item is known by; None where nothing says that it did not change, or where it is not worked at all."""
-    item = json.loads(line)
-    if not item["etag"] or "shares_output" in item:
+_STORAGE_CLASS = re.compile(rb',"storage_class":"[^"]*"')
+
+
+def _identity(line: bytes) -> bytes | None:
+    """What an item is known by; None where nothing says that it did not change, or where it is not worked at all.
+
+    The storage class may change: the bytes are the same. All else of a line says which object it is, and which part.
+    """
+    if _NO_ETAG in line or b',"shares_output":' in line:
         return None
-    return tuple(item.get(name) for name in _SAME)
+    return _STORAGE_CLASS.sub(b"", line) if b',"storage_class":' in line else line
