@@ -8,7 +8,7 @@ from typing import Any
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 
-YESTERDAY, MORE, A_SHARD = 2000, 20, 100
+YESTERDAY, MORE, A_SHARD = 600, 20, 50
 
 
 def text(number: int) -> bytes:
@@ -28,7 +28,7 @@ def test_only_what_is_new_is_read(runs: Runs, proxy: FaultProxy, source: str, de
     runs.put(source, {f"{number:04}.txt": text(number) for number in range(YESTERDAY)})
     yesterday = runs.start(source, destination, **request)
     runs.wait(yesterday)
-    new = {f"{number * 100:04}-new.txt": text(number) for number in range(MORE)}
+    new = {f"{number * 30:04}-new.txt": text(number) for number in range(MORE)}
     runs.put(source, new)
     proxy.requests.clear()
 
