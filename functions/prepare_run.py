@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.errors import (
     AccessDeniedError,
     BucketNotFoundError,
     InvalidRunRequest,
     ListingError,
+    MillraceError,
     ObjectNotFoundError,
     RunIdentityError,
     StoppedError,
@@ -34,11 +39,15 @@ from millrace.planning.small_source import plan_small_source
 from millrace.queue_rules import queue_by_rule
 from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
+from millrace.run.at_work import Turn, take_turn, turn_uri, wait_seconds
 from millrace.run.code import code_text
 from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 from millrace.workload.registry import check_allowed, is_own_workload
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
 
 logger = Logger()
 tracer = Tracer()
@@ -51,9 +60,13 @@ PLANNING_SECONDS = 25.0
 """What takes longer is left to the plan job: half of the function's time limit."""
 
 s3 = connect(connections=CONNECTIONS)
+states = boto3.client(
+    "stepfunctions",
+    config=Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=20),
+)
 
 RESUMABLE = (
-    *("run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
+    *("overlap", "run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count", "reuse", "reuse_required", "verify_outputs"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
@@ -64,29 +77,73 @@ RESUMABLE = (
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """The Lambda's entry point: `prepare_run` with this function's clients and settings."""
-    run = prepare_run(event, s3, settings)
+    run = prepare_run(event, s3, settings, Executions(states).are_at_work)
+    if run["overlap"]:
+        metrics.add_metric("RunsSkipped" if run["overlap"] == "skip" else "RunsQueued", MetricUnit.Count, 1)
+        logger.info(run["message"], extra={"run_id": run["run_id"], "at_work": run["at_work"]})
+        return run
     metrics.add_metric("RunsPrepared", MetricUnit.Count, 1)
     logger.info("run prepared", extra={"run_id": run["run_id"], "request": run["request"]})
     return run
 
 
-def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """The executions of the state machine, as far as a start has to know of them.
+
+    Attributes:
+        client: A boto3 Step Functions client.
+    """
+
+    client: SFNClient
+
+    def are_at_work(self, execution_arn: str) -> bool:
+        """Whether an execution is at work; one that Step Functions does not know is not.
+
+        Raises:
+            MillraceError: Step Functions did not say.
+        """
+        try:
+            return self.client.describe_execution(executionArn=execution_arn)["status"] == "RUNNING"
+        except (ClientError, BotoCoreError) as error:
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+            if code in ("ExecutionDoesNotExist", "InvalidArn", "ValidationException"):
+                return False
+            raise MillraceError(
+                f'Step Functions did not say whether it is at work: {error}; "overlap": "run" starts without asking',
+                operation="look at the execution",
+                target=execution_arn,
+            ) from error
+
+
+def _nothing_is_at_work(_execution_arn: str) -> bool:
+    return False
+
+
+def prepare_run(
+    event: dict[str, Any],
+    s3: S3,
+    settings: FunctionSettings,
+    is_at_work: Callable[[str], bool] = _nothing_is_at_work,
+) -> dict[str, Any]:
     """Check a run request and write it down.
 
     Args:
         event: `input`, the execution's input; `execution_arn`, `execution_name` and `started_at` of the execution.
         s3: The client to look at the buckets and write run.json with.
         settings: The queues by name, and the version of the code.
+        is_at_work: Whether the execution of an ARN is at work; asked only where the request minds.
 
     Returns:
-        What the state machine keeps as `$.run`: run_id, planned (whether there is a plan), request and plan (URIs),
-        job_name (at most 90 characters), queue (ARN), share, priority, tolerated_failure_percent and
-        tolerated_failure_count (as text).
+        What the state machine keeps as `$.run`: run_id, overlap (empty), planned (whether there is a plan), request
+        and plan (URIs), job_name (at most 90 characters), queue (ARN), share, priority, tolerated_failure_percent and
+        tolerated_failure_count (as text). Where another run is at work and the request minds, `_overlapping` instead.
 
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
             is taken or unknown, or the run whose failed items are to be retried has not come to its end.
         RunIdentityError: The run to resume was started with another request, or by another code version.
+        MillraceError: Step Functions did not say whether another run is at work.
     """
     check_plain(event["input"], "input")
     request = _parse(event["input"], settings)
@@ -98,6 +155,11 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
     _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)
     _require_code(request.code, s3)
+    if request.overlap != "run":
+        mine = Turn(run_id, event["execution_arn"], event["started_at"])
+        other = take_turn(turn_uri(destination, request.source, request.workload), mine, is_at_work, s3)
+        if other is not None:
+            return _overlapping(request, mine, other)
     document = {
         "run_id": run_id,
         **{name: event[name] for name in EXECUTION},
@@ -111,6 +173,7 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         folder = retry_folder(folder, document, s3) if request.retry_failed else newest_folder(folder, s3)
     return {
         "run_id": run_id,
+        "overlap": "",
         "planned": _planned(request, folder, s3, settings),
         "request": str(folder.request),
         "plan": str(folder.plan),
@@ -121,6 +184,26 @@ def prepare_run(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> di
         # As text: they become words of the merge job's command.
         "tolerated_failure_percent": str(request.tolerated_failure_percent),
         "tolerated_failure_count": str(request.tolerated_failure_count),
+    }
+
+
+def _overlapping(request: RunRequest, mine: Turn, other: Turn) -> dict[str, Any]:
+    """What is known of a start that does not run now: nothing was written, and no job is started.
+
+    Returns:
+        overlap ("skip" or "queue"), status ("SKIPPED" or "QUEUED"), run_id, source, destination, workload, at_work
+        (run_id, execution_arn and started_at of the run at work), message, and wait_seconds until the next look.
+    """
+    skipped = request.overlap == "skip"
+    instead = "so this one was skipped" if skipped else "so this one waits for it"
+    return {
+        "overlap": request.overlap,
+        "status": "SKIPPED" if skipped else "QUEUED",
+        "run_id": mine.run_id,
+        **{name: getattr(request, name) for name in ("source", "destination", "workload")},
+        "at_work": asdict(other),
+        "message": f"Run {other.run_id} is still at work on {request.source}, {instead}",
+        "wait_seconds": wait_seconds(mine.started_at, datetime.now(UTC)),
     }
 
 

@@ -71,7 +71,7 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     redriven = execution.get("redriveCount", 0)
     facts: list[tuple[str, str | Text]] = [
         ("Run", found.run_id),
-        ("Status", Text(progress.status, STATUS_STYLES.get(progress.status, "red"))),
+        ("Status", _status(progress)),
         ("Started", f"{execution['startDate'].astimezone():%Y-%m-%d %H:%M:%S %Z}"),
     ]
     if name != found.run_id:
@@ -95,6 +95,12 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     print_steps(terminal.out, progress)
     if progress.ended and (done := items_done(progress)):
         terminal.print(f"\n{done}")
+
+
+def _status(progress: RunProgress) -> Text:
+    if progress.skipped:
+        return Text(f"SKIPPED: {shown(progress.overlap)}", "yellow")
+    return Text(progress.status, STATUS_STYLES.get(progress.status, "red"))
 
 
 def keys_of(found: FoundRun) -> list[str]:

@@ -69,11 +69,15 @@ def _ways(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     if state["Type"] != "Choice":
         return [(state["Next"], "")] if "Next" in state else []
     chosen = [
-        (choice["Next"], "yes" if choice.get("BooleanEquals") else str(choice.get("NumericEquals", "")))
-        for choice in state["Choices"]
+        (choice["Next"], "yes" if choice.get("BooleanEquals") else _compared(choice)) for choice in state["Choices"]
     ]
     other = "no" if any("BooleanEquals" in choice for choice in state["Choices"]) else "more"
     return [*chosen, (state["Default"], other)] if "Default" in state else chosen
+
+
+def _compared(choice: Mapping[str, Any]) -> str:
+    """The number or the word that a choice is for."""
+    return str(choice.get("NumericEquals", choice.get("StringEquals", "")))
 
 
 def _rows(machine: Mapping[str, Any]) -> dict[str, int]:

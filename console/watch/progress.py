@@ -32,6 +32,7 @@ class RunProgress:
         work: How much of it is done; None where it was not counted.
         waiting: Why the job at work does not run; empty where it does, or where it was not asked for.
         states: The state machine's own states that were entered, by name.
+        overlap: Which run is at work instead, where this one was skipped or waits; empty for a run that runs.
     """
 
     status: str
@@ -42,6 +43,12 @@ class RunProgress:
     work: Work | None = None
     waiting: str = ""
     states: Mapping[str, Step] = field(default_factory=dict)
+    overlap: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it was skipped because another run was at work."""
+        return bool(self.overlap) and self.status == "SUCCEEDED"
 
     @property
     def ended(self) -> bool:
@@ -74,6 +81,7 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
     jobs = submitted_jobs(events)
     children = _children(aws, jobs.get("Migrate"), execution.get("stopDate") if cancelled else None)
     outputs = state_outputs(events)
+    prepared = outputs.get("Prepare Run", {}).get("run", {})
     return RunProgress(
         execution["status"],
         tuple(
@@ -81,9 +89,10 @@ def observe(aws: Aws, execution_arn: str) -> RunProgress:
             for step in steps_from(states)
         ),
         execution,
-        plan=outputs.get("Prepare Run", {}).get("run", {}).get("plan"),
+        plan=prepared.get("plan"),
         planned=outputs.get("Read Plan", {}).get("plan"),
         states={name.removesuffix(AGAIN): state for name, state in states.items()},
+        overlap=str(prepared.get("message", "")) if prepared.get("overlap") else "",
     )
 
 

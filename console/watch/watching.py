@@ -65,11 +65,10 @@ class Watcher:
         progress = observe(self._aws, self._arn)
         step = progress.at_work
         job = step.job_id if step else None
-        return replace(
-            progress,
-            work=self._look_at_commits(progress, most),
-            waiting=waiting_reason(self._aws, job, datetime.now(UTC)) if job else "",
-        )
+        waiting = waiting_reason(self._aws, job, datetime.now(UTC)) if job else ""
+        if progress.overlap and not progress.ended:
+            waiting = f"queued: {progress.overlap}"
+        return replace(progress, work=self._look_at_commits(progress, most), waiting=waiting)
 
     def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
         working = [step for step in progress.steps if step.name in WORKING and step.started]

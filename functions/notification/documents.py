@@ -56,10 +56,9 @@ def run_ended(
     folder, result = ended.folder, facts.result
     counts = result.get("counts")
     failed = counts.get("failed", 0) if isinstance(counts, dict) else 0
-    succeeded = ended.status == "SUCCEEDED"
-    status = (
-        "SUCCEEDED_WITH_FAILURES" if succeeded and result.get("status") == "SUCCEEDED_WITH_FAILURES" else ended.status
-    )
+    succeeded, skipped = ended.status == "SUCCEEDED", ended.skipped
+    named = succeeded and result.get("status") in ("SUCCEEDED_WITH_FAILURES", "SKIPPED")
+    status = str(result["status"]) if named else ended.status
     detail = {
         "version": "1",
         "id": ended.key,
@@ -72,7 +71,7 @@ def run_ended(
         "started_at": ended.started_at,
         "stopped_at": ended.stopped_at,
         "duration_seconds": _seconds(ended.started_at, ended.stopped_at),
-        "workload": facts.workload,
+        "workload": _text(ended.output.get("workload")) if skipped else facts.workload,
         "source": _text(ended.input.get("source")),
         "destination": _text(ended.input.get("destination")),
         "planned": None if facts.planned is None else dict(facts.planned),
@@ -82,13 +81,14 @@ def run_ended(
         "most_frequent": [asdict(each) for each in facts.failures],
         "error": _error(error),
         "cost": cost,
-        "run_folder": None if folder is None else str(folder.root),
-        "result": str(folder.file("result.json")) if folder is not None and result else None,
+        "at_work": ended.output.get("at_work") if skipped else None,
+        "run_folder": None if folder is None or skipped else str(folder.root),
+        "result": str(folder.file("result.json")) if folder is not None and result and not skipped else None,
         "report": _text(result.get("page")),
         "resume": resumption(ended, failed, error, stack_name),
         "links": {
             "execution": _execution_page(ended.execution_arn),
-            "run_folder": None if folder is None else _folder_page(ended.execution_arn, folder.root),
+            "run_folder": None if folder is None or skipped else _folder_page(ended.execution_arn, folder.root),
         },
     }
     return Document(f"RUN_{status}", RUN_ENDED, (ended.execution_arn,), detail)

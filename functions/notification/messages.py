@@ -19,6 +19,7 @@ SUBJECT_CHARACTERS = 99
 OUTCOMES = {
     "SUCCEEDED": "succeeded",
     "SUCCEEDED_WITH_FAILURES": "succeeded with failures",
+    "SKIPPED": "was skipped",
     "FAILED": "failed",
     "TIMED_OUT": "timed out",
     "ABORTED": "was aborted",
@@ -107,6 +108,12 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Shards", _shards(detail)),
         ("Cost", _cost(detail["cost"])),
     )
+    if detail["at_work"]:
+        other, since = detail["at_work"]["run_id"], time_text(detail["at_work"]["started_at"])
+        yield from (
+            "",
+            f"Run {visible(other)} is still at work, since {since}: no job was started, nothing was written.",
+        )
     if detail["most_frequent"]:
         kinds = len(detail["failures"])
         yield from ("", "Most frequent errors:" if kinds > 1 else "Errors:")

@@ -11,10 +11,13 @@ from tests.simulation.jobs import run_function
 from tests.simulation.keys import run_of_uri
 from tests.simulation.process import Process
 from tests.simulation.promises import Promise
-from tests.simulation.state_machine import LAMBDA, STATES, StateMachine, after, filled
+from tests.simulation.state_machine import LAMBDA, STATES, StateMachine, after, filled, value
 from tests.simulation.world import World
 
 MACHINE = StateMachine.of_the_repository()
+WAIT_STEPS = 200
+"""How long a queued run waits, whatever the state says."""
+
 LAMBDA_BROKE, BATCH_BROKE = "Lambda.ServiceException", "Batch.ServerException"
 
 
@@ -108,6 +111,13 @@ class Execution:
                 if state["Type"] == "Choice":
                     self.state = MACHINE.choose(self.state, self._data)
                     continue
+                if state["Type"] == "Wait":
+                    world.scheduler.pause(steps=WAIT_STEPS)
+                    self.state = state["Next"]
+                    continue
+                if state["Type"] == "Succeed":
+                    self._data = value(state["OutputPath"], self._data, {})
+                    break
                 parameters = filled(state["Parameters"], self._data, self._context)
                 if state["Resource"] == LAMBDA:
                     raw = {"Payload": self._invoke(parameters["Payload"])}

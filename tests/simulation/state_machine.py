@@ -24,6 +24,8 @@ STATES = {
     "Read Plan": "read_plan",
     "How Many Children?": "",
     "Planned?": "",
+    "Skip Run": "",
+    "Wait For The Run At Work": "",
     "Migrate And Merge": "migrate-and-merge",
     "Migrate Shards": "migrate",
     "Merge In Parts?": "",
@@ -39,6 +41,8 @@ _FIELDS = {
         *("Retry", "Next", "End"),
     },
     "Choice": {"Type", "Comment", "Choices", "Default"},
+    "Succeed": {"Type", "Comment", "OutputPath"},
+    "Wait": {"Type", "Comment", "SecondsPath", "Next"},
 }
 _ARGUMENT = re.compile(r"'([^']*)'|(\$[\w.$]*)")
 _ARRAY = re.compile(r"States\.Array\((.*)\)")
@@ -46,7 +50,7 @@ _FORMAT = re.compile(r"States\.Format\('([^']*)', *(\$[\w.]+)\)")
 
 
 class StateMachine:
-    """A state machine of Task and Choice states.
+    """A state machine of Task, Choice, Wait and Succeed states.
 
     Args:
         text: The definition.
@@ -78,7 +82,7 @@ class StateMachine:
         state = self.states[name]
         for choice in state["Choices"]:
             (comparison,) = set(choice) - {"Variable", "Next"}
-            if comparison not in {"NumericEquals", "BooleanEquals"}:
+            if comparison not in {"NumericEquals", "BooleanEquals", "StringEquals"}:
                 raise UnknownStateError(
                     f"state {name} compares in a way that the simulator does not know: {comparison}"
                 )

@@ -132,6 +132,24 @@ def test_what_one_child_can_do_is_merged_by_it(
     assert json.loads(found["output"])["counts"]["shards"] == shards
 
 
+def test_a_skipped_run_ends_without_a_job(states: Any, machine: str) -> None:
+    """A start that minds the run at work succeeds at once, submits nothing, and its output says which run that is."""
+    found, history = run(states, machine, "Skipped")
+    assert found["status"] == "SUCCEEDED", found
+    assert entered(history) == [*PREPARED, "Skip Run"]
+    output = json.loads(found["output"])
+    assert (output["status"], output["at_work"]["run_id"]) == ("SKIPPED", "run-1")
+
+
+def test_a_queued_run_looks_again_until_the_other_has_ended(states: Any, machine: str) -> None:
+    """It waits between two looks, and then runs as any other."""
+    found, history = run(states, machine, "Queued")
+    assert found["status"] == "SUCCEEDED", found
+    waiting = [*PREPARED, "Wait For The Run At Work"]
+    assert entered(history) == [*waiting, *waiting, *BEFORE, "Migrate And Merge", "Read Result"]
+    assert json.loads(found["output"])["counts"]["shards"] == 1
+
+
 def test_a_throttled_submission_is_tried_again(states: Any, machine: str) -> None:
     """Two refused submissions of the plan and one of the array change nothing of the result."""
     found, history = run(states, machine, "SubmissionThrottled")

@@ -58,6 +58,21 @@ def prepare_run(strict: Strict) -> Any:
     return answers, planned
 
 
+def minding(strict: Strict) -> Any:
+    """A start that minds others: one that takes the turn, and one that looks whether the run of the turn is at work."""
+    folders = {
+        "source": f"s3://{strict.stack.source_bucket}/{new_name()}/",
+        "destination": f"s3://{strict.stack.result_bucket}/{new_name()}/",
+    }
+    arn = strict.stack.state_machine_arn.replace(":stateMachine:", ":execution:")
+    event = {"input": {**folders, "overlap": "skip"}, "started_at": "2026-11-21T09:00:00Z"}
+    names = new_name(), new_name()
+    return [
+        strict.invoke("PrepareRunFunction", {**event, "execution_arn": f"{arn}:{name}", "execution_name": name})
+        for name in names
+    ]
+
+
 def read_plan(strict: Strict) -> Any:
     """A plan that is there, and one that is not."""
     folder = strict.unworked
@@ -407,6 +422,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 }
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
+    ("PrepareRunFunctionRole", "states:DescribeExecution"): minding,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("PlanJobRole", "TakeOverShards"): plan_reuses,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
@@ -438,12 +454,16 @@ INTO_TABLES = {
 """What needs the right to a table, by its place among the statement's resources."""
 URGENT_QUEUE = 1
 """Its place among the resources of batch:SubmitJob."""
+THE_TURN = 0
+"""The place of at-work-*.json among what Prepare Run writes."""
 
 
 def part_of(permission: Permission) -> Callable[[Strict], Any]:
     """What needs this permission."""
     if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
         return urgent_run
+    if permission.sid == "WriteTheRequestAndASmallPlan" and permission.resource == THE_TURN:
+        return minding
     if permission.sid == "WriteTheTables":
         return INTO_TABLES[permission.role][permission.resource]
     found = (SPECIAL.get((permission.role, name)) for name in (permission.sid, permission.action))
@@ -491,6 +511,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     """With all permissions nothing is denied: the comparisons above start from success."""
     assert usual(whole_run)[0] == "SUCCEEDED"
     assert usual(prepare_run) == ((None, None), True)
+    assert usual(minding) == [None, None]
     assert usual(read_plan)[0] is None
     assert usual(plan) == (0, None, None, True)
     assert usual(plan_reuses) == ((0, None, None, True), [True, True])
@@ -636,7 +657,7 @@ def test_with_a_key_nothing_is_written_with_another(strict: Strict) -> None:
 
 
 def test_functions_write_their_own_file_alone() -> None:
-    """Prepare Run writes run.json and small plans, notify cost.json; the others write nothing into a run folder."""
+    """Prepare Run writes run.json, small plans and whose turn it is, notify cost.json; the others write nothing."""
     written: dict[str, list[str]] = {}
     resolver = Resolver(TEMPLATE, PARAMETERS)
     for found in permissions(TEMPLATE, PARAMETERS):
@@ -644,10 +665,10 @@ def test_functions_write_their_own_file_alone() -> None:
             properties = resolver.resolve(TEMPLATE["Resources"][found.role]["Properties"])
             statement = properties["Policies"][found.policy]["PolicyDocument"]["Statement"][found.statement]
             named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-            written.setdefault(found.role, []).append(named[found.resource]["Fn::Sub"][0].partition("_millrace/*/")[2])
+            written.setdefault(found.role, []).append(named[found.resource]["Fn::Sub"][0].partition("_millrace/")[2])
     assert written == {
-        "PrepareRunFunctionRole": ["run.json", "plan.json", "plan/*"],
-        "NotifyFunctionRole": ["cost.json"],
+        "PrepareRunFunctionRole": ["at-work-*.json", "*/run.json", "*/plan.json", "*/plan/*"],
+        "NotifyFunctionRole": ["*/cost.json"],
     }
 
 

@@ -49,6 +49,40 @@ def test_a_small_run_is_one_job(
     assert runs.read(run.folder.file("_SUCCESS")) is not None
 
 
+SLOW: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per_item": 60}}
+"""Fields of a request that give a few objects a plan job, an array and a merge job."""
+
+
+def test_a_start_that_minds_the_run_at_work_is_skipped(runs: Runs, source: str, destination: str) -> None:
+    """It has no job and no run folder; one that does not mind runs beside the first, and both give the same words."""
+    bodies = texts(4)
+    runs.put(source, bodies)
+    first = runs.start(source, destination, overlap="skip", **SLOW)
+    until("the first run's folder", lambda: runs.read(first.folder.request))
+    skipped, beside = (runs.start(source, destination, overlap=each) for each in ("skip", "run"))
+
+    output = runs.wait(skipped)
+    assert (output["status"], output["at_work"]["execution_arn"]) == ("SKIPPED", first.execution)
+    assert runs.read(skipped.folder.request) is None
+    assert submitted(runs, skipped) == {}
+    for run in (first, beside):
+        assert runs.wait(run)["counts"]["succeeded"] == len(bodies)
+        assert totals(runs.file(run, "words.csv")) == counted(bodies.values())
+
+
+@pytest.mark.long
+def test_a_queued_start_waits_for_the_run_at_work(runs: Runs, source: str, destination: str) -> None:
+    """It looks again after a minute, and runs when the first has ended."""
+    runs.put(source, texts(2))
+    first = runs.start(source, destination, overlap="queue", **SLOW)
+    until("the first run's folder", lambda: runs.read(first.folder.request))
+    queued = runs.start(source, destination, overlap="queue")
+    for run in (first, queued):
+        assert runs.wait(run, seconds=240)["counts"]["succeeded"] == 2
+    ended, started = (runs.aws.step_functions.describe_execution(executionArn=run.execution) for run in (first, queued))
+    assert ended["stopDate"] <= started["stopDate"]
+
+
 def test_the_long_way_gives_the_same(runs: Runs, source: str, destination: str) -> None:
     """`"plan": "job"` has the plan job make the plan, of the very same digest; a run of more work than one child's
     has an array, and all three give the same words.

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from console.commands.status import print_run
+from console.find.run_lookup import FoundRun
+from console.terminal import Terminal
 from console.watch.explanation import explain, failed_state
 from console.watch.progress import observe
 from console.watch.steps import SKIPPED, STATES, TOGETHER, Children, states_of, steps_from
+from console.watch.watching import Watcher
 from millrace.aws.job_failures import exit_code_of, last_error
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -241,6 +245,28 @@ def test_a_run_of_one_job_has_one_step_for_it() -> None:
         "Read Result": "waiting",
     }
     assert SKIPPED["Plan"] == "done by Prepare Run"
+
+
+@pytest.mark.parametrize(("overlap", "status", "skipped"), [("skip", "SUCCEEDED", True), ("queue", "RUNNING", False)])
+def test_a_run_that_another_one_holds_up_says_so(*, overlap: str, status: str, skipped: bool) -> None:
+    """Prepare Run's message reaches status and watch, from a skipped run and from one that waits."""
+    recording = Recording("empty")
+    execution: Any = {**recording.execution, "status": status, "startDate": START}
+    del execution["stopDate"]
+    recording.told["execution"] = execution
+    run = {"overlap": overlap, "message": "Run run-0 is still at work"}
+    state = {"name": "Prepare Run", "output": json.dumps({"run": run})}
+    recording.told["history"] = [
+        {"timestamp": START, "type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Prepare Run"}},
+        {"timestamp": START, "type": "TaskStateExited", "stateExitedEventDetails": state},
+    ]
+    progress = Watcher(recording, "arn").look()  # type: ignore[arg-type]
+    assert (progress.skipped, progress.overlap) == (skipped, "Run run-0 is still at work")
+    assert progress.waiting == ("" if skipped else "queued: Run run-0 is still at work")
+    terminal = Terminal()
+    with terminal.out.capture() as said:
+        print_run(terminal, FoundRun("run-1", "arn", {}, None, execution), progress)
+    assert ("SKIPPED: Run run-0 is still at work" in said.get()) == skipped
 
 
 def test_the_failed_state_is_the_one_that_was_not_left() -> None:

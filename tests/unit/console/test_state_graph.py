@@ -36,7 +36,8 @@ def test_a_run_lights_its_states() -> None:
     drawn = draw(MACHINE, {"Prepare Run": "succeeded", "Plan": "running"}, style="")
     assert re.search(r'<g class="state lambda succeeded">.*?Prepare Run</text><text[^>]*>succeeded<', drawn)
     assert re.search(r'<g class="state batch running">.*?Plan</text><text[^>]*>running<', drawn)
-    assert 'aria-label="Prepare Run: succeeded, Planned?: waiting, Plan: running, Read Plan: waiting' in drawn
+    assert 'aria-label="Prepare Run: succeeded, Planned?: waiting, Skip Run: waiting, ' in drawn
+    assert ", Plan: running, Read Plan: waiting" in drawn
     assert "<style" not in drawn
 
 

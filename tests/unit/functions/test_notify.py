@@ -30,8 +30,8 @@ from tests.run_in_memory import RunInMemory
 
 SCHEMAS = Path(__file__).parents[3] / "docs/events"
 ALL = frozenset({
-    "RUN_SUCCEEDED", "RUN_SUCCEEDED_WITH_FAILURES", "RUN_FAILED", "RUN_TIMED_OUT", "RUN_ABORTED", "JOB_SUCCEEDED",
-    "JOB_FAILED", "QUEUE_BLOCKED",
+    "RUN_SUCCEEDED", "RUN_SUCCEEDED_WITH_FAILURES", "RUN_SKIPPED", "RUN_FAILED", "RUN_TIMED_OUT", "RUN_ABORTED",
+    "JOB_SUCCEEDED", "JOB_FAILED", "QUEUE_BLOCKED",
 })  # fmt: skip
 NO_RUN: dict[str, Any] = {"input": "not JSON", "name": "given by the console"}
 
@@ -194,6 +194,23 @@ def test_the_message_of_a_run(services: Services) -> None:
         "run_id": "run-1",
         "workload": "word-count",
     }
+
+
+def test_a_skipped_run_is_told_with_the_run_at_work(services: Services) -> None:
+    """It is neither a success nor a failure: it has no folder, no result and nothing to resume."""
+    arn = "arn:aws:states:eu-west-1:123456789012:execution:millrace:run-0"
+    at_work = {"run_id": "run-0", "execution_arn": arn, "started_at": "2026-11-21T03:00:00Z"}
+    output = {"status": "SKIPPED", "overlap": "skip", "run_id": "run-1", "workload": "copy", "at_work": at_work}
+    skipped = run_event("SUCCEEDED", output=json.dumps(output))
+    detail = services.told(skipped)
+    assert (detail["event"], detail["status"], detail["at_work"]) == ("RUN_SKIPPED", "SKIPPED", at_work)
+    assert (detail["workload"], detail["run_folder"], detail["result"], detail["counts"]) == ("copy", None, None, None)
+    assert not any(detail["resume"].values())
+    (published,) = services.topic.published
+    assert published["Subject"] == "Millrace run run-1 was skipped"
+    text = json.loads(published["Message"])["default"]
+    assert "Run run-0 is still at work, since" in text
+    assert "no job was started, nothing was written" in text
 
 
 def test_each_protocol_has_its_form(services: Services) -> None:

@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.queue_rules import parse_queue_rules
+from millrace.run.at_work import wait_seconds
 from millrace.s3.verbs import S3
 from millrace.settings import FunctionSettings
-from prepare_run import prepare_run
+from prepare_run import Executions, prepare_run
 from tests.in_memory_s3 import InMemoryS3Client
 
 QUEUE = "arn:aws:batch:us-east-1:123456789012:job-queue/standard"
@@ -48,6 +52,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
     folder = "s3://results/out/_millrace/run-1"
     assert run == {
         "run_id": "run-1",
+        "overlap": "",
         "planned": False,
         "request": f"{folder}/run.json",
         "plan": f"{folder}/plan.json",
@@ -365,3 +370,123 @@ def test_a_zip_of_code_is_looked_at_before_anything_is_written(
             replace(SETTINGS, allowed_workloads=("mine:*",)),
         )
     assert "out/_millrace/run-1/run.json" not in client.bodies("results")
+
+
+class States:
+    """Step Functions, as far as `at work or not` goes."""
+
+    def __init__(self, *running: str) -> None:
+        self.running = {f"arn:aws:states:us-east-1:123456789012:execution:millrace:{name}" for name in running}
+
+    def __call__(self, arn: str) -> bool:
+        """Whether the execution is at work."""
+        return arn in self.running
+
+
+def started(client: InMemoryS3Client, name: str, at_work: States, **given: Any) -> dict[str, Any]:
+    """What Prepare Run makes of a start while others are at work."""
+    return prepare_run(event(name, **given), S3(client.stub), SETTINGS, at_work)
+
+
+def test_a_start_that_minds_is_skipped_while_another_is_at_work(client: InMemoryS3Client) -> None:
+    """It says which run that is, and writes nothing: no run folder, and the turn stays the other's."""
+    assert started(client, "one", States("one"), overlap="skip")["overlap"] == ""
+    written = client.bodies("results")
+    second = started(client, "two", States("one", "two"), overlap="skip")
+
+    assert client.bodies("results") == written
+    assert (second["overlap"], second["status"], second["run_id"]) == ("skip", "SKIPPED", "two")
+    assert second["at_work"]["run_id"] == "one"
+    assert second["message"] == f"Run one is still at work on {SOURCE}, so this one was skipped"
+
+
+def test_a_queued_start_looks_again_and_runs_when_the_other_has_ended(client: InMemoryS3Client) -> None:
+    """Until then it waits, a minute at first, and has no folder either."""
+    started(client, "one", States("one"), overlap="queue")
+    waiting = started(client, "two", States("one", "two"), overlap="queue")
+    assert (waiting["overlap"], waiting["status"]) == ("queue", "QUEUED")
+    assert waiting["wait_seconds"] >= 60
+    assert not client.bodies("results", "out/_millrace/two/")
+
+    assert started(client, "two", States("two"), overlap="queue")["overlap"] == ""
+    assert client.bodies("results", "out/_millrace/two/")
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+def test_a_start_runs_when_the_last_one_has_ended_in_any_way(client: InMemoryS3Client, overlap: str) -> None:
+    """A run that failed, was stopped or is forgotten gives its turn away by not being at work; a call comes twice."""
+    for name in ("one", "two", "three"):
+        for _ in range(2):
+            assert started(client, name, States(name), overlap=overlap)["overlap"] == ""
+
+
+def test_a_start_that_does_not_mind_neither_asks_nor_is_seen(client: InMemoryS3Client) -> None:
+    """The default: two runs into one destination at once, as ever."""
+
+    def nobody_asks(_arn: str) -> bool:
+        pytest.fail("a run that does not mind others asked for them")
+
+    for name in ("one", "two"):
+        assert prepare_run(event(name), S3(client.stub), SETTINGS, nobody_asks)["overlap"] == ""
+    assert started(client, "three", States("one", "two", "three"), overlap="skip")["overlap"] == ""
+
+
+@pytest.mark.parametrize(
+    "other", [{"source": "s3://letters/out/"}, {"destination": "s3://results/elsewhere/"}, {"workload": "copy"}]
+)
+def test_only_a_run_of_the_same_kind_is_minded(client: InMemoryS3Client, other: dict[str, Any]) -> None:
+    """Another source, destination or workload is another schedule."""
+    started(client, "one", States("one"), overlap="skip")
+    assert started(client, "two", States("one", "two"), overlap="skip", **other)["overlap"] == ""
+
+
+def test_of_two_starts_at_once_one_has_the_turn(client: InMemoryS3Client) -> None:
+    """Between the other's look and its write this one takes the turn: it sees that, and is skipped."""
+    at_work = States("one", "two")
+    first: dict[str, Any] = {}
+
+    def before(verb: str, _bucket: str, key: str) -> None:
+        if verb == "put_object" and "at-work-" in key and not first:
+            first["taken"] = True
+            first.update(started(client, "one", at_work, overlap="skip"))
+
+    client.before = before
+    second = started(client, "two", at_work, overlap="skip")
+    assert (first["overlap"], second["overlap"]) == ("", "skip")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"run_id": 1, "execution_arn": 2, "started_at": 3}'])
+def test_a_damaged_turn_is_nobodys(client: InMemoryS3Client, body: bytes) -> None:
+    """A file that says nothing must not stop a schedule for ever."""
+    started(client, "one", States("one"), overlap="skip")
+    (key,) = client.bodies("results", "out/_millrace/at-work-")
+    client.store("results", key, body)
+    assert started(client, "two", States("two"), overlap="skip")["overlap"] == ""
+    assert json.loads(client.bodies("results")[key])["run_id"] == "two"
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 60), (9, 60), (60, 360), (299, 1794), (10_000, 1800)])
+def test_a_queued_start_looks_ever_more_rarely(minutes: int, seconds: int) -> None:
+    """A tenth of what it has waited, one to thirty minutes: days of waiting fit into one history."""
+    then = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert wait_seconds(then.isoformat(), then + timedelta(minutes=minutes)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "at_work"), [("", True), ("ExecutionDoesNotExist", False), ("InvalidArn", False), ("Throttled", None)]
+)
+def test_step_functions_is_asked_whether_a_run_is_at_work(*, code: str, at_work: bool | None) -> None:
+    """What it has forgotten is not; where it does not say, the run fails and the error names the way on."""
+    client = boto3.client("stepfunctions", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    arn = "arn:aws:states:us-east-1:123456789012:execution:millrace:one"
+    answer = {"executionArn": arn, "stateMachineArn": arn, "status": "RUNNING", "startDate": datetime.now(UTC)}
+    with Stubber(client) as stub:
+        if code:
+            stub.add_client_error("describe_execution", code)
+        else:
+            stub.add_response("describe_execution", answer, {"executionArn": arn})
+        if at_work is None:
+            with pytest.raises(MillraceError, match='"overlap": "run" starts without asking'):
+                Executions(client).are_at_work(arn)
+        else:
+            assert Executions(client).are_at_work(arn) is at_work

@@ -72,6 +72,11 @@ class RunEnded:
         except InvalidRunRequest:
             return None
 
+    @property
+    def skipped(self) -> bool:
+        """Whether it was skipped because another run was at work: then it has no folder and started no job."""
+        return self.status == "SUCCEEDED" and self.output.get("status") == "SKIPPED"
+
     @classmethod
     def read(cls, detail: Mapping[str, Any]) -> RunEnded:
         """Read the event's detail."""

@@ -60,6 +60,8 @@ class RunRequest:
         verify_outputs: See that the outputs of reused items are still there, and work those again that lack one.
         mirror: Delete the outputs of items that are gone from the source, once the result is published.
         mirror_limit_percent: Delete nothing where more than this share of the base's items is gone.
+        overlap: What to do while another run that minds works the same source into the destination: "run" at once,
+            "skip" this run, or "queue" it until that one has ended.
     """
 
     source: str
@@ -90,6 +92,7 @@ class RunRequest:
     verify_outputs: bool = False
     mirror: bool = False
     mirror_limit_percent: int = 10
+    overlap: str = "run"
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -169,6 +172,7 @@ class RunRequest:
             mirror_limit_percent=_whole(
                 "mirror_limit_percent", given.get("mirror_limit_percent", cls.mirror_limit_percent), 0, 100
             ),
+            overlap=_one_of("overlap", given.get("overlap", cls.overlap), ("run", "skip", "queue")),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -22,6 +23,7 @@ from millrace.errors import (
     StorageError,
     TooManyFailuresError,
 )
+from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import checked_percent
 from millrace.request.tolerance import Tolerance
 from millrace.run.commit import Commit
@@ -581,3 +583,37 @@ def test_a_source_that_changes_between_the_jobs() -> None:
     assert result["failures"] == {"NOT_FOUND": 10, "NOT_TEXT": 1, "SOURCE_CHANGED": 5}
     assert result["counts"]["succeeded"] + result["counts"]["failed"] == plan.items == 101
     assert len(run.outputs()) == 101 - 16
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_runs_into_one_destination_at_once_both_end_right(seed: int) -> None:
+    """Their steps come in any order, and the source changes between the two plans: each result is that of its own
+    plan, and what both worked has one output.
+    """
+    chance = random.Random(seed)
+    first = RunInMemory(objects(6), {**ONE_EACH, "overlap": "run"})
+    second = replace(first, objects={}, folder=RunFolder.of(S3Uri(RESULT, "out/"), "other"))
+
+    def steps(run: RunInMemory) -> Iterator[None]:
+        planned = run.plan()
+        yield
+        for index in range(planned.shards):
+            run.migrate(index)
+            yield
+        run.merge()
+
+    first_steps, second_steps = steps(first), steps(second)
+    next(first_steps)
+    first.client.store(SOURCE, "in/new", b"x" * 100)
+    walks = [first_steps, second_steps]
+    while walks:
+        walk = chance.choice(walks)
+        if next(walk, "ended") == "ended":
+            walks.remove(walk)
+    for run, items, size in ((first, 6, 15), (second, 7, 115)):
+        counts = run.result()["counts"]
+        assert (counts["items"], counts["succeeded"], counts["bytes"]) == (items, items, size)
+        assert run.file("_SUCCESS") is not None
+    assert first.outputs() == {
+        f"{key[3:]}.size": b"%d" % len(body) for key, body in {**objects(6), "in/new": b"x" * 100}.items()
+    }
