@@ -48,7 +48,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
 
     Returns:
         run_id, status, counts, failures (rows by error code), retry (of failed items: number, items, succeeded, failed;
-        else null), reused (the shards and items that were done before, by other jobs), files (URIs by name), report and
+        else null), reuse (of a run with reuse, what it took over of an earlier one), reused (the shards and items that
+        were done before, by other jobs), files (URIs by name), report and
         failure_rows (URIs), and result, the URI of result.json: the execution's output, well under its limit of
         256 KiB.
 
@@ -64,6 +65,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     run_files.check_files(folder, found, s3, CHECKED_BYTES)
     try:
         output = {name: found[name] for name in PARTS}
+        if found.get("reuse") is not None:
+            output["reuse"] = found["reuse"]
         output["reused"] = _reused(found, {*event["migrate_jobs"], event["migrate_job"]})
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(

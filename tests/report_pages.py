@@ -100,7 +100,12 @@ def figures_of(commits: list[Commit]) -> RunFigures:
 
 
 def page_of(
-    commits: list[Commit], result: dict[str, Any] | None = None, *, cost: dict[str, Any] | None = None, **plan: Any
+    commits: list[Commit],
+    result: dict[str, Any] | None = None,
+    *,
+    cost: dict[str, Any] | None = None,
+    reuse: dict[str, Any] | None = None,
+    **plan: Any,
 ) -> str:
     """The page of a run with these commits."""
     counts = sum((commit.counts for commit in commits), Counts())
@@ -117,6 +122,7 @@ def page_of(
         "files": {"words.csv": "s3://results/out/words.csv"},
         "result": {"top": [{"word": "mill", "count": 9}], "total_words": 9} if result is None else result,
         "finished_at": max((commit.finished_at for commit in commits), default=START.isoformat()),
+        "reuse": reuse,
     }
     made = plan_of(len(commits), counts.items, **{**plan, "workload": workload})
     return report_page(made, document, figures_of(commits), lambda _name: None, cost=cost).decode()

@@ -59,6 +59,20 @@ _OPTIONS = (
     click.option(
         "--mb-per-second", type=float, metavar="N", help="MB that a child works in a second. [default: as measured]"
     ),
+    click.option(
+        "--reuse",
+        metavar="latest|ID",
+        help="Work only what is new or changed since the last run like this one, or since this run.",
+    ),
+    click.option("--reuse-required", is_flag=True, help="End the run before any work if nothing can be reused."),
+    click.option("--verify-outputs", is_flag=True, help="Work an object again if one of its outputs is gone."),
+    click.option("--mirror", is_flag=True, help="Delete the outputs of objects that are gone from the source."),
+    click.option(
+        "--mirror-limit-percent",
+        type=int,
+        metavar="P",
+        help="Delete nothing if more of the objects than this are gone. [default: 10]",
+    ),
 )
 
 _CODE_MACHINE = (
@@ -86,6 +100,11 @@ _WHOLE = (
         help="The execution input as JSON, - for standard input; the other options override it.",
     ),
     click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]"),
+    click.option(
+        "--overlap",
+        type=click.Choice(["run", "skip", "queue"]),
+        help="What to do while another run that minds is at work. [default: run]",
+    ),
 )
 
 
@@ -149,6 +168,10 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "tolerated_failure_percent": given["tolerated_failure_percent"],
         "tolerated_failure_count": given["tolerated_failure_count"],
         "run_id": given.get("run_id"),
+        "reuse": given.get("reuse"),
+        **{name: given.get(name) or None for name in ("reuse_required", "verify_outputs", "mirror")},
+        "mirror_limit_percent": given.get("mirror_limit_percent"),
+        "overlap": given.get("overlap"),
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
 

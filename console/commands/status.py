@@ -20,6 +20,7 @@ from console.watch.run_document import run_document
 from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import COMMITS_OF_A_STATUS, Watcher
 from millrace.errors import TooManyFailuresError
+from millrace.text import reuse_text
 
 SHOWN_KEYS = 100
 """How many of the keys that a request names are shown."""
@@ -86,6 +87,8 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     ]
     if found.folder is not None:
         facts.append(("Run folder", shown(str(found.folder.root))))
+    if reused := reuse_text(progress.reuse):
+        facts.append(("Reuse", shown(reused)))
     facts += [("" if number else "Keys", shown(key)) for number, key in enumerate(keys_of(found)[:SHOWN_KEYS])]
     if len(keys_of(found)) > SHOWN_KEYS:
         facts.append(("", f"and {len(keys_of(found)) - SHOWN_KEYS:,} more; --json has them all"))

@@ -16,7 +16,7 @@ from rich.text import Text
 from console.terminal import seconds
 from console.watch.progress import RunProgress
 from console.watch.steps import SKIPPED, Children, Step
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, plural, reuse_text
 
 Show = Callable[[RunProgress], None]
 """What is called with a run's progress."""
@@ -63,6 +63,7 @@ class PlainLines:
         self._said_at: datetime | None = None
         self._stand: tuple[Children, int] | None = None
         self._waiting = ""
+        self._reused = ""
 
     def show(self, progress: RunProgress) -> None:
         """Show what is new."""
@@ -82,6 +83,10 @@ class PlainLines:
             )
             if not self._shown_status[step.name]:
                 del self._shown_status[step.name]
+        reused = reuse_text(progress.reuse)
+        if reused and not self._reused:
+            self._say(f"reuse: {reused}")
+        self._reused = reused
         reason = progress.waiting.partition(": ")[2]
         if reason and reason != self._waiting:
             self._say(f"waiting: {progress.waiting}")
@@ -123,6 +128,8 @@ def _picture(progress: RunProgress, spinner: RenderableType, console: Console) -
         name = Text(step.name, "dim" if step.status in ("waiting", "skipped") else "")
         table.add_row(mark, name, Text(took(step), "dim"), _detail(step, progress, console))
     lines = []
+    if not progress.ended and (reused := reuse_text(progress.reuse)):
+        lines.append(Text(f"reuse: {reused}", "dim"))
     if not progress.ended and (done := items_done(progress)):
         failed = progress.work is not None and progress.work.committed.counts.failed
         lines.append(Text(done, "yellow" if failed else "dim"))

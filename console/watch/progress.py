@@ -33,6 +33,8 @@ class RunProgress:
         waiting: Why the job at work does not run; empty where it does, or where it was not asked for.
         states: The state machine's own states that were entered, by name.
         overlap: Which run is at work instead, where this one was skipped or waits; empty for a run that runs.
+        reuse: What the run takes over of an earlier one: the section of plan.json, at the end that of result.json;
+            None for a run without reuse, and where nobody looked.
     """
 
     status: str
@@ -44,6 +46,7 @@ class RunProgress:
     waiting: str = ""
     states: Mapping[str, Step] = field(default_factory=dict)
     overlap: str = ""
+    reuse: Mapping[str, Any] | None = None
 
     @property
     def skipped(self) -> bool:

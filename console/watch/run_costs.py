@@ -47,6 +47,8 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     """A run's cost for people: the sum beside its estimate, what it is made of, and what was paid for."""
     estimated, usage = cost["estimated_dollars"], cost["usage"]
     beside = "" if estimated is None else f", estimated {dollars_text(estimated)}"
+    saved = cost.get("saved_dollars")
+    beside += "" if saved is None else f"; reuse saved about {dollars_text(saved)}"
     so_far = "" if cost["complete"] else " so far: not all of its jobs have ended, or Batch forgot some"
     parts = ", ".join(f"{name.replace('_', ' ')} {dollars_text(each)}" for name, each in cost["parts"].items())
     paid = f"{usage['vcpu_seconds']:,.0f} vCPU-seconds and {usage['gb_seconds']:,.0f} GB-seconds paid for"

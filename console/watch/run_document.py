@@ -36,6 +36,7 @@ def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError
         "planned": None if progress.planned is None else {name: progress.planned[name] for name in PLANNED},
         "children": None if children is None else asdict(children),
         "committed": _committed(progress),
+        "reuse": None if progress.reuse is None else dict(progress.reuse),
         "waiting": progress.waiting or None,
         "error": None
         if failure is None

@@ -16,7 +16,7 @@ from console.find.target import Target
 from console.terminal import Terminal
 from millrace.errors import TooManyFailuresError
 from millrace.request.tolerance import Tolerance
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, plural, reuse_text
 
 REQUEST_FIELDS = ("workload", "source", "destination")
 """What a summary shows of the request."""
@@ -56,6 +56,8 @@ def print_summary(terminal: Terminal, result: Mapping[str, Any], examples: Mappi
         f"{counts['succeeded']:,} succeeded, {counts['failed']:,} failed",
         style="bold" if not counts["failed"] else "bold yellow",
     )
+    if reused := reuse_text(result.get("reuse")):
+        terminal.print(f"Reuse: {reused}")
     if result.get("failures"):
         _print_failures(terminal, result["failures"], examples)
 

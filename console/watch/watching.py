@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from console.errors import RunFailedError, RunInterrupted
 from console.find.aws import Aws
@@ -16,6 +17,7 @@ from console.watch.progress import RunProgress, observe
 from console.watch.shard_counts import ShardCounts, Work
 from console.watch.steps import TOGETHER
 from console.watch.waiting import waiting_reason
+from millrace.aws.events import json_object
 from millrace.errors import DamagedFileError, StorageError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import plan_if_there
@@ -55,6 +57,7 @@ class Watcher:
         self._work: Work | None = None
         self._pace: Mapping[str, float] | None = None
         self._next_listing = 0.0
+        self._reuse: Mapping[str, Any] | None = None
 
     def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
         """Look at it.
@@ -68,7 +71,20 @@ class Watcher:
         waiting = waiting_reason(self._aws, job, datetime.now(UTC)) if job else ""
         if progress.overlap and not progress.ended:
             waiting = f"queued: {progress.overlap}"
-        return replace(progress, work=self._look_at_commits(progress, most), waiting=waiting)
+        return replace(
+            progress, work=self._look_at_commits(progress, most), waiting=waiting, reuse=self._look_at_reuse(progress)
+        )
+
+    def _look_at_reuse(self, progress: RunProgress) -> Mapping[str, Any] | None:
+        """What is taken over of an earlier run: as the result says, else as the plan does, which is read once."""
+        output = json_object(progress.execution.get("output"))
+        if isinstance(output.get("reuse"), dict):
+            return dict(output["reuse"])
+        asked = json_object(progress.execution.get("input")).get("reuse")
+        if self._reuse is None and asked and progress.plan and progress.planned:
+            text = self._aws.s3.read(S3Uri.parse(progress.plan)).decode(errors="replace")
+            self._reuse = json_object(text).get("reuse") or {}
+        return self._reuse or None
 
     def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
         working = [step for step in progress.steps if step.name in WORKING and step.started]

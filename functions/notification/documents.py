@@ -78,6 +78,7 @@ def run_ended(
         "shards_committed": facts.committed,
         "counts": result.get("counts"),
         "failures": result.get("failures") or {},
+        "reuse": _reuse(result.get("reuse")),
         "most_frequent": [asdict(each) for each in facts.failures],
         "error": _error(error),
         "cost": cost,
@@ -148,6 +149,18 @@ def _job(job: Job) -> dict[str, Any]:
 
 def _job_arn(job: Job) -> tuple[str, ...]:
     return (f"{job.queue.partition(':job-queue/')[0]}:job/{job.id}",)
+
+
+def _reuse(section: object) -> dict[str, Any] | None:
+    """What a message tells of the section `reuse` of result.json."""
+    if not isinstance(section, dict):
+        return None
+    numbers = ("base_retry", "kept", "changed", "new", "removed", "kept_shards", "kept_bytes")
+    return {
+        "base": _text(section.get("base")) or None,
+        **{name: section[name] if type(section.get(name)) is int else 0 for name in numbers},
+        "why_not": _text(section.get("why_not")) or None,
+    }
 
 
 def _error(error: RunError | None) -> dict[str, Any] | None:

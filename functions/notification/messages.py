@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.text import bytes_text, dollars_text, duration_text, plural, time_text, visible
+from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text, visible
 from notification.documents import JOB_ENDED, RUN_ENDED, Document
 from notification.resumption import resumption_lines
 
@@ -106,6 +106,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Run folder", detail["run_folder"]),
         ("Items", _items(detail)),
         ("Shards", _shards(detail)),
+        ("Reuse", reuse_text(detail["reuse"])),
         ("Cost", _cost(detail["cost"])),
     )
     if detail["at_work"]:
@@ -186,6 +187,8 @@ def _cost(cost: Mapping[str, Any] | None) -> str | None:
         return None
     estimated, said = cost["estimated_dollars"], f"about {dollars_text(cost['dollars'])}"
     beside = "" if estimated is None else f", estimated {dollars_text(estimated)}"
+    saved = cost.get("saved_dollars")
+    beside += "" if saved is None else f", about {dollars_text(saved)} saved by reuse"
     return f"{said}{beside}; prices of {cost['prices']['region']}, {cost['prices']['date']}"
 
 

@@ -106,6 +106,7 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     assert asked == {
         "source": f"s3://{deployed.source_bucket}/",
         "destination": f"s3://{deployed.result_bucket}/scheduled/",
+        "reuse": "latest",
         "overlap": "skip",
     }
     scheduled = S3Uri(deployed.result_bucket, "scheduled/")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
@@ -71,6 +73,26 @@ def iso_time(milliseconds: float) -> str:
 def plural(count: int, noun: str) -> str:
     """A count and its noun: "1 item", "1,200 items"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def reuse_text(reuse: Mapping[str, Any] | None) -> str:
+    """What a run took over of an earlier one, in a line; empty for a run without reuse.
+
+    Args:
+        reuse: The section `reuse` of result.json or plan.json, as JSON.
+    """
+    if not reuse:
+        return ""
+    if not reuse.get("base"):
+        return f"nothing reused: {visible(str(reuse.get('why_not', '')), 300)}"
+    kept, changed, new, removed, shards = (
+        int(reuse.get(name) or 0) for name in ("kept", "changed", "new", "removed", "kept_shards")
+    )
+    retry = f", retry {reuse['base_retry']}" if reuse.get("base_retry") else ""
+    return (
+        f"{plural(kept, 'item')} of {visible(str(reuse['base']), 80)}{retry} kept in {plural(shards, 'shard')}; "
+        f"{changed:,} changed, {new:,} new, {removed:,} gone"
+    )
 
 
 def _shown(character: str) -> str:

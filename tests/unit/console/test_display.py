@@ -122,6 +122,15 @@ def test_numbers_under_a_name_are_a_line() -> None:
     assert not any("Top" in line for line in lines)
 
 
+def test_what_was_reused_is_a_line() -> None:
+    """Of a run with reuse alone."""
+    counts = {"items": 2005, "bytes": 1, "shards": 5, "succeeded": 2005, "failed": 0}
+    reuse = {"base": "run-0", "kept": 1980, "changed": 5, "new": 20, "removed": 3, "kept_shards": 4}
+    told = summary({"counts": counts, "reuse": reuse}, {})
+    assert "Reuse: 1,980 items of run-0 kept in 4 shards; 5 changed, 20 new, 3 gone\n" in told
+    assert "Reuse" not in summary({"counts": counts}, {})
+
+
 def test_what_is_copied_from_a_table_is_folded_last() -> None:
     """In a terminal of 80 columns the id of a resumed run stays in one piece: the time is folded instead."""
     file = io.StringIO()

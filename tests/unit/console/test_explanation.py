@@ -1,6 +1,7 @@
 """Why a run failed, told from recordings of real runs; and how far a run is, told from the same histories."""
 
 import copy
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,15 +11,19 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from rich.console import Console
 
 from console.commands.status import print_run
 from console.find.run_lookup import FoundRun
 from console.terminal import Terminal
+from console.watch.display import shown
 from console.watch.explanation import explain, failed_state
 from console.watch.progress import observe
 from console.watch.steps import SKIPPED, STATES, TOGETHER, Children, states_of, steps_from
 from console.watch.watching import Watcher
 from millrace.aws.job_failures import exit_code_of, last_error
+from millrace.s3.verbs import S3
+from tests.in_memory_s3 import InMemoryS3Client
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -267,6 +272,35 @@ def test_a_run_that_another_one_holds_up_says_so(*, overlap: str, status: str, s
     with terminal.out.capture() as said:
         print_run(terminal, FoundRun("run-1", "arn", {}, None, execution), progress)
     assert ("SKIPPED: Run run-0 is still at work" in said.get()) == skipped
+
+
+def test_status_and_watch_tell_what_is_reused() -> None:
+    """While a run is at work as its plan says, which is read once; at its end as its result does."""
+    reuse = {"base": "run-0", "kept": 1980, "changed": 5, "new": 20, "removed": 3, "kept_shards": 4}
+    recording, client = Recording("empty"), InMemoryS3Client("results")
+    client.store("results", "out/_millrace/run-1/plan.json", json.dumps({"reuse": reuse}).encode())
+    at_work = {**recording.execution, "status": "RUNNING", "startDate": START, "input": json.dumps({"reuse": "latest"})}
+    del at_work["stopDate"]
+    del at_work["output"]
+    recording.told["execution"] = at_work
+    prepared = {"run": {"overlap": "", "plan": "s3://results/out/_millrace/run-1/plan.json"}}
+    recording.told["history"] = [
+        {"timestamp": START, "stateEnteredEventDetails": {"name": name}, "type": "TaskStateEntered"}
+        | {"stateExitedEventDetails": {"name": name, "output": json.dumps(output)}}
+        for name, output in (("Prepare Run", prepared), ("Read Plan", {"plan": {"shards": 5, "items": 9, "bytes": 9}}))
+    ]
+    recording.s3 = S3(client.stub)  # type: ignore[attr-defined]
+    watcher = Watcher(recording, "arn")  # type: ignore[arg-type]
+    watcher.look()
+    progress = watcher.look()
+    assert progress.reuse == reuse
+    assert client.requests["get_object"] == 1
+    file = io.StringIO()
+    with shown(Console(file=file)) as show:
+        show(progress)
+    assert "reuse: 1,980 items of run-0 kept in 4 shards; 5 changed, 20 new, 3 gone" in file.getvalue()
+    recording.told["execution"] = {**at_work, "output": json.dumps({"reuse": {**reuse, "kept": 1900}})}
+    assert Watcher(recording, "arn").look().reuse == {**reuse, "kept": 1900}  # type: ignore[arg-type]
 
 
 def test_the_failed_state_is_the_one_that_was_not_left() -> None:

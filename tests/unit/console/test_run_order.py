@@ -107,7 +107,8 @@ def test_every_option_has_its_field() -> None:
     assert parsed(
         *("--include", "*.txt", "--include", "*.md", "--exclude", "old/*", "--max-items", "3", "--target-bytes", "9"),
         *("--max-shards", "7", "--tolerated-failure-percent", "2.5", "--run-id", "r-1", "--option", "top=4"),
-        *("--manifest", "s3://lists/today.csv"),
+        *("--manifest", "s3://lists/today.csv", "--reuse", "latest", "--reuse-required", "--verify-outputs"),
+        *("--mirror", "--mirror-limit-percent", "0"),
     ) == {
         "workload": "word-count",
         "options": {"top": 4},
@@ -117,6 +118,11 @@ def test_every_option_has_its_field() -> None:
         "shard": {"max_items": 3, "target_bytes": 9, "max_shards": 7},
         "tolerated_failure_percent": 2.5,
         "run_id": "r-1",
+        "reuse": "latest",
+        "reuse_required": True,
+        "verify_outputs": True,
+        "mirror": True,
+        "mirror_limit_percent": 0,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +17,7 @@ from millrace.cost.prices import prices
 from millrace.cost.run_cost import read_cost, run_cost, write_cost
 from millrace.cost.s3_requests import REQUESTS_PER_RUN, S3Requests
 from millrace.layout import RunFolder, S3Uri
+from millrace.run.reused import RunReuse
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.report_pages import plan_of
@@ -259,6 +261,23 @@ def test_the_cost_of_a_run(s3: InMemoryS3Client) -> None:
     assert 0 < cost["estimated_dollars"] < 1
     assert cost["complete"]
     assert (cost["region"], cost["prices"]["region"]) == ("eu-west-1", "us-east-1")
+
+
+def test_what_reuse_saved(s3: InMemoryS3Client) -> None:
+    """Three of four shards were taken over: requests for the fourth alone, and what the three would have cost."""
+    merged(s3, "b", 2000)
+    whole = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
+    assert "saved_dollars" not in whole
+    merged(s3, "b", 500)
+    key = FOLDER.file("result.json").key
+    document = json.loads(s3.bodies("results")[key])
+    reuse = RunReuse("run-0", 0, 1500, 0, 500, 0, 3, plan_of(4, 2000, run_id="letters").total_bytes * 3 // 4, "")
+    document |= {"reuse": asdict(reuse), "worked_by": {"b": {"shards": 1, "items": 500}}}
+    s3.store("results", key, json.dumps(document).encode())
+    cost = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
+    assert cost["usage"]["s3_get_requests"] == 500 + 4 + 12
+    assert cost["saved_dollars"] > 0
+    assert cost["estimated_dollars"] + cost["saved_dollars"] == pytest.approx(whole["estimated_dollars"], abs=1e-7)
 
 
 def test_a_run_that_was_stopped_is_paid_for_what_it_did(s3: InMemoryS3Client) -> None:

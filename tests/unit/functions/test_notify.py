@@ -213,6 +213,32 @@ def test_a_skipped_run_is_told_with_the_run_at_work(services: Services) -> None:
     assert "no job was started, nothing was written" in text
 
 
+REUSE = {
+    "base": "run-0", "base_retry": 0, "kept": 1980, "changed": 5, "new": 20, "removed": 3, "kept_shards": 4,
+    "kept_bytes": 4_000_000, "why_not": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reuse", "line"),
+    [
+        (REUSE, "1,980 items of run-0 kept in 4 shards; 5 changed, 20 new, 3 gone"),
+        (
+            {**dict.fromkeys(REUSE, 0), "base": "", "new": 9, "why_not": "no run has succeeded yet"},
+            "nothing reused: no run has succeeded yet",
+        ),
+    ],
+)
+def test_what_was_reused_is_told(services: Services, reuse: dict[str, Any], line: str) -> None:
+    """In the event number by number, in the message in a line; why nothing was, likewise."""
+    finished(services)
+    result = json.loads(services.s3.bodies("results")[f"{FOLDER}result.json"])
+    services.write("result.json", {**result, "reuse": reuse})
+    detail = services.told(run_event("SUCCEEDED"))
+    assert detail["reuse"] == {**reuse, "base": reuse["base"] or None, "why_not": reuse["why_not"] or None}
+    assert f"Reuse       {line}\n" in services.text(run_event("SUCCEEDED", redriveCount=1))
+
+
 def test_each_protocol_has_its_form(services: Services) -> None:
     """People get the text, programs our event as it stands on the bus, chats a form that they can show."""
     finished(services)

@@ -72,6 +72,22 @@ def test_what_it_cost() -> None:
     assert "Estimated" not in Found(page_of(commits_of(3), cost={**cost, "estimated_dollars": None})).words
 
 
+def test_what_was_reused() -> None:
+    """What was kept of which run, and what it saved; of a run that could reuse nothing, why."""
+    reuse = {"base": "run-0", "base_retry": 1, "kept": 7, "changed": 1, "new": 2, "removed": 3, "kept_shards": 1}
+    jobs = RunJobs({"a": "plan", "b": "migrate"}, ATTEMPTS, running=False)
+    worked = Worked(
+        "word-count", 10, 10, 10**12, 2, 3, 1, kept_items=7, kept_bytes=7 * 10**11, kept_shards=1, reuses=True
+    )
+    cost = cost_of(jobs, worked, "us-east-1")
+    words = Found(page_of(commits_of(3), cost=cost, reuse=reuse)).words
+    assert "Reuse: 7 items of run-0, retry 1 kept in 1 shard; 1 changed, 2 new, 3 gone." in words
+    assert "Saved by reuse, about$" in words
+    words = Found(page_of(commits_of(3), reuse={"base": "", "why_not": "<b>no</b> run has succeeded yet"})).words
+    assert "Reuse: nothing reused: <b>no</b> run has succeeded yet." in words
+    assert "Reuse" not in Found(page_of(commits_of(3))).words
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_small_runs(count: int) -> None:
     """No shard, one and two have a page; so have shards that took no time at all, without a throughput."""

@@ -58,7 +58,7 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
     table = prices()
     return {
         **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages))),
-        "estimated_dollars": _estimated(jobs.attempts, worked, pace),
+        **_estimates(jobs.attempts, worked, pace),
         "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": region,
@@ -85,10 +85,15 @@ def read_cost(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("dollars"), float) and "at" in found else None
 
 
-def _estimated(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> float | None:
-    """What `millrace estimate` says of the plan, on what the run's jobs had; None without a plan or a job."""
+def _estimates(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> dict[str, float | None]:
+    """What `millrace estimate` says of the plan, on what the run's jobs had; None without a plan or a job.
+
+    Returns:
+        estimated_dollars, of the shards that were to be worked; and, of a run with reuse alone, saved_dollars: how much
+        more they and the shards that were taken over would cost.
+    """
     if not attempts or not worked.shards:
-        return None
+        return {"estimated_dollars": None, **({"saved_dollars": None} if worked.reuses else {})}
     first = attempts[0]
     jobs = Jobs(
         vcpus=first.vcpus,
@@ -97,6 +102,15 @@ def _estimated(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> float
         public_ip=first.public_ip,
         compute=first.compute,
     )
-    shard = ShardSize(round(worked.items / worked.shards), round(worked.bytes / worked.shards))
     planned = all(attempt.stage != "plan" for attempt in attempts)
-    return round(estimate([shard] * worked.shards, worked.listed, jobs, pace, planned=planned).total_dollars, 8)
+
+    def dollars(items: int, size: int, shards: int) -> float:
+        each = [ShardSize(round(items / shards), round(size / shards))] * shards if shards else []
+        return estimate(each, worked.listed, jobs, pace, planned=planned).total_dollars
+
+    left = worked.shards - worked.kept_shards
+    cost = dollars(worked.items - worked.kept_items, worked.bytes - worked.kept_bytes, left)
+    if not worked.reuses:
+        return {"estimated_dollars": round(cost, 8)}
+    whole = dollars(worked.items, worked.bytes, worked.shards)
+    return {"estimated_dollars": round(cost, 8), "saved_dollars": round(max(0.0, whole - cost), 8)}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
 from millrace.run.files import plan_if_there, read_result
+from millrace.run.reused import RunReuse
 from millrace.s3.verbs import S3
 
 Answer = TypeVar("Answer")
@@ -28,6 +29,10 @@ class Worked:
         shards_worked: In how many shards.
         jobs: The jobs that committed them, as far as a merge has recorded them.
         pace: The pace that the plan was made with; None where it had none.
+        kept_items: How many of the items were taken over of an earlier run, and not worked.
+        kept_bytes: Of how many bytes.
+        kept_shards: In how many shards.
+        reuses: Whether the run reuses an earlier one.
     """
 
     workload: str = ""
@@ -39,6 +44,10 @@ class Worked:
     shards_worked: int = 0
     jobs: frozenset[str] = frozenset()
     pace: dict[str, float] | None = None
+    kept_items: int = 0
+    kept_bytes: int = 0
+    kept_shards: int = 0
+    reuses: bool = False
 
 
 def read_worked(folder: RunFolder, s3: S3) -> Worked:
@@ -52,13 +61,17 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         return Worked()
     result = _known(lambda: read_result(folder, s3))
     worked_by: dict[str, Any] = (result or {}).get("worked_by") or {}
+    # What came of it, where there is a result; else what was planned.
+    reuse = RunReuse(**result["reuse"]) if result and result.get("reuse") else plan.reuse
+    kept = (reuse.kept, reuse.kept_bytes, reuse.kept_shards) if reuse else (0, 0, 0)
     if worked_by:
         shards = sum(each["shards"] for each in worked_by.values())
         items: float = sum(each["items"] for each in worked_by.values())
     else:
         place = folder.commits
         shards = _known(lambda: sum(1 for _ in s3.list(place.bucket, place.key))) or 0
-        items = plan.items * shards / plan.shards if plan.shards else 0
+        shards = max(0, shards - kept[2])
+        items = (plan.items - kept[0]) * shards / (plan.shards - kept[2]) if plan.shards > kept[2] else 0
     return Worked(
         workload=plan.workload,
         listed=plan.items + sum(plan.skipped.values()),
@@ -69,6 +82,10 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         shards_worked=shards,
         jobs=frozenset(worked_by) - {""},
         pace=plan.pace,
+        kept_items=kept[0],
+        kept_bytes=kept[1],
+        kept_shards=kept[2],
+        reuses=reuse is not None,
     )
 
 

@@ -27,6 +27,8 @@ def cost_part(cost: Mapping[str, Any]) -> Section:
     facts = [("Cost, about", dollars_text(cost["dollars"]))]
     if cost["estimated_dollars"] is not None:
         facts.append(("Estimated", dollars_text(cost["estimated_dollars"])))
+    if cost.get("saved_dollars") is not None:
+        facts.append(("Saved by reuse, about", dollars_text(cost["saved_dollars"])))
     usage = cost["usage"]
     facts += [
         ("Attempts", f"{usage['attempts']:,}"),

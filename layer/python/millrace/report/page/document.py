@@ -16,7 +16,7 @@ from millrace.report.page.workload_part import ReadFile, workload_part
 from millrace.request.tolerance import Tolerance
 from millrace.run.figures import RunFigures
 from millrace.run.plan import Plan
-from millrace.text import bytes_text, dollars_text, duration_text, plural, time_text
+from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text
 
 OUTCOMES = {
     "SUCCEEDED": ("good", "Succeeded: every item was worked"),
@@ -93,6 +93,8 @@ def _overview(
     blocks: list[Block] = [Facts(facts)]
     if document.get("why"):
         blocks.insert(0, Paragraph(Name(document["why"], WHY_CHARACTERS)))
+    if reused := reuse_text(document.get("reuse")):
+        blocks.append(Paragraph(f"Reuse: {reused}."))
     retry = document.get("retry")
     if retry:
         worked_again = f"Retry {retry['number']} worked {plural(retry['items'], 'failed item')} again"
