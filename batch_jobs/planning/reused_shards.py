@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from batch_jobs.job import Job
 from batch_jobs.migrating.contributions import read_contributions
 from batch_jobs.migrating.outputs import file_digest
+from batch_jobs.planning.kept_outputs import KeptOutputs
 from batch_jobs.planning.take_over import TakenShard, takeover_lines
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
@@ -68,8 +69,15 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
     with TemporaryFile() as file:
         removed = cast("BinaryIO", file)
         shards = read_shards(base, job.s3, job.stop.check, job.settings.concurrency)
-        most_kept = int(request.shard.max_shards * KEPT_SHARE)
-        found = compare(items, shards, removed, most_kept=most_kept, contributed=lambda each: _contributed(each, job))
+        outputs = KeptOutputs(base, job) if request.verify_outputs else None
+        found = compare(
+            items,
+            outputs.looked_at(shards) if outputs else shards,
+            removed,
+            most_kept=int(request.shard.max_shards * KEPT_SHARE),
+            usable=lambda shard: outputs is None or outputs.are_there(shard),
+            contributed=lambda shard: _contributed(shard, job),
+        )
         removed_digest = ""
         if found.removed:
             removed_digest = f"sha256:{file_digest(removed)}"

@@ -7,13 +7,18 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from batch_jobs.planning.kept_outputs import ListedKeys
 from millrace.errors import NothingToReuseError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import listed_shards
+from millrace.s3.verbs import ListedObject
 from millrace.workload import Item, Outputs
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes, SizesPartial
 
@@ -244,6 +249,48 @@ def test_the_storage_class_may_change(base: RunInMemory) -> None:
     run = run_of(base.client, "next", reuse="latest")
     assert work(run) == []
     assert same_as_full(run)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_verified_outputs_are_made_again_where_one_is_gone(base: RunInMemory, concurrency: int) -> None:
+    """The shard of the item whose output is gone is worked; without `verify_outputs` nobody looks."""
+    base.client.remove(RESULT, "out/e.size")
+    blind = run_of(base.client, "blind", reuse="latest")
+    assert work(blind) == []
+    run = replace(run_of(base.client, "next", reuse="latest", verify_outputs=True), concurrency=concurrency)
+    before = base.client.requests["list_objects_v2"]
+    assert work(run) == [2]
+    assert worked_keys(run) == ["in/d", "in/e", "in/f"]
+    assert base.client.bodies(RESULT)["out/e.size"] == b"3"
+    assert base.client.requests["list_objects_v2"] - before < 8  # not one for each item
+    assert same_as_full(run)
+
+
+def test_verified_outputs_that_are_all_there_are_kept(base: RunInMemory) -> None:
+    """Whatever lies between them in the destination: other runs' outputs and run folders."""
+    for key in ("out/", "out/_", "out/a", "out/a.size2", "out/zz", "elsewhere/a.size"):
+        base.client.store(RESULT, key, b"other")
+    run = run_of(base.client, "next", reuse="latest", verify_outputs=True)
+    assert work(run) == []
+
+
+@given(
+    keys=st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), max_size=60),
+    others=st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), max_size=20),
+    size=st.integers(1, 7),
+    chance=st.randoms(use_true_random=False),
+)
+def test_listed_keys_are_found_and_no_others(keys: set[str], others: set[str], size: int, chance: Random) -> None:
+    """Any keys, in pages of any size that come in any order."""
+    ordered = sorted(keys, key=str.encode)
+    pages = [
+        [ListedObject(key, 1, "", "") for key in ordered[start : start + size]]
+        for start in range(0, len(ordered), size)
+    ]
+    chance.shuffle(pages)
+    listed = ListedKeys(pages, "_millrace/")
+    for key in keys | others:
+        assert (key in listed) == (key in keys and not key.startswith("_millrace/"))
 
 
 @pytest.mark.parametrize("asked", ["latest", "base"])

@@ -1,0 +1,128 @@
+"""Whether the outputs of an earlier run's items are still there: one listing of the destination, and a look-up each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import weakref
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import cached_property
+from tempfile import TemporaryFile
+
+from batch_jobs.job import Job
+from batch_jobs.parallel import in_order
+from batch_jobs.planning.listing_pages import listing_pages
+from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
+from millrace.layout import RESERVED_FOLDER, S3Uri
+from millrace.reuse.base import Base
+from millrace.reuse.comparison import BaseShard
+from millrace.run.files import read_commit
+from millrace.run.generations import Generation
+from millrace.s3.listing_page import Page
+
+log = logging.getLogger(__name__)
+
+PAGES_IN_MEMORY = 64
+"""So many pages of the listing, of a thousand keys each, are in memory; a shard's outputs are mostly in one or two."""
+
+
+class ListedKeys:
+    """Keys that can be looked up: their pages in a file, the first key of each page in memory.
+
+    Args:
+        pages: The pages of a listing, in any order; no two overlap.
+        without: Keys that begin with this are left out.
+    """
+
+    def __init__(self, pages: Iterable[Page], without: str) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - it lives as long as this does
+        weakref.finalize(self, self._file.close)
+        places = []
+        for page in pages:
+            keys = [each.key for each in page if not each.key.startswith(without)]
+            if keys:
+                text = json.dumps(keys).encode()
+                places.append((keys[0].encode(), self._file.tell(), len(text)))
+                self._file.write(text)
+        places.sort()  # S3 lists in the order of the keys' UTF-8 bytes
+        self._firsts = [first for first, _, _ in places]
+        self._places = [(start, length) for _, start, length in places]
+        self._pages: OrderedDict[int, frozenset[str]] = OrderedDict()
+
+    def __contains__(self, key: str) -> bool:
+        page = bisect_right(self._firsts, key.encode()) - 1
+        return page >= 0 and key in self._page(page)
+
+    def _page(self, page: int) -> frozenset[str]:
+        keys = self._pages.pop(page, None)
+        if keys is None:
+            start, length = self._places[page]
+            self._file.seek(start)
+            keys = frozenset(json.loads(self._file.read(length)))
+        self._pages[page] = keys
+        if len(self._pages) > PAGES_IN_MEMORY:
+            self._pages.popitem(last=False)
+        return keys
+
+
+class KeptOutputs:
+    """Which shards of a base have all their items' outputs.
+
+    Args:
+        base: The base.
+        job: The job's surroundings.
+    """
+
+    def __init__(self, base: Base, job: Job) -> None:
+        self._generations: Mapping[int, Generation] = {each.plan.retry: each for each in base.generations}
+        self._destination = S3Uri.parse(base.generations[0].plan.destination)
+        self._job = job
+        self._incomplete: set[tuple[int, int]] = set()
+
+    def looked_at(self, shards: Iterable[BaseShard]) -> Iterator[BaseShard]:
+        """The same shards; `are_there` may be asked for each once it was given.
+
+        Raises:
+            StorageError: The destination cannot be listed.
+        """
+        with closing(in_order(self._outputs_of, shards, self._job.settings.concurrency)) as read:
+            for shard, outputs in read:
+                gone = [] if outputs is None else [each for each in outputs if not self._is_there(each)]
+                if outputs is None:  # its commit has gone since: it cannot be taken over either
+                    self._incomplete.add((shard.retry, shard.index))
+                if gone:
+                    self._incomplete.add((shard.retry, shard.index))
+                    fields = {"retry": shard.retry, "shard": shard.index, "gone": len(gone), "one": str(gone[0])}
+                    log.info("a shard's outputs are gone; it is worked again", extra={"fields": fields})
+                yield shard
+
+    def are_there(self, shard: BaseShard) -> bool:
+        """Whether no output of the shard's items is missing."""
+        return (shard.retry, shard.index) not in self._incomplete
+
+    @cached_property
+    def _listed(self) -> ListedKeys:
+        destination = self._destination
+        return ListedKeys(listing_pages(destination, self._job), destination.join(RESERVED_FOLDER).key)
+
+    def _outputs_of(self, shard: BaseShard) -> tuple[BaseShard, list[S3Uri] | None]:
+        generation = self._generations[shard.retry]
+        try:
+            commit = read_commit(generation.folder, shard.index, generation.plan, self._job.s3)
+        except (DamagedFileError, RunIdentityError):
+            commit = None
+        if commit is None:
+            return shard, None
+        return shard, [S3Uri.parse(output) for outcome in commit.outcomes for output in outcome.outputs]
+
+    def _is_there(self, output: S3Uri) -> bool:
+        if self._destination.contains(output):
+            return output.key in self._listed
+        try:  # where a pattern of `copy` leads elsewhere
+            self._job.s3.head(output)
+        except ObjectNotFoundError:
+            return False
+        return True
