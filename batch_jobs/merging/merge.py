@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 from batch_jobs.job import Job
 from batch_jobs.merging.merge_parts import partials_to_merge
 from batch_jobs.merging.merged_files import write_file, write_merged_files
+from batch_jobs.merging.mirroring import mirror
 from batch_jobs.merging.publishing import is_of_retry, publish
 from batch_jobs.merging.report_file import NAME as PAGE
 from batch_jobs.merging.report_file import page_of, write_failed_page, write_page
@@ -105,6 +106,8 @@ def merge(
         publish(folder.base.file("result.json"), result, job.s3, outranks)
         _mark(folder.base, merged.first_plan, job)
     _mark(folder, plan, job)
+    # Before the run can be another one's base: what is gone is known from this one's alone.
+    mirror(folder, plan, merged.first_plan, job)
     _note(merged.latest, S3Uri.parse(plan.destination), job)
     fields = {"run_id": plan.run_id, "retry": plan.retry, "items": result.counts.items, "failed": result.counts.failed}
     log.info("merged", extra={"fields": fields})

@@ -15,7 +15,7 @@ from batch_jobs.migrating.contributions import read_contributions
 from batch_jobs.migrating.outputs import file_digest
 from batch_jobs.planning.kept_outputs import KeptOutputs
 from batch_jobs.planning.take_over import TakenShard, takeover_lines
-from millrace.errors import DamagedFileError, ObjectNotFoundError
+from millrace.errors import DamagedFileError, MirrorLimitError, ObjectNotFoundError
 from millrace.layout import RunFolder
 from millrace.planning.item_store import ItemStore
 from millrace.request.run_request import RunRequest
@@ -78,6 +78,7 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
             usable=lambda shard: outputs is None or outputs.are_there(shard),
             contributed=lambda shard: _contributed(shard, job),
         )
+        _check_mirror_limit(request, base, found.removed)
         removed_digest = ""
         if found.removed:
             removed_digest = f"sha256:{file_digest(removed)}"
@@ -104,6 +105,27 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
         why_not="",
     )
     return KeptItems(sizes, reuse)
+
+
+def _check_mirror_limit(request: RunRequest, base: Base, removed: int) -> None:
+    """See that a run with `mirror` would not delete the outputs of too much, before anything is worked.
+
+    Were the run to go on without deleting, it would be the next one's base, which would know nothing of what is gone.
+
+    Raises:
+        MirrorLimitError: It would.
+    """
+    items = base.generations[0].plan.items
+    if not request.mirror or removed * 100 <= request.mirror_limit_percent * items:
+        return
+    raise MirrorLimitError(
+        f"{removed:,} of {items:,} items of run {base.run_id} are gone ({removed * 100 / items:.3g} %), and mirror may "
+        f"delete the outputs of {request.mirror_limit_percent} % at most; nothing was worked, nothing was deleted. "
+        "Look whether the source is whole. If it is, start the run with --mirror-limit-percent "
+        f"{-(-removed * 100 // items)}",
+        operation="mirror the source",
+        target=request.source,
+    )
 
 
 def _taken(found: Comparison, items: ItemStore) -> Iterator[TakenShard]:

@@ -267,6 +267,19 @@ def merge_accepted(strict: Strict) -> Any:
     return refused[0], accepted, strict.runs.read(folder.file("_INCOMPLETE")) is None
 
 
+def merge_mirrors(strict: Strict) -> Any:
+    """A run that reuses another and mirrors: the output of an object that is gone is deleted, the other one stays."""
+    name = new_name()
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one two", "b": b"three"})
+    strict.end(strict.runs.start(source, destination))
+    strict.runs.delete(source, ["b"])
+    mirror = {"reuse": "latest", "mirror": True, "mirror_limit_percent": 50, **LONG_WAY}
+    ended = strict.end(strict.runs.start(source, destination, **mirror))[:2]
+    outputs = [strict.runs.read(S3Uri.parse(f"{destination}{key}.words.txt")) is not None for key in "ab"]
+    return ended, outputs
+
+
 def merge_upload(strict: Strict) -> Any:
     """A result's upload that breaks off leaves nothing behind."""
     uri = S3Uri(strict.stack.result_bucket, f"{new_name()}/_millrace/r/words.csv")
@@ -437,7 +450,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("MigrateAndMergeJobRole", "s3:GetObjectVersionTagging"): together_manifest_copy,
     ("MigrateAndMergeJobRole", "s3:PutObjectTagging"): together_copy,
     ("MergeJobRole", "s3:AbortMultipartUpload"): merge_upload,
-    ("MergeJobRole", "s3:DeleteObject"): merge_accepted,
+    ("MergeJobRole", "s3:DeleteObject"): merge_mirrors,
     ("StartUploadsFunctionRole", "sqs:SendMessage"): buried_message,
     ("NotifyFunctionRole", "dynamodb:DeleteItem"): notice_after_a_failure,
     ("NotifyFunctionRole", "sqs:SendMessage"): lost_notice,
@@ -517,6 +530,7 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(plan_reuses) == ((0, None, None, True), [True, True])
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
+    assert usual(merge_mirrors) == (("SUCCEEDED", None), [True, False])
     assert usual(merge_accepted) == (3, (0, None, None, True), True)
     for part in (migrate_copy, together_copy, manifest_copy, together_manifest_copy):
         assert usual(part)[0] == "SUCCEEDED"
@@ -593,7 +607,7 @@ def test_a_job_writes_its_own_kind_of_file_alone(strict: Strict, definition: str
 def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
     """Outputs are outside the run folders, even where names look alike; outputs and progress are all it deletes.
 
-    But for `_INCOMPLETE`, which merge takes off a result that was accepted.
+    But for what merge deletes: outputs of items that are gone, and `_INCOMPLETE`, off a result that was accepted.
     """
     names = ("a.txt", "plan/b", "run.json", "result.json", "x_millrace/r/plan.json")
     outputs = [f"{new_name()}/{name}" for name in names]
@@ -605,7 +619,8 @@ def test_only_migrate_writes_outputs_and_deletes(strict: Strict) -> None:
         assert written == [mine] * 4
         deleted = strict.allowed(definition, [("delete_object", key, {}) for key in (*outputs, *progress, *evidence)])
         marks = ["Merge" in definition and key.endswith("/_INCOMPLETE") for key in evidence]
-        assert deleted == [mine] * (len(outputs) + len(progress)) + marks
+        merges = "Merge" in definition
+        assert deleted == [mine or merges] * len(outputs) + [mine] * len(progress) + marks
     assert strict.allowed("MigrateJobDefinition", [("put_object", outputs[-1], {"Body": "x"})]) == [True]
 
 

@@ -6,6 +6,7 @@
     ├── UsageError                   exit 2: the command line cannot be understood
     ├── RunIdentityError             exit 2: the run folder belongs to another plan, workload, option or code version
     ├── NothingToReuseError          exit 2: the run requires an earlier one to reuse, and there is none
+    ├── MirrorLimitError             exit 2: more of the base's items are gone than the run may mirror
     ├── TooManyFailuresError         exit 3: more items failed than the run tolerates
     ├── StoppedError                 exit 1: SIGTERM or the deadline came; the next attempt continues
     ├── TryAgainError                exit 1: a workload cannot work an item now; the next attempt retries it
@@ -159,6 +160,12 @@ class RunIdentityError(MillraceError):
 
 class NothingToReuseError(MillraceError):
     """A run with `reuse_required` has no run that it could reuse. Nothing was worked."""
+
+    exit_code = 2
+
+
+class MirrorLimitError(MillraceError):
+    """More of the base's items are gone from the source than a run with `mirror` may delete the outputs of."""
 
     exit_code = 2
 
