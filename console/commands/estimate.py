@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
 from console.commands.request_options import request_fields, request_options
 from console.errors import StackNotFoundError
+from console.find.reuse_forecast import Forecast, forecast
 from console.find.source_size import SourceSize, measure
 from console.find.stack import job_size
 from console.find.target import Target
@@ -19,13 +20,15 @@ from millrace.cost.estimation import Estimate, Jobs, estimate
 from millrace.cost.known_pace import KnownPace, known_pace
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import LIST_PAGE
+from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
+from millrace.planning.item_store import ItemStore
 from millrace.planning.small_source import may_be_planned
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
-from millrace.text import bytes_text, dollars_text, plural
+from millrace.text import bytes_text, dollars_text, plural, reuse_text
 
 
 @click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
@@ -44,8 +47,9 @@ def estimate_run(
 ) -> None:
     """Estimate what a run over SOURCE (s3://bucket/prefix/) would work, how long it takes, and what it costs.
 
-    Lists the source, and cuts it into shards as the plan job does; nothing is started. Time and dollars come from a
-    dated table of prices (docs/cost.md) and from measured paces; they may be off by a factor of two either way.
+    Lists the source, and cuts it into shards as the plan job does; nothing is started. With --reuse and --destination
+    it also says what would be kept of the earlier run, and what is left to work. Time and dollars come from a dated
+    table of prices (docs/cost.md) and from measured paces; they may be off by a factor of two either way.
 
     Exit codes: 0 estimated, 1 something broke, 2 a bad request.
     """
@@ -54,22 +58,47 @@ def estimate_run(
     unwritten = destination or "s3://no-destination/estimate/"
     request = RunRequest.parse({**request_fields(given), "source": source, "destination": unwritten})
     folder = S3Uri.parse(request.source)
+    if request.reuse is not None and destination is None:
+        raise InvalidRunRequest("--reuse", request.reuse, "an option beside --destination, where the earlier run is")
     known = known_pace(request, target.aws.s3 if destination else None)
+    items = ItemStore() if request.reuse is not None else None
     with terminal.notes.status("Listing the source") as shown:
         found = measure(
             lambda chosen: _items(target, request, folder, chosen),
             request,
             known.pace,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
+            items,
         )
+        reused: Forecast | None = None
+        if items is not None:
+            shown.update(f"Comparing {found.items:,} items with the earlier run")
+            reused = forecast(request, items, known.pace, target.aws.s3)
     jobs = _jobs(target, terminal)
     whole = found.items + sum(found.skipped.values()) == found.listed <= LIST_PAGE  # one page, and nothing is cut
     planned = whole and may_be_planned(request)
-    made = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
+    shards = reused.shards if reused else found.shards
+    made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
+    foreseen = None if reused is None else _foreseen(reused, found, made, jobs, known)
+    found = replace(found, shards=shards)
     if as_json:
-        terminal.json(_document(request, found, made, jobs, known))
+        terminal.json({**_document(request, found, made, jobs, known), "reuse": foreseen})
         return
     _print(terminal, request, found, made, jobs, known)
+    if foreseen is not None:
+        terminal.print(
+            f"With reuse: {reuse_text(foreseen)}; about {dollars_text(foreseen['saved_dollars'])} saved. That is if "
+            "the deployed code is the earlier run's.",
+            style="bold",
+        )
+
+
+def _foreseen(reused: Forecast, found: SourceSize, made: Estimate, jobs: Jobs, known: KnownPace) -> dict[str, Any]:
+    """What the plan would say of reuse, and how much more a run over everything would cost."""
+    whole = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured)
+    numbers = asdict(reused.reuse)
+    told = {name: numbers[name] for name in numbers if not name.endswith("_digest")}
+    return {**told, "saved_dollars": max(0.0, whole.total_dollars - made.total_dollars)}
 
 
 def _items(target: Target, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from console.doctor.alarms import alarms
+from console.doctor.bases import NAME as REUSE
+from console.doctor.bases import bases
 from console.doctor.check import Check, Outcome
 from console.doctor.drift import drift
 from console.doctor.limits import quota_behind, rates, vcpu_quota
@@ -55,6 +57,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     yield _asked("waiting jobs", lambda: _waiting(target))
     yield _asked("undelivered notifications", lambda: undelivered(target))
     yield _asked("alarms", lambda: alarms(target))
+    yield _asked(REUSE, lambda: bases(target))
 
 
 def _asked(name: str, check: Callable[[], Check]) -> Check:
@@ -75,6 +78,7 @@ _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
     "alarms": "give your own identity sns:GetTopicAttributes on the topic and kms:GetKeyPolicy on its key",
+    REUSE: "give your own identity s3:GetLifecycleConfiguration on the result bucket",
     "undelivered notifications": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from millrace.cost.estimation import ShardSize
 from millrace.cost.ranges import ranges_of
 from millrace.layout import S3Uri
+from millrace.planning.item_store import ItemStore
 from millrace.request.run_request import RunRequest
 from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
@@ -46,7 +48,11 @@ class SourceSize:
 
 
 def measure(
-    items_of: Callable[[ItemFilter], Iterable[Item]], request: RunRequest, pace: Pace, seen: Callable[[int], None]
+    items_of: Callable[[ItemFilter], Iterable[Item]],
+    request: RunRequest,
+    pace: Pace,
+    seen: Callable[[int], None],
+    into: ItemStore | None = None,
 ) -> SourceSize:
     """Measure what a run would work.
 
@@ -55,16 +61,27 @@ def measure(
         request: The checked request.
         pace: How fast a child is expected to work: shards are cut by it.
         seen: Called now and then with the number of objects listed.
+        into: Where the items are kept, to be compared with an earlier run's; an object that is cut at its records is
+            cut here at any byte, so that it counts as changed.
     """
     chosen = ItemFilter(S3Uri.parse(request.source).key, request.include, request.exclude)
     lengths = array("q")
+    waiting: list[Item] = []
     number = largest = archived = 0
     for number, item in enumerate(items_of(chosen), start=1):
         if number % TOLD_EVERY == 0:
             seen(number + chosen.skipped.total())
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
-        lengths.extend(_ranges(item, request))
+        ranges = _ranges(item, request)
+        lengths.extend(map(len, ranges))
+        if into is not None:
+            waiting += _items(item, ranges)
+            if len(waiting) >= TOLD_EVERY:
+                into.add(waiting)
+                waiting = []
+    if into is not None:
+        into.add(waiting)
     shards = [
         ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)
     ]
@@ -72,7 +89,14 @@ def measure(
     return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
 
 
-def _ranges(item: Item, request: RunRequest) -> list[int]:
-    """The lengths of the ranges that a large object is cut into, as the workload has it cut."""
+def _ranges(item: Item, request: RunRequest) -> list[range]:
+    """The ranges of bytes that a large object is cut into, about as the workload has it cut."""
     count = ranges_of(item, request)
-    return [item.size * (number + 1) // count - item.size * number // count for number in range(count)]
+    places = [item.size * number // count for number in range(count + 1)]
+    return [range(first, following) for first, following in pairwise(places)]
+
+
+def _items(item: Item, ranges: list[range]) -> list[Item]:
+    if len(ranges) == 1:
+        return [item]
+    return [replace(item, first_byte=each.start, last_byte=each.stop - 1) for each in ranges]

@@ -1,20 +1,26 @@
 """What a run would take: the shards are the plan job's own, the numbers can be checked by hand."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from batch_jobs.workloads.registry import load_workload
+from console.find.reuse_forecast import forecast
 from console.find.source_size import measure
 from millrace.cost.estimation import Jobs, ShardSize, estimate
+from millrace.cost.known_pace import known_pace
 from millrace.cost.prices import prices
+from millrace.layout import RunFolder, S3Uri
+from millrace.planning.item_store import ItemStore
 from millrace.request.run_request import RunRequest
-from millrace.s3.verbs import ListedObject
+from millrace.s3.verbs import S3, ListedObject
 from millrace.text import dollars_text
 from millrace.workload import Pace, Splitting
 from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 
 PACE = Pace(seconds_per_item=0.5, bytes_per_second=1_000_000, outputs=1)
 
@@ -107,6 +113,47 @@ def test_a_source_is_measured_as_it_would_be_planned() -> None:
     assert (found.listed, found.items, found.bytes, found.largest, found.archived) == (5, 3, 15, 5, 1)
     assert found.skipped == {"folder_markers": 1, "not_included": 0, "excluded": 1}
     assert found.shards == [ShardSize(2, 10), ShardSize(1, 5)]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_forecast_of_reuse_is_what_the_plan_does(*, cut: bool) -> None:
+    """Kept, changed, new and gone, and the shards that are left, are the plan job's; ranges of large texts too."""
+    size = 3_000_000 if cut else 10
+    asked: dict[str, Any] = {"shard": {"max_items": 3, "target_bytes": 1_048_576}}
+    bodies = {f"in/{key}": f"{key} ".encode() * (size // 2) for key in "abcdefghi"}
+    base = RunInMemory(bodies, asked, load=load_workload)
+    base.all()
+    base.client.store(SOURCE, "in/e", b"E " * (size // 2))
+    base.client.store(SOURCE, "in/bb", b"new")
+    base.client.remove(SOURCE, "in/i")
+
+    checked = request(source=f"s3://{SOURCE}/in/", destination=f"s3://{RESULT}/out/", reuse="latest", **asked)
+    s3, items = S3(base.client.stub), ItemStore()
+    pace = known_pace(checked, s3).pace
+    measure(lambda chosen: chosen.items(s3.list(SOURCE, "in/")), checked, pace, lambda _listed: None, items)
+    foreseen = forecast(checked, items, pace, s3)
+
+    folder = RunFolder.of(S3Uri(RESULT, "out/"), "next")
+    given: dict[str, Any] = {"request": {**asked, "reuse": "latest"}, "client": base.client, "folder": folder}
+    planned = RunInMemory(**given, ticks=86_400, load=load_workload).plan()
+    assert planned.reuse is not None
+    assert foreseen.reuse == replace(planned.reuse, takeover_digest="", removed_digest="")
+    assert foreseen.reuse.kept > 0
+    assert foreseen.reuse.removed > 0
+    assert len(foreseen.shards) == planned.shards - planned.reuse.kept_shards
+    assert sum(shard.items for shard in foreseen.shards) == planned.items - planned.reuse.kept
+    assert sum(shard.bytes for shard in foreseen.shards) == planned.total_bytes - planned.reuse.kept_bytes
+
+
+def test_a_forecast_without_a_base_says_why() -> None:
+    """Everything is left to work."""
+    client = RunInMemory({"in/a": b"one"}).client
+    checked = request(source=f"s3://{SOURCE}/in/", destination=f"s3://{RESULT}/out/", reuse="latest")
+    s3, items = S3(client.stub), ItemStore()
+    measure(lambda chosen: chosen.items(s3.list(SOURCE, "in/")), checked, PACE, lambda _listed: None, items)
+    foreseen = forecast(checked, items, PACE, s3)
+    assert (foreseen.reuse.base, foreseen.reuse.new, foreseen.shards) == ("", 1, [ShardSize(1, 3)])
+    assert "no run into s3://result/out/ has succeeded yet" in foreseen.reuse.why_not
 
 
 CSV: dict[str, Any] = {"workload": "csv-to-dynamodb"}
