@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+import batch_jobs.merging.merge
+import batch_jobs.merging.mirroring
 import batch_jobs.planning.plan
 import batch_jobs.planning.take_over
 import millrace.reuse.base
 import millrace.reuse.comparison
 from batch_jobs.job import Job
+from batch_jobs.merging.mirroring import _is_asked
 from batch_jobs.planning.take_over import TakenShard, take_over
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
@@ -21,6 +24,7 @@ from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
 from millrace.reuse.comparison import BaseShard
 from millrace.run.commit import Commit
+from millrace.run.generations import RowReader, read_generations
 from millrace.run.latest import LatestRun, read_latest
 from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
@@ -178,6 +182,45 @@ def contributions_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch_jobs.planning.take_over._Taking, "_rebuild", rebuild)
 
 
+def mirror_by_listing(patch: pytest.MonkeyPatch) -> None:
+    """All that lies in the destination and that no row of the run names is deleted, whoever wrote it."""
+
+    def mirror(folder: RunFolder, plan: Plan, first: Plan, job: Job) -> int:
+        if first.reuse is None or not first.reuse.removed or not _is_asked(folder, job):
+            return 0
+        destination = S3Uri.parse(first.destination)
+        shards = RowReader(job.s3, 1).shards(read_generations(folder, plan, job.s3))
+        named = {uri for _, rows in shards for row in rows for uri in row.outcome.outputs}
+        for key in [each.key for each in job.s3.list(destination.bucket, destination.key)]:
+            uri = S3Uri(destination.bucket, key)
+            if str(uri) not in named and "/_millrace/" not in key:
+                job.s3.delete(uri)
+        return 0
+
+    patch.setattr(batch_jobs.merging.merge, "mirror", mirror)
+
+
+def whole_shards_are_mirrored(patch: pytest.MonkeyPatch) -> None:
+    """With an item that is gone, the outputs of all items of its shard are deleted, whoever names them."""
+
+    class AnyKey(set[str]):
+        def __contains__(self, _key: object) -> bool:
+            return True
+
+    real = batch_jobs.merging.mirroring._read_gone
+
+    def read_gone(*given: Any) -> dict[tuple[int, int], set[str]]:
+        return {place: AnyKey(keys) for place, keys in real(*given).items()}
+
+    patch.setattr(batch_jobs.merging.mirroring, "_read_gone", read_gone)
+    patch.setattr(batch_jobs.merging.mirroring, "_named", lambda *_given: set())
+
+
+def nothing_is_mirrored(patch: pytest.MonkeyPatch) -> None:
+    """The outputs of what is gone stay."""
+    patch.setattr(batch_jobs.merging.merge, "mirror", lambda *_given: 0)
+
+
 MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     names_alone_are_compared: 0,
     sizes_are_compared_instead_of_etags: 2,
@@ -190,5 +233,8 @@ MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     partials_are_not_copied: 0,
     failed_items_are_kept: 11,
     shards_of_removed_items_are_kept: 0,
+    mirror_by_listing: 0,
+    whole_shards_are_mirrored: 0,
+    nothing_is_mirrored: 0,
 }
 """Each, and the first seed that is known to catch it: the others are tried behind it."""

@@ -13,6 +13,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from unittest.mock import patch
 from batch_jobs.job import Job
 from batch_jobs.workloads.function.workload import class_of
 from batch_jobs.workloads.registry import load_workload
-from millrace.errors import MillraceError, TooManyFailuresError
+from millrace.errors import MillraceError, MirrorLimitError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
 from millrace.run.files import listed_shards
 from millrace.workload import workload
@@ -32,6 +33,10 @@ OUT = "out/"
 CODES = ("1+jobs.12", "1+jobs.34")
 ASIDE = {"Shard", "ReusedFrom"}
 """What rows of report.csv may differ in: where and when they were worked."""
+
+
+WITH_REUSE = ("reuse", "mirror", "mirror_limit_percent")
+"""Fields of a request that a full run has not."""
 
 
 class SeriesBrokenError(Exception):
@@ -93,11 +98,12 @@ class Series:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(f"series {self.seed}")
+        self.chance, self.mirrors = random.Random(f"series {self.seed}"), random.Random(f"mirror {self.seed}")
         self.client = InMemoryS3Client(SOURCE, RESULT)
         self.kind = self.chance.choice(KINDS)
         self.bodies: dict[str, bytes] = {}
         self.runs: list[str] = []
+        self.client.store(RESULT, f"{OUT}foreign.size", b"nobody's output")
         self.option, self.code, self.now = 1, CODES[0], ""
         self.failed: list[tuple[str, int, str]] = []
         self.made = 0
@@ -171,7 +177,11 @@ class Series:
         reuse = chance.choice([None, "latest", "latest", "latest", *self.runs]) if day else None
         run = self._run(self.client, name, day, reuse)
         self._note(f"{name} reuses {reuse}")
-        self._planned(run)
+        try:
+            self._planned(run)
+        except MirrorLimitError:
+            self._note("mirror limit")
+            return
         for _ in range(chance.choice((0, 0, 1, 2))):
             self._change()
         if chance.random() < 0.08:
@@ -192,6 +202,8 @@ class Series:
             "reuse": reuse,
             "tolerated_failure_percent": self.chance.choice((0, 100, 100, 100)),
         }
+        if reuse is not None and self.mirrors.random() < 0.4:
+            request |= {"mirror": True, "mirror_limit_percent": self.mirrors.choice((0, 20, 100, 100))}
         run = RunInMemory(
             client=client,
             request=request,
@@ -199,6 +211,8 @@ class Series:
             folder=RunFolder.of(S3Uri(RESULT, OUT), name),
             ticks=day * 86_400,
         )
+        document = {"request": {"mirror": "mirror" in request}}
+        client.store(RESULT, run.folder.request.key, json.dumps(document).encode())
         return _by_code(run, self.code)
 
     def _planned(self, run: RunInMemory) -> None:
@@ -253,9 +267,8 @@ class Series:
         """A run without reuse over what was planned, up to its plan; then the source is as it is now, for all else."""
         plan = json.loads(run.file("plan.json") or b"")
         client = InMemoryS3Client(SOURCE, RESULT)
-        full = _by_code(
-            replace(run, client=client, ticks=day * 86_400, request={**run.request, "reuse": None}), self.code
-        )
+        request = {name: value for name, value in run.request.items() if name not in WITH_REUSE}
+        full = _by_code(replace(run, client=client, ticks=day * 86_400, request=request), self.code)
         items = {}
         for index in range(plan["shards"]):
             key = run.folder.shard_items(index, plan["digest"]).key
@@ -270,18 +283,10 @@ class Series:
 
     def _finish(self, run: RunInMemory, full: RunInMemory, name: str) -> None:
         """Work what has no commit, merge, and compare."""
-        ends = []
-        for each in (run, full):
-            made = json.loads(each.file("plan.json") or b"")
-            there = set(listed_shards(each.folder.commit, range(made["shards"]), each.job().s3))
-            for index in range(made["shards"]):
-                if index not in there:
-                    each.migrate(index)
-            try:
-                each.merge()
-                ends.append("merged")
-            except TooManyFailuresError:
-                ends.append("too many failures")
+        (end, deleted), (other_end, _) = _worked(run), _worked(full)
+        ends = [end, other_end]
+        if end == "merged":
+            self._check_deleted(run, deleted)
         self._note(" and ".join(ends))
         reuse = run.result().get("reuse")
         if reuse:
@@ -301,6 +306,21 @@ class Series:
         if differing or ends[0] != ends[1]:
             pairs = [f"{what}: {mine.get(what)!r} is not {theirs.get(what)!r}" for what in differing]
             raise SeriesBrokenError(f"{name} {ends}: " + "\n".join(pairs))
+
+    def _check_deleted(self, run: RunInMemory, deleted: AbstractSet[str]) -> None:
+        """See that a merge deleted the outputs of what is gone where it was to, and nothing else."""
+        gone = {json.loads(line)["key"] for line in (run.file("removed.jsonl") or b"").splitlines()}
+        base = (run.result().get("reuse") or {}).get("base", "")
+        files = self.client.bodies(RESULT, f"{OUT}_millrace/{base}/") if base else {}
+        commits = [json.loads(body) for key, body in files.items() if "/shards/" in key]
+        outcomes = [outcome for commit in commits for outcome in commit["outcomes"] if outcome["key"] in gone]
+        named = {uri.removeprefix(f"s3://{RESULT}/") for outcome in outcomes for uri in outcome.get("outputs", ())}
+        wanted = named if "mirror" in run.request else set()
+        if not deleted <= wanted:
+            raise SeriesBrokenError(f"{self.now} deleted {sorted(deleted)}; gone are {sorted(gone)}")
+        self.met["outputs deleted"] += len(deleted)
+        if left := wanted & _outputs(run):
+            raise SeriesBrokenError(f"{self.now} left {sorted(left)}, though they are gone")
 
     def _rerun(self, run: RunInMemory, full: RunInMemory, day: int) -> None:
         """Work the failed items again, as they are by now."""
@@ -354,6 +374,26 @@ def _set_source(client: InMemoryS3Client, bodies: Mapping[str, bytes]) -> None:
             client.remove(SOURCE, key)
     for key, body in bodies.items():
         client.store(SOURCE, key, body)
+
+
+def _worked(run: RunInMemory) -> tuple[str, set[str]]:
+    """Work what has no commit, and merge: how that ended, and which outputs the merge deleted."""
+    made = json.loads(run.file("plan.json") or b"")
+    there = set(listed_shards(run.folder.commit, range(made["shards"]), run.job().s3))
+    for index in range(made["shards"]):
+        if index not in there:
+            run.migrate(index)
+    before = _outputs(run)
+    try:
+        run.merge()
+    except TooManyFailuresError:
+        return "too many failures", set()
+    return "merged", before - _outputs(run)
+
+
+def _outputs(run: RunInMemory) -> set[str]:
+    """The objects in the destination, run folders apart."""
+    return {key for key in run.client.bodies(RESULT, OUT) if not key.startswith(f"{OUT}_millrace/")}
 
 
 def _left(run: RunInMemory) -> dict[str, Any]:
