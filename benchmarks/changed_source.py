@@ -1,4 +1,4 @@
-"""The S3 of `benchmarks.reuse`: a source that is reckoned, not stored, and changes as asked; all else lies on disk.
+"""The S3 of `benchmarks.reuse`: a source that is computed, not stored, and changes as asked; all else is on disk.
 
 So the memory that a plan job takes is its own. What the answers cost is noted, to be taken off.
 """

@@ -150,14 +150,14 @@ def _planned(folder: Path, change: Change, what: str) -> dict[str, Any]:
         "requests": dict(requests.requests),
         "items": made.items,
         "shards": made.shards,
-        "reuse": None if reuse is None else {name: getattr(reuse, name) for name in _TOLD},
+        "reuse": None if reuse is None else {name: getattr(reuse, name) for name in _NOTED},
     }
     if what == "base":
         _commit_all(made, job)
     return found
 
 
-_TOLD = ("base", "kept", "changed", "new", "removed", "kept_shards", "why_not")
+_NOTED = ("base", "kept", "changed", "new", "removed", "kept_shards", "why_not")
 
 
 def _commit_all(made: Plan, job: Job) -> None:
@@ -187,7 +187,13 @@ def _commit_all(made: Plan, job: Job) -> None:
         )
         job.s3.put(BASE.commit(index), commit.to_json())
     counts = {"items": made.items, "succeeded": made.items, "failed": 0, "bytes": made.total_bytes}
-    result = {"run_id": made.run_id, "plan_digest": made.digest, "status": "SUCCEEDED", "failures": {}, "retry": None}
+    result: dict[str, Any] = {
+        "run_id": made.run_id,
+        "plan_digest": made.digest,
+        "status": "SUCCEEDED",
+        "failures": {},
+        "retry": None,
+    }
     result["counts"] = {**counts, "shards": made.shards}
     job.s3.put(BASE.file("result.json"), json.dumps(result).encode())
     run = LatestRun(
@@ -249,7 +255,7 @@ def _theory(change: Change, each: float) -> float:
         shards = (change.count - 1) / each + 1  # in the mean, wherever the place begins
         return min(change.objects, shards * each) - gone
     touched = change.count / change.objects
-    return change.objects * (1 - (1 - touched) ** each) - gone
+    return float(change.objects * (1 - (1 - touched) ** each) - gone)
 
 
 def _clock(plain: dict[str, Any], made: dict[str, Any], worked: int, to_work: int) -> dict[str, Any]:
@@ -257,9 +263,12 @@ def _clock(plain: dict[str, Any], made: dict[str, Any], worked: int, to_work: in
     ratio = made["cpu"] / plain["cpu"]
     listed, kept = made["items"], made["reuse"]["kept_shards"]
     full = Run(Scenario("full", listed, SIZE, TEXTS, SLOTS), 1).work()
-    given = {"listed": listed, "cuts": True}  # `cuts` has a small source planned by a job, as reuse does
-    daily = Daily("daily", worked, SIZE, TEXTS, SLOTS, kept_shards=kept, plan_ratio=ratio, **given)  # type: ignore[arg-type]
-    least = Daily("least", to_work, SIZE, TEXTS, SLOTS, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {
+        "listed": listed,
+        "cuts": True,
+    }  # `cuts` has a small source planned by a job, as reuse does
+    daily = Daily("daily", worked, SIZE, TEXTS, SLOTS, kept_shards=kept, plan_ratio=ratio, **given)
+    least = Daily("least", to_work, SIZE, TEXTS, SLOTS, **given)
     billed = _billed(daily)
     least_billed = Least.of(least, TEXTS.seconds(to_work, to_work * SIZE), 0.0, -(-to_work // 1000)).billed
     return {

@@ -97,8 +97,8 @@ def _foreseen(reused: Forecast, found: SourceSize, made: Estimate, jobs: Jobs, k
     """What the plan would say of reuse, and how much more a run over everything would cost."""
     whole = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured)
     numbers = asdict(reused.reuse)
-    told = {name: numbers[name] for name in numbers if not name.endswith("_digest")}
-    return {**told, "saved_dollars": max(0.0, whole.total_dollars - made.total_dollars)}
+    shown = {name: numbers[name] for name in numbers if not name.endswith("_digest")}
+    return {**shown, "saved_dollars": max(0.0, whole.total_dollars - made.total_dollars)}
 
 
 def _items(target: Target, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:

@@ -22,7 +22,7 @@ LOOKED_AT = 20
 """Of so many of the last executions the inputs are looked at for runs that reuse."""
 
 SOON = timedelta(days=3)
-"""A base that expires within this time is told of: time enough for a daily run to succeed again."""
+"""doctor warns of a base that expires within this time, which a daily run needs to succeed again."""
 
 
 def bases(target: Target, now: datetime | None = None) -> Check:

@@ -152,7 +152,7 @@ def _job_arn(job: Job) -> tuple[str, ...]:
 
 
 def _reuse(section: object) -> dict[str, Any] | None:
-    """What a message tells of the section `reuse` of result.json."""
+    """What a message says of the section `reuse` of result.json."""
     if not isinstance(section, dict):
         return None
     numbers = ("base_retry", "kept", "changed", "new", "removed", "kept_shards", "kept_bytes")

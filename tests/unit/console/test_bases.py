@@ -60,7 +60,7 @@ def checked(
 
 @pytest.mark.parametrize("prefix", [None, "sched", "scheduled/_millrace/", "scheduled/_millrace/run-1/shards/"])
 def test_a_base_that_is_about_to_expire_is_named(prefix: str | None) -> None:
-    """Six days old, with a rule of eight days over its folder, or over a part of it: it is told with the day."""
+    """Six days old, with a rule of eight days over its folder, or over a part of it: the check names it and the day."""
     found = checked(rule("elsewhere/", 1), rule(prefix, 8), rule(None, 90), **SCHEDULE)
     assert found.outcome == "warn"
     assert "run run-1 of s3://letters/ expires on 2026-12-01, 8 days after it" in found.message

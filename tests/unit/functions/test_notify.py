@@ -196,7 +196,7 @@ def test_the_message_of_a_run(services: Services) -> None:
     }
 
 
-def test_a_skipped_run_is_told_with_the_run_at_work(services: Services) -> None:
+def test_the_message_of_a_skipped_run_names_the_run_at_work(services: Services) -> None:
     """It is neither a success nor a failure: it has no folder, no result and nothing to resume."""
     arn = "arn:aws:states:eu-west-1:123456789012:execution:millrace:run-0"
     at_work = {"run_id": "run-0", "execution_arn": arn, "started_at": "2026-11-21T03:00:00Z"}
@@ -229,7 +229,7 @@ REUSE = {
         ),
     ],
 )
-def test_what_was_reused_is_told(services: Services, reuse: dict[str, Any], line: str) -> None:
+def test_a_message_says_what_was_reused(services: Services, reuse: dict[str, Any], line: str) -> None:
     """In the event number by number, in the message in a line; why nothing was, likewise."""
     finished(services)
     result = json.loads(services.s3.bodies("results")[f"{FOLDER}result.json"])

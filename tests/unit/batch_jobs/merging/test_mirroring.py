@@ -202,7 +202,7 @@ def test_another_list_of_what_is_gone_is_refused(base: RunInMemory) -> None:
 
 
 def test_a_base_that_has_expired_meanwhile_leaves_its_outputs(base: RunInMemory) -> None:
-    """What its commits named is not known any more; the run ends well."""
+    """What its commits named is not known any more; the run succeeds all the same."""
     base.client.remove(SOURCE, "in/e")
     run = migrated(run_of(base.client, "next", reuse="latest", **ALL))
     for key in base.client.bodies(RESULT, "out/_millrace/base/shards/"):
