@@ -190,7 +190,9 @@ class ChangedSource:
         while number < self._change.objects and len(rows) < PAGE:
             rows += [row for row in self._rows(number) if row[0].decode() > after]
             number += 1
-        return {OBJECTS: WrittenPage(rows), "IsTruncated": number < self._change.objects}
+        last = rows[-1][0].decode() if rows else after
+        more = number < self._change.objects
+        return {OBJECTS: WrittenPage(rows), "IsTruncated": more, "NextContinuationToken": last}
 
     def _first(self, after: str) -> int:
         """The first number of which a key may be behind this one."""
