@@ -3,9 +3,11 @@
     python -m benchmarks.reuse [--objects 1000000] [--percent 0.1 1 10] [--json] [--output FOLDER]
 
 The real plan job compares a source with the base run and takes its shards over; S3 is answered here, from disk
-(`benchmarks.changed_source`). Each case has a process of its own, so that its memory is its own; a plain plan of the
-same source stands beside it. What is billed is worked out on Batch's clock (`benchmarks.clock`), beside a run over
-everything and beside the least that any way could take for that change. With --json each line is an object, one a case.
+(`benchmarks.changed_source`). word-count's contributions are large and not kept, so the other items of a shard that
+changed are worked again, as the theory beside it says; those of images are kept. Each case has a process of its own, so
+that its memory is its own; a plain plan of the same source stands beside it. What is billed is worked out on Batch's
+clock (`benchmarks.clock`), beside a run over everything and beside the least that any way could take for that change.
+With --json each line is an object, one a case.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from batch_jobs.job import Job
+from batch_jobs.migrating.contributions import put_contributions
 from batch_jobs.planning.plan import plan
 from benchmarks.changed_source import KINDS, PLACES, SIZE, SOURCE, Change, ChangedSource
 from benchmarks.clock.run import REQUEST_SECONDS, Run
@@ -45,6 +48,7 @@ from millrace.run.outcome import Counts, Outcome
 from millrace.run.plan import Plan, Shard, items_digest
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
+from millrace.workload.pace import Pace
 
 DESTINATION = S3Uri("results", "out/")
 BASE, NEXT = (RunFolder.of(DESTINATION, name) for name in ("base", "next"))
@@ -54,9 +58,28 @@ CONCURRENCY = 16
 TAKEN_REQUESTS = 6
 """Of a kept shard: the base's commit twice, its shard file, HEAD and COPY of the partial, the new commit."""
 
+
+@dataclass(frozen=True)
+class Work:
+    """A workload of the benchmark: what the base's commits say of it, and how fast it is on the clock."""
+
+    pace: Pace
+    suffixes: tuple[str, ...]
+    contribution: bytes = b""
+
+
+WORK = {
+    "word-count": Work(TEXTS, (".words.txt",)),
+    "images": Work(
+        Pace(seconds_per_item=0.045, bytes_per_second=150e6),
+        (".thumbnail.jpg", ".json"),
+        b'{"format":"JPEG","pixels":12000000,"bytes":10000,"thumbnail_bytes":4000,"cell":null}',
+    ),
+}
+
 GOAL_ITEMS, GOAL_TIME, GOAL_MEMORY, GOAL_BILLED = 1.0, 1.3, 1024, 1.25
 COLUMNS = [
-    "change", "where", "objects", "worked again", "by changed", "in theory", "shards kept", "requests",
+    "workload", "change", "where", "objects", "worked again", "by changed", "in theory", "shards kept", "requests",
     "plan CPU, by a plain one", "peak memory, MB", "billed, by a full run", "billed, by the least",
 ]  # fmt: skip
 
@@ -91,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=1_000_000, help="how many objects the base run worked")
     parser.add_argument("--percent", type=float, nargs="+", default=[0.1, 1, 10], help="how much of them changed")
+    parser.add_argument("--workloads", nargs="+", choices=WORK, default=list(WORK), help="what is run over them")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="how they changed")
     parser.add_argument("--json", action="store_true", help="an object a line, one for each case")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -99,33 +123,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.disable(logging.CRITICAL)
     if given.one:
         asked = json.loads(given.one)
-        sys.stdout.write(json.dumps(_planned(Path(asked["folder"]), Change(**asked["change"]), asked["as"])))
+        made = _planned(Path(asked["folder"]), Change(**asked["change"]), asked["as"], asked["workload"])
+        sys.stdout.write(json.dumps(made))
         return
     found = []
-    for one in _cases(given.objects, given.percent, given.kinds):
-        found.append(one)
-        if given.json:
-            sys.stdout.write(f"{json.dumps(one)}\n")
-            sys.stdout.flush()
+    for workload in given.workloads:
+        for one in _cases(given.objects, given.percent, given.kinds, workload):
+            found.append(one)
+            if given.json:
+                sys.stdout.write(f"{json.dumps(one)}\n")
+                sys.stdout.flush()
     if not given.json:
         table(found).show(given.output)
 
 
-def _cases(objects: int, percents: Sequence[float], kinds: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _cases(objects: int, percents: Sequence[float], kinds: Sequence[str], workload: str) -> Iterator[dict[str, Any]]:
     with TemporaryDirectory(prefix="millrace-reuse-") as name:
         folder = Path(name)
-        whole = _apart(folder, Change(objects), "base")
+        whole = _apart(folder, Change(objects), "base", workload)
         for percent in percents:
             for kind in kinds:
                 for place in PLACES:
                     change = Change(objects, kind, place, max(1, round(objects * percent / 100)))
-                    plain = _apart(folder, change, "plain")
-                    yield _case(change, percent, plain, _apart(folder, change, "next"), whole)
+                    plans = {what: _apart(folder, change, what, workload) for what in ("plain", "next")}
+                    yield _case(change, percent, workload, {**plans, "base": whole})
 
 
-def _apart(folder: Path, change: Change, what: str) -> dict[str, Any]:
+def _apart(folder: Path, change: Change, what: str, workload: str) -> dict[str, Any]:
     """Plan in a process of its own."""
-    asked = json.dumps({"folder": str(folder), "change": vars(change), "as": what})
+    asked = json.dumps({"folder": str(folder), "change": vars(change), "as": what, "workload": workload})
     command = [sys.executable, "-m", "benchmarks.reuse", "--one", asked]
     made: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603 - this script
     if what != "base":
@@ -133,13 +159,15 @@ def _apart(folder: Path, change: Change, what: str) -> dict[str, Any]:
     return made
 
 
-def _planned(folder: Path, change: Change, what: str) -> dict[str, Any]:
+def _planned(folder: Path, change: Change, what: str, workload: str) -> dict[str, Any]:
     """Plan in this process: the base, which is then committed; a plain run; or one that reuses the base."""
     requests = ChangedSource(folder, change)
     job = Job(S3(requests), JobSettings(concurrency=CONCURRENCY))
-    asked: dict[str, Any] = {"source": str(SOURCE), "destination": str(DESTINATION)}
-    # The pace of the records: the clock's texts are worked at it.
-    request = RunRequest.parse({**asked, "pace": TEXTS.known(), "reuse": "latest" if what == "next" else None})
+    asked: dict[str, Any] = {"source": str(SOURCE), "destination": str(DESTINATION), "workload": workload}
+    # The pace of the clock's: shards are cut by it.
+    request = RunRequest.parse(
+        {**asked, "pace": WORK[workload].pace.known(), "reuse": "latest" if what == "next" else None}
+    )
     begin, since = time.process_time(), time.monotonic()
     made = plan(request, BASE if what == "base" else NEXT, job)
     reuse = made.reuse
@@ -153,23 +181,24 @@ def _planned(folder: Path, change: Change, what: str) -> dict[str, Any]:
         "reuse": None if reuse is None else {name: getattr(reuse, name) for name in _NOTED},
     }
     if what == "base":
-        _commit_all(made, job)
+        _commit_all(made, job, WORK[workload])
     return found
 
 
 _NOTED = ("base", "kept", "changed", "new", "removed", "kept_shards", "why_not")
 
 
-def _commit_all(made: Plan, job: Job) -> None:
+def _commit_all(made: Plan, job: Job, work: Work) -> None:
     """Commit each shard of the base as migrate does, with small partials; and say that the run has succeeded."""
     for index in range(made.shards):
         uri = BASE.shard_items(index, made.digest)
         text = job.s3.read(uri)
         shard = Shard.from_lines(index, text.split(b"\n")[:-1], str(uri))
         outcomes = tuple(
-            Outcome.succeeded(item, (f"{DESTINATION}{item.key.removeprefix(SOURCE.key)}.words.txt",))
+            Outcome.succeeded(item, [f"{DESTINATION}{item.key.removeprefix(SOURCE.key)}{end}" for end in work.suffixes])
             for item in shard.items
         )
+        kept = dict.fromkeys(range(len(outcomes)), work.contribution) if work.contribution else {}
         digest, body = f"{index:064x}", b"{}"
         partial = BASE.partial(index, digest, ".tsv")
         job.s3.put(partial, body)
@@ -184,6 +213,7 @@ def _commit_all(made: Plan, job: Job) -> None:
             job={"id": "array:0", "attempt": 1},
             started_at=made.planned_at,
             finished_at=made.planned_at,
+            contributions=put_contributions(BASE, index, kept, job.s3),
         )
         job.s3.put(BASE.commit(index), commit.to_json())
     counts = {"items": made.items, "succeeded": made.items, "failed": 0, "bytes": made.total_bytes}
@@ -211,16 +241,17 @@ def _commit_all(made: Plan, job: Job) -> None:
     note_latest(DESTINATION, run, job.s3)
 
 
-def _case(
-    change: Change, percent: float, plain: dict[str, Any], made: dict[str, Any], base: dict[str, Any]
-) -> dict[str, Any]:
+def _case(change: Change, percent: float, workload: str, plans: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    plain, made, base = plans["plain"], plans["next"], plans["base"]
     reuse = made["reuse"]
     if reuse["base"] != BASE.run_id:
         raise SystemExit(f"nothing was reused: {reuse['why_not']}")
     worked = made["items"] - reuse["kept"]
     to_work = 0 if change.kind == "deleted" else change.count
-    clock = _clock(plain, made, worked, to_work)
+    work = WORK[workload]
+    clock = _clock(plain, made, worked, to_work, work.pace)
     return {
+        "workload": workload,
         "objects": change.objects,
         "percent": percent,
         "kind": change.kind,
@@ -228,7 +259,7 @@ def _case(
         "changed": change.count,
         "worked": worked,
         "worked_ratio": round(worked / change.count, 3),
-        "theory_ratio": round(_theory(change, base["items"] / base["shards"]) / change.count, 3),
+        "theory_ratio": round(_theory(change, base["items"] / base["shards"], work) / change.count, 3),
         "kept_shards": reuse["kept_shards"],
         "shards": made["shards"],
         "requests": made["requests"],
@@ -242,14 +273,14 @@ def _case(
     }
 
 
-def _theory(change: Change, each: float) -> float:
-    """How many items have to be worked where a shard that lost or changed one is worked whole, but for what is gone.
+def _theory(change: Change, each: float, work: Work) -> float:
+    """How many items have to be worked: with contributions, what changed; else whole shards that lost or changed one.
 
     In one place that is the shards that the place lies in; scattered, a shard of `each` items is spared with the chance
     that none of them is touched.
     """
-    if change.kind == "inserted":
-        return change.count
+    if change.kind == "inserted" or work.contribution:
+        return 0 if change.kind == "deleted" else change.count
     gone = change.count if change.kind == "deleted" else 0
     if change.place == "one place":
         shards = (change.count - 1) / each + 1  # in the mean, wherever the place begins
@@ -258,19 +289,19 @@ def _theory(change: Change, each: float) -> float:
     return float(change.objects * (1 - (1 - touched) ** each) - gone)
 
 
-def _clock(plain: dict[str, Any], made: dict[str, Any], worked: int, to_work: int) -> dict[str, Any]:
+def _clock(plain: dict[str, Any], made: dict[str, Any], worked: int, to_work: int, pace: Pace) -> dict[str, Any]:
     """What is billed, by a run over everything and by the least for that change."""
     ratio = made["cpu"] / plain["cpu"]
     listed, kept = made["items"], made["reuse"]["kept_shards"]
-    full = Run(Scenario("full", listed, SIZE, TEXTS, SLOTS), 1).work()
+    full = Run(Scenario("full", listed, SIZE, pace, SLOTS), 1).work()
     given: dict[str, Any] = {
         "listed": listed,
         "cuts": True,
     }  # `cuts` has a small source planned by a job, as reuse does
-    daily = Daily("daily", worked, SIZE, TEXTS, SLOTS, kept_shards=kept, plan_ratio=ratio, **given)
-    least = Daily("least", to_work, SIZE, TEXTS, SLOTS, **given)
+    daily = Daily("daily", worked, SIZE, pace, SLOTS, kept_shards=kept, plan_ratio=ratio, **given)
+    least = Daily("least", to_work, SIZE, pace, SLOTS, **given)
     billed = _billed(daily)
-    least_billed = Least.of(least, TEXTS.seconds(to_work, to_work * SIZE), 0.0, -(-to_work // 1000)).billed
+    least_billed = Least.of(least, pace.seconds(to_work, to_work * SIZE), 0.0, -(-to_work // 1000)).billed
     return {
         "billed_seconds": round(billed),
         "full_billed_seconds": round(full.billed),
@@ -284,7 +315,7 @@ def _billed(daily: Daily) -> float:
     """What a run is billed; where nothing is left to work, that is a plan job and a merge job."""
     if daily.objects:
         return Run(daily, 1).work().billed
-    empty = Run(Daily("merge", 1, SIZE, TEXTS, SLOTS, listed=daily.listed, kept_shards=daily.kept_shards), 1)
+    empty = Run(Daily("merge", 1, SIZE, daily.pace, SLOTS, listed=daily.listed, kept_shards=daily.kept_shards), 1)
     empty._one_job("plan", daily.plan_seconds)  # noqa: SLF001 - the jobs of a run without an array
     empty._one_job("merge", daily.merge_seconds(0))  # noqa: SLF001 - likewise
     return empty.fleet.billed
@@ -300,16 +331,18 @@ def table(cases: Sequence[dict[str, Any]]) -> Table:
             f"{one['peak_mb']:,} ({one['plain_peak_mb']:,})",
         )
         cells = [
-            f"{one['percent']:g} % {one['kind']}", one["place"], f"{one['objects']:,}", f"{one['worked']:,}",
+            one["workload"], f"{one['percent']:g} % {one['kind']}", one["place"], f"{one['objects']:,}",
+            f"{one['worked']:,}",
             f"{one['worked_ratio']:,.2f}", f"{one['theory_ratio']:,.2f}", shards,
             f"{requests:,} ({plain:,})", f"{one['plan_cpu_ratio']:.2f}", memory,
             f"{one['billed_by_full']:.2f}", f"{one['billed_by_least']:.2f}",
         ]  # fmt: skip
         made.add(dict(zip(COLUMNS, cells, strict=True)))
     made.note("In parentheses: a plain plan of the same source. Billed seconds are those of Batch's clock, 16 slots.")
-    inserted = [one["worked_ratio"] for one in cases if one["kind"] == "inserted"]
-    if inserted:
-        made.goal("Items worked by items inserted, at most", max(inserted), at_most=GOAL_ITEMS, digits=2)
+    least = [one["worked_ratio"] for one in cases if one["kind"] == "inserted" or WORK[one["workload"]].contribution]
+    if least:
+        what = "Items worked by items changed: inserts, and all changes with contributions"
+        made.goal(what, max(least), at_most=GOAL_ITEMS, digits=2)
     made.goal(
         "CPU of a plan that reuses by a plain one",
         max(one["plan_cpu_ratio"] for one in cases),

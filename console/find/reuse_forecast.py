@@ -54,7 +54,13 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
     with TemporaryFile() as removed:
         shards = read_shards(base, s3, lambda: None, AT_ONCE)
         most_kept = int(request.shard.max_shards * KEPT_SHARE)
-        found = compare(items, shards, cast("BinaryIO", removed), most_kept=most_kept)
+        found = compare(
+            items,
+            shards,
+            cast("BinaryIO", removed),
+            most_kept=most_kept,
+            contributed=lambda shard: range(len(shard.lines)),  # the plan job sees whether one is lost
+        )
     items.arrange(found.order)
     kept = [shard.items for shard in found.kept]
     reuse = PlannedReuse(
