@@ -6,8 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from console.checkout import ROOT
 from console.errors import ToolMissingError
@@ -26,8 +30,9 @@ JOBS_REQUIREMENTS = ROOT / "batch_jobs" / "requirements.txt"
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
 """uv's names for the image's machines: python:3.12-slim has glibc 2.28 or newer."""
 
-_SCRIPT = re.compile(rb"^# /// script\s*$", re.MULTILINE)
-_OURS = re.compile(r"^[\s#\"']*millrace\s*(?:[\[=<>~!;@,\"' ]|$)", re.MULTILINE)
+_SCRIPT = re.compile(r"^# /// script *$\n(?P<text>(?:^#(?:| .*)$\n)+?)^# /// *$", re.MULTILINE)
+"""A module's metadata: packaging.python.org, inline script metadata."""
+_OURS = re.compile(r"\s*millrace\s*(?:[\[=<>~!;@,#]|$)")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:==\S+)? has no (?:usable )?wheels")
 
 
@@ -57,31 +62,59 @@ class JobMachine:
         )
 
 
-def required_by(place: CodePlace) -> Path | None:
+def required_by(place: CodePlace, job: JobMachine) -> Path | None:
     """The file that says what the code needs: its module where that has inline metadata, else requirements.txt.
 
     Args:
         place: The module and its folder.
+        job: Where it will run.
 
     Returns:
         The file; None where it needs nothing.
 
     Raises:
-        CodePackageError: It asks for millrace itself.
+        CodePackageError: The metadata cannot be read, is for other versions of Python, or asks for millrace itself.
     """
     beside = place.folder / REQUIREMENTS
-    has_metadata = _SCRIPT.search(place.file.read_bytes())
-    file = place.file if has_metadata else beside if beside.is_file() else None
-    text = "" if file is None else file.read_text("utf-8", "replace")
-    if file == place.file:
-        text = text.partition("# ///\n")[0].partition("# /// script")[2]
-    if _OURS.search(text):
-        raise CodePackageError(
-            "it asks for millrace, which every job has; take that line out",
-            operation="read the requirements",
-            target=shown(str(file)),
-        )
+    metadata = _metadata(place.file)
+    if metadata is not None:
+        file, lines = place.file, [str(line) for line in metadata.get("dependencies", [])]
+        _check_python(metadata.get("requires-python", ""), job, file)
+    elif beside.is_file():
+        file, lines = beside, beside.read_text("utf-8", "replace").splitlines()
+    else:
+        return None
+    if any(_OURS.match(line) for line in lines):
+        raise _unreadable("it asks for millrace, which every job has; take that line out", file)
     return file
+
+
+def _metadata(file: Path) -> dict[str, Any] | None:
+    found = _SCRIPT.search(file.read_text("utf-8", "replace"))
+    if found is None:
+        return None
+    text = "".join(line[2:] if line.startswith("# ") else line[1:] for line in found["text"].splitlines(keepends=True))
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(f"its inline metadata is no TOML: {error}", file) from None
+
+
+def _check_python(wanted: object, job: JobMachine, file: Path) -> None:
+    try:
+        fits = SpecifierSet(str(wanted)).contains(job.python)
+    except InvalidSpecifier:
+        raise _unreadable(f"its requires-python is {wanted!r}, which is no version specifier: >=3.12", file) from None
+    if not fits:
+        raise _unreadable(
+            f"it needs Python {wanted}, and the jobs have {job.python}; an image with another Python needs "
+            "--code-python",
+            file,
+        )
+
+
+def _unreadable(why: str, file: Path) -> CodePackageError:
+    return CodePackageError(why, operation="read the requirements", target=shown(str(file)))
 
 
 def install(file: Path, folder: Path, job: JobMachine) -> bytes:

@@ -95,7 +95,7 @@ def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | No
     place = find_code(given, workload)
     old = None if output is None else output.resolve()
     own = [(MODULES + label, path) for label, path in packed_files(place.folder) if path != old]
-    required = required_by(place)
+    required = required_by(place, job)
     with tempfile.TemporaryDirectory(prefix="millrace-package-") as scratch:
         folder = Path(scratch, "packages")
         lock = install(required, folder, job) if required else b""

@@ -42,6 +42,12 @@ def find_code(given: str, workload: str | None = None) -> CodePlace:
     path, name = _split(given)
     if path.is_dir():
         folder, files = path.resolve(), None
+        if (folder / "__init__.py").is_file():
+            raise _refused(
+                "it is a package, which its modules import each other from; name the folder that it is in, and the "
+                f"module: {shown(str(path.parent))}:{folder.name}.MODULE:NAME",
+                given,
+            )
     else:
         file = path.resolve()
         folder = file.parent

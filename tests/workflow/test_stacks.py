@@ -123,6 +123,21 @@ def test_the_outputs_start_a_run_as_they_are(scoped: Strict) -> None:
     }  # fmt: skip
 
 
+def test_code_from_outside_is_off_where_the_parameter_does_not_name_it(scoped: Strict) -> None:
+    """Whatever the workload's name is: Prepare Run refuses the run before it looks at the zip."""
+    code = f"s3://{scoped.stack.result_bucket}/out/_millrace/code/{'0' * 64}.zip"
+    run = started(
+        scoped,
+        f"s3://{scoped.stack.source_bucket}/in/code/",
+        f"s3://{scoped.stack.result_bucket}/out/code/",
+        workload="word-mine:lines",
+        code=code,
+    )
+    status, error, cause = scoped.end(run)
+    assert (status, error) == ("FAILED", "InvalidRunRequest")
+    assert "has neither code nor *" in cause
+
+
 @pytest.mark.parametrize("workload", ["copy", "command", "os:getcwd", "evil.acme.x"])
 def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workload: str) -> None:
     """By Prepare Run, with what may run, before any job; word-count, which may, is run by the other tests."""

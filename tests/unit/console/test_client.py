@@ -64,9 +64,8 @@ def test_a_function_is_sent_by_its_file(asked: list[Start], rows: Any, tmp_path:
 
 def test_a_name_is_passed_on(asked: list[Start]) -> None:
     """A built-in workload, or one of a module that `code` names."""
-    places = {"source": "s3://in/", "destination": "s3://out/"}
-    millrace.start(**places, options={"top": 5}, region="eu-west-1")
-    millrace.start(**places, workload="jobs:count", code=Path("jobs.py"))
+    millrace.start(source="s3://in/", destination="s3://out/", options={"top": 5}, region="eu-west-1")
+    millrace.start(source="s3://in/", destination="s3://out/", workload="jobs:count", code=Path("jobs.py"))
     assert [(each.workload, each.code, each.stack) for each in asked] == [
         ("word-count", None, "millrace"),
         ("jobs:count", "jobs.py", "millrace"),

@@ -99,6 +99,7 @@ def test_the_workload_is_found_without_an_import(
         ({"my-jobs": COUNT}, "my-jobs.py", "my-jobs:count cannot name a workload"),
         ({"jobs": "def f(:\n"}, "jobs.py", "Python cannot read it, line 1: invalid syntax"),
         ({"jobs": "x = 1\0"}, "jobs.py", "Python cannot read it"),
+        ({"pack/jobs": COUNT, "pack/__init__": ""}, "pack", r"it is a package.*:pack\.MODULE:NAME"),
     ],
 )
 def test_what_is_no_workload_is_refused_by_name(
@@ -301,6 +302,31 @@ def test_inline_metadata_goes_before_requirements(tmp_path: Path, wheels: Path) 
     made = pack(str(folder / "jobs.py"), None, HERE)
     assert "packages/brought.py" in names(made.body)
     assert "packages/further.py" not in names(made.body)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"),
+    [
+        ('requires-python = ">=3.99"', r"it needs Python >=3\.99, and the jobs have 3\."),
+        ('requires-python = "new"', "which is no version specifier"),
+        ('dependencies = ["millrace>=1"]', "it asks for millrace, which every job has"),
+        ("dependencies = [", "its inline metadata is no TOML"),
+    ],
+)
+def test_inline_metadata_that_does_not_fit(tmp_path: Path, metadata: str, why: str) -> None:
+    """Another Python, Millrace itself, no TOML: refused before anything is resolved."""
+    (tmp_path / "jobs.py").write_text(f"# /// script\n# {metadata}\n# ///\n{COUNT}")
+    with pytest.raises(CodePackageError, match=why) as caught:
+        pack(str(tmp_path / "jobs.py"), None, HERE)
+    assert caught.value.exit_code == 2
+
+
+def test_metadata_that_asks_for_nothing_brings_nothing(tmp_path: Path) -> None:
+    """A version of Python that fits, with a comment and an empty line in the block."""
+    block = '# /// script\n# requires-python = ">=3.11"\n#\n# # nothing\n# dependencies = []\n# ///\n'
+    (tmp_path / "jobs.py").write_text(block + COUNT)
+    made = pack(str(tmp_path / "jobs.py"), None, HERE)
+    assert names(made.body) == ["millrace.json", "requirements.lock", "code/jobs.py"]
 
 
 @pytest.mark.parametrize(

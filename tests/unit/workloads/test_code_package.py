@@ -314,6 +314,7 @@ def test_code_from_outside_can_be_turned_off(client: InMemoryS3Client, job: str)
         ({"code": f"s3://{RESULT}/a_millrace/code/" + "0" * 64 + ".zip"}, "code"),
         ({"code": f"s3://{RESULT}/_millrace/" + "0" * 64 + ".zip"}, "code"),
         ({"code": f"s3://{RESULT}/_millrace/code/" + "0" * 64 + ".zip/"}, "code"),
+        ({"code": f"s3://{RESULT}/data/_millrace/code/" + "0" * 64 + ".zip", "source": f"s3://{RESULT}/data/"}, "code"),
         ({"code": 7}, "code"),
         ({"code": ""}, "code"),
         ({"workload": "word-count"}, "workload"),
@@ -321,7 +322,7 @@ def test_code_from_outside_can_be_turned_off(client: InMemoryS3Client, job: str)
     ],
 )
 def test_what_the_request_may_name(client: InMemoryS3Client, request_: dict[str, Any], field: str) -> None:
-    """Only a digest's zip in the destination's bucket, with a workload of a module."""
+    """Only a digest's zip in the destination's bucket, where no data is uploaded, with a workload of a module."""
     run = run_of(client, zipped({"code/sent_lines.py": COUNT}), **request_)
     with pytest.raises(MillraceError) as caught:
         run.plan()

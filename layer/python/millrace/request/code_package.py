@@ -97,16 +97,18 @@ def digest_in(code: str) -> str:
     return found["sha256"]
 
 
-def checked_code(value: object, destination: S3Uri, workload: str) -> str | None:
+def checked_code(value: object, source: S3Uri, destination: S3Uri, workload: str) -> str | None:
     """The request's field `code`.
 
     Args:
         value: What was given; None for none.
+        source: The run's source: whoever may upload data must not be able to upload code.
         destination: The run's destination, whose bucket the zip must be in.
         workload: The run's workload, which the zip must hold.
 
     Raises:
-        InvalidRunRequest: It names no zip of code, one in another bucket, or the workload is none of a module.
+        InvalidRunRequest: It names no zip of code, one in another bucket or in the source, or the workload is none of a
+            module.
     """
     if value is None:
         return None
@@ -114,6 +116,8 @@ def checked_code(value: object, destination: S3Uri, workload: str) -> str | None
     digest_in(str(uri))
     if uri.bucket != destination.bucket:
         raise InvalidRunRequest("code", value, f"a zip in the destination's bucket, s3://{destination.bucket}/")
+    if source.contains(uri):
+        raise InvalidRunRequest("code", value, f"a zip outside the source, {source}")
     if not is_own_workload(workload) or ":" not in workload:
         raise InvalidRunRequest(
             "workload", workload, "with code, a function or class of a module that it holds, as package.module:name"

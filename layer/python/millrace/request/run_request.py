@@ -140,7 +140,7 @@ class RunRequest:
             destination=str(destination),
             workload=workload,
             options=checked_options(workload, options),
-            code=checked_code(given.get("code"), destination, workload),
+            code=checked_code(given.get("code"), source, destination, workload),
             keys=checked_keys(given.get("keys"), source),
             manifest=_manifest(given),
             include=_patterns("include", given.get("include", [])),
