@@ -24,8 +24,13 @@ from millrace.run.plan import Plan, items_digest, plan_digest
 from millrace.run.reused import PlannedReuse
 from millrace.run.sizing import MAX_CHILDREN
 from millrace.s3.verbs import S3
+from millrace.workload.pace import Pace
+from millrace.workload.registry import workload_records
 
 log = logging.getLogger(__name__)
+
+SMALLER_SHARDS = 4
+"""In a run that reuses another, shards of a workload whose contributions are not kept are so many times smaller."""
 
 MergeSeconds = Callable[[int, int], float]
 """From the number of shards and the bytes of their items, about how long one job takes to merge them."""
@@ -92,7 +97,7 @@ class PlanMaker:
             StoppedError: The job or function has to stop.
         """
         known = known_pace(request, self.s3, code_version=self.code_version)
-        shards = items.cut(request.shard, known.pace, kept)
+        shards = items.cut(request.shard, _cut_by(known.pace, request, reuse), kept)
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -182,6 +187,14 @@ class PlanMaker:
                 operation="plan",
                 target=str(folder.plan),
             )
+
+
+def _cut_by(pace: Pace, request: RunRequest, reuse: PlannedReuse | None) -> Pace:
+    """The pace that shards are cut by: smaller ones where a change costs the whole shard in the next run."""
+    record = workload_records().get(request.workload)
+    if reuse is None or record is None or record.keeps_contributions:
+        return pace
+    return pace.slower(SMALLER_SHARDS)
 
 
 def parts_of_merge(merge_seconds: MergeSeconds | None, shards: int, total_bytes: int, limit_seconds: int) -> int:

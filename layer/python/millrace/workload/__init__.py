@@ -20,6 +20,7 @@ from millrace.workload.contract import (
     Splitting,
     Workload,
 )
+from millrace.workload.contribution import KeepsContributions
 from millrace.workload.function import workload
 from millrace.workload.lines import lines
 from millrace.workload.options import Option
@@ -35,6 +36,7 @@ __all__ = [
     "Item",
     "ItemBody",
     "ItemError",
+    "KeepsContributions",
     "MergingInParts",
     "NeedsPlan",
     "Option",

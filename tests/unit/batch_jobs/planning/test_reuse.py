@@ -402,3 +402,14 @@ def test_a_contribution_that_cannot_be_added_costs_work(listed: RunInMemory) -> 
 def test_what_is_no_plain_json_is_not_kept(base: RunInMemory) -> None:
     """A tuple would come back as a list."""
     assert base.client.bodies(RESULT, "out/_millrace/base/contributions/") == {}
+
+
+@pytest.mark.parametrize(("workload", "shards"), [("word-count", 15), ("command", 4)])
+def test_shards_are_smaller_where_a_change_costs_all_of_one(workload: str, shards: int) -> None:
+    """Where contributions are kept, it does not; and a run without reuse is cut as ever."""
+    options = {"command": ["true"]} if workload == "command" else {}
+    given: dict[str, Any] = {"workload": workload, "options": options, "pace": {"seconds_per_item": 1}, "shard": {}}
+    run = run_of(**given)
+    store(run, **{f"k{number:03}": "x" for number in range(180)})
+    assert run.plan().shards == 4
+    assert run_of(run.client, "next", **given, reuse="latest").plan().shards == shards
