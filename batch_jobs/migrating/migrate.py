@@ -137,7 +137,11 @@ class _Child:
 
         While it finds shards that are committed, it looks at several at once.
         """
-        own, place, ahead = own_shards(self._child, self.stay.children, self.plan.shards), 0, 1
+        taken_over = self._taken_over()
+        own = [
+            shard for shard in own_shards(self._child, self.stay.children, self.plan.shards) if shard not in taken_over
+        ]
+        place, ahead = 0, 1
         while place < len(own):
             some = own[place : place + ahead]
             place += len(some)
@@ -146,6 +150,13 @@ class _Child:
                 if commit is None:
                     yield shard, ahead == 1
             ahead = 1 if None in commits else self.job.settings.concurrency
+
+    def _taken_over(self) -> frozenset[int]:
+        """The shards that the plan keeps of an earlier run and that have their commit: none of them is read."""
+        reuse = self.plan.reuse
+        if reuse is None:
+            return frozenset()
+        return frozenset(listed_shards(self.folder.commit, range(reuse.kept_shards), self.job.s3))
 
     def _help(self) -> None:
         """Take others' last shards, until each one left is being worked."""

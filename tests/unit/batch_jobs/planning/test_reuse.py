@@ -413,3 +413,16 @@ def test_shards_are_smaller_where_a_change_costs_all_of_one(workload: str, shard
     store(run, **{f"k{number:03}": "x" for number in range(180)})
     assert run.plan().shards == 4
     assert run_of(run.client, "next", **given, reuse="latest").plan().shards == shards
+
+
+def test_a_child_reads_no_commit_of_a_kept_shard(base: RunInMemory) -> None:
+    """There may be ten thousand of them: it lists them, and goes to what is left."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, bb="22")
+    run.plan()
+    read: list[str] = []
+    base.client.before = lambda verb, _bucket, key: (
+        read.append(key.rpartition("/shards/")[2]) if verb == "get_object" and "/shards/" in key else None
+    )
+    run.child()
+    assert set(read) == {"00003.json"}
