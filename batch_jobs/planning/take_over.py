@@ -23,7 +23,7 @@ from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit, PartialFile
+from millrace.run.commit import Commit, CommitHead, PartialFile
 from millrace.run.files import listed_shards
 from millrace.run.outcome import Counts
 from millrace.run.plan import Plan
@@ -129,7 +129,10 @@ class _Taking:
         s3, plan = self.job.s3, self.plan
         folder = self.base.of_retry(source.retry)
         uri = folder.commit(source.shard)
-        there = Commit.from_json(s3.read(uri), str(uri))
+        text = s3.read(uri)
+        if source.rebuilt_of is None and self._retell(index, source, text):
+            return
+        there = Commit.from_json(text, str(uri))
         if there.shard != source.shard or there.code_version != plan.code_version or there.partial is None:
             raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=str(uri))
         if source.rebuilt_of is None:
@@ -148,14 +151,54 @@ class _Taking:
             contributions=contributions,
             counts=Counts.of(outcomes),
             outcomes=outcomes,
-            reused_from={
-                "run_id": self.base.run_id,
-                "retry": source.retry,
-                "shard": source.shard,
-                "worked_in": there.worked_in or self.base.run_id,
-            },
+            reused_from=self._reused_from(source, there.worked_in),
         )
         s3.put_if_absent(self.folder.commit(index), commit.to_json(), content_type="application/json")
+
+    def _retell(self, index: int, source: TakenShard, text: bytes) -> bool:
+        """Take over a shard of which no item failed, without reading its outcomes; whether it is such a one."""
+        folder = self.base.of_retry(source.retry)
+        uri = str(folder.commit(source.shard))
+        try:
+            head = CommitHead.of(text)
+        except ValueError as error:
+            raise DamagedFileError(f"this is not a commit: {error}", operation="reuse", target=uri) from error
+        if head.counts.failed or head.partial is None:
+            return False
+        if (head.shard, head.code_version) != (source.shard, self.plan.code_version):
+            raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=uri)
+        retold = Commit.retold(
+            text,
+            uri,
+            shard=index,
+            plan_digest=self.plan.digest,
+            items_digest=source.items_digest,
+            partial=asdict(self._take_partial(index, source, folder, head.partial)),
+            contributions=self._copied_contributions(index, head.contributions),
+            reused_from=self._reused_from(source, head.worked_in),
+        )
+        self.job.s3.put_if_absent(self.folder.commit(index), retold, content_type="application/json")
+        return True
+
+    def _copied_contributions(self, index: int, there: PartialFile | None) -> dict[str, Any] | None:
+        """Have S3 copy the contributions. Without them the shard can be taken over just as well."""
+        if there is None:
+            return None
+        mine = self.folder.contributions(index, there.sha256)
+        try:
+            _copy(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
+        except (ObjectNotFoundError, ChangedError, DamagedFileError) as error:
+            log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
+            return None
+        return asdict(replace(there, uri=str(mine)))
+
+    def _reused_from(self, source: TakenShard, worked_in: str) -> dict[str, Any]:
+        return {
+            "run_id": self.base.run_id,
+            "retry": source.retry,
+            "shard": source.shard,
+            "worked_in": worked_in or self.base.run_id,
+        }
 
     def _rebuild(self, index: int, there: Commit, numbers: Sequence[int]) -> tuple[PartialFile, PartialFile | None]:
         """Make the partial of some of the items from their contributions; and keep these."""
@@ -237,4 +280,5 @@ def _copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) 
         Key=destination.key,
         CopySource={"Bucket": source.bucket, "Key": source.key},
         CopySourceIfMatch=head.etag,
+        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
     )

@@ -1,7 +1,7 @@
 """The commit of a shard: there and back, and what its digest covers."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -75,3 +75,40 @@ def test_a_commit_that_was_altered_is_refused() -> None:
     given["outcomes"].pop()
     with pytest.raises(DamagedFileError, match="not as it was written"):
         Commit.from_json(json.dumps(given).encode(), "s3://b/c")
+
+
+FILES = st.none() | st.builds(PartialFile, texts, texts, st.integers(0, 99))
+ORIGINS = st.none() | st.fixed_dictionaries({"run_id": texts, "retry": st.integers(0, 9), "worked_in": texts})
+
+
+@given(st.lists(outcomes, max_size=3), FILES, ORIGINS, FILES, ORIGINS)
+def test_a_commit_is_told_anew_without_its_outcomes_being_read(
+    given_outcomes: list[Outcome],
+    kept: PartialFile | None,
+    origin: dict[str, object] | None,
+    other: PartialFile | None,
+    told: dict[str, object] | None,
+) -> None:
+    """The bytes are those of a commit that was read, changed and written, whatever its keys hold."""
+    commit = replace(commit_of(given_outcomes), contributions=kept, reused_from=origin)
+    changed = replace(commit, shard=9, plan_digest="sha256:q", items_digest="x", contributions=other, reused_from=told)
+    retold = Commit.retold(
+        commit.to_json(),
+        "s3://b/c",
+        shard=9,
+        plan_digest="sha256:q",
+        items_digest="x",
+        contributions=None if other is None else asdict(other),
+        reused_from=told,
+    )
+    assert retold == changed.to_json()
+    assert Commit.from_json(retold, "s3://b/d") == changed
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"a":1,"outcomes":[],"content_digest":"x"}\n', b'","outcomes":'])
+def test_what_is_not_a_commit_is_not_told_anew(text: bytes) -> None:
+    """Nor is one whose outcomes were altered."""
+    altered = commit_of([OUTCOME]).to_json().replace(b'"size":5', b'"size":6')
+    for each in (text, altered):
+        with pytest.raises(DamagedFileError, match="s3://b/c"):
+            Commit.retold(each, "s3://b/c", shard=9)

@@ -39,6 +39,8 @@ class CommitHead:
     code_version: str = ""
     items_digest: str = ""
     contributions: PartialFile | None = None
+    partial: PartialFile | None = None
+    worked_in: str = ""
 
     @classmethod
     def of(cls, text: bytes) -> CommitHead:
@@ -65,7 +67,9 @@ class CommitHead:
                 given["plan_digest"],
                 given["code_version"],
                 given["items_digest"],
-                None if given.get("contributions") is None else PartialFile(**given["contributions"]),
+                _file(given.get("contributions")),
+                _file(given["partial"]),
+                str((given.get("reused_from") or {}).get("worked_in", "")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the beginning of a commit: {error!r}") from error
@@ -143,12 +147,11 @@ class Commit:
         try:
             given = read_json(text)
             digest = given.pop("content_digest")
-            partial, contributions = given["partial"], given.get("contributions")
             commit = cls(
                 **{
                     **given,
-                    "partial": None if partial is None else PartialFile(**partial),
-                    "contributions": None if contributions is None else PartialFile(**contributions),
+                    "partial": _file(given["partial"]),
+                    "contributions": _file(given.get("contributions")),
                     "counts": Counts(**given["counts"]),
                     "outcomes": tuple(Outcome.from_json(outcome) for outcome in given["outcomes"]),
                 }
@@ -172,9 +175,45 @@ class Commit:
             )
         return commit
 
+    @staticmethod
+    def retold(text: bytes, name: str, **changes: Any) -> bytes:
+        """A commit's file with other fields before its outcomes, which are not read: they are most of it.
+
+        Args:
+            text: The file.
+            name: Its URI, for the error.
+            changes: The fields that change, as JSON; `reused_from` among them.
+
+        Raises:
+            DamagedFileError: It is not a commit, or not as it was written.
+        """
+        # Inside a JSON string the quotes would be escaped: these bytes are the fields.
+        before, found, rest = text.partition(b',"outcomes":')
+        outcomes, closed, after = rest.rpartition(b',"content_digest":')
+        try:
+            given = read_json(before + b"}")
+            digest = read_json(b'{"content_digest":%b' % after)["content_digest"]
+            content = {field: given[field] for field in given if field not in _WHO}
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedFileError(
+                f"this is not a commit: {error!r}", operation="read the commit", target=name
+            ) from error
+        if not found or not closed or _content_digest(content, outcomes) != digest:
+            raise DamagedFileError(
+                "the commit is not as it was written: its digest does not fit it",
+                operation="read the commit",
+                target=name,
+            )
+        told = {field: changes.get(field, given.get(field)) for field in (*_BEFORE, *_WHO, "counts")}
+        for field in _OPTIONAL:
+            if told[field] is None:
+                del told[field]
+        digest = _content_digest({field: told[field] for field in told if field not in _WHO}, outcomes)
+        last = _compact({"content_digest": digest})[1:]
+        return b'%b,"outcomes":%b,%b\n' % (_compact(told)[:-1], outcomes, last)
+
     def _digest_with(self, outcomes: bytes) -> str:
-        content = b'%b,"outcomes":%b}' % (self._head({})[:-1], outcomes)
-        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return _digest_of(self._head({}), outcomes)
 
     def _head(self, who: dict[str, Any]) -> bytes:
         return _compact(
@@ -192,6 +231,26 @@ class Commit:
 
     def _outcomes(self) -> bytes:
         return _compact([outcome.to_json() for outcome in self.outcomes])
+
+
+_BEFORE = ("shard", "plan_digest", "code_version", "items_digest", "partial", "contributions")
+_WHO = ("job", "started_at", "finished_at", "reused_from")
+_OPTIONAL = ("contributions", "reused_from")
+"""The fields before the outcomes, in their order: what the shard is, who worked it, and what is there sometimes only;
+the counts follow."""
+
+
+def _file(given: dict[str, Any] | None) -> PartialFile | None:
+    return None if given is None else PartialFile(**given)
+
+
+def _content_digest(content: dict[str, Any], outcomes: bytes) -> str:
+    return _digest_of(_compact(content), outcomes)
+
+
+def _digest_of(head: bytes, outcomes: bytes) -> str:
+    content = b'%b,"outcomes":%b}' % (head[:-1], outcomes)
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _compact(document: Any) -> bytes:
