@@ -36,6 +36,10 @@ LARGEST_COPY_BYTES = 5 * 2**30
 """What one CopyObject copies at most (S3 API, CopyObject). A larger partial is not taken over."""
 
 
+MOST_AT_ONCE = 64
+"""So many shards are taken over at once: each waits for five small requests, one after the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class TakenShard:
     """What a kept shard is taken over from.
@@ -84,7 +88,9 @@ def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
     done = frozenset(listed_shards(folder.commit, range(reuse.kept_shards), job.s3))
     taking = _Taking(plan, folder, RunFolder.of(S3Uri.parse(plan.destination), reuse.base), job)
     left = [index for index in range(reuse.kept_shards) if index not in done]
-    with closing(in_order(lambda index: taking.take(index, sources[index]), left, job.settings.concurrency)) as taken:
+    settings = job.settings
+    at_once = min(settings.most_in_flight, MOST_AT_ONCE) if settings.concurrency > 1 else 1
+    with closing(in_order(lambda index: taking.take(index, sources[index]), left, at_once)) as taken:
         count = sum(taken)
     fields = {"base": reuse.base, "shards": count, "before": len(done), "to_be_worked": len(left) - count}
     log.info("shards taken over", extra={"fields": fields})

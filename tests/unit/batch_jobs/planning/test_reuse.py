@@ -426,3 +426,13 @@ def test_a_child_reads_no_commit_of_a_kept_shard(base: RunInMemory) -> None:
     )
     run.child()
     assert set(read) == {"00003.json"}
+
+
+def test_many_shards_are_taken_over_at_once(base: RunInMemory) -> None:
+    """In several threads, to the same end."""
+    run = run_of(base.client, "next", reuse="latest")
+    run.concurrency = 4
+    store(run, bb="22")
+    assert work(run) == [3]
+    assert worked_keys(run) == ["in/bb"]
+    assert same_as_full(run)
