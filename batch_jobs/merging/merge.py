@@ -269,6 +269,7 @@ def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
         started_at=plan.planned_at,
         finished_at=result.finished_at,
         pace=pace.slower(min(1.0, job.settings.vcpus)).known() if pace else None,
+        over_keys=plan.over_keys,
     )
 
 

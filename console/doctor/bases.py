@@ -39,7 +39,8 @@ def bases(target: Target, now: datetime | None = None) -> Check:
     found, soon = [], []
     for source, destination in requests:
         uri = S3Uri.parse_folder(destination)
-        run = next((run for run in read_latest(uri, target.aws.s3) if run.source == source), None)
+        runs = read_latest(uri, target.aws.s3)
+        run = next((run for run in runs if run.source == source and not run.over_keys), None)
         if run is None:
             continue
         found.append(run.run_id)

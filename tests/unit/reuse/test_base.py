@@ -146,6 +146,19 @@ def test_outputs_that_another_run_has_replaced() -> None:
     assert isinstance(found(made, writes_outputs=False, options=options), Base)
 
 
+def test_a_run_over_uploads_hides_no_base() -> None:
+    """It is over some keys alone, and has worked what has changed since, as the next run will."""
+    made = worked()
+    upload = worked("upload", 1, made.client, keys=["a"])
+    assert json.loads(upload.file("plan.json") or b"")["over_keys"] is True
+    for asked in ("latest", "base"):
+        base = found(made, reuse=asked)
+        assert isinstance(base, Base)
+        assert base.run_id == "base"
+    worked("other", 2, made.client, keys=["a"], options={"min_length": 7})
+    assert "run other has written outputs" in why_not(made)
+
+
 def test_a_run_cannot_reuse_itself() -> None:
     """As one could ask that starts a run again under its own name."""
     assert why_not(worked("today"), reuse="today") == "run today cannot reuse itself"

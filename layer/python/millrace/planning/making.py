@@ -132,6 +132,7 @@ class PlanMaker:
             code=request.code,
             pace=known.pace.known() if known.measured else None,
             reuse=reuse,
+            over_keys=request.keys is not None,
         )
 
         def write(index: int) -> None:

@@ -97,7 +97,7 @@ def require_base(found: Base | NoBase, request: RunRequest) -> None:
 
 def _latest(request: RunRequest, runs: Iterable[LatestRun], run_id: str, code_version: str | None) -> str:
     """The id of the last successful run like this one."""
-    others = [run for run in runs if run.run_id != run_id]
+    others = [run for run in runs if run.run_id != run_id and not run.over_keys]
     if not others:
         raise _NotReusableError(f"no run into {request.destination} has succeeded yet")
     digest = options_digest(request.options)
@@ -194,6 +194,10 @@ def _check_outputs(base: Base, request: RunRequest, runs: Iterable[LatestRun]) -
     first = base.generations[0].plan
     for run in runs:
         same = (run.workload, run.source) == (request.workload, request.source)
+        # Over uploads it has worked what has changed since, as this run will.
+        alike = (run.options_digest, run.code_version) == (options_digest(first.options), first.code_version)
+        if run.over_keys and alike:
+            continue
         if same and run.run_id != base.run_id and run.finished_at > first.planned_at:
             raise _NotReusableError(
                 f"run {run.run_id} has written outputs of the same items since run {base.run_id} did"

@@ -49,6 +49,8 @@ class LatestRun:
         started_at: When it was planned, ISO 8601, UTC.
         finished_at: When its last shard was finished, likewise.
         pace: seconds_per_item and bytes_per_second of a child; None where no run was long enough to measure.
+        over_keys: Whether its request named single objects: such a run is kept beside one over the whole source, so
+            that uploads do not hide the run that the next one over the source reuses.
     """
 
     run_id: str
@@ -61,11 +63,13 @@ class LatestRun:
     started_at: str
     finished_at: str
     pace: Mapping[str, float] | None
+    over_keys: bool = False
 
     @property
     def name(self) -> str:
         """What it is kept under: what it was a run of."""
-        return _digest([self.source, self.workload, self.options_digest, self.code_version])[:16]
+        kind = [self.source, self.workload, self.options_digest, self.code_version]
+        return _digest([*kind, "keys"] if self.over_keys else kind)[:16]
 
     @property
     def ended(self) -> tuple[datetime, int]:
@@ -79,12 +83,15 @@ class LatestRun:
         Raises:
             ValueError: It is not what a merge wrote.
         """
+        if isinstance(given, dict):
+            given = {"over_keys": False, **given}
         whole = (
             isinstance(given, dict)
             and set(given) == _NAMES
+            and type(given["over_keys"]) is bool
             and type(given["retry"]) is int
             and isinstance(given["pace"], dict | None)
-            and all(isinstance(given[name], str) for name in _NAMES - {"retry", "pace"})
+            and all(isinstance(given[name], str) for name in _NAMES - {"retry", "pace", "over_keys"})
             and all(datetime.fromisoformat(given[name]).tzinfo is not None for name in ("started_at", "finished_at"))
         )
         if not whole:

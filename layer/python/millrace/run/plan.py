@@ -132,6 +132,7 @@ class Plan:
         pace: How fast one child is expected to work: seconds_per_item and bytes_per_second. The shards were cut by it,
             and the first children are counted by it. None where nothing is known.
         reuse: What is taken over of an earlier run; None for a run without reuse.
+        over_keys: Whether the request named single objects, as a run over uploads does.
     """
 
     run_id: str
@@ -158,6 +159,7 @@ class Plan:
     code: str | None = None
     pace: dict[str, float] | None = None
     reuse: PlannedReuse | None = None
+    over_keys: bool = False
 
     @property
     def output_mark(self) -> str:
@@ -185,6 +187,8 @@ class Plan:
         document = asdict(self)
         if self.reuse is None:
             del document["reuse"]
+        if not self.over_keys:
+            del document["over_keys"]
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod
