@@ -82,8 +82,7 @@ class Watcher:
             return dict(output["reuse"])
         asked = json_object(progress.execution.get("input")).get("reuse")
         if self._reuse is None and asked and progress.plan and progress.planned:
-            text = self._aws.s3.read(S3Uri.parse(progress.plan)).decode(errors="replace")
-            self._reuse = json_object(text).get("reuse") or {}
+            self._reuse = _planned_reuse(self._aws, S3Uri.parse(progress.plan))
         return self._reuse or None
 
     def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
@@ -112,6 +111,15 @@ class Watcher:
             )
             self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
+
+
+def _planned_reuse(aws: Aws, plan: S3Uri) -> Mapping[str, Any]:
+    """What a plan says of an earlier run; nothing where it cannot be read: it is shown, and nothing depends on it."""
+    try:
+        found = json_object(aws.s3.read(plan).decode(errors="replace")).get("reuse")
+    except StorageError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _planned_pace(aws: Aws, folder: RunFolder) -> Mapping[str, float] | None:
