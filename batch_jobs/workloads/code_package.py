@@ -5,11 +5,13 @@ A zip is somebody's input: what it says of itself is not believed before it was 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
 import stat
+import struct
 import sys
 import sysconfig
 import tempfile
@@ -36,6 +38,12 @@ from millrace.s3.verbs import S3
 from millrace.settings import machine
 
 CHUNK_BYTES = 1 << 20
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What zipfile raises where a zip is damaged, encrypted or of a kind that it does not know."""
+
+_NAMES_THAT_CANNOT_BE = {errno.EINVAL, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT}
+"""An offset before the file's beginning; a file where another name needs a folder; a name that is too long."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +168,13 @@ def unpack(path: Path, folder: Path, name: str) -> PackageRecord:
             record = PackageRecord.from_json(_small(archive, RECORD, name), name)
             _check_machine(record, name)
             left = MAX_UNPACKED_BYTES
-            for found in files:
+            for found in (each for each in files if each.filename.startswith((MODULES, PACKAGES))):
                 left -= _unpack_file(archive, found, folder / found.filename, left, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
+    except _DAMAGED as error:
+        raise _refused(f"it cannot be unpacked: {error}", name) from error
+    except OSError as error:
+        if error.errno not in _NAMES_THAT_CANNOT_BE:
+            raise  # the host's: a full disk, say
         raise _refused(f"it cannot be unpacked: {error}", name) from error
     for part in (MODULES, PACKAGES):
         (folder / part).mkdir(exist_ok=True)
@@ -185,6 +197,8 @@ def _checked_names(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]
             raise _refused(f"{each.filename} is a link or a device; only files are unpacked", name)
         if each.filename in seen:
             raise _refused(f"{each.filename} is there twice", name)
+        if each.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise _refused(f"{each.filename} is compressed in a way that millrace package does not use", name)
         seen.add(each.filename)
     return [each for each in found if not each.is_dir()]
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,7 @@ def _ready_made(path: Path, workload: str | None) -> CodePackage:
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             record = PackageRecord.from_json(archive.read(RECORD), str(path))
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
         raise _refused(f"it is no zip that millrace package made: {error}", str(path)) from None
     return CodePackage(body, workload if workload is not None and ":" in workload else record.workload)
 

@@ -139,6 +139,9 @@ def test_the_wheel_works_alone(
     begun = run(millrace, "new-workload", "count-links", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     assert (tmp_path / "count_links" / "test_count_links.py").is_file()
+    packed = run(millrace, "package", "count_links", "--output", "links.zip", cwd=tmp_path)
+    assert packed.returncode == 0, packed.stderr
+    assert (tmp_path / "links.zip").is_file()
     deploying = run(millrace, "local", "deploy", cwd=tmp_path)
     assert deploying.returncode == 2
     assert "install Millrace from a checkout" in deploying.stderr

@@ -47,12 +47,12 @@ def new_workload(name: str, directory: Path | None) -> None:
     terminal = Terminal()
     terminal.print(f"{folder}: the workload {module}:{module}, with its test and its Dockerfile.")
     terminal.print(f"  test it  cd {folder} && python -m pytest")
-    terminal.print(f"  run it   millrace local run --workload {module}:{module} --source DIR --destination DIR")
+    terminal.print(f"  run it   millrace local run --code {folder} --source DIR --destination DIR")
 
 
 def _example() -> Path:
     """The example's folder: the checkout's, or the one that the installed package brings."""
-    packaged = Path(__file__).parents[1] / "own_workload"
+    packaged = Path(__file__).parents[2] / "own_workload"
     return packaged if packaged.is_dir() else Checkout.here().root / EXAMPLE
 
 

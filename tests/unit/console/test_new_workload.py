@@ -12,6 +12,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.__main__ import _run
+from console.packing.package import workload_of
 from tests.run_in_memory import RunInMemory
 
 
@@ -28,9 +29,11 @@ def test_the_new_workload_runs(
 ) -> None:
     """It is planned, migrated and merged by its function, as it was written, and the command says how."""
     assert _run(["new-workload", name]) == 0
-    assert f"--workload {made}" in capsys.readouterr().out
+    folder = made.partition(":")[0]
+    assert f"--code {folder}" in capsys.readouterr().out
+    assert workload_of(folder, None) == made
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(here / made.partition(":")[0]))
+    monkeypatch.setenv("MILLRACE_WORKLOAD_PATH", str(here / folder))
     run = RunInMemory({"in/a": b"one\ntwo\n", "in/b": b"three"}, request={"workload": made}, load=load_workload)
     run.all()
     assert run.outputs() == {"a.lines": b"2\n", "b.lines": b"0\n"}

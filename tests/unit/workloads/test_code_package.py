@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import sys
+import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batch_jobs.workloads import code_package
 from batch_jobs.workloads.code_package import take_code, taken_code
@@ -54,13 +59,13 @@ def nothing_taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("brought", None)
 
 
-def zipped(files: dict[str, bytes], record: bytes | None = None) -> bytes:
+def zipped(files: dict[str, bytes], record: bytes | None = None, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of code with these files, and with millrace.json."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr("millrace.json", PackageRecord(NAME).to_json() if record is None else record)
         for name, body in files.items():
-            archive.writestr(zipfile.ZipInfo(name), body)
+            archive.writestr(zipfile.ZipInfo(name), body, method)
     return file.getvalue()
 
 
@@ -223,6 +228,9 @@ def damaged() -> bytes:
         (lambda: b"no zip", "it cannot be unpacked"),
         (lambda: b"", "it cannot be unpacked"),
         (lambda: zipped({"code/sent_lines.py": COUNT})[:-30], "it cannot be unpacked"),
+        (lambda: zipped({"code/a": b"", "code/a/b": b""}), "it cannot be unpacked"),
+        (lambda: zipped({f"code/{'a' * 300}": b""}), "it cannot be unpacked"),
+        (lambda: zipped({"code/a": b"x"}, method=zipfile.ZIP_BZIP2), "compressed in a way"),
         (lambda: zipped({}, record=b"[]"), "millrace.json cannot be read"),
         (lambda: zipped({}, record=b'{"workload": "a:b", "format": 2}'), "it has the format 2"),
         (lambda: zipped({}, PackageRecord(NAME, "2.7", machine()).to_json()), "--code-python"),
@@ -235,6 +243,25 @@ def test_a_bad_zip_is_refused(client: InMemoryS3Client, body: Callable[[], bytes
         take_code(put(client, body()), S3(client.stub))
     assert caught.value.exit_code == 2
     assert taken_code() is None
+
+
+SOUND = zipped({"code/sent_lines.py": COUNT, "code/b": b"x" * 500})
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damage_is_refused_or_does_no_harm(changes: list[tuple[int, int]]) -> None:
+    """Whatever bytes are changed: the zip is unpacked into its folder, or refused as no zip of code."""
+    body = bytearray(SOUND)
+    for place, byte in changes:
+        body[place] = byte
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "in")
+        folder.mkdir()
+        (folder / "code.zip").write_bytes(body)
+        with contextlib.suppress(CodePackageError), warnings.catch_warnings(action="ignore"):
+            code_package.unpack(folder / "code.zip", folder, "code.zip")
+        assert [path.name for path in Path(scratch).iterdir()] == ["in"]
+        assert {path.name for path in folder.iterdir()} <= {"code", "packages", "code.zip"}
 
 
 def test_a_zip_without_a_record_is_refused(client: InMemoryS3Client) -> None:
