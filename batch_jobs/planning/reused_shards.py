@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeptItems:
-    """What `PlanMaker.make` is told of a run that reuses another.
+    """What `PlanMaker.make` needs to know of a run that reuses another.
 
     Attributes:
         sizes: How many items each kept shard has: these are the first items.

@@ -74,7 +74,7 @@ def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
     Raises:
         DamagedFileError: The file that says from where is not the one that the plan names.
         StorageError: S3 failed, or refuses it to this job.
-        StoppedError: The job has to stop; the next attempt goes on.
+        StoppedError: The job has to stop; the next attempt continues.
     """
     reuse = plan.reuse
     if reuse is None or not reuse.base:

@@ -1,6 +1,6 @@
 """A run's code from outside: fetched, checked, unpacked to the job's scratch, and put on the path of modules.
 
-A zip is somebody's input: what it says of itself is not believed before it was checked.
+A zip is untrusted input: nothing that it says of itself is believed before it is checked.
 """
 
 from __future__ import annotations

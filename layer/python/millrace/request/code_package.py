@@ -102,7 +102,7 @@ def checked_code(value: object, source: S3Uri, destination: S3Uri, workload: str
 
     Args:
         value: What was given; None for none.
-        source: The run's source: whoever may upload data must not be able to upload code.
+        source: The run's source: those who may upload data must not be able to upload code.
         destination: The run's destination, whose bucket the zip must be in.
         workload: The run's workload, which the zip must hold.
 
