@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from console.checkout import ROOT, Checkout
+from console.deploy.installation import find_sam
 from console.errors import DeployError, ToolMissingError
 from console.local import deployment
 from console.local.deployment import BUILT_FROM, DEPLOYED_FROM, deploy, digest
-from console.deploy.installation import find_sam
 
 UNREACHABLE = "http://127.0.0.1:9"
 
