@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CARRIED = ROOT / "project"
 """The copy of the project that a wheel carries."""
 
+SOURCES = CARRIED if CARRIED.is_dir() else ROOT
+"""Where the project's files can be read, from a checkout and from a wheel."""
+
 DEFAULT_PORT = 4599
 """The embedded AWS's port, unless the user names another."""
 

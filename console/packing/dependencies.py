@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from console.checkout import ROOT
+from console.checkout import SOURCES
 from console.errors import ToolMissingError
 from console.file_names import shown
 from console.packing.place import CodePlace
@@ -24,8 +24,8 @@ IMAGE_PYTHON = "3.12"
 """The Python of the job image, as batch_jobs/Dockerfile has it."""
 
 REQUIREMENTS = "requirements.txt"
-JOBS_REQUIREMENTS = ROOT / "batch_jobs" / "requirements.txt"
-"""What the jobs themselves work with: nothing brings another version of it. An installed wheel has no such file."""
+JOBS_REQUIREMENTS = SOURCES / "batch_jobs" / "requirements.txt"
+"""What the jobs themselves work with: nothing brings another version of it."""
 
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
 """uv's names for the image's machines: python:3.12-slim has glibc 2.28 or newer."""
@@ -136,7 +136,7 @@ def install(file: Path, folder: Path, job: JobMachine) -> bytes:
     wheels = ["--only-binary", ":all:", "--python-version", job.python, "--python", sys.executable]
     if not job.here:
         wheels += ["--python-platform", _PLATFORMS.get(job.machine, job.machine)]
-    constraint = ["--constraint", str(JOBS_REQUIREMENTS)] if JOBS_REQUIREMENTS.is_file() else []
+    constraint = ["--constraint", str(JOBS_REQUIREMENTS)]
     exact = ["--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links"]
     _run([uv, "pip", "compile", str(file), "--output-file", str(lock), *exact, *constraint, *wheels], file, job)
     folder.mkdir(exist_ok=True)
