@@ -66,6 +66,7 @@ def environment(folder: Path, distribution: Path) -> Path:
 def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program outside of the checkout, with none of this environment's variables that would lead back."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AWS_", "VIRTUAL_"))}
+    kept["XDG_CACHE_HOME"] = str(cwd / "cache")
     return subprocess.run(
         [str(word) for word in command], cwd=cwd, env={**kept, **variables}, capture_output=True, text=True, check=False
     )
@@ -196,27 +197,27 @@ def lines(item, body, outputs):
 def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
     """The wheel alone brings up an embedded AWS, deploys the stack there, and runs a function over a folder's files."""
     millrace = environment(tmp_path / "empty", wheel_of(dist)) / "millrace"
-    work, cache = tmp_path / "work", {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    work = tmp_path / "work"
     (work / "texts").mkdir(parents=True)
     (work / "counting.py").write_text(OWN_CODE)
     (work / "texts/a.txt").write_text("1\n2\n3\n")
     (work / "texts/b.txt.gz").write_bytes(gzip.compress(b"4\n5\n"))
     words = ["--source", "texts", "--destination", "results", "--workload", "counting:lines", "--json"]
     try:
-        ran = run(millrace, "local", "run", *words, "--port", "0", cwd=work, **cache)
+        ran = run(millrace, "local", "run", *words, "--port", "0", cwd=work)
         assert ran.returncode == 0, ran.stderr
-        assert json.loads(ran.stdout)["totals"] == {"lines": 5}
-        exports = run(millrace, "local", "up", cwd=work, **cache)
+        assert json.loads(ran.stdout)["result"] == {"lines": 5}
+        exports = run(millrace, "local", "up", cwd=work)
         variables = dict(word.split("=", 1) for word in exports.stdout.split()[1:])
         deployed = run(
             millrace, "deploy", "--stack", "by-the-wheel", "--image", STAND_IN_IMAGE, "--yes",
-            cwd=work, **cache, **variables,
+            cwd=work, **variables,
         )  # fmt: skip
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-        found = run(millrace, "estimate", "s3://none/", "--stack", "by-the-wheel", cwd=work, **cache, **variables)
+        found = run(millrace, "estimate", "s3://none/", "--stack", "by-the-wheel", cwd=work, **variables)
         assert "no such stack" not in found.stderr
     finally:
-        run(millrace, "local", "down", cwd=work, **cache)
+        run(millrace, "local", "down", cwd=work)
 
 
 def test_the_sdist_works_alone(dist: Path, count_words: CountWords, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def new_workload(name: str, directory: Path | None) -> None:
 
 def _example() -> Path:
     """The example's folder: the checkout's, or the one that the installed package brings."""
-    packaged = Path(__file__).parents[1] / "own_workload"
+    packaged = Path(__file__).parents[2] / "own_workload"
     return packaged if packaged.is_dir() else Checkout.here().root / EXAMPLE
 
 
