@@ -15,7 +15,7 @@ from console.checkout import Checkout
 from console.errors import InstallationError, ToolMissingError
 
 SHOWN_LINES = 15
-"""How many of pip's last lines a failure shows."""
+"""How many of uv's last lines a failure shows."""
 
 
 def install_server(checkout: Checkout, say: Callable[[str], None]) -> None:
@@ -26,10 +26,25 @@ def install_server(checkout: Checkout, say: Callable[[str], None]) -> None:
         say: Takes a line on what is being done.
 
     Raises:
-        InstallationError: There is no `venv` module here, or a package cannot be had.
+        InstallationError: A package cannot be had.
+        ToolMissingError: uv is not installed.
     """
     if checkout.is_carried:
         install(checkout, "local_aws", "local_aws/requirements.txt", "the embedded AWS", say)
+
+
+def find_uv() -> str:
+    """The path of the `uv` command: beside this interpreter, or on the PATH.
+
+    Raises:
+        ToolMissingError: It is in neither place.
+    """
+    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if found is None:
+        raise ToolMissingError(
+            "uv is not installed here; run: make install, or pip install uv", operation="find the command", target="uv"
+        )
+    return found
 
 
 def find_sam(checkout: Checkout, say: Callable[[str], None]) -> str:
@@ -69,7 +84,8 @@ def install(checkout: Checkout, name: str, requirements: str, what: str, say: Ca
         The environment's folder.
 
     Raises:
-        InstallationError: There is no `venv` module here, or a package cannot be had.
+        InstallationError: A package cannot be had.
+        ToolMissingError: uv is not installed.
     """
     folder = checkout.root / ".venv" / name
     complete = folder / "installed"
@@ -77,9 +93,11 @@ def install(checkout: Checkout, name: str, requirements: str, what: str, say: Ca
         return folder
     say(f"installing {what} into {folder}, once")
     shutil.rmtree(folder, ignore_errors=True)
-    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-    _run([sys.executable, "-m", "venv", str(folder)], what)
-    _run([str(folder / "bin/python"), *pip, "-r", str(checkout.root / requirements)], what)
+    uv = find_uv()
+    # --seed: with pip, which `sam build` needs.
+    _run([uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)], what)
+    where = ["--python", str(folder / "bin/python"), "--no-deps", "--require-hashes"]
+    _run([uv, "pip", "install", "--quiet", *where, "--requirement", str(checkout.root / requirements)], what)
     complete.touch()
     return folder
 
@@ -94,8 +112,7 @@ def _run(command: list[str], what: str) -> None:
     if ended.returncode:
         lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()][-SHOWN_LINES:]
         raise InstallationError(
-            f"{' '.join(command[1:4])} ended with exit code {ended.returncode}; it needs Python's venv module and an "
-            "index of packages (pip's settings apply)",
+            f"uv ended with exit code {ended.returncode}; it needs an index of packages (uv's settings apply)",
             operation="install",
             target=what,
             details="\n".join(f"  {line}" for line in lines),

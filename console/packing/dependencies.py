@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,7 +13,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from console.checkout import SOURCES
-from console.errors import ToolMissingError
+from console.deploy.installation import find_uv
 from console.file_names import shown
 from console.packing.place import CodePlace
 from millrace.errors import CodePackageError
@@ -132,7 +131,7 @@ def install(file: Path, folder: Path, job: JobMachine) -> bytes:
         CodePackageError: There are no such wheels, or no versions that fit together.
         ToolMissingError: uv is not installed.
     """
-    uv, lock = _find_uv(), folder.parent / "lock.txt"
+    uv, lock = find_uv(), folder.parent / "lock.txt"
     wheels = ["--only-binary", ":all:", "--python-version", job.python, "--python", sys.executable]
     if not job.here:
         wheels += ["--python-platform", _PLATFORMS.get(job.machine, job.machine)]
@@ -173,14 +172,3 @@ def _run(command: list[str], file: Path, job: JobMachine) -> None:
     raise CodePackageError(
         f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=shown(str(file))
     )
-
-
-def _find_uv() -> str:
-    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    if found is None:
-        raise ToolMissingError(
-            "uv, which finds the wheels, is not installed here; run: make install, or pip install uv",
-            operation="find the command",
-            target="uv",
-        )
-    return found

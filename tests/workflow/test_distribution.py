@@ -194,6 +194,7 @@ def lines(item, body, outputs):
 """
 
 
+@pytest.mark.timeout(1200)
 def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
     """The wheel alone brings up an embedded AWS, deploys the stack there, and runs a function over a folder's files."""
     millrace = environment(tmp_path / "empty", wheel_of(dist)) / "millrace"
