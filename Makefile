@@ -184,7 +184,7 @@ bench-quick: install $(BENCH)/installed  ## the same on less, in under a minute,
 LOCK := uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) requirements-dev.in -o requirements-dev.txt
-	for part in batch_jobs/requirements batch_jobs/requirements-images batch_jobs/requirements-compiler batch_jobs/requirements-parquet batch_jobs/requirements-quantiles functions/requirements console/requirements benchmarks/requirements; do \
+	for part in batch_jobs/requirements batch_jobs/requirements-images batch_jobs/requirements-compiler batch_jobs/requirements-parquet batch_jobs/requirements-quantiles functions/requirements console/requirements console/requirements-sam benchmarks/requirements; do \
 	  $(BIN)/$(LOCK) $$part.in -c requirements-dev.txt -o $$part.txt || exit 1; done
 	$(BIN)/$(LOCK) local_aws/requirements.in -o local_aws/requirements.txt
 	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt

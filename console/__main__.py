@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from console.embedded_aws import EmbeddedAwsError
-from console.errors import DeployError, RunInterrupted
+from console.errors import ProgramFailedError, RunInterrupted
 from console.find.target import LOOPBACK
 from console.verbs import Invocation, Verbs, debug_option
 from millrace.errors import MillraceError, shortened
@@ -36,6 +36,7 @@ from millrace.version import VERSION
         "cancel": "console.commands.cancel:cancel",
         "estimate": "console.commands.estimate:estimate_run",
         "doctor": "console.commands.doctor:doctor",
+        "deploy": "console.commands.deploy:deploy",
         "completion": "console.commands.completion:completion",
         "new-workload": "console.commands.authors.new_workload:new_workload",
         "package": "console.commands.authors.package:package",
@@ -89,7 +90,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the edge: one line for people, the traceback for --debug
         if invocation.debug:
             raise
-        if isinstance(error, DeployError):
+        if isinstance(error, ProgramFailedError):
             click.echo(error.details, err=True)
         wrong_usage = 2 if type(error).__name__ in AWS_WORDS else 1
         return _fail(_words(error), error.exit_code if isinstance(error, MillraceError) else wrong_usage)

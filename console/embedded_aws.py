@@ -26,8 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-PYTHON = REPOSITORY / ".venv/local_aws/bin/python"
+from console.checkout import project_root, usual_state
+
 PYTHON_VARIABLE = "MILLRACE_LOCAL_AWS_PYTHON"
 """Names another interpreter with the server's packages."""
 REGION = "us-east-1"
@@ -115,7 +115,7 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
     running = find(state_dir)
     if running is not None:
         return running
-    python = Path(os.environ.get(PYTHON_VARIABLE) or PYTHON)
+    root, python = project_root(), server_python()
     if not python.exists():
         msg = f"{python} does not exist; `make install` makes the environment of the embedded AWS"
         raise NotInstalledError(msg)
@@ -140,8 +140,8 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
                     str((state_dir / _FOLDERS).absolute()),
                     *options,
                 ],
-                cwd=REPOSITORY,
-                env=_environment(),
+                cwd=root,
+                env=_environment(root),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -158,6 +158,11 @@ def start(port: int, *, state_dir: Path, options: Sequence[str] = (), seconds: f
     temporary.replace(state_dir / _STATE_FILE)
     _remember(server, state_dir)
     return server
+
+
+def server_python(environ: Mapping[str, str] = os.environ) -> Path:
+    """The interpreter of the environment that the server runs in; it need not be there."""
+    return Path(environ.get(PYTHON_VARIABLE) or project_root() / ".venv/local_aws/bin/python")
 
 
 def find(state_dir: Path) -> EmbeddedAws | None:
@@ -260,7 +265,7 @@ def keep_workload_folders(endpoint_url: str, run_id: str, environ: Mapping[str, 
         environ: Where PYTHONPATH is.
     """
     if endpoint_url not in _state_dirs:
-        find(REPOSITORY / "build/local")  # as after `$(millrace local up)` in this shell
+        find(usual_state())  # as after `$(millrace local up)` in this shell
     state_dir = _state_dirs.get(endpoint_url)
     if state_dir is None:
         return
@@ -272,14 +277,14 @@ def keep_workload_folders(endpoint_url: str, run_id: str, environ: Mapping[str, 
     temporary.replace(note)
 
 
-def _environment() -> dict[str, str]:
-    """The caller's environment without the variables that configure Python."""
+def _environment(root: Path) -> dict[str, str]:
+    """The caller's environment without the variables that configure Python; modules are imported from `root`."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") and name not in {"VIRTUAL_ENV", "MILLRACE_WORKLOAD_PATH"}
     }
-    return kept | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1"}
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log_file: Path, seconds: float) -> int:

@@ -3,7 +3,9 @@
 MillraceError
 ├── NotACheckoutError        exit 2: the verb needs the project's template.yaml and sources
 ├── ToolMissingError         exit 1: a program of the toolchain is not installed
-├── DeployError              exit 1: `sam build` or `sam deploy` failed
+├── ProgramFailedError       exit 1: a program of the toolchain failed
+│   ├── InstallationError    what a wheel needs to run locally or to deploy could not be installed
+│   └── DeployError          `sam build` or `sam deploy` failed
 ├── StackNotFoundError       exit 1: the stack is not deployed, or not there yet
 ├── ServerDownError          exit 1: the embedded AWS that is meant is not up
 ├── PortInUseError           exit 1: the port is another program's
@@ -31,18 +33,27 @@ class ToolMissingError(MillraceError):
     """A program that the command needs is not installed."""
 
 
-class DeployError(MillraceError):
-    """`sam build` or `sam deploy` failed.
+class ProgramFailedError(MillraceError):
+    """A program of the toolchain ended with an error.
 
     Args:
         message: What is wrong, and where the whole output is.
         operation: The command.
+        target: What it was to make; empty where the operation says it.
         details: The last lines of its output, to be shown above the message.
     """
 
-    def __init__(self, message: str, *, operation: str, details: str) -> None:
+    def __init__(self, message: str, *, operation: str, target: str = "", details: str) -> None:
         self.details = details
-        super().__init__(message, operation=operation)
+        super().__init__(message, operation=operation, target=target)
+
+
+class InstallationError(ProgramFailedError):
+    """An environment that the command needs could not be made."""
+
+
+class DeployError(ProgramFailedError):
+    """`sam build` or `sam deploy` failed."""
 
 
 class StackNotFoundError(MillraceError):

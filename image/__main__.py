@@ -1,4 +1,4 @@
-"""`python -m image build | push`: what `make image` and `make push` run."""
+"""`python -m image build | push | codebuild`: what `make image`, `make push` and `millrace deploy` run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image.build import BILL, BUILT, Recipe, build
+from image.codebuild import build_in_account
 from image.errors import ImageError
 from image.publish import publish
 
@@ -26,6 +27,9 @@ def main() -> int:
     of_push = verbs.add_parser("push", help="push what was built, and write its digest into build/image/uri")
     of_push.add_argument("--image", default="", help="another image of the local engine than the last one built")
     of_push.add_argument("--stack", required=True, help="the stack of its repository; made if it is not there")
+    of_codebuild = verbs.add_parser("codebuild", help="build and push it in the account, where there is no Docker")
+    of_codebuild.add_argument("--extras", default="", help="optional packages: images")
+    of_codebuild.add_argument("--stack", required=True, help="the stack of its repository; made if it is not there")
     given = parser.parse_args()
     try:
         if given.verb == "build":
@@ -38,7 +42,11 @@ def main() -> int:
             )
             print(f"{given.tag} is {build(recipe, given.tag)}, its bill of materials is {BILL}")  # noqa: T201
         else:
-            uri = publish(given.image or (BUILT / "id").read_text().strip(), given.stack)
+            uri = (
+                build_in_account(given.stack, given.extras.split(), print)
+                if given.verb == "codebuild"
+                else publish(given.image or (BUILT / "id").read_text().strip(), given.stack)
+            )
             BUILT.mkdir(parents=True, exist_ok=True)
             (BUILT / "uri").write_text(f"{uri}\n")
             print(uri)  # noqa: T201

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from image.commands import ROOT, answer, show
 from image.errors import ImageError
@@ -115,22 +116,50 @@ def bring_up(cloudformation: CloudFormationClient, stack: str) -> str:
     Raises:
         ImageError: CloudFormation gave up.
     """
-    body = TEMPLATE.read_text(encoding="utf-8")
+    return bring_stack_up(cloudformation, stack, TEMPLATE, {}, "RepositoryUri")["RepositoryUri"]
+
+
+def bring_stack_up(
+    cloudformation: CloudFormationClient, stack: str, template: Path, parameters: Mapping[str, str], *needed: str
+) -> dict[str, str]:
+    """Make one of the image's stacks, or bring it up to date.
+
+    Args:
+        cloudformation: A client.
+        stack: The stack's name.
+        template: Its template.
+        parameters: Its parameters, by name.
+        needed: Outputs that it must have.
+
+    Returns:
+        Its outputs, by name.
+
+    Raises:
+        ImageError: CloudFormation gave up, or an output is missing.
+    """
+    given: Any = {
+        "StackName": stack,
+        "TemplateBody": template.read_text(encoding="utf-8"),
+    }
+    if parameters:
+        given["Parameters"] = [{"ParameterKey": name, "ParameterValue": each} for name, each in parameters.items()]
+        given["Capabilities"] = ["CAPABILITY_IAM"]
     try:
         if _exists(cloudformation, stack):
-            cloudformation.update_stack(StackName=stack, TemplateBody=body)
+            cloudformation.update_stack(**given)
             cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
         else:
-            cloudformation.create_stack(StackName=stack, TemplateBody=body, OnFailure="DELETE")
+            cloudformation.create_stack(**given, OnFailure="DELETE")
             cloudformation.get_waiter("stack_create_complete").wait(StackName=stack)
-    except ClientError as error:
+    except (ClientError, WaiterError) as error:
         if "No updates are to be performed" not in str(error):
-            raise ImageError(f"the stack {stack} of the image's repository: {error}") from error
+            raise ImageError(f"the stack {stack} ({template.name}): {error}") from error
     described: Any = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-    if "RepositoryUri" not in outputs:
-        raise ImageError(f"the stack {stack} is {described['StackStatus']} and has no output RepositoryUri")
-    return str(outputs["RepositoryUri"])
+    outputs = {output["OutputKey"]: str(output["OutputValue"]) for output in described.get("Outputs", [])}
+    for name in needed:
+        if name not in outputs:
+            raise ImageError(f"the stack {stack} is {described['StackStatus']} and has no output {name}")
+    return outputs
 
 
 def _exists(cloudformation: CloudFormationClient, stack: str) -> bool:

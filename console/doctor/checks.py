@@ -13,7 +13,7 @@ from console.doctor.check import Check, Outcome
 from console.doctor.drift import drift
 from console.doctor.limits import quota_behind, rates, vcpu_quota
 from console.doctor.undelivered import undelivered
-from console.errors import NotACheckoutError, StackNotFoundError
+from console.errors import StackNotFoundError
 from console.find.target import Target
 from console.terminal import seconds
 from console.watch.waiting import queue_troubles
@@ -99,25 +99,22 @@ def _stack(target: Target) -> Check:
     try:
         stack = target.stack
     except StackNotFoundError as error:
-        todo = "millrace local deploy" if target.is_local else f"make deploy STACK={target.stack_name}"
+        todo = "millrace local deploy" if target.is_local else f"millrace deploy --stack {target.stack_name}"
         return Check("stack", "fail", f"{target.stack_name}: {error.message}", todo)
     return Check("stack", "ok", f"{stack.name} is {stack.status}")
 
 
 def _drift(target: Target) -> Check:
-    try:
-        differing = drift(target)
-    except NotACheckoutError:
-        return Check("drift", "ok", "not compared: this millrace was not installed from a checkout")
+    differing = drift(target)
     if not differing:
-        return Check("drift", "ok", "the state machine and the functions are those of this checkout")
+        return Check("drift", "ok", "the state machine and the functions are those of this millrace")
     todo = (
         "millrace local deploy"
         if target.is_local
-        else f"make deploy STACK={target.stack_name}, if this checkout is what should run"
+        else f"millrace deploy --stack {target.stack_name}, if this millrace is what should run"
     )
     more = f" and {len(differing) - NAMED_FILES} more" if len(differing) > NAMED_FILES else ""
-    return Check("drift", "warn", f"not as in this checkout: {', '.join(differing[:NAMED_FILES])}{more}", todo)
+    return Check("drift", "warn", f"not as in this millrace: {', '.join(differing[:NAMED_FILES])}{more}", todo)
 
 
 def _bucket(target: Target, place: str, bucket: str) -> Check:
@@ -148,7 +145,7 @@ def _image(target: Target) -> Check:
             registryId=registry.partition(".")[0], repositoryName=name, imageIds=[{"imageDigest": digest}]
         )["imageDetails"]
     except (client.exceptions.ImageNotFoundException, client.exceptions.RepositoryNotFoundException):
-        return Check("image", "fail", f"there is no image {image}", f"make deploy STACK={target.stack_name}")
+        return Check("image", "fail", f"there is no image {image}", f"millrace deploy --stack {target.stack_name}")
     pushed = found[0]["imagePushedAt"]
     return Check("image", "ok", f"{image}, pushed {pushed:%Y-%m-%d %H:%M}")
 

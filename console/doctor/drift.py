@@ -1,4 +1,4 @@
-"""Whether what is deployed is what this checkout has: the state machine, the functions and their layer."""
+"""Whether what is deployed is what this checkout or wheel has: the state machine, the functions and their layer."""
 
 from __future__ import annotations
 
@@ -11,31 +11,27 @@ from urllib.request import ProxyHandler, Request, build_opener
 from zipfile import ZipFile
 
 from console import embedded_aws
-from console.checkout import RECORDS, ROOT, Checkout
+from console.checkout import RECORDS, SOURCES
 from console.find.stack import stack_resources
 from console.find.target import Target
 
-DEFINITION = ROOT / "statemachine" / "migration.asl.json"
+DEFINITION = SOURCES / "statemachine" / "migration.asl.json"
 FUNCTION = "AWS::Lambda::Function"
 
 DOWNLOAD_SECONDS = 60
 
 
 def drift(target: Target) -> list[str]:
-    """What differs, by its name; nothing where all is as in this checkout.
+    """What differs, by its name; nothing where all is as here.
 
     The template's other resources are not compared: `aws cloudformation detect-stack-drift` does that, and
     `sam deploy` shows what it would change before it does.
-
-    Raises:
-        NotACheckoutError: There are no sources here to compare with.
     """
-    Checkout.here()
     resources = _resources(target)
     differing: set[str] = set()
     deployed = target.aws.step_functions.describe_state_machine(stateMachineArn=target.stack.state_machine_arn)
     if not same_definition(DEFINITION.read_text("utf-8"), deployed["definition"]):
-        differing.add(str(DEFINITION.relative_to(ROOT)))
+        differing.add(str(DEFINITION.relative_to(SOURCES)))
     client = target.aws.client("lambda")
     layers: set[str] = set()
     for name in resources.get(FUNCTION, {}).values():
@@ -86,7 +82,7 @@ def _differing(target: Target, location: str | None, folder: str) -> set[str]:
         archive = ZipFile(BytesIO(answer.read()))
     names = set(archive.namelist())
     return {
-        path.relative_to(ROOT).as_posix()
+        path.relative_to(SOURCES).as_posix()
         for name, path in packaged(folder).items()
         if name not in names or archive.read(name) != path.read_bytes()
     }
@@ -113,8 +109,8 @@ def _opened(target: Target, location: str) -> Any:
 
 def packaged(folder: str) -> dict[str, Path]:
     """The Python files that `sam build` makes a zip of, by their names in it: of `functions`, or of `layer`."""
-    files = {path.relative_to(ROOT / folder).as_posix(): path for path in (ROOT / folder).rglob("*.py")}
+    files = {path.relative_to(SOURCES / folder).as_posix(): path for path in (SOURCES / folder).rglob("*.py")}
     if folder == "layer":
-        records = [path for pattern in RECORDS for path in ROOT.glob(pattern)]
-        files |= {f"python/{path.relative_to(ROOT).as_posix()}": path for path in records}
+        records = [path for pattern in RECORDS for path in SOURCES.glob(pattern)]
+        files |= {f"python/{path.relative_to(SOURCES).as_posix()}": path for path in records}
     return files

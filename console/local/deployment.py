@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from hashlib import sha256
@@ -17,19 +14,17 @@ from typing import Any
 
 from console import embedded_aws
 from console.checkout import Checkout
-from console.errors import DeployError, StackNotFoundError, ToolMissingError
+from console.deploy.installation import find_sam
+from console.deploy.parameters import NO_PARAMETERS, RUNTIME, quoted
+from console.errors import DeployError, StackNotFoundError
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.stack import LOCAL_STACK, Stack
-from millrace.errors import InvalidRunRequest
 
 BUILT_FROM = ("template.yaml", "stacks", "samconfig.toml", "functions", "layer", "batch_jobs")
 """What `sam build` reads; of batch_jobs the workloads' records, and a digest of it all, which Prepare Run needs."""
 
 DEPLOYED_FROM = (*BUILT_FROM, "statemachine")
 """What `sam deploy` puts on the embedded AWS."""
-
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-"""The functions' runtime here: `sam build` needs the interpreter, and the embedded AWS runs functions with it."""
 
 REPOSITORY = f"123456789012.dkr.ecr.{LOCAL_REGION}.amazonaws.com/millrace"
 """Of the image that the stack names here; nothing is there."""
@@ -42,29 +37,6 @@ OPTIONS = ("--config-env", "local", "--parameter-overrides", f"LambdaRuntime={RU
 
 SHOWN_LINES = 15
 """How many of sam's last lines a failure shows."""
-
-
-NO_PARAMETERS: Mapping[str, str] = {}
-OURS = ("Image", "LambdaRuntime")
-"""Parameters that follow from this machine."""
-
-
-def parameters_of(given: Iterable[str]) -> dict[str, str]:
-    """Read `NAME=VALUE …`.
-
-    Raises:
-        InvalidRunRequest: One is not of that form, is given twice, or is none that a user can choose here.
-    """
-    parameters: dict[str, str] = {}
-    for words in given:
-        name, equals, value = words.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z0-9]{1,255}", name) or name in OURS or not value.isprintable():
-            allowed = f"NAME=VALUE, a parameter of template.yaml, not {' or '.join(OURS)}, and a value in one line"
-            raise InvalidRunRequest("parameter", words, allowed)
-        if name in parameters:
-            raise InvalidRunRequest("parameter", words, f"{name} once")
-        parameters[name] = value
-    return parameters
 
 
 def deploy(
@@ -91,6 +63,7 @@ def deploy(
 
     Raises:
         ToolMissingError: sam is not installed.
+        InstallationError: sam could not be installed.
         DeployError: sam failed.
     """
     checkout.state.mkdir(parents=True, exist_ok=True)
@@ -106,35 +79,15 @@ def deploy(
                 return Stack.find(aws, LOCAL_STACK), False
             except StackNotFoundError:
                 say("the stack is gone")
-        sam = find_sam()
+        sam = find_sam(checkout, say)
         checkout.sam_log.unlink(missing_ok=True)
         _build(checkout, sam, say)
         say("deploying with sam deploy")
-        overrides = [f"Image={image}", *(f"{name}={_quoted(value)}" for name, value in chosen.items())]
-        _run(checkout, [sam, "deploy", *OPTIONS, *overrides], _environment(endpoint_url))
+        overrides = [f"Image={image}", *(f"{name}={quoted(value)}" for name, value in chosen.items())]
+        _run(checkout, [sam, "deploy", *OPTIONS, *overrides], _environment(checkout, endpoint_url))
         stack = Stack.find(aws, LOCAL_STACK)
         checkout.deployed.write_text(json.dumps(due))
         return stack, True
-
-
-def _quoted(value: str) -> str:
-    """A value as sam takes it apart: in quotes, it stays whole."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def find_sam() -> str:
-    """The path of the sam command: beside this interpreter, or on the PATH.
-
-    Raises:
-        ToolMissingError: It is in neither place.
-    """
-    beside = str(Path(sys.executable).parent)
-    found = shutil.which("sam", path=beside) or shutil.which("sam")
-    if found is None:
-        raise ToolMissingError(
-            "the AWS SAM CLI is not installed here; run: make install", operation="find the command", target="sam"
-        )
-    return found
 
 
 def digest(root: Path, parts: tuple[str, ...]) -> str:
@@ -156,15 +109,15 @@ def _build(checkout: Checkout, sam: str, say: Callable[[str], None]) -> None:
     if made.is_file() and _read(record) == {"sources": sources, "made": made.stat().st_mtime_ns}:
         return
     say("building the functions and the layer with sam build")
-    _run(checkout, [sam, "build", *OPTIONS], _environment(None))
+    _run(checkout, [sam, "build", *OPTIONS], _environment(checkout, None))
     record.write_text(json.dumps({"sources": sources, "made": made.stat().st_mtime_ns}))
 
 
-def _environment(endpoint_url: str | None) -> dict[str, str]:
+def _environment(checkout: Checkout, endpoint_url: str | None) -> dict[str, str]:
     """The environment of sam: nothing of the user's own AWS, so that it can reach the embedded one only."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "BOTO_"))}
     past_proxies = ",".join(filter(None, [kept.pop("no_proxy", None), kept.get("NO_PROXY"), "127.0.0.1,localhost"]))
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+    tools = f"{checkout.tools}{os.pathsep}{kept.get('PATH', os.defpath)}"
     local = {
         "PATH": tools,  # sam builds with the `python3.x` it finds first: this environment's
         "AWS_CONFIG_FILE": os.devnull,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from console.checkout import DEFAULT_PORT, Checkout
+from console.deploy.installation import install_server
+from console.deploy.parameters import NO_PARAMETERS
 from console.embedded_aws import EmbeddedAws, PortTakenError, find, start
 from console.find.stack import Stack
-from console.local.deployment import NO_PARAMETERS, alone, deploy
+from console.local.deployment import alone, deploy
 from console.terminal import Terminal, timed
 
 
@@ -21,20 +24,23 @@ def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> Embedd
 
     Raises:
         EmbeddedAwsError: It does not start: the port that was asked for is taken, say.
+        InstallationError: What it needs could not be installed.
     """
     checkout.state.mkdir(parents=True, exist_ok=True)
     with alone(checkout.state):  # two runs may start together
         server = find(checkout.state)
         if server is not None:
             return server
+        install_server(checkout, lambda line: terminal.note(f"{line[0].upper()}{line[1:]} ..."))
+        options = ["--job-python", sys.executable] if checkout.is_carried else []
         with timed() as took:
             try:
-                server = start(DEFAULT_PORT if port is None else port, state_dir=checkout.state)
+                server = start(DEFAULT_PORT if port is None else port, state_dir=checkout.state, options=options)
             except PortTakenError:
                 if port is not None:
                     raise
                 terminal.note(f"Port {DEFAULT_PORT} is taken; a free one is used instead.")
-                server = start(0, state_dir=checkout.state)
+                server = start(0, state_dir=checkout.state, options=options)
             terminal.note(f"The embedded AWS is up at {server.endpoint_url} ({took()}).")
     return server
 

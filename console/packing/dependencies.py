@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,8 +12,8 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from console.checkout import ROOT
-from console.errors import ToolMissingError
+from console.checkout import SOURCES
+from console.deploy.installation import find_uv
 from console.file_names import shown
 from console.packing.place import CodePlace
 from millrace.errors import CodePackageError
@@ -24,8 +23,8 @@ IMAGE_PYTHON = "3.12"
 """The Python of the job image, as batch_jobs/Dockerfile has it."""
 
 REQUIREMENTS = "requirements.txt"
-JOBS_REQUIREMENTS = ROOT / "batch_jobs" / "requirements.txt"
-"""What the jobs themselves work with: nothing brings another version of it. An installed wheel has no such file."""
+JOBS_REQUIREMENTS = SOURCES / "batch_jobs" / "requirements.txt"
+"""What the jobs themselves work with: nothing brings another version of it."""
 
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "aarch64": "aarch64-manylinux_2_28"}
 """uv's names for the image's machines: python:3.12-slim has glibc 2.28 or newer."""
@@ -132,11 +131,11 @@ def install(file: Path, folder: Path, job: JobMachine) -> bytes:
         CodePackageError: There are no such wheels, or no versions that fit together.
         ToolMissingError: uv is not installed.
     """
-    uv, lock = _find_uv(), folder.parent / "lock.txt"
+    uv, lock = find_uv(), folder.parent / "lock.txt"
     wheels = ["--only-binary", ":all:", "--python-version", job.python, "--python", sys.executable]
     if not job.here:
         wheels += ["--python-platform", _PLATFORMS.get(job.machine, job.machine)]
-    constraint = ["--constraint", str(JOBS_REQUIREMENTS)] if JOBS_REQUIREMENTS.is_file() else []
+    constraint = ["--constraint", str(JOBS_REQUIREMENTS)]
     exact = ["--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links"]
     _run([uv, "pip", "compile", str(file), "--output-file", str(lock), *exact, *constraint, *wheels], file, job)
     folder.mkdir(exist_ok=True)
@@ -173,14 +172,3 @@ def _run(command: list[str], file: Path, job: JobMachine) -> None:
     raise CodePackageError(
         f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=shown(str(file))
     )
-
-
-def _find_uv() -> str:
-    found = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-    if found is None:
-        raise ToolMissingError(
-            "uv, which finds the wheels, is not installed here; run: make install, or pip install uv",
-            operation="find the command",
-            target="uv",
-        )
-    return found

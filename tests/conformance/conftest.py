@@ -1,9 +1,7 @@
 """One embedded AWS for all tests, with waiting cut short and nothing else changed."""
 
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +20,7 @@ OPTIONS = (
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_aws.EmbeddedAws]:
     """A server on a free port."""
-    python = Path(os.environ.get(embedded_aws.PYTHON_VARIABLE) or embedded_aws.PYTHON)
+    python = embedded_aws.server_python()
     if not python.exists():
         pytest.skip(f"{python} does not exist: `make install` makes it")
     with embedded_aws.running(0, state_dir=tmp_path_factory.mktemp("embedded_aws"), options=OPTIONS) as running:

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from console import embedded_aws
+from console.checkout import ROOT
 from tests.conformance.account import Account, until
 from tests.conformance.conftest import OPTIONS
 from tests.conformance.test_jobs import is_running
@@ -79,10 +80,10 @@ def test_a_port_that_is_taken_by_our_own(start: Start, server: embedded_aws.Embe
     """The error names the server that holds it; the program itself exits with 2."""
     with pytest.raises(embedded_aws.PortTakenError, match=f"embedded AWS .process {server.pid}"):
         start(port=server.port)
-    python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)
+    python = str(embedded_aws.server_python())
     ended = subprocess.run(
         [python, "-m", "local_aws", "--port", str(server.port)],
-        cwd=embedded_aws.REPOSITORY, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 2
     assert f"port {server.port}" in ended.stderr
@@ -163,31 +164,27 @@ def test_a_start_takes_the_seconds_that_were_asked_for(start: Start) -> None:
 
 def test_ministack_is_what_the_hooks_expect() -> None:
     """One message names whatever has moved in ministack since its version was pinned."""
-    python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)
+    python = str(embedded_aws.server_python())
     program = "from local_aws.ministack.hooks import check_ministack; check_ministack()"
-    ended = subprocess.run(
-        [python, "-c", program], cwd=embedded_aws.REPOSITORY, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([python, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr.splitlines()[-1]
 
 
 def test_a_moved_name_is_named() -> None:
     """The check says which name is gone."""
-    python = os.environ.get(embedded_aws.PYTHON_VARIABLE) or str(embedded_aws.PYTHON)
+    python = str(embedded_aws.server_python())
     program = (
         "import ministack.services.eventbridge as e; del e._rules\n"
         "from local_aws.ministack.hooks import check_ministack; check_ministack()"
     )
-    ended = subprocess.run(
-        [python, "-c", program], cwd=embedded_aws.REPOSITORY, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([python, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "has no ministack.services.eventbridge._rules" in ended.stderr
 
 
 def test_the_pinned_version_is_the_expected_one() -> None:
     """requirements.in and the hooks name the same ministack."""
-    hooks = (embedded_aws.REPOSITORY / "local_aws/ministack/hooks.py").read_text()
-    pinned = (embedded_aws.REPOSITORY / "local_aws/requirements.in").read_text()
+    hooks = (ROOT / "local_aws/ministack/hooks.py").read_text()
+    pinned = (ROOT / "local_aws/requirements.in").read_text()
     (version,) = [
         line.removeprefix("ministack==").split()[0] for line in pinned.splitlines() if line.startswith("ministack==")
     ]
@@ -198,7 +195,7 @@ def test_the_pinned_version_is_the_expected_one() -> None:
 def test_only_the_hooks_touch_ministack() -> None:
     """No other file of the package imports ministack."""
     importing = re.compile(r"import_module\(.ministack|^\s*(import|from) ministack", re.MULTILINE)
-    package = embedded_aws.REPOSITORY / "local_aws"
+    package = ROOT / "local_aws"
 
     found = [path for path in package.rglob("*.py") if importing.search(path.read_text())]
     assert found == [package / "ministack/hooks.py"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from console import embedded_aws
+from console.checkout import ROOT
 from local_aws.executors.executor import TaskRequest
 from local_aws.executors.orphan_guard import OrphanGuard
 from local_aws.executors.process_executor import ProcessExecutor
@@ -92,6 +93,6 @@ def test_python_looks_in_no_folder_of_the_users(
     assert job["words"][:4] == ["-P", "-s", "-m", "batch_jobs"]
     assert {name for name in job if name.startswith("PYTHON")} == {"PYTHONPATH"}
     assert str(tmp_path) not in job["PYTHONPATH"].split(os.pathsep)
-    server = embedded_aws._environment()
+    server = embedded_aws._environment(ROOT)
     assert {name for name in server if name.startswith("PYTHON")} == {"PYTHONPATH", "PYTHONUNBUFFERED"}
-    assert server["PYTHONPATH"] == str(embedded_aws.REPOSITORY)
+    assert server["PYTHONPATH"] == str(ROOT)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from console.checkout import ROOT, Checkout
+from console.deploy.installation import find_sam
 from console.find.stack import stack_resources
-from console.local.deployment import OPTIONS, _environment, alone, find_sam
+from console.local.deployment import OPTIONS, _environment, alone
 
 
 def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
@@ -20,12 +21,12 @@ def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
         parameters: Parameter values; the others keep their defaults.
     """
     overrides = [f'{parameter}="{_escaped(value)}"' for parameter, value in parameters.items()]
-    _sam([find_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
+    _sam([_found_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
 
 
 def sam_delete(endpoint_url: str, name: str) -> None:
     """Run the real `sam delete`."""
-    _sam([find_sam(), "delete", "--no-prompts", "--region", "us-east-1", "--stack-name", name], endpoint_url)
+    _sam([_found_sam(), "delete", "--no-prompts", "--region", "us-east-1", "--stack-name", name], endpoint_url)
 
 
 def physical(cloudformation: Any, stack: str, logical_id: str) -> str:
@@ -38,6 +39,10 @@ def physical(cloudformation: Any, stack: str, logical_id: str) -> str:
     return str(found)
 
 
+def _found_sam() -> str:
+    return find_sam(Checkout.here(), print)
+
+
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
@@ -45,6 +50,11 @@ def _escaped(value: str) -> str:
 def _sam(command: list[str], endpoint_url: str) -> None:
     with alone(Checkout(ROOT, Path()).build):
         ended = subprocess.run(
-            command, cwd=ROOT, env=_environment(endpoint_url), capture_output=True, text=True, check=False
+            command,
+            cwd=ROOT,
+            env=_environment(Checkout.here(), endpoint_url),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ import pytest
 from console import embedded_aws
 from console.checkout import ROOT
 from console.find.aws import LOCAL_REGION
+from console.local.deployment import DEPLOYED_FROM, STAND_IN_IMAGE
 from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Runs
 
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.long
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 PLACES: dict[str, str] = PACKAGES["package-dir"]
 """Where the packages are here, by their names there."""
+PROJECT = "millrace._launch.project"
+"""What `millrace deploy` and `millrace local` build, as it is in a checkout."""
 CountWords = Callable[[Path], dict[str, str]]
 NOT_SHIPPED = (".so", ".txt", ".in", ".pyc", "batch_jobs/Dockerfile")
 """What belongs to this machine, or to the image's build."""
@@ -35,9 +39,11 @@ NOT_SHIPPED = (".so", ".txt", ".in", ".pyc", "batch_jobs/Dockerfile")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the wheel and the sdist, built from a copy: a build leaves files beside the sources."""
     sources, made = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("dist")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "batch_jobs", "console", "layer", "examples"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, sources / name)
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+            (sources / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, sources / name)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made), str(sources)]
     subprocess.run(command, check=True, capture_output=True)
     return made
@@ -60,6 +66,7 @@ def environment(folder: Path, distribution: Path) -> Path:
 def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program outside of the checkout, with none of this environment's variables that would lead back."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AWS_", "VIRTUAL_"))}
+    kept["XDG_CACHE_HOME"] = str(cwd / "cache")
     return subprocess.run(
         [str(word) for word in command], cwd=cwd, env={**kept, **variables}, capture_output=True, text=True, check=False
     )
@@ -69,23 +76,50 @@ def test_nothing_is_missing(dist: Path) -> None:
     """Every module and data file of the packages is in the wheel, and every one of the wheel is in the sdist."""
     expected: set[str] = set()
     for package, place in PLACES.items():
+        if package == PROJECT:
+            continue
         for file in (ROOT / place).rglob("*"):
             name = f"{package.replace('.', '/')}/{file.relative_to(ROOT / place).as_posix()}"
             if file.is_file() and "__pycache__" not in name and not name.endswith(NOT_SHIPPED):
                 expected.add(name)
     with ZipFile(wheel_of(dist)) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name and not name.endswith(".in")}
+    names = {name for name in names if not name.startswith(f"{PROJECT.replace('.', '/')}/")}
     assert names == expected
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     for package, place in PLACES.items():
+        if package == PROJECT:
+            continue
         start = package.replace(".", "/") + "/"
         here = {f"{place}/{name.removeprefix(start)}" for name in names if name.startswith(start)}
         inner = tuple(
             f"{place}/{other.removeprefix(package + '.')}/" for other in PLACES if other.startswith(f"{package}.")
         )
         assert {name for name in here if not name.startswith(inner)} <= packed
+
+
+def test_the_project_is_whole(dist: Path) -> None:
+    """The wheel carries every file that a deployment and the embedded AWS are made from, and nothing made from them."""
+    start = f"{PROJECT.replace('.', '/')}/"
+    with ZipFile(wheel_of(dist)) as wheel:
+        carried = {name.removeprefix(start) for name in wheel.namelist() if name.startswith(start)}
+    listed = [
+        "git",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        *DEPLOYED_FROM,
+        "local_aws",
+        "image",
+    ]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    expected = {name for name in names if name and (ROOT / name).is_file()}
+    assert carried - expected == {"LICENSE", "pyproject.toml", "console/requirements-sam.txt"}
+    assert expected <= carried
 
 
 def test_no_name_is_anothers(dist: Path) -> None:
@@ -142,9 +176,6 @@ def test_the_wheel_works_alone(
     packed = run(millrace, "package", "count_links", "--output", "links.zip", cwd=tmp_path)
     assert packed.returncode == 0, packed.stderr
     assert (tmp_path / "links.zip").is_file()
-    deploying = run(millrace, "local", "deploy", cwd=tmp_path)
-    assert deploying.returncode == 2
-    assert "install Millrace from a checkout" in deploying.stderr
 
     assert count_words(programs) == {"one": "1", "two": "3", "three": "1"}
 
@@ -155,7 +186,43 @@ def test_the_wheel_works_alone(
     assert json.loads(estimated.stdout)["items"] == 2
     examined = run(millrace, "doctor", cwd=tmp_path, **address)
     assert "Error" not in examined.stdout + examined.stderr, examined.stdout + examined.stderr
-    assert "not compared" in examined.stdout
+    assert "those of this millrace" in examined.stdout
+
+
+OWN_CODE = """
+from millrace import workload
+
+@workload(splits="lines")
+def lines(item, body, outputs):
+    return {"lines": sum(1 for _ in body.lines())}
+"""
+
+
+@pytest.mark.timeout(1200)
+def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
+    """The wheel alone brings up an embedded AWS, deploys the stack there, and runs a function over a folder's files."""
+    millrace = environment(tmp_path / "empty", wheel_of(dist)) / "millrace"
+    work = tmp_path / "work"
+    (work / "texts").mkdir(parents=True)
+    (work / "counting.py").write_text(OWN_CODE)
+    (work / "texts/a.txt").write_text("1\n2\n3\n")
+    (work / "texts/b.txt.gz").write_bytes(gzip.compress(b"4\n5\n"))
+    words = ["--source", "texts", "--destination", "results", "--workload", "counting:lines", "--json"]
+    try:
+        ran = run(millrace, "local", "run", *words, "--port", "0", cwd=work)
+        assert ran.returncode == 0, ran.stderr
+        assert json.loads(ran.stdout)["result"] == {"lines": 5}
+        exports = run(millrace, "local", "up", cwd=work)
+        variables = dict(word.split("=", 1) for word in exports.stdout.split()[1:])
+        deployed = run(
+            millrace, "deploy", "--stack", "by-the-wheel", "--image", STAND_IN_IMAGE, "--yes",
+            cwd=work, **variables,
+        )  # fmt: skip
+        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+        found = run(millrace, "estimate", "s3://none/", "--stack", "by-the-wheel", cwd=work, **variables)
+        assert "no such stack" not in found.stderr
+    finally:
+        run(millrace, "local", "down", cwd=work)
 
 
 def test_the_sdist_works_alone(dist: Path, count_words: CountWords, tmp_path: Path) -> None:

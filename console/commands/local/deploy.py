@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from console.checkout import Checkout
-from console.local.deployment import parameters_of
+from console.deploy.parameters import parameters_of
 from console.local.stack import bring_up, bring_up_to_date
 from console.terminal import Terminal
 from console.verbs import local_options, port_option

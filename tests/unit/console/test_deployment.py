@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from console.checkout import ROOT, Checkout
+from console.deploy.installation import find_sam
 from console.errors import DeployError, ToolMissingError
 from console.local import deployment
-from console.local.deployment import BUILT_FROM, DEPLOYED_FROM, deploy, digest, find_sam
+from console.local.deployment import BUILT_FROM, DEPLOYED_FROM, deploy, digest
 
 UNREACHABLE = "http://127.0.0.1:9"
 
@@ -67,17 +68,19 @@ def test_the_digest_covers_what_the_template_names() -> None:
     assert folders <= set(DEPLOYED_FROM)
 
 
-def test_sam_is_found_beside_the_interpreter_or_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sam_is_found_beside_the_interpreter_or_on_the_path(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without .venv/bin on the PATH its sam is found all the same; without any sam the error says what to do."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
     with pytest.raises(ToolMissingError, match="make install"):
-        find_sam()
+        find_sam(checkout, print)
     for folder in (tmp_path / "elsewhere", tmp_path):
         folder.mkdir(exist_ok=True)
         (folder / "sam").write_text("#!/bin/sh\n")
         (folder / "sam").chmod(0o755)
-        assert find_sam() == str(folder / "sam")
+        assert find_sam(checkout, print) == str(folder / "sam")
 
 
 def test_a_failed_build_shows_sams_last_words(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +88,7 @@ def test_a_failed_build_shows_sams_last_words(checkout: Checkout, monkeypatch: p
     sam = checkout.root / "sam"
     sam.write_text('#!/bin/sh\nfor i in $(seq 40); do echo "line $i"; done\necho "AWS: $AWS_PROFILE." >&2\nexit 4\n')
     sam.chmod(0o755)
-    monkeypatch.setattr(deployment, "find_sam", lambda: str(sam))
+    monkeypatch.setattr(deployment, "find_sam", lambda _checkout, _say: str(sam))
     monkeypatch.setenv("AWS_PROFILE", "production")
     with pytest.raises(DeployError, match="sam build: sam ended with exit code 4; the whole output is in ") as caught:
         deploy(checkout, UNREACHABLE, 1, lambda _line: None)

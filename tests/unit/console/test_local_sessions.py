@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from console import embedded_aws
+from console.checkout import Checkout
 from console.find.aws import Aws
 from console.local.deployment import _environment
 from millrace.layout import S3Uri
@@ -165,7 +166,7 @@ def test_sam_is_given_nothing_of_it(case: str, tmp_path: Path, monkeypatch: pyte
     settle(case, tmp_path, monkeypatch)
     monkeypatch.setenv("no_proxy", "example.org")
     monkeypatch.setitem(embedded_aws._known, "http://127.0.0.1:4599", OF_THE_SERVER)
-    given = _environment("http://127.0.0.1:4599")
+    given = _environment(Checkout.here(), "http://127.0.0.1:4599")
     assert {name: value for name, value in given.items() if name.startswith("AWS_")} == {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

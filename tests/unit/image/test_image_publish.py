@@ -210,7 +210,7 @@ def test_a_missing_stack_is_made_and_one_that_is_there_brought_up_to_date(cloudf
         assert bring_up(cloudformation, "images") == REPOSITORY
         stub.add_response("describe_stacks", stacks())
         stub.add_client_error("update_stack", "AccessDenied", "not authorized")
-        with pytest.raises(ImageError, match=r"stack images of the image's repository: .*not authorized"):
+        with pytest.raises(ImageError, match=r"stack images \(repository.yaml\): .*not authorized"):
             bring_up(cloudformation, "images")
         stub.assert_no_pending_responses()
 
