@@ -1,4 +1,4 @@
-"""Which code computes: the digests of what a job runs, as `millrace.run.code` puts them together.
+"""Which code computes: the digests of what a job runs, as `millrace.records.code` puts them together.
 
 A plan and its commits carry them, so a run is finished by the code that began it, or not at all.
 """
@@ -21,7 +21,7 @@ import millrace
 from batch_jobs.workloads.code_package import taken_code
 from batch_jobs.workloads.own import own_class, own_place
 from millrace.errors import WorkloadUnavailableError
-from millrace.run.code import SHOWN_DIGITS, code_text
+from millrace.records.code import SHOWN_DIGITS, code_text
 from millrace.settings import JobSettings
 from millrace.workload.registry import is_own_workload
 

@@ -15,11 +15,11 @@ from batch_jobs.workloads.registry import load_workload
 from millrace.errors import RunIdentityError, StorageError
 from millrace.layout import RunFolder
 from millrace.planning.making import PlanMaker
+from millrace.records.code import what_differs
+from millrace.records.files import read_plan
+from millrace.records.plan import Plan
 from millrace.request.code_package import check_code_allowed
 from millrace.request.run_request import RunRequest
-from millrace.run.code import what_differs
-from millrace.run.files import read_plan
-from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import Workload

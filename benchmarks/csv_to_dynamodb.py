@@ -123,7 +123,7 @@ def by_millrace(rows: int) -> None:
     """With the workload."""
     from batch_jobs.workloads.csv_to_dynamodb.import_counts import FileCounts  # noqa: PLC0415
     from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB  # noqa: PLC0415
-    from millrace.run.plan import Item  # noqa: PLC0415
+    from millrace.records.plan import Item  # noqa: PLC0415
     from millrace.workload.registry import checked_options  # noqa: PLC0415
 
     options = {"table": "movies", "types": {"vote_average": "N", "vote_count": "N"}}

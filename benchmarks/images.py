@@ -25,7 +25,7 @@ from PIL import Image
 from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from benchmarks.results import Table, add_output_option
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 
 WIDTH, HEIGHT, BOX = 4000, 3000, 200

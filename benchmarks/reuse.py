@@ -41,11 +41,11 @@ from benchmarks.clock.scenarios import (
 )
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import Commit, PartialFile
+from millrace.records.latest import LatestRun, note_latest, options_digest
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Plan, Shard, items_digest
 from millrace.request.run_request import RunRequest
-from millrace.run.commit import Commit, PartialFile
-from millrace.run.latest import LatestRun, note_latest, options_digest
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Plan, Shard, items_digest
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.pace import Pace

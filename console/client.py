@@ -1,4 +1,4 @@
-"""What `millrace.start(…)` does: a run is started as the command line starts it, and its results are read."""
+"""What `millrace.run(…)` does: a run is started as the command line starts it, and its results are read."""
 
 from __future__ import annotations
 

@@ -37,11 +37,11 @@ from millrace.layout import RunFolder, S3Uri, check_destination, checked_run_id
 from millrace.planning.making import PlanMaker
 from millrace.planning.small_source import plan_small_source
 from millrace.queue_rules import queue_by_rule
+from millrace.records.at_work import Turn, take_turn, turn_uri, wait_seconds
+from millrace.records.code import code_text
+from millrace.records.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
-from millrace.run.at_work import Turn, take_turn, turn_uri, wait_seconds
-from millrace.run.code import code_text
-from millrace.run.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 from millrace.workload.registry import check_allowed, is_own_workload

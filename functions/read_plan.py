@@ -17,11 +17,11 @@ from millrace.cost.known_pace import pace_so_far
 from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import CommitHead
-from millrace.run.files import listed_shards, read_commit_head
-from millrace.run.generations import NAMED_SHARDS
-from millrace.run.plan import Plan
-from millrace.run.sizing import LEAST_ARRAY, Left, children_for
+from millrace.records.commit import CommitHead
+from millrace.records.files import listed_shards, read_commit_head
+from millrace.records.generations import NAMED_SHARDS
+from millrace.records.plan import Plan
+from millrace.records.sizing import LEAST_ARRAY, Left, children_for
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 

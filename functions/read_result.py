@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run import files as run_files
+from millrace.records import files as run_files
 from millrace.s3.verbs import S3, connect
 
 logger = Logger()

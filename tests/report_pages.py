@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 from millrace.errors import ErrorCode
+from millrace.records.commit import Commit
+from millrace.records.figures import RunFigures, ShardFigure
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Item, Plan
 from millrace.report.page.document import report_page
-from millrace.run.commit import Commit
-from millrace.run.figures import RunFigures, ShardFigure
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Item, Plan
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -17,8 +17,8 @@ from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import Commit
 from millrace.request.run_request import RunRequest
-from millrace.run.commit import Commit
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings

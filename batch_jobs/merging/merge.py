@@ -27,14 +27,14 @@ from batch_jobs.merging.report_file import page_of, write_failed_page, write_pag
 from millrace.cost.known_pace import record_pace
 from millrace.errors import ObjectNotFoundError, StorageError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.figures import RunFigures
+from millrace.records.generations import Generation, RowReader, read_generations
+from millrace.records.latest import LatestRun, note_latest, options_digest
+from millrace.records.plan import Plan
+from millrace.records.result import Result, rank_of
+from millrace.records.reused import RunReuse
 from millrace.report.completion import ReportWriter
 from millrace.request.tolerance import Tolerance
-from millrace.run.figures import RunFigures
-from millrace.run.generations import Generation, RowReader, read_generations
-from millrace.run.latest import LatestRun, note_latest, options_digest
-from millrace.run.plan import Plan
-from millrace.run.result import Result, rank_of
-from millrace.run.reused import RunReuse
 from millrace.workload.pace import fitted
 
 log = logging.getLogger(__name__)

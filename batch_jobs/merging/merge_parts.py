@@ -26,10 +26,10 @@ from millrace.errors import (
 )
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
-from millrace.run.commit import PartialFile
-from millrace.run.files import read_commit
-from millrace.run.generations import Generation
-from millrace.run.plan import Plan
+from millrace.records.commit import PartialFile
+from millrace.records.files import read_commit
+from millrace.records.generations import Generation
+from millrace.records.plan import Plan
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)

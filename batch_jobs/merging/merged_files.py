@@ -22,8 +22,8 @@ from millrace.errors import (
 )
 from millrace.json_text import check_plain
 from millrace.layout import MAX_RESULT_NAME_BYTES, RunFolder, S3Uri
-from millrace.run.commit import PartialFile
-from millrace.run.plan import Plan
+from millrace.records.commit import PartialFile
+from millrace.records.plan import Plan
 
 OWN_FILES = frozenset(
     {

@@ -21,10 +21,10 @@ from batch_jobs.job import Job
 from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
 from millrace.layout import RESERVED_NAME, RunFolder, S3Uri
-from millrace.run.files import plan_if_there, read_commit
-from millrace.run.folders import read_request
-from millrace.run.generations import RowReader, read_generations
-from millrace.run.plan import Plan
+from millrace.records.files import plan_if_there, read_commit
+from millrace.records.folders import read_request
+from millrace.records.generations import RowReader, read_generations
+from millrace.records.plan import Plan
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import MAX_RETRIES, RunFolder, S3Uri
-from millrace.run.result import Result, rank_of
+from millrace.records.result import Result, rank_of
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)

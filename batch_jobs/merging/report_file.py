@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder
+from millrace.records.figures import RunFigures
+from millrace.records.result import Result
 from millrace.report.page.document import report_page
 from millrace.report.run_page import read_for_page
-from millrace.run.figures import RunFigures
-from millrace.run.result import Result
 from millrace.s3.verbs import S3
 
 NAME = "report.html"

@@ -13,7 +13,7 @@ from batch_jobs.migrating.progress import Progress
 from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit, PartialFile
+from millrace.records.commit import Commit, PartialFile
 from millrace.s3.verbs import S3
 from millrace.workload.contract import Partial
 

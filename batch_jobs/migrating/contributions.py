@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from millrace.errors import DamagedFileError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import PartialFile
-from millrace.run.outcome import Outcome
+from millrace.records.commit import PartialFile
+from millrace.records.outcome import Outcome
 from millrace.s3.verbs import S3
 from millrace.workload.contribution import ContributionTexts
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from batch_jobs.migrating.item_worker import NEVER_READ
 from millrace.errors import ErrorCode, StorageError
-from millrace.run.outcome import Outcome
+from millrace.records.outcome import Outcome
 
 FIRST_DENIED = 20
 """So many items denied, and none readable before them: it is asked whether the role may read anything of the source."""

@@ -29,8 +29,8 @@ from millrace.errors import (
     WriteRefusedError,
 )
 from millrace.layout import S3Uri, output_fault, output_uri
-from millrace.run.outcome import Outcome
-from millrace.run.plan import Item
+from millrace.records.outcome import Outcome
+from millrace.records.plan import Item
 from millrace.s3.reader import ObjectReader
 from millrace.s3.verbs import S3
 from millrace.workload.contract import ServerSideCopy, Workload

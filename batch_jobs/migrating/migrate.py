@@ -18,9 +18,9 @@ from batch_jobs.migrating.shard_work import ShardWork
 from batch_jobs.parallel import in_order
 from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError
 from millrace.layout import RunFolder
-from millrace.run.commit import Commit
-from millrace.run.files import listed_shards
-from millrace.run.plan import Plan
+from millrace.records.commit import Commit
+from millrace.records.files import listed_shards
+from millrace.records.plan import Plan
 
 log = logging.getLogger(__name__)
 

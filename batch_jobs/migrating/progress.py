@@ -17,8 +17,8 @@ from batch_jobs.migrating.outputs import file_digest, temporary_file
 from millrace.errors import DamagedFileError, ErrorCode, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.outcome import Outcome
-from millrace.run.plan import Plan
+from millrace.records.outcome import Outcome
+from millrace.records.plan import Plan
 from millrace.workload.contract import Partial, Workload
 
 log = logging.getLogger(__name__)

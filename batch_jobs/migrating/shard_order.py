@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from millrace.run.sizing import Left, children_for
+from millrace.records.sizing import Left, children_for
 
 START_SECONDS = 45.0
 """What starting a child takes: Fargate, an image from ECR inside a VPC."""

@@ -26,10 +26,10 @@ from batch_jobs.s3.paced_requests import paced
 from batch_jobs.workloads.own import own_part
 from millrace.errors import HostFaultError, MillraceError, NoProgressError, StoppedError, TryAgainError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
-from millrace.run.files import read_commit
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan, Shard, items_digest
+from millrace.records.commit import Commit
+from millrace.records.files import read_commit
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan, Shard, items_digest
 from millrace.workload.contract import NeedsPlan, SmallItems
 
 log = logging.getLogger(__name__)

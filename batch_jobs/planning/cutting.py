@@ -13,8 +13,8 @@ from millrace.cost.ranges import longest_range, most_whole
 from millrace.errors import AccessDeniedError, ArchivedError, ChangedError, ItemError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.planning.splitting import cut_large
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.workload import RecordSplitting, RecordStart, Splitting, is_packed
 
 log = logging.getLogger(__name__)

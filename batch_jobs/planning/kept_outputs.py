@@ -17,10 +17,10 @@ from batch_jobs.parallel import in_order
 from batch_jobs.planning.listing_pages import listing_pages
 from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
 from millrace.layout import RESERVED_FOLDER, S3Uri
+from millrace.records.files import read_commit
+from millrace.records.generations import Generation
 from millrace.reuse.base import Base
 from millrace.reuse.comparison import BaseShard
-from millrace.run.files import read_commit
-from millrace.run.generations import Generation
 from millrace.s3.listing_page import Page
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import Any
 
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
-from millrace.run.plan import Item, Shard
+from millrace.records.plan import Item, Shard
 from millrace.workload.contract import ServerSideCopy
 
 _BATCH = 4096

@@ -18,9 +18,9 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import ascending
 from millrace.planning.making import MergeSeconds, PlanMaker
+from millrace.records.generations import Generation, read_generations
+from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.generations import Generation, read_generations
-from millrace.run.plan import Plan
 from millrace.source.filters import SKIPPED
 from millrace.workload.contract import MergingInParts
 

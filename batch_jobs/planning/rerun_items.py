@@ -7,9 +7,9 @@ from contextlib import closing
 
 from batch_jobs.job import Job
 from batch_jobs.parallel import in_order
-from millrace.run.generations import Generation, RowReader
-from millrace.run.outcome import Outcome
-from millrace.run.plan import Item
+from millrace.records.generations import Generation, RowReader
+from millrace.records.outcome import Outcome
+from millrace.records.plan import Item
 
 
 def failed_items(generations: list[Generation], bucket: str, job: Job) -> Iterator[Item]:

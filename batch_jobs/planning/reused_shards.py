@@ -18,11 +18,11 @@ from batch_jobs.planning.take_over import TakenShard, takeover_lines
 from millrace.errors import DamagedFileError, MirrorLimitError, ObjectNotFoundError
 from millrace.layout import RunFolder
 from millrace.planning.item_store import ItemStore
+from millrace.records.plan import items_digest
+from millrace.records.reused import PlannedReuse
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase, find_base, require_base
 from millrace.reuse.comparison import KEPT_SHARE, BaseShard, Comparison, compare, read_shards
-from millrace.run.plan import items_digest
-from millrace.run.reused import PlannedReuse
 from millrace.workload.contract import ServerSideCopy
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import ascending
 from millrace.planning.listed_items import listed_items
 from millrace.planning.named_objects import named_objects
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.s3.listing_page import Page
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items

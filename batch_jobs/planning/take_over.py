@@ -23,10 +23,10 @@ from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit, CommitHead, PartialFile
-from millrace.run.files import listed_shards
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan
+from millrace.records.commit import Commit, CommitHead, PartialFile
+from millrace.records.files import listed_shards
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan
 from millrace.workload.contract import Workload
 from millrace.workload.contribution import ContributionTexts
 

@@ -12,7 +12,7 @@ from typing import Any
 from batch_jobs.job import Job
 from batch_jobs.rate import Rate
 from millrace.layout import S3Uri
-from millrace.run.plan import Plan
+from millrace.records.plan import Plan
 from millrace.s3.requests import Content, Requests
 
 EARLY_SECONDS = 0.02

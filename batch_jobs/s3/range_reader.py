@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from millrace.errors import ChangedError
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.reader import ObjectReader
 from millrace.s3.verbs import S3
 from millrace.workload.contract import LOOK_BACK_BYTES

@@ -27,9 +27,9 @@ from benchmarks.clock.fargate import Attempt, Clock, Fleet
 from benchmarks.clock.scenarios import PAGE, Least, Scenario
 from millrace.errors import ObjectNotFoundError, StoppedError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan
+from millrace.records.commit import Commit
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan
 from millrace.s3.verbs import S3, ListedObject
 from millrace.settings import FunctionSettings, JobSettings
 from millrace.source.sharding import SHARD_SECONDS, ShardLimits, cut

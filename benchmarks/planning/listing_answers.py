@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.awsrequest import AWSResponse
 
-from millrace.run.plan import Shard
+from millrace.records.plan import Shard
 from millrace.s3.client import new_client
 
 PAGE = 1000

@@ -24,8 +24,8 @@ from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.small_source import may_be_planned
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
 from millrace.text import bytes_text, dollars_text, plural, reuse_text

@@ -27,8 +27,8 @@ from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, une
 from millrace.errors import ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
-from millrace.run.files import read_commit_head
-from millrace.run.folders import newest_folder
+from millrace.records.files import read_commit_head
+from millrace.records.folders import newest_folder
 
 SHOWN_CHILDREN = 10
 """How many children's logs are shown where no shard is named."""

@@ -14,7 +14,7 @@ from console.find.target import Target
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.latest import LatestRun, read_latest
+from millrace.records.latest import LatestRun, read_latest
 
 NAME = "reuse"
 

@@ -6,7 +6,7 @@ from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
 from console.terminal import seconds
-from millrace.run.sizing import MAX_CHILDREN, slots_of
+from millrace.records.sizing import MAX_CHILDREN, slots_of
 from millrace.source.sharding import MAX_SHARDS
 from millrace.text import plural
 

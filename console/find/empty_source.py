@@ -15,7 +15,7 @@ from console.find.run_lookup import FoundRun
 from console.terminal import Terminal
 from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
-from millrace.run.files import plan_if_there
+from millrace.records.files import plan_if_there
 from millrace.text import plural
 
 NAMED = 3

@@ -8,10 +8,10 @@ from typing import BinaryIO, cast
 
 from millrace.cost.estimation import ShardSize
 from millrace.planning.item_store import ItemStore
+from millrace.records.reused import PlannedReuse
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import NoBase, find_base
 from millrace.reuse.comparison import KEPT_SHARE, compare, read_shards
-from millrace.run.reused import PlannedReuse
 from millrace.s3.verbs import S3
 from millrace.workload.pace import Pace
 from millrace.workload.registry import is_own_workload, workload_records

@@ -11,8 +11,8 @@ from millrace.cost.estimation import ShardSize
 from millrace.cost.ranges import ranges_of
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.source.filters import ItemFilter
 from millrace.source.sharding import cut
 from millrace.workload.pace import Pace

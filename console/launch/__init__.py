@@ -1,4 +1,4 @@
-"""The installed program `millrace`, and what `millrace.start` calls: they make the package `console` importable.
+"""The installed program `millrace`, and what `millrace.run` calls: they make the package `console` importable.
 
 Nothing else belongs here: what the program does is in `console/__main__.py`.
 
@@ -30,7 +30,7 @@ def start(asked: Start) -> StartedRun:
     """The entry point `start` of the group `millrace.client`: start a run.
 
     Args:
-        asked: What `millrace.start` was given.
+        asked: What `millrace.run` was given.
     """
     # Only for this import: the program that calls has modules of its own, and the checkout has a folder `tests`.
     sys.path.insert(0, _root())

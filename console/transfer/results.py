@@ -16,8 +16,8 @@ from console.transfer.written import WrittenFiles
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RESERVED_FOLDER, RunFolder, S3Uri
+from millrace.records import files as run_files
 from millrace.report.run_report import write_report
-from millrace.run import files as run_files
 
 RESULTS = ("result.json", "report.csv", "failures.jsonl", "report.html")
 """What every run leaves at the top of its run folder, beside the workload's own files."""

@@ -14,9 +14,9 @@ from typing import TypeVar
 from console.find.aws import Aws, workers
 from millrace.cost.known_pace import pace_so_far
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import CommitHead
-from millrace.run.files import read_commit_head
-from millrace.run.outcome import Counts
+from millrace.records.commit import CommitHead
+from millrace.records.files import read_commit_head
+from millrace.records.outcome import Counts
 from millrace.workload.pace import Pace
 
 NOTHING = Counts()

@@ -20,7 +20,7 @@ from console.watch.waiting import waiting_reason
 from millrace.aws.events import json_object
 from millrace.errors import DamagedFileError, StorageError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import plan_if_there
+from millrace.records.files import plan_if_there
 
 LOCAL_SECONDS = 0.4
 """Between two looks on the embedded AWS."""

@@ -10,7 +10,7 @@ from line_count import LineCount
 
 from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,8 @@ from millrace.errors import (
     StorageError,
 )
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import read_result
-from millrace.run.folders import newest_folder
+from millrace.records.files import read_result
+from millrace.records.folders import newest_folder
 from millrace.s3.verbs import S3
 
 if TYPE_CHECKING:

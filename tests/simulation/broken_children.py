@@ -17,9 +17,9 @@ from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.progress import ProgressFiles
 from millrace.errors import StorageError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
-from millrace.run.files import read_plan
-from millrace.run.outcome import Outcome
+from millrace.records.commit import Commit
+from millrace.records.files import read_plan
+from millrace.records.outcome import Outcome
 from millrace.s3.reader import ObjectReader
 from millrace.s3.verbs import S3, ObjectHead
 from tests.simulation.retry_rules import RetryRules, rules_of_the_template

@@ -20,13 +20,13 @@ from batch_jobs.merging.mirroring import _is_asked
 from batch_jobs.planning.take_over import TakenShard, take_over
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
+from millrace.records.commit import Commit
+from millrace.records.generations import RowReader, read_generations
+from millrace.records.latest import LatestRun, read_latest
+from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
 from millrace.reuse.comparison import BaseShard
-from millrace.run.commit import Commit
-from millrace.run.generations import RowReader, read_generations
-from millrace.run.latest import LatestRun, read_latest
-from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 
 

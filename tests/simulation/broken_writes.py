@@ -22,9 +22,9 @@ from batch_jobs.migrating.claims import Claims
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
-from millrace.run.commit import Commit, PartialFile
-from millrace.run.plan import Plan
-from millrace.run.result import Result, rank_of
+from millrace.records.commit import Commit, PartialFile
+from millrace.records.plan import Plan
+from millrace.records.result import Result, rank_of
 from millrace.s3.verbs import S3
 
 

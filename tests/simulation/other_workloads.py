@@ -17,7 +17,7 @@ from batch_jobs.workloads.copy.workload import CopyObjects
 from batch_jobs.workloads.csv_to_dynamodb.table_retries import TableRetryPolicy
 from batch_jobs.workloads.csv_to_dynamodb.workload import CsvToDynamoDB
 from batch_jobs.workloads.images.workload import Images
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 from tests.in_memory_dynamodb import InMemoryDynamoDB
 from tests.simulation.workloads import Merged, ModelledWorkload

@@ -23,7 +23,7 @@ from batch_jobs.workloads.function.workload import class_of
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import MillraceError, MirrorLimitError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import listed_shards
+from millrace.records.files import listed_shards
 from millrace.workload import workload
 from millrace.workload.function import DECLARATION
 from tests.in_memory_s3 import InMemoryS3Client

@@ -16,7 +16,7 @@ import batch_jobs
 from batch_jobs import code_identity
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import MillraceError, RunIdentityError, WorkloadUnavailableError
-from millrace.run.code import what_differs
+from millrace.records.code import what_differs
 from millrace.settings import JobSettings
 from tests.run_in_memory import RunInMemory
 

@@ -23,11 +23,11 @@ from millrace.errors import DamagedFileError, InvalidRunRequest, ManifestError, 
 from millrace.json_text import check_plain, read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.queue_rules import parse_queue_rules
+from millrace.records.commit import Commit
+from millrace.records.files import read_result
+from millrace.records.folders import read_request
+from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.commit import Commit
-from millrace.run.files import read_result
-from millrace.run.folders import read_request
-from millrace.run.plan import Plan
 from millrace.settings import FunctionSettings
 from millrace.source.manifest.inventory import read_report
 from millrace.workload.registry import option_value

@@ -187,7 +187,7 @@ def test_local_run_with_code(millrace: Callable[..., subprocess.CompletedProcess
 
 
 def test_a_run_from_python(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started, waited for and read as `millrace.start` does it, on the embedded AWS; the results are in the folder."""
+    """Started, waited for and read as `millrace.run` does it, on the embedded AWS; the results are in the folder."""
     monkeypatch.setattr(Checkout, "here", lambda *_state: Checkout(ROOT, stack.state_dir))
     (tmp_path / "counted.py").write_text(FACTOR.replace("FACTOR", "3"))
     places = (str(ROOT / "examples/log_analysis/logs"), str(tmp_path / "out"))

@@ -11,7 +11,7 @@ from batch_jobs.workloads.copy.attributes import CopyAttributes
 from batch_jobs.workloads.copy.object_copy import ObjectCopy
 from millrace.errors import ChangedError, ObjectNotFoundError, StoppedError
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 from tests.workflow.runs import Run, Runs
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from millrace.errors import InvalidRunRequest
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 
 Head = Mapping[str, Any]
 """What HeadObject answers."""

@@ -10,7 +10,7 @@ from typing import Any
 from batch_jobs.workloads.copy.attributes import CopyAttributes, Head
 from millrace.errors import ErrorCode, ItemError, StorageError
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.multipart import MAX_PARTS
 from millrace.s3.verbs import S3
 

@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO, Literal
 
 from millrace.errors import DamagedFileError, WorkloadUnavailableError
 from millrace.json_text import read_json
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.quantiles import Quantiles
 
 Kind = Literal["totals", "rows", "values"]

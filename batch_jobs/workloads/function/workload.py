@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 from batch_jobs.workloads.function.gathered import Gathered, GatheredPartial, Place, place_of
 from batch_jobs.workloads.function.parquet_table import write_parquet
 from batch_jobs.workloads.function.time_limit import TimeLimit
+from millrace.records.plan import Item
 from millrace.report.completion import safe_cell
-from millrace.run.plan import Item
 from millrace.workload.body import ItemBody
 from millrace.workload.contract import Outputs
 from millrace.workload.contribution import LARGEST_BYTES

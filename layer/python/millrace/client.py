@@ -1,4 +1,4 @@
-"""Runs started from Python, by `millrace.start(…)`: what the command line does, for programs and notebooks.
+"""Runs started from Python, by `millrace.run(…)`: what the command line does, for programs and notebooks.
 
 The command does the work, and the layer does not import it: an entry point of the group `millrace.client` names it
 where it is installed. In a job or a Lambda it is not.
@@ -106,7 +106,7 @@ class Start:
     region: str | None = None
 
 
-def start(
+def run(
     *,
     source: str | Path,
     destination: str | Path,
@@ -160,8 +160,8 @@ def start(
             "the command millrace is not installed here, so no run can be started; install it: make install. In a "
             'workload\'s module, put what starts runs under: if __name__ == "__main__":'
         )
-    run: StartedRun = found[0].load()(asked)
-    return run
+    begun: StartedRun = found[0].load()(asked)
+    return begun
 
 
 def _file_of(workload: Callable[..., Any]) -> str:

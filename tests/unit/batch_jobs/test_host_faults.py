@@ -32,7 +32,7 @@ from millrace.errors import (
     StorageError,
     WorkloadUnavailableError,
 )
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.contract import Outputs
 from millrace.workload.registry import checked_options
 from tests.run_in_memory import RunInMemory, Sizes

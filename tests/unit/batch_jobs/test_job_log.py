@@ -13,7 +13,7 @@ import pytest
 from batch_jobs.__main__ import _failed
 from batch_jobs.job_log import log_to_stderr, set_level
 from millrace.errors import LONGEST_MESSAGE, DamagedFileError, ErrorCode, MillraceError, TryAgainError
-from millrace.run.commit import Commit
+from millrace.records.commit import Commit
 from tests.run_in_memory import RunInMemory, Sizes
 from tests.unit.workloads.command.test_command_run import planned
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from console.doctor.bases import bases
 from console.doctor.check import Check
 from millrace.layout import S3Uri
-from millrace.run.latest import LatestRun, note_latest
+from millrace.records.latest import LatestRun, note_latest
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 

@@ -1,4 +1,4 @@
-"""`millrace.start`: what it takes, whom it asks, and what a run gives back."""
+"""`millrace.run`: what it takes, whom it asks, and what a run gives back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_function_is_sent_by_its_file(asked: list[Start], rows: Any, tmp_path: Path) -> None:
     """Its module's file and its name are what `--code` would be given; the other fields are passed on."""
-    millrace.start(source="s3://in/a/", destination=Path("out"), workload=rows, stack="s", include=["*.txt"])
+    millrace.run(source="s3://in/a/", destination=Path("out"), workload=rows, stack="s", include=["*.txt"])
     assert asked == [
         Start("s3://in/a/", "out", None, f"{tmp_path}/long_rows.py:long_lines", "s", {}, {"include": ["*.txt"]})
     ]
@@ -64,8 +64,8 @@ def test_a_function_is_sent_by_its_file(asked: list[Start], rows: Any, tmp_path:
 
 def test_a_name_is_passed_on(asked: list[Start]) -> None:
     """A built-in workload, or one of a module that `code` names."""
-    millrace.start(source="s3://in/", destination="s3://out/", options={"top": 5}, region="eu-west-1")
-    millrace.start(source="s3://in/", destination="s3://out/", workload="jobs:count", code=Path("jobs.py"))
+    millrace.run(source="s3://in/", destination="s3://out/", options={"top": 5}, region="eu-west-1")
+    millrace.run(source="s3://in/", destination="s3://out/", workload="jobs:count", code=Path("jobs.py"))
     assert [(each.workload, each.code, each.stack) for each in asked] == [
         ("word-count", None, "millrace"),
         ("jobs:count", "jobs.py", "millrace"),
@@ -84,7 +84,7 @@ def test_what_is_no_workload_of_a_file_is_refused(asked: list[Start], rows: Any)
     exec(compile(ROWS, "<cell>", "exec"), made)
     for bad, why in ((len, "@workload"), (inner, "at the top of a module"), (made["long_lines"], "save it as one")):
         with pytest.raises(InvalidRunRequest, match=why):
-            millrace.start(source="s3://in/", destination="s3://out/", workload=bad)
+            millrace.run(source="s3://in/", destination="s3://out/", workload=bad)
     assert callable(rows)
     assert asked == []
 
@@ -93,7 +93,7 @@ def test_without_the_command_nothing_is_started(monkeypatch: pytest.MonkeyPatch)
     """In a job there is no such entry point: the error says what to do."""
     monkeypatch.setattr(metadata, "entry_points", lambda **_given: [])
     with pytest.raises(UsageError, match='under: if __name__ == "__main__"'):
-        millrace.start(source="s3://in/", destination="s3://out/")
+        millrace.run(source="s3://in/", destination="s3://out/")
 
 
 def test_the_entry_point_is_declared_and_leads_to_the_console(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from console.watch.progress import RunProgress
 from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
-from millrace.run.outcome import Counts
+from millrace.records.outcome import Counts
 from millrace.text import bytes_text, plural
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

@@ -38,7 +38,7 @@ from millrace.aws.job_failures import log_lines, streams_of
 from millrace.aws.run_jobs import index_of, jobs_of, unended
 from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.outcome import Counts
+from millrace.records.outcome import Counts
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 ARN = "arn:aws:states:eu-west-1:1:execution:machine:r-1"

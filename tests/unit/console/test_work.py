@@ -10,9 +10,9 @@ from console.watch.shard_counts import Committed, ShardCounts, Work
 from console.watch.waiting import PATIENCE_SECONDS, waiting_reason
 from millrace.errors import ErrorCode
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import HEAD_BYTES, Commit, CommitHead, PartialFile
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Item
+from millrace.records.commit import HEAD_BYTES, Commit, CommitHead, PartialFile
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Item
 from millrace.s3.verbs import S3
 from millrace.workload.pace import Pace
 from tests.in_memory_s3 import InMemoryS3Client

@@ -17,7 +17,7 @@ from millrace.cost.prices import prices
 from millrace.cost.run_cost import read_cost, run_cost, write_cost
 from millrace.cost.s3_requests import REQUESTS_PER_RUN, S3Requests
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.reused import RunReuse
+from millrace.records.reused import RunReuse
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.report_pages import plan_of

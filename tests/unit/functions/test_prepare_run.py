@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from millrace.errors import InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.queue_rules import parse_queue_rules
-from millrace.run.at_work import wait_seconds
+from millrace.records.at_work import wait_seconds
 from millrace.s3.verbs import S3
 from millrace.settings import FunctionSettings
 from prepare_run import Executions, prepare_run

@@ -11,9 +11,9 @@ import pytest
 
 from millrace.errors import DamagedFileError, ErrorCode, ObjectNotFoundError, StalledError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Item, Plan
+from millrace.records.commit import Commit
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Item, Plan
 from millrace.s3.verbs import S3
 from millrace.settings import FunctionSettings
 from read_plan import MOST_PASSES, read_plan

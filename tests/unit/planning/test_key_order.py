@@ -14,7 +14,7 @@ from batch_jobs.planning import source_items as module
 from millrace.errors import ListingError
 from millrace.layout import S3Uri
 from millrace.planning.key_order import ascending, page_ends
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.listing_page import ListedObject, Page, WrittenPage, page_keys
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory

@@ -9,8 +9,8 @@ import pytest
 
 from millrace.cost.ranges import ranges_of
 from millrace.planning.listed_items import listed_items
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.s3.listing_page import WrittenPage
 
 MIB = 1 << 20

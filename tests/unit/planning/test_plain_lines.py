@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from batch_jobs.job import Job
 from batch_jobs.planning.source_items import source_items
 from millrace.planning.listed_items import plain_lines
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.s3.listing_page import OBJECTS, ListedObject, WrittenPage, take_objects
 from millrace.settings import JobSettings
 from millrace.source.filters import ItemFilter

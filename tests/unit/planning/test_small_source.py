@@ -14,8 +14,8 @@ from batch_jobs.workloads.registry import load_workload
 from millrace.errors import InvalidRunRequest, RunIdentityError, StoppedError
 from millrace.planning.making import PlanMaker
 from millrace.planning.small_source import plan_small_source
+from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client

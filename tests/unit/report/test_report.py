@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import ErrorCode
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Item
 from millrace.report.completion import COLUMNS, ReportWriter, exact_cell, safe_cell
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Item
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 items = st.builds(Item, key=texts, size=st.integers(0, 10**12), etag=st.just('"e"'), version_id=st.none() | texts)

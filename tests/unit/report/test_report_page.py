@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from millrace.aws.run_jobs import Attempt, RunJobs
 from millrace.cost.run_cost import cost_of
 from millrace.cost.worked import Worked
+from millrace.records.figures import EXAMPLES
 from millrace.report.page.blocks import Name, Paragraph, Section
 from millrace.report.page.rendering import rendered
 from millrace.report.page.workload_part import workload_part
-from millrace.run.figures import EXAMPLES
 from tests.report_pages import HOSTILE, Found, commits_of, figures_of, page_of, plan_of
 from tests.run_in_memory import RunInMemory
 

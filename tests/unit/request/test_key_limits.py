@@ -14,7 +14,7 @@ from batch_jobs.stop import Stop
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import ErrorCode, InvalidRunRequest, ItemError, MillraceError
 from millrace.layout import MAX_KEY_BYTES, RunFolder, S3Uri, check_destination, output_fault
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.contract import Outputs
 from millrace.workload.record import check_item_suffixes
 from millrace.workload.registry import checked_options

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.planning.item_store import ItemStore
+from millrace.records.plan import Item
 from millrace.reuse import comparison
 from millrace.reuse.comparison import BaseShard, Comparison, KeptShard, compare
-from millrace.run.plan import Item
 
 
 def item(key: str, etag: str = '"1"', size: int = 10) -> Item:

@@ -23,8 +23,8 @@ from pyarrow.parquet import write_table
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import AccessDeniedError, InvalidRunRequest, ManifestError, ObjectNotFoundError
 from millrace.layout import S3Uri
+from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item, Plan
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
 from millrace.source.manifest.rows import UNKNOWN, Row

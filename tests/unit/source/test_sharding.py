@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from millrace.errors import DamagedFileError
 from millrace.planning.item_store import ItemStore
-from millrace.run.plan import Item, Shard
+from millrace.records.plan import Item, Shard
 from millrace.source.sharding import (
     LONGEST_SHARD_SECONDS,
     MAX_SHARDS,

@@ -8,7 +8,7 @@ from math import ceil
 
 from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
 from millrace.cost.s3_requests import S3Requests
-from millrace.run.sizing import MAX_CHILDREN, Left, children_for, slots_of
+from millrace.records.sizing import MAX_CHILDREN, Left, children_for, slots_of
 from millrace.workload.pace import Pace
 
 STATES = {"migrate": 3, "merge": 2}

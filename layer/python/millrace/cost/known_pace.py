@@ -9,9 +9,9 @@ from typing import Any
 
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
+from millrace.records.commit import CommitHead
+from millrace.records.latest import LatestRun, options_digest, read_latest
 from millrace.request.run_request import RunRequest
-from millrace.run.commit import CommitHead
-from millrace.run.latest import LatestRun, options_digest, read_latest
 from millrace.s3.verbs import S3
 from millrace.workload.pace import Pace, WorkedShard, checked_pace, fitted
 from millrace.workload.record import UNKNOWN_PACE

@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import ceil
 
 from millrace.cost.known_pace import record_pace
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.source.sharding import RANGES_OF_A_SHARD, range_bytes, whole_bytes
 from millrace.workload.pace import Pace
 from millrace.workload.registry import workload_records

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from millrace.errors import AccessDeniedError, BucketNotFoundError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder
-from millrace.run.files import plan_if_there, read_result
-from millrace.run.reused import RunReuse
+from millrace.records.files import plan_if_there, read_result
+from millrace.records.reused import RunReuse
 from millrace.s3.verbs import S3
 
 Answer = TypeVar("Answer")

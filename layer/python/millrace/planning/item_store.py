@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import accumulate, compress, count, islice, pairwise
 from operator import add, ne
 
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.source.sharding import ShardLimits, cut
 from millrace.workload.pace import Pace
 

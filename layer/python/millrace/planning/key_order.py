@@ -11,7 +11,7 @@ from operator import lt
 
 from millrace.errors import ListingError
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.listing_page import Page, page_keys
 
 

@@ -10,8 +10,8 @@ from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import check_pages, page_ends
 from millrace.planning.splitting import whole_up_to
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.s3.listing_page import Page, WrittenPage, decoded_keys
 from millrace.source.filters import ItemFilter
 
@@ -56,7 +56,7 @@ def listed_items(
 def plain_lines(page: Page, whole_up_to_bytes: int) -> tuple[Sequence[bytes], Sequence[int]] | None:
     """The lines of a whole page of a listing at once, without an object for each: most pages are plain.
 
-    They are as `millrace.run.plan.Item.to_line` makes them; beside them the objects' sizes.
+    They are as `millrace.records.plan.Item.to_line` makes them; beside them the objects' sizes.
 
     None where objects have to be looked at one by one: one may be a folder marker, or is so large that it may be cut,
     or has another storage class than STANDARD, or an ETag of another form; or the page is not as S3 writes it.

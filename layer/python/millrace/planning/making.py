@@ -17,12 +17,12 @@ from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.in_order import in_order
 from millrace.layout import RunFolder
 from millrace.planning.item_store import ItemStore
+from millrace.records.code import what_differs
+from millrace.records.files import plan_if_there
+from millrace.records.plan import Plan, items_digest, plan_digest
+from millrace.records.reused import PlannedReuse
+from millrace.records.sizing import MAX_CHILDREN
 from millrace.request.run_request import RunRequest
-from millrace.run.code import what_differs
-from millrace.run.files import plan_if_there
-from millrace.run.plan import Plan, items_digest, plan_digest
-from millrace.run.reused import PlannedReuse
-from millrace.run.sizing import MAX_CHILDREN
 from millrace.s3.verbs import S3
 from millrace.workload.pace import Pace
 from millrace.workload.registry import workload_records

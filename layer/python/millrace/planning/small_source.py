@@ -13,8 +13,8 @@ from millrace.planning.listed_items import listed_items
 from millrace.planning.making import PlanMaker
 from millrace.planning.named_objects import named_objects
 from millrace.planning.splitting import whole_up_to
+from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item, Plan
 from millrace.s3.listing_page import Page
 from millrace.workload.record import WorkloadRecord
 from millrace.workload.registry import is_own_workload, workload_records

@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import chain, pairwise
 
 from millrace.cost.ranges import LEAST_RANGE_BYTES, MOST_RANGES, most_whole
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.workload import RecordStart
 
 RecordStarts = Callable[[Item, Sequence[int]], Sequence[RecordStart] | None]

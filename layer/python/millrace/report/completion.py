@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import BinaryIO
 
-from millrace.run.outcome import Counts, Outcome
+from millrace.records.outcome import Counts, Outcome
 
 COLUMNS = (
     "Bucket",

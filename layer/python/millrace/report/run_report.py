@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from millrace.layout import MAX_RETRIES, RunFolder, S3Uri
+from millrace.records.figures import RunFigures
+from millrace.records.files import plan_if_there, read_plan
+from millrace.records.generations import RowReader, read_generations
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan
 from millrace.report.completion import ReportWriter
-from millrace.run.figures import RunFigures
-from millrace.run.files import plan_if_there, read_plan
-from millrace.run.generations import RowReader, read_generations
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from millrace.errors import DamagedFileError, NothingToReuseError, RunIdentityError
 from millrace.layout import RESERVED_FOLDER, RunFolder, S3Uri
+from millrace.records.code import what_differs
+from millrace.records.files import plan_if_there, read_result
+from millrace.records.folders import read_request
+from millrace.records.generations import Generation, read_generations
+from millrace.records.latest import LatestRun, options_digest, read_latest
+from millrace.records.plan import Plan
 from millrace.request.run_request import LATEST, RunRequest
-from millrace.run.code import what_differs
-from millrace.run.files import plan_if_there, read_result
-from millrace.run.folders import read_request
-from millrace.run.generations import Generation, read_generations
-from millrace.run.latest import LatestRun, options_digest, read_latest
-from millrace.run.plan import Plan
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)

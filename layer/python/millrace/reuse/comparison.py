@@ -24,11 +24,11 @@ from typing import BinaryIO
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.in_order import in_order
 from millrace.planning.item_store import ItemStore
+from millrace.records.commit import PartialFile
+from millrace.records.files import read_commit, read_commit_head
+from millrace.records.generations import Generation
+from millrace.records.plan import items_digest
 from millrace.reuse.base import Base
-from millrace.run.commit import PartialFile
-from millrace.run.files import read_commit, read_commit_head
-from millrace.run.generations import Generation
-from millrace.run.plan import items_digest
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
 
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.verbs import ListedObject
 
 SKIPPED = ("folder_markers", "not_included", "excluded")

@@ -4,7 +4,7 @@ The workloads themselves are in `batch_jobs/workloads`, a folder each.
 """
 
 from millrace.errors import ErrorCode, ItemError, TryAgainError
-from millrace.run.plan import Item, Plan
+from millrace.records.plan import Item, Plan
 from millrace.workload.body import ItemBody
 from millrace.workload.compressed import decompressed, is_packed
 from millrace.workload.contract import (

@@ -14,7 +14,7 @@ from typing import Any
 
 from millrace.errors import ErrorCode, ItemError
 from millrace.json_text import read_json
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.compressed import decompressed_as, packed_format
 from millrace.workload.lines import MAX_LINE_BYTES, lines
 

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 
 STEP_BYTES = 1 << 18
 """The most that one step unpacks: a bomb costs time, but no memory."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from millrace.layout import S3Uri
-from millrace.run.plan import Item, Plan
+from millrace.records.plan import Item, Plan
 
 if TYPE_CHECKING:
     from millrace.s3.verbs import S3  # who only checks a request does not wait for botocore

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.body import ItemBody
 from millrace.workload.contract import Outputs
 from millrace.workload.options import Option

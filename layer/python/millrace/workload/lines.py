@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.contract import LOOK_BACK_BYTES
 
 MAX_LINE_BYTES = 64 << 20

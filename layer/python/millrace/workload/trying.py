@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.body import ItemBody
 from millrace.workload.function import DECLARATION, Declaration
 from millrace.workload.options import check_options

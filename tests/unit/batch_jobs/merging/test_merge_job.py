@@ -24,9 +24,9 @@ from millrace.errors import (
     TooManyFailuresError,
 )
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import Commit
 from millrace.request.run_request import checked_percent
 from millrace.request.tolerance import Tolerance
-from millrace.run.commit import Commit
 from tests.in_memory_s3 import error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 

@@ -12,9 +12,9 @@ import pytest
 
 from millrace.errors import DamagedFileError, MirrorLimitError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import Commit
-from millrace.run.files import listed_shards
-from millrace.run.outcome import Outcome
+from millrace.records.commit import Commit
+from millrace.records.files import listed_shards
+from millrace.records.outcome import Outcome
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 

@@ -10,9 +10,9 @@ import pytest
 from batch_jobs.merging.publishing import publish
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan
-from millrace.run.result import Result, rank_of
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan
+from millrace.records.result import Result, rank_of
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, fast

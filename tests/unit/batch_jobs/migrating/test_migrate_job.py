@@ -25,9 +25,9 @@ from millrace.errors import (
     ThrottledError,
 )
 from millrace.layout import S3Uri, output_uri
-from millrace.run.commit import Commit
-from millrace.run.outcome import Outcome
-from millrace.run.plan import Item
+from millrace.records.commit import Commit
+from millrace.records.outcome import Outcome
+from millrace.records.plan import Item
 from millrace.workload.contract import Outputs
 from tests.in_memory_s3 import error, slow_down, truncated
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes

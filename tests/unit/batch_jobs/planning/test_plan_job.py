@@ -18,7 +18,7 @@ from millrace.errors import (
     StoppedError,
 )
 from millrace.layout import S3Uri
-from millrace.run.plan import Plan, Shard
+from millrace.records.plan import Plan, Shard
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 

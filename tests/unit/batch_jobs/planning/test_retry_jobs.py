@@ -21,7 +21,7 @@ from millrace.errors import (
     TooManyFailuresError,
 )
 from millrace.layout import S3Uri
-from millrace.run.plan import Item, Shard
+from millrace.records.plan import Item, Shard
 from tests.in_memory_s3 import error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 

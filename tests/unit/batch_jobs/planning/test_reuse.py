@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from batch_jobs.planning.kept_outputs import ListedKeys
 from millrace.errors import NothingToReuseError
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import listed_shards
+from millrace.records.files import listed_shards
 from millrace.s3.verbs import ListedObject
 from millrace.workload import Item, Outputs
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes, SizesPartial

@@ -27,8 +27,8 @@ from millrace.errors import ErrorCode, ItemError
 from millrace.layout import S3Uri
 from millrace.planning import splitting
 from millrace.planning.splitting import cut_large
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from millrace.workload.contract import LOOK_BACK_BYTES

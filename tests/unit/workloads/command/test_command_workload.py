@@ -22,7 +22,7 @@ from millrace.errors import (
     TryAgainError,
     WorkloadUnavailableError,
 )
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 
 

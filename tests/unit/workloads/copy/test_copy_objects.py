@@ -21,8 +21,8 @@ from batch_jobs.workloads.copy.keys import KeyRewriting
 from batch_jobs.workloads.copy.object_copy import verified_by
 from batch_jobs.workloads.copy.workload import CopyObjects
 from millrace.errors import CredentialsError, ErrorCode, InvalidRunRequest, ItemError, ThrottledError
+from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item
 from millrace.workload.registry import checked_options
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from batch_jobs.workloads.csv_to_dynamodb.files import zip_members as zips
 from batch_jobs.workloads.csv_to_dynamodb.files.files import Unpacking, csv_files
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 
 CSV = b"a,b\n1,2\n"
 

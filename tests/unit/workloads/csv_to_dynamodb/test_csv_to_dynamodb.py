@@ -32,8 +32,8 @@ from millrace.errors import (
     TableRefusedError,
     TryAgainError,
 )
+from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
-from millrace.run.plan import Item, Plan
 from millrace.workload.registry import checked_options, option_value
 from tests.in_memory_dynamodb import InMemoryDynamoDB, client_error
 

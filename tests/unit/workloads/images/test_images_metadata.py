@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.images.metadata import metadata
 from batch_jobs.workloads.registry import load_workload
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 
 PHOTOGRAPH = Path(__file__).parents[4] / "examples" / "images" / "held-upright.jpg"

@@ -21,7 +21,7 @@ from batch_jobs.workloads.images.scaling import reduce_decoding
 from batch_jobs.workloads.images.totals import Pictured
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import ErrorCode, ItemError, WorkloadUnavailableError
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from batch_jobs.migrating.outputs import SpooledOutputs
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import ErrorCode, ItemError
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.workload.registry import checked_options
 from tests.unit.workloads.images.tiff_files import HEIGHT, WIDTH, Sample, Tiff, across, down, full, nothing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from millrace.records.figures import RunFigures
 from millrace.report.page.blocks import Axis, Block, Histogram, Paragraph, Section, Table
-from millrace.run.figures import RunFigures
 from millrace.text import bytes_text, duration_text, plural
 
 BARS = 30

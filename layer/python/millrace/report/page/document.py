@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from millrace.records.figures import RunFigures
+from millrace.records.plan import Plan
 from millrace.report.page.blocks import Block, Cell, Facts, Links, Name, Paragraph, Section, Table
 from millrace.report.page.cost import cost_part
 from millrace.report.page.distribution import distribution
@@ -14,8 +16,6 @@ from millrace.report.page.rendering import rendered
 from millrace.report.page.timing import kept_shards, throughput, timeline
 from millrace.report.page.workload_part import ReadFile, workload_part
 from millrace.request.tolerance import Tolerance
-from millrace.run.figures import RunFigures
-from millrace.run.plan import Plan
 from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text
 
 OUTCOMES = {

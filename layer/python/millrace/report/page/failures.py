@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from millrace.records.figures import RunFigures
 from millrace.report.page.blocks import Bars, Block, Details, Name, Paragraph, Section, Table
-from millrace.run.figures import RunFigures
 from millrace.text import plural
 
 OPENED = 3

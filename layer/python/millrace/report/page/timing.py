@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
+from millrace.records.figures import RunFigures, ShardFigure
 from millrace.report.page.blocks import Area, Axis, Block, Details, Legend, Paragraph, Section, Strip, Table
-from millrace.run.figures import RunFigures, ShardFigure
 from millrace.text import bytes_text, duration_text, plural
 
 TIMES = 120

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from millrace.errors import ManifestError
 from millrace.layout import S3Uri
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 from millrace.s3.verbs import S3
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.formats import ReadParquet, read_cells

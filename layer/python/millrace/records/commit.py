@@ -10,7 +10,7 @@ from typing import Any
 
 from millrace.errors import DamagedFileError
 from millrace.json_text import read_json
-from millrace.run.outcome import Counts, Outcome
+from millrace.records.outcome import Counts, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.run.sizing import ALONE_SECONDS, MAX_CHILDREN, MOST_ALONE_SECONDS, Left, children_for, slots_of
+from millrace.records.sizing import ALONE_SECONDS, MAX_CHILDREN, MOST_ALONE_SECONDS, Left, children_for, slots_of
 
 lefts = st.builds(
     Left, st.integers(0, 100_000), st.none() | st.floats(0, 1e9, allow_nan=False) | st.sampled_from([math.inf])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from millrace.errors import DamagedFileError
-from millrace.run.plan import Plan
-from millrace.run.reused import PlannedReuse, RunReuse
+from millrace.records.plan import Plan
+from millrace.records.reused import PlannedReuse, RunReuse
 
 PLAN = Plan("run", "s3://s/", "s3://r/", "sizes", {}, [], [], 1, 1, 1, {}, 0, "1", "sha256:0", "2026-01-01")
 REUSE = PlannedReuse("latest", "run-0", 1, 7, 2, 3, 4, 2, 700, "sha256:1", "sha256:2", "")

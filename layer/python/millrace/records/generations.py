@@ -14,11 +14,11 @@ from typing import Final
 from millrace.errors import DamagedFileError, ErrorCode, MissingCommitError, RunIdentityError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder
-from millrace.run.commit import Commit, PartialFile
-from millrace.run.figures import ShardFigure
-from millrace.run.files import plan_if_there, read_commit
-from millrace.run.outcome import Outcome
-from millrace.run.plan import Plan, Shard
+from millrace.records.commit import Commit, PartialFile
+from millrace.records.figures import ShardFigure
+from millrace.records.files import plan_if_there, read_commit
+from millrace.records.outcome import Outcome
+from millrace.records.plan import Plan, Shard
 from millrace.s3.verbs import S3
 
 NAMED_SHARDS = 20

@@ -9,9 +9,9 @@ from typing import Any
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError, RunIdentityError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.commit import HEAD_BYTES, Commit, CommitHead
-from millrace.run.plan import Plan
-from millrace.run.result import result_fault
+from millrace.records.commit import HEAD_BYTES, Commit, CommitHead
+from millrace.records.plan import Plan
+from millrace.records.result import result_fault
 from millrace.s3.verbs import S3
 
 

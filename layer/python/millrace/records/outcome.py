@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from millrace.errors import ErrorCode
-from millrace.run.plan import Item
+from millrace.records.plan import Item
 
 Status = Literal["SUCCEEDED", "FAILED"]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.layout import RunFolder, S3Uri
-from millrace.run.files import listed_shards
+from millrace.records.files import listed_shards
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 

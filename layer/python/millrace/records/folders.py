@@ -9,7 +9,7 @@ from typing import Any
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
 from millrace.json_text import check_plain, read_json
 from millrace.layout import MAX_RETRIES, RunFolder, S3Uri
-from millrace.run.files import plan_if_there
+from millrace.records.files import plan_if_there
 from millrace.s3.verbs import S3
 
 EXECUTION = ("execution_arn", "started_at")

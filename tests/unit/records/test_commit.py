@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import DamagedFileError, ErrorCode
-from millrace.run.commit import Commit, PartialFile
-from millrace.run.outcome import Counts, Outcome
-from millrace.run.plan import Item
+from millrace.records.commit import Commit, PartialFile
+from millrace.records.outcome import Counts, Outcome
+from millrace.records.plan import Item
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 items = st.builds(Item, key=texts, size=st.integers(0, 10**12), etag=texts)

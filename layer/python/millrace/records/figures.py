@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from millrace.run.commit import Commit
-from millrace.run.outcome import Outcome
+from millrace.records.commit import Commit
+from millrace.records.outcome import Outcome
 
 EXAMPLES = 5
 """How many failed items of one error code the page shows; report.csv has them all."""

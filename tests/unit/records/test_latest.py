@@ -11,8 +11,8 @@ import pytest
 from millrace.cost.known_pace import known_pace
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
+from millrace.records.latest import KEPT, MOST_BYTES, LatestRun, latest_uri, note_latest, options_digest, read_latest
 from millrace.request.run_request import RunRequest
-from millrace.run.latest import KEPT, MOST_BYTES, LatestRun, latest_uri, note_latest, options_digest, read_latest
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 from tests.run_in_memory import RESULT, RunInMemory, fast

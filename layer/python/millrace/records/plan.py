@@ -11,7 +11,7 @@ from typing import Any
 
 from millrace.errors import DamagedFileError, InvalidRunRequest, shortened
 from millrace.json_text import check_plain, read_json
-from millrace.run.reused import PlannedReuse
+from millrace.records.reused import PlannedReuse
 
 _text = json.encoder.encode_basestring
 """A string as JSON has it, ASCII or not: a plan writes millions of items, so their lines are put together by hand."""

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from millrace.json_text import read_json
-from millrace.run.outcome import Counts
-from millrace.run.plan import Plan
-from millrace.run.reused import RunReuse
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan
+from millrace.records.reused import RunReuse
 
 
 @dataclass(frozen=True)
