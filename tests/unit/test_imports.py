@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -226,3 +227,16 @@ def test_rooms_import_one_way() -> None:
     """Between rooms, too, imports have a direction: no room needs one that needs it."""
     order = list(TopologicalSorter(_rooms_and_imports()).static_order())
     assert "layer/python/millrace/records" in order
+
+
+def test_the_wheel_has_every_package() -> None:
+    """Each package of the layer, the jobs and the command line is listed in pyproject.toml, and no other."""
+    listed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    tops = {"layer/python/millrace": "millrace", "batch_jobs": "batch_jobs", "console": "millrace._launch.console"}
+    expected = {
+        ".".join([name, *init.parent.relative_to(REPOSITORY / top).parts])
+        for top, name in tops.items()
+        for init in (REPOSITORY / top).rglob("__init__.py")
+    }
+    apart = {"millrace._launch", "millrace._launch.console.own_workload", "millrace._launch.project"}
+    assert set(listed) - apart == expected
