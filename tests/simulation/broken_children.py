@@ -112,7 +112,7 @@ def a_full_disk_is_the_objects_fault(patch: pytest.MonkeyPatch) -> None:
 
 def the_code_is_its_version_alone(patch: pytest.MonkeyPatch) -> None:
     """What was changed since has the same version, for the jobs and for Prepare Run."""
-    patch.setattr(Job, "code_version", lambda self, _workload: self.settings.code_version)
+    patch.setattr(Job, "code_version", lambda self, _workload, _code: self.settings.code_version)
     patch.setattr(prepare_run, "code_text", lambda version, _jobs, _image: version)
 
 

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(merge_from_a_listing, ("MERGED", "DECLARED"), without=("NO_LISTING",)),
     Mutant(commit_before_the_partial, ("COMMIT_LAST",)),
     Mutant(commit_before_the_outputs, ("COMMIT_LAST",)),
-    Mutant(partial_not_named_by_content, ("PARTIAL_ONCE",), first=213),
+    Mutant(partial_not_named_by_content, ("PARTIAL_ONCE",), first=318),
     Mutant(partial_not_named_by_content, ("READABLE",), without=("PARTIAL_ONCE",), first=420),
     Mutant(items_read_without_if_match, ("CONDITIONAL",)),
     Mutant(items_read_without_if_match, ("OUTPUT_RIGHT", "ROW_HAS_CAUSE", "MERGED"), without=("CONDITIONAL",)),
