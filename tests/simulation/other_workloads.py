@@ -160,6 +160,7 @@ def _good_rows(body: bytes) -> list[str]:
 
 
 def _import_report(succeeded: Sequence[tuple[str, bytes]]) -> Merged:
+    succeeded = sorted(succeeded)  # whatever run or rerun an item comes from, the report is in the order of the keys
     reason = "1 cells where there are 2 columns"
     rejected = [
         (key, "", "", str(line), reason)
