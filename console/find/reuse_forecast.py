@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 
 from millrace.cost.estimation import ShardSize
 from millrace.planning.item_store import ItemStore
+from millrace.planning.making import cut_by
 from millrace.records.reused import PlannedReuse
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import NoBase, find_base
@@ -50,7 +51,8 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
     asked = request.reuse or ""
     base = find_base(request, s3, run_id="", code_version=None, writes_outputs=_writes_outputs(request))
     if isinstance(base, NoBase):
-        return Forecast(PlannedReuse.without_base(asked, base.why_not, len(items)), _shards(request, items, pace, []))
+        nothing = PlannedReuse.without_base(asked, base.why_not, len(items))
+        return Forecast(nothing, _shards(items, request, cut_by(pace, request, nothing), []))
     with TemporaryFile() as removed:
         shards = read_shards(base, s3, lambda: None, AT_ONCE)
         most_kept = int(request.shard.max_shards * KEPT_SHARE)
@@ -77,10 +79,10 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
         removed_digest="",
         why_not="",
     )
-    return Forecast(reuse, _shards(request, items, pace, kept))
+    return Forecast(reuse, _shards(items, request, cut_by(pace, request, reuse), kept))
 
 
-def _shards(request: RunRequest, items: ItemStore, pace: Pace, kept: list[int]) -> list[ShardSize]:
+def _shards(items: ItemStore, request: RunRequest, pace: Pace, kept: list[int]) -> list[ShardSize]:
     left = items.cut(request.shard, pace, kept)[len(kept) :]
     return [ShardSize(len(places), items.bytes_of(places)) for places in left]
 

@@ -97,7 +97,7 @@ class PlanMaker:
             StoppedError: The job or function has to stop.
         """
         known = known_pace(request, self.s3, code_version=self.code_version)
-        shards = items.cut(request.shard, _cut_by(known.pace, request, reuse), kept)
+        shards = items.cut(request.shard, cut_by(known.pace, request, reuse), kept)
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -190,7 +190,7 @@ class PlanMaker:
             )
 
 
-def _cut_by(pace: Pace, request: RunRequest, reuse: PlannedReuse | None) -> Pace:
+def cut_by(pace: Pace, request: RunRequest, reuse: PlannedReuse | None) -> Pace:
     """The pace that shards are cut by: smaller ones where a change costs the whole shard in the next run."""
     record = workload_records().get(request.workload)
     if reuse is None or record is None or record.keeps_contributions:
