@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from console.watch.explanation import explain
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 
@@ -70,4 +71,7 @@ def test_nothing_new_costs_no_read(runs: Runs, proxy: FaultProxy, source: str, d
     assert runs.file(second, "words.csv") == runs.file(first, "words.csv")
     assert runs.jobs(second, "migrate") == runs.jobs(second, "migrate-and-merge") == []
     other = runs.start(source, destination, reuse="latest", reuse_required=True, options={"min_length": 9})
-    assert "NothingToReuseError" in runs.wait(other, "FAILED")["cause"]
+    runs.wait(other, "FAILED")
+    why = explain(runs.aws, runs.aws.step_functions.describe_execution(executionArn=other.execution))
+    assert (why.error, why.exit_code) == ("NothingToReuseError", 2)
+    assert "other options" in str(why)
