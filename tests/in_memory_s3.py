@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, cast
 from urllib.parse import quote_plus
 
@@ -216,7 +217,7 @@ class InMemoryS3Client:
                         "Size": len(stored.body),
                         "ETag": stored.etag,
                         "StorageClass": stored.storage_class,
-                        "LastModified": stored.modified,
+                        "LastModified": stored.modified.astimezone(UTC).isoformat(),
                     }
                 )
             answer = {"KeyCount": len(found), "IsTruncated": truncated, "Contents": contents}
@@ -387,7 +388,7 @@ class InMemoryS3Client:
             "ContentLength": len(stored.body),
             "ContentType": stored.content_type,
             "Metadata": dict(stored.metadata),
-            "LastModified": stored.modified,
+            "LastModified": format_datetime(stored.modified.astimezone(UTC), usegmt=True),  # as new_client leaves it
             "StorageClass": stored.storage_class,
             **({} if stored.version_id == "null" else {"VersionId": stored.version_id}),
         }

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from batch_jobs.job import Job
@@ -125,7 +126,8 @@ def _delete(output: S3Uri, planned_at: datetime, job: Job) -> bool:
     """Delete an output, unless it is gone already or was written since; whether it was deleted."""
     try:
         found = job.s3.ask("head", output, "head_object", Bucket=output.bucket, Key=output.key)
-        if found["LastModified"] > planned_at:
+        # Our client leaves times as S3 writes them, which is an HTTP date here.
+        if parsedate_to_datetime(found["LastModified"]) > planned_at:
             return False
         job.s3.delete(output, etag=found["ETag"])
     except (ChangedError, ObjectNotFoundError):
