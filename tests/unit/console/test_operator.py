@@ -484,7 +484,7 @@ def test_the_image_must_be_in_the_repository(*, pushed: bool, outcome: str) -> N
     check = _image(target)
     assert check.outcome == outcome
     assert "amazonaws.com/my/words@sha256:0a" in check.message
-    assert check.todo == ("" if pushed else "make deploy STACK=words")
+    assert check.todo == ("" if pushed else "millrace deploy --stack words")
 
 
 def test_jobs_that_wait_for_long_are_told() -> None:
