@@ -130,7 +130,7 @@ def test_code_from_outside_is_off_where_the_parameter_does_not_name_it(scoped: S
         scoped,
         f"s3://{scoped.stack.source_bucket}/in/code/",
         f"s3://{scoped.stack.result_bucket}/out/code/",
-        workload="word-mine:lines",
+        workload="acme.mine:lines",
         code=code,
     )
     status, error, cause = scoped.end(run)
