@@ -32,6 +32,7 @@ COMBINATIONS: dict[str, dict[str, str]] = {
     "public on EC2": {"Compute": "EC2_ARM64"},
     "GPUs": {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
     "Fargate on ARM": {"Compute": "FARGATE_SPOT_ARM64", "UploadWindowSeconds": "0"},
+    "no notifications": {"NotificationEmail": "NONE"},
     "own network": {**OWN_NETWORK, "Network": "PRIVATE"},
     "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT"},
     "everything, private, on EC2": {**EVERYTHING, "Network": "PRIVATE"},

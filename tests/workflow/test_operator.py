@@ -296,6 +296,6 @@ def test_what_is_not_there_is_told(operator: Operator, destination: str) -> None
     assert "this is not a run folder" in operator("report", f"{destination}_millrace/x/", code=2).stderr
     found = json.loads(operator("doctor", "--json").stdout)
     assert {check["name"]: check["outcome"] for check in found if check["outcome"] == "fail"} == {}
-    assert len(found) == 13
+    assert len(found) == 14
     (alarms,) = (check for check in found if check["name"] == "alarms")
     assert alarms["message"] == "CloudWatch may use the topic's key"
