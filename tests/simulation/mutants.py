@@ -89,7 +89,7 @@ MUTANTS = (
     Mutant(arrays_without_end, ("ENDS",)),
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(part_commits_without_if_none_match, ("COMMIT_ONCE",)),
-    Mutant(parts_leave_out_a_shard, ("MERGED",)),
+    Mutant(parts_leave_out_a_shard, ("MERGED", "SAME_BYTES")),
     Mutant(plan_written_anew_by_a_retry, ("COMMIT_ONCE",)),
     Mutant(run_request_overwritten, ("COMMIT_ONCE",)),
     Mutant(merge_from_a_listing, ("NO_LISTING",)),
@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
     Mutant(
         the_listing_is_trusted,
-        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED"),
+        ("ONE_ROW", "COUNTS", "MERGED", "SAME_BYTES", "DECLARED", "REPORT"),
         without=("PLANNED", "NOT_AGAIN"),
     ),
     Mutant(a_run_has_a_new_name_each_time, ("UPLOADS",)),

@@ -271,7 +271,7 @@ def merge_mirrors(strict: Strict) -> Any:
     """A run that reuses another and mirrors: the output of an object that is gone is deleted, the other one stays."""
     name = new_name()
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
-    strict.runs.put(source, {"a": b"one two", "b": b"three"})
+    strict.runs.put(source, {"a": b"one two", "b": b"three", "c": b"four"})
     strict.end(strict.runs.start(source, destination))
     strict.runs.delete(source, ["b"])
     mirror = {"reuse": "latest", "mirror": True, "mirror_limit_percent": 50, **LONG_WAY}
