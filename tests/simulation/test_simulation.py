@@ -18,7 +18,7 @@ from tests.simulation.state_machine import REPOSITORY, STATES
 from tests.simulation.uploads import SQS_FAULTS, START_FAULTS
 
 FIRST_SEEDS = 60
-SEEDS = 300
+SEEDS = 400
 OTHERS_SEEDS = 15
 WRITES = (
     *("run.json", "shard file", "plan.json", "output", "progress", "partial", "commit"),
