@@ -74,7 +74,8 @@ def take_turn(uri: S3Uri, mine: Turn, is_at_work: Callable[[str], bool], s3: S3)
                 return None
             if is_at_work(other.execution_arn):
                 return other
-        if _put(uri, mine, etag, s3):
+        body = json.dumps(asdict(mine), indent=2).encode() + b"\n"
+        if s3.put_if_unchanged(uri, body, etag, content_type="application/json"):
             return None
     raise ChangedError("other starts keep taking the turn", operation="take the turn", target=str(uri))
 
@@ -113,13 +114,3 @@ def _read(uri: S3Uri, s3: S3) -> tuple[str | None, Turn | None]:
     except (ValueError, TypeError):
         return etag, None
     return etag, turn
-
-
-def _put(uri: S3Uri, turn: Turn, etag: str | None, s3: S3) -> bool:
-    body = json.dumps(asdict(turn), indent=2).encode() + b"\n"
-    if etag is None:
-        return s3.put_if_absent(uri, body, content_type="application/json")
-    try:
-        return s3.put_if_same(uri, body, etag, content_type="application/json")
-    except ObjectNotFoundError:
-        return False

@@ -148,7 +148,7 @@ def note_latest(destination: S3Uri, run: LatestRun, s3: S3) -> None:
         if before is not None and before.ended >= run.ended:
             return
         kept[run.name] = _with_pace(run, before)
-        if _put(uri, _written(kept), etag, s3):
+        if s3.put_if_unchanged(uri, _written(kept), etag, content_type="application/json"):
             return
     raise ChangedError("other merges keep writing it", operation="note the run", target=str(uri))
 
@@ -169,16 +169,6 @@ def _read_to_replace(uri: S3Uri, s3: S3) -> tuple[str | None, dict[str, LatestRu
     except ValueError as error:
         log.warning("latest.json is replaced", extra={"fields": {"uri": str(uri), "why": str(error)}})
         return etag, {}
-
-
-def _put(uri: S3Uri, body: bytes, etag: str | None, s3: S3) -> bool:
-    """Write the file if it still is as it was read; whether it was written."""
-    if etag is None:
-        return s3.put_if_absent(uri, body, content_type="application/json")
-    try:
-        return s3.put_if_same(uri, body, etag, content_type="application/json")
-    except ObjectNotFoundError:
-        return False
 
 
 def _with_pace(run: LatestRun, before: LatestRun | None) -> LatestRun:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from millrace.errors import ChangedError, StorageError
+from millrace.errors import ChangedError, ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
 from millrace.s3.client import new_client
 from millrace.s3.listing_page import ListedObject, Page, objects_of
@@ -171,6 +171,27 @@ class S3:
             ObjectNotFoundError: There is none any more.
         """
         return self._put_if(uri, body, content_type=content_type, if_etag=etag)
+
+    def put_if_unchanged(
+        self, uri: S3Uri, body: bytes, etag: str | None, *, content_type: str = "application/octet-stream"
+    ) -> bool:
+        """Write an object if there still is what was read.
+
+        Args:
+            uri: The object.
+            body: Its new content.
+            etag: The ETag that was read; None: there was no object.
+            content_type: Its media type.
+
+        Returns:
+            Whether it was written; False as for `put_if_absent`, and where the object was deleted meanwhile.
+        """
+        if etag is None:
+            return self.put_if_absent(uri, body, content_type=content_type)
+        try:
+            return self.put_if_same(uri, body, etag, content_type=content_type)
+        except ObjectNotFoundError:
+            return False
 
     def delete(self, uri: S3Uri, *, etag: str | None = None) -> None:
         """Delete an object; one that is not there is no error.
