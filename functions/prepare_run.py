@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -43,7 +44,7 @@ from millrace.records.folders import EXECUTION, newest_folder, read_request, ret
 from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import S3, connect
-from millrace.settings import FunctionSettings
+from millrace.settings import FunctionSettings, aws_region
 from millrace.workload.registry import check_allowed, is_own_workload
 
 if TYPE_CHECKING:
@@ -60,10 +61,6 @@ PLANNING_SECONDS = 25.0
 """What takes longer is left to the plan job: half of the function's time limit."""
 
 s3 = connect(connections=CONNECTIONS)
-states = boto3.client(
-    "stepfunctions",
-    config=Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=20),
-)
 
 RESUMABLE = (
     *("overlap", "run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
@@ -77,7 +74,7 @@ RESUMABLE = (
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """The Lambda's entry point: `prepare_run` with this function's clients and settings."""
-    run = prepare_run(event, s3, settings, Executions(states).are_at_work)
+    run = prepare_run(event, s3, settings, lambda execution_arn: Executions(_states()).are_at_work(execution_arn))
     if run["overlap"]:
         metrics.add_metric("RunsSkipped" if run["overlap"] == "skip" else "RunsQueued", MetricUnit.Count, 1)
         logger.info(run["message"], extra={"run_id": run["run_id"], "at_work": run["at_work"]})
@@ -114,6 +111,14 @@ class Executions:
                 operation="look at the execution",
                 target=execution_arn,
             ) from error
+
+
+@cache
+def _states() -> SFNClient:
+    """The Step Functions client, made by the first request that asks: the others do not wait for it."""
+    config = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=20)
+    client: Any = botocore.session.get_session().create_client("stepfunctions", region_name=aws_region(), config=config)
+    return cast("SFNClient", client)
 
 
 def _nothing_is_at_work(_execution_arn: str) -> bool:
