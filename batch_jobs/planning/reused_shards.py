@@ -90,20 +90,7 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
     takeover_digest = f"sha256:{hashlib.sha256(takeover).hexdigest()}" if found.kept else ""
     if found.kept:
         job.s3.put(folder.takeover(takeover_digest), takeover, content_type="application/x-ndjson")
-    reuse = PlannedReuse(
-        asked=asked,
-        base=base.run_id,
-        base_retry=base.retry,
-        kept=found.kept_items,
-        changed=found.changed,
-        new=found.new,
-        removed=found.removed,
-        kept_shards=len(found.kept),
-        kept_bytes=items.bytes_of(range(found.kept_items)),
-        takeover_digest=takeover_digest,
-        removed_digest=removed_digest,
-        why_not="",
-    )
+    reuse = found.planned(asked, base, items, takeover_digest=takeover_digest, removed_digest=removed_digest)
     return KeptItems(sizes, reuse)
 
 

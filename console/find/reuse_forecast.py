@@ -55,30 +55,16 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
         return Forecast(nothing, _shards(items, request, cut_by(pace, request, nothing), []))
     with TemporaryFile() as removed:
         shards = read_shards(base, s3, lambda: None, AT_ONCE)
-        most_kept = int(request.shard.max_shards * KEPT_SHARE)
         found = compare(
             items,
             shards,
             cast("BinaryIO", removed),
-            most_kept=most_kept,
+            most_kept=int(request.shard.max_shards * KEPT_SHARE),
             contributed=lambda shard: range(len(shard.lines)),  # the plan job sees whether one is lost
         )
     items.arrange(found.order)
     kept = [shard.items for shard in found.kept]
-    reuse = PlannedReuse(
-        asked=asked,
-        base=base.run_id,
-        base_retry=base.retry,
-        kept=found.kept_items,
-        changed=found.changed,
-        new=found.new,
-        removed=found.removed,
-        kept_shards=len(kept),
-        kept_bytes=items.bytes_of(range(found.kept_items)),
-        takeover_digest="",
-        removed_digest="",
-        why_not="",
-    )
+    reuse = found.planned(asked, base, items)
     return Forecast(reuse, _shards(items, request, cut_by(pace, request, reuse), kept))
 
 

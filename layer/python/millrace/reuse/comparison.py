@@ -28,6 +28,7 @@ from millrace.records.commit import PartialFile
 from millrace.records.files import read_commit, read_commit_head
 from millrace.records.generations import Generation
 from millrace.records.plan import items_digest
+from millrace.records.reused import PlannedReuse
 from millrace.reuse.base import Base
 from millrace.s3.verbs import S3
 
@@ -106,6 +107,33 @@ class Comparison:
     changed: int = 0
     new: int = 0
     removed: int = 0
+
+    def planned(
+        self, asked: str, base: Base, items: ItemStore, *, takeover_digest: str = "", removed_digest: str = ""
+    ) -> PlannedReuse:
+        """What plan.json says of it.
+
+        Args:
+            asked: What the request asked for.
+            base: The run that is reused.
+            items: The items that were compared, in this comparison's order.
+            takeover_digest: Of the file that says what each kept shard is taken over from; empty where there is none.
+            removed_digest: Of the list of what is gone; empty where there is none.
+        """
+        return PlannedReuse(
+            asked=asked,
+            base=base.run_id,
+            base_retry=base.retry,
+            kept=self.kept_items,
+            changed=self.changed,
+            new=self.new,
+            removed=self.removed,
+            kept_shards=len(self.kept),
+            kept_bytes=items.bytes_of(range(self.kept_items)),
+            takeover_digest=takeover_digest,
+            removed_digest=removed_digest,
+            why_not="",
+        )
 
 
 def read_shards(base: Base, s3: S3, check: Callable[[], None], concurrency: int) -> Iterator[BaseShard]:
