@@ -90,7 +90,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # the edge: one line for people, the traceback for --debug
         if invocation.debug:
             raise
-        if isinstance(error, ProgramFailedError):
+        if isinstance(error, ProgramFailedError) and error.details:
             click.echo(error.details, err=True)
         wrong_usage = 2 if type(error).__name__ in AWS_WORDS else 1
         return _fail(_words(error), error.exit_code if isinstance(error, MillraceError) else wrong_usage)

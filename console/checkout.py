@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -103,11 +104,23 @@ def project_root() -> Path:
     """Where template.yaml is: in this checkout, or where the files that a wheel carries are copied to when needed."""
     if (ROOT / "template.yaml").is_file() or not CARRIED.is_dir():
         return ROOT
-    whole = sha256()
-    for file in sorted(path for path in CARRIED.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        whole.update(f"{file.relative_to(CARRIED).as_posix()}\0{sha256(file.read_bytes()).hexdigest()}\n".encode())
+    carried = (path for path in CARRIED.rglob("*") if path.is_file())
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return user_cache_path("millrace") / f"{VERSION}-{whole.hexdigest()[:12]}-python{python}"
+    return user_cache_path("millrace") / f"{VERSION}-{files_digest(CARRIED, carried)[:12]}-python{python}"
+
+
+def files_digest(root: Path, files: Iterable[Path], begin: bytes = b"") -> str:
+    """A digest over names and contents, in hexadecimal digits; what Python compiled does not count.
+
+    Args:
+        root: The folder that names are relative to.
+        files: The files.
+        begin: What else the digest is to depend on.
+    """
+    whole = sha256(begin)
+    for file in sorted(each for each in files if "__pycache__" not in each.parts):
+        whole.update(f"{file.relative_to(root).as_posix()}\0{sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def usual_state() -> Path:

@@ -24,7 +24,7 @@ from millrace.errors import MillraceError
 
 
 class NotACheckoutError(MillraceError):
-    """The command line was not installed from a checkout of the project, so there is nothing to deploy."""
+    """The project's template is missing, so there is nothing to deploy."""
 
     exit_code = 2
 
@@ -40,10 +40,10 @@ class ProgramFailedError(MillraceError):
         message: What is wrong, and where the whole output is.
         operation: The command.
         target: What it was to make; empty where the operation says it.
-        details: The last lines of its output, to be shown above the message.
+        details: The last lines of its output, to be shown above the message; empty where they were shown already.
     """
 
-    def __init__(self, message: str, *, operation: str, target: str = "", details: str) -> None:
+    def __init__(self, message: str, *, operation: str, target: str = "", details: str = "") -> None:
         self.details = details
         super().__init__(message, operation=operation, target=target)
 

@@ -69,6 +69,5 @@ def make_image(
                 f"`{' '.join(step[1:4])}` ended with exit code {ended.returncode}; its output is above. To deploy an "
                 "image that is in ECR already: --image",
                 operation="make the job image",
-                details="",
             )
     return (checkout.root / "build/image/uri").read_text().strip()

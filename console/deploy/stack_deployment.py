@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from console.checkout import Checkout
 from console.deploy.installation import find_sam
 from console.deploy.parameters import RUNTIME, quoted
-from console.errors import DeployError, StackNotFoundError
+from console.errors import DeployError
 from console.find.aws import Aws
-from console.find.stack import Stack
-
-RUNTIME_PARAMETER = "LambdaRuntime"
+from console.find.deployed_runtime import PARAMETER, deployed_runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +44,8 @@ def runtime_of(deployment: Deployment) -> str:
 
     `sam deploy` keeps a parameter that it is not given. `sam build` does not: it takes the template's default.
     """
-    given = deployment.parameters.get(RUNTIME_PARAMETER)
-    if given:
-        return given
-    try:
-        stack = Stack.find(Aws(region=deployment.region, profile=deployment.profile), deployment.stack)
-    except StackNotFoundError:
-        return RUNTIME
-    return stack.parameters.get(RUNTIME_PARAMETER) or RUNTIME
+    aws = Aws(region=deployment.region, profile=deployment.profile)
+    return deployment.parameters.get(PARAMETER) or deployed_runtime(deployment.stack, aws) or RUNTIME
 
 
 def deploy_stack(checkout: Checkout, deployment: Deployment, image: str, say: Callable[[str], None]) -> None:
@@ -71,9 +63,9 @@ def deploy_stack(checkout: Checkout, deployment: Deployment, image: str, say: Ca
         DeployError: sam failed; its output was shown.
     """
     sam = find_sam(checkout, say)
-    runtime = f"{RUNTIME_PARAMETER}={runtime_of(deployment)}"
+    runtime = f"{PARAMETER}={runtime_of(deployment)}"
     parameters = [runtime, *(f"{name}={quoted(value)}" for name, value in deployment.parameters.items()
-                             if name != RUNTIME_PARAMETER)]  # fmt: skip
+                             if name != PARAMETER)]  # fmt: skip
     environment = deployment.environment()
     environment["PATH"] = f"{checkout.tools}{os.pathsep}{environment.get('PATH', os.defpath)}"
     say(f"building the functions and the layer with sam build, for {runtime.partition('=')[2]}")
@@ -90,5 +82,4 @@ def _run(command: list[str], checkout: Checkout, environment: Mapping[str, str])
         raise DeployError(
             f"sam ended with exit code {ended.returncode}; its output is above",
             operation=f"sam {command[1]}",
-            details="",
         )

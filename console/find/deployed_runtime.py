@@ -14,14 +14,20 @@ from console.find.stack import Stack
 PARAMETER = "LambdaRuntime"
 
 
+def deployed_runtime(stack: str, aws: Aws) -> str:
+    """The runtime of a stack's functions, such as python3.13; empty for a stack that is not there yet."""
+    try:
+        return Stack.find(aws, stack).parameters.get(PARAMETER, "")
+    except StackNotFoundError:
+        return ""
+
+
 def main(stack: str, aws: Aws) -> int:
     """Print `LambdaRuntime=python3.13`, or nothing for a stack that is not there yet; returns the exit code."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in the rest of the console
 
     try:
-        value = Stack.find(aws, stack).parameters.get(PARAMETER)
-    except StackNotFoundError:
-        return 0
+        value = deployed_runtime(stack, aws)
     except (BotoCoreError, ClientError) as error:
         sys.stderr.write(f"cannot ask for the runtime of the stack {stack}: {error}\n")
         return 1

@@ -8,12 +8,11 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from console import embedded_aws
-from console.checkout import Checkout
+from console.checkout import Checkout, files_digest
 from console.deploy.installation import find_sam
 from console.deploy.parameters import NO_PARAMETERS, RUNTIME, quoted
 from console.errors import DeployError, StackNotFoundError
@@ -92,13 +91,9 @@ def deploy(
 
 def digest(root: Path, parts: tuple[str, ...]) -> str:
     """A digest over the content of files and folders, and the runtime; compiled Python files do not count."""
-    whole = sha256(RUNTIME.encode())
-    for part in parts:
-        found = [file for path in root.glob(part) for file in (path.rglob("*") if path.is_dir() else (path,))]
-        for file in sorted(found):
-            if file.is_file() and "__pycache__" not in file.parts:
-                whole.update(f"{file.relative_to(root).as_posix()}\0{sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
+    places = (place for part in parts for place in root.glob(part))
+    found = (file for place in places for file in (place.rglob("*") if place.is_dir() else (place,)))
+    return f"sha256:{files_digest(root, (file for file in found if file.is_file()), RUNTIME.encode())}"
 
 
 def _build(checkout: Checkout, sam: str, say: Callable[[str], None]) -> None:

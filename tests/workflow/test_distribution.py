@@ -219,8 +219,8 @@ def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
             cwd=work, **variables,
         )  # fmt: skip
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-        found = run(millrace, "estimate", "s3://none/", "--stack", "by-the-wheel", cwd=work, **variables)
-        assert "no such stack" not in found.stderr
+        examined = run(millrace, "doctor", "--stack", "by-the-wheel", cwd=work, **variables)
+        assert "by-the-wheel is CREATE_COMPLETE" in examined.stdout, examined.stdout + examined.stderr
     finally:
         run(millrace, "local", "down", cwd=work)
 
