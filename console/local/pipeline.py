@@ -39,7 +39,7 @@ Send = Callable[[Aws, Stack], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class StartedRun:
+class LocalRun:
     """A run on the embedded AWS.
 
     Attributes:
@@ -125,7 +125,7 @@ def run_locally(
         check_not_empty(aws, found, result, terminal, allowed=allow_empty)
 
 
-def start_locally(order: RunOrder, checkout: Checkout, port: int | None, terminal: Terminal, send: Send) -> StartedRun:
+def start_locally(order: RunOrder, checkout: Checkout, port: int | None, terminal: Terminal, send: Send) -> LocalRun:
     """Start a run on the embedded AWS of a checkout, which is started and deployed to where that is due.
 
     Args:
@@ -151,7 +151,7 @@ def start_locally(order: RunOrder, checkout: Checkout, port: int | None, termina
     if order.destination.directory is not None:
         remember(checkout.state, run.run_id, order.destination.directory)
     found = FoundRun(run.run_id, run.execution_arn, request, run.folder)
-    return StartedRun(Target(aws, stack.name, _flags(checkout), checkout.state), found)
+    return LocalRun(Target(aws, stack.name, _flags(checkout), checkout.state), found)
 
 
 def fill_folder(target: Target, found: FoundRun, terminal: Terminal) -> None:
