@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image.build import BILL, BUILT, Recipe, build
 from image.codebuild import build_in_account
-from image.errors import ImageError
+from image.commands import ImageError
 from image.publish import publish
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image.commands import ROOT, answer, show
-from image.errors import ImageError
+from image.commands import ROOT, ImageError, answer, show
 
 DOCKERFILE = "batch_jobs/Dockerfile"
 _DEFAULT = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from image.base import Base, contents
-from image.commands import ROOT, answer
-from image.errors import ImageError
+from image.commands import ROOT, ImageError, answer
 
 GENERATOR = ROOT / ".venv/image/bin/cyclonedx-py"
 

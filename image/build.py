@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from image.base import DOCKERFILE, find
 from image.bill import write_bill
-from image.commands import ROOT, answer, show
-from image.errors import ImageError
+from image.commands import ROOT, ImageError, answer, show
 from millrace.version import VERSION
 
 BUILT = ROOT / "build" / "image"

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from image.commands import ROOT
-from image.errors import ImageError
+from image.commands import ROOT, ImageError
 from image.publish import TEMPLATE, bring_stack_up, pushed_digest
 from millrace.version import VERSION
 

@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from image.errors import ImageError
-
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class ImageError(Exception):
+    """Raised when a command or a stack failed; its text says which, why, and what to do."""
 
 
 def answer(command: Sequence[str], given: str | None = None) -> str:

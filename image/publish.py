@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 
-from image.commands import ROOT, answer, show
-from image.errors import ImageError
+from image.commands import ROOT, ImageError, answer, show
 from millrace.version import VERSION
 
 if TYPE_CHECKING:

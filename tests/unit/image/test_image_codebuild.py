@@ -14,8 +14,7 @@ import yaml
 
 from image import codebuild
 from image.codebuild import build_in_account, packed_sources
-from image.commands import ROOT
-from image.errors import ImageError
+from image.commands import ROOT, ImageError
 from millrace.version import VERSION
 
 URI = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/images"

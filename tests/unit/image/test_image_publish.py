@@ -15,8 +15,7 @@ import yaml
 from botocore.stub import Stubber
 
 from image import publish as publishing
-from image.commands import ROOT
-from image.errors import ImageError
+from image.commands import ROOT, ImageError
 from image.publish import TEMPLATE, bring_up, publish
 from millrace.version import VERSION
 
