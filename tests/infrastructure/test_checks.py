@@ -1,4 +1,4 @@
-"""The real files pass every check, and the command says so."""
+"""A copy of the real files passes every check, as `make check` shows of the files themselves; the command says so."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ import pytest
 
 from checks.__main__ import CHECKS, main
 from checks.faults import SourceError, ToolError
-from checks.sources import Sources
-from tests.infrastructure.checkout import REPOSITORY, Checkout, needs_node, needs_tools
+from tests.infrastructure.checkout import REPOSITORY, Checkout, needs_tools
 
-NEEDS = {"state_language": needs_node, "security": needs_tools}
-"""What a check cannot do without."""
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in CHECKS])
-def test_passes_the_real_files(name: str) -> None:
-    """The template and the state machine of this repository have no fault that a check can see."""
-    assert [str(fault) for fault in CHECKS[name](Sources(REPOSITORY))] == []
+MARKS = {"security": [needs_tools, pytest.mark.long], "deploy_failures": [pytest.mark.long]}
+"""What a check cannot do without, and which take longest."""
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in CHECKS if name != "state_language"]
+    "name", [pytest.param(name, marks=MARKS.get(name, ())) for name in CHECKS if name != "state_language"]
 )
 def test_passes_the_copy_that_faults_are_planted_in(name: str, checkout: Checkout) -> None:
-    """Without a planted fault the copy passes too, so that what a test sees is what it planted."""
+    """Without a planted fault a copy of the real files passes, so that what a test sees is what it planted."""
     assert [str(fault) for fault in CHECKS[name](checkout.sources())] == []
 
 
@@ -98,6 +91,7 @@ def test_says_that_node_is_missing(checkout: Checkout, monkeypatch: pytest.Monke
         list(CHECKS["state_language"](checkout.sources()))
 
 
+@pytest.mark.long
 def test_sam_validate_sees_a_wrong_property(checkout: Checkout) -> None:
     """`sam validate --lint`, the other half of `make check`, fails on a property that Batch's schema does not have."""
     checkout.resource("StandardJobQueue")["Prioritty"] = 1

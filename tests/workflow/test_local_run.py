@@ -562,6 +562,7 @@ def test_a_copy_and_the_runs_own_files_stay_apart(millrace: Millrace, tmp_path: 
     assert f"({len(there)} files" in ended.stdout
 
 
+@pytest.mark.long
 def test_whatever_the_users_aws_is_a_local_run_succeeds(tmp_path: Path) -> None:
     """From the start of the embedded AWS to the last notification: a useless profile, file, proxy and endpoint."""
     home, source, state = tmp_path / "home", tmp_path / "source", tmp_path / "state"
@@ -606,6 +607,7 @@ def _run_in(folder: Path, state_dir: Path, destination: Path, *words: str) -> "s
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_modules_beside_the_data_are_not_imported_and_moving_needs_no_down(stack: Any, tmp_path: Path) -> None:
     """Built-in workloads import nothing from there; own ones of one name run in two folders in turn, each its own code.
 

@@ -200,6 +200,7 @@ def test_logs_are_followed_to_the_end(
     assert json.loads(operator("status", run_id, "--json").stdout)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.long
 def test_a_broken_child_is_found_and_redriven(
     operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
 ) -> None:

@@ -497,6 +497,7 @@ def usual(strict: Strict) -> Callable[[Callable[[Strict], Any]], Any]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.long
 def test_a_run_needs_no_more_than_its_roles(strict: Strict, count: int) -> None:
     """A run without, with one and with many shards succeeds where every job and function has only its own role."""
     name = new_name()
