@@ -266,6 +266,9 @@ def test_a_full_disk_is_no_row_whoever_writes_to_it(
         "echo 'fork: Cannot allocate memory' >&2; exit 1",
         "printf 'Traceback:\\n\\nMemoryError\\n' >&2; exit 1",
         "echo 'open: Too many open files' >&2",
+        "echo 'rg: ./a: Too many open files (os error 24)' >&2; exit 2",
+        "echo 'write /tmp/a: no space left on device' >&2; exit 1",
+        "echo 'Error: EMFILE: too many open files, open /a' >&2; exit 1",
     ],
 )
 def test_a_commands_host_fault_is_no_row(script: str) -> None:

@@ -125,9 +125,10 @@ def test_csv_rows_are_those_written(names: list[str], rows: list[list[str]]) -> 
     ids=lambda part: part[:20] if isinstance(part, bytes) else part,
 )
 def test_bad_csv_is_a_row(data: bytes, code: ErrorCode) -> None:
-    """A row that does not fit the header, an open quote, a column named twice and other encodings are errors; so are too many columns.
+    """A row that does not fit the header, an open quote, a column named twice, other encodings, and too many columns.
 
-    The last two take seconds in linear time, and minutes where each name is looked for in all others."""
+    The last two take seconds in linear time, and minutes if each name is looked for in all others.
+    """
     with pytest.raises(ItemError) as caught:
         list(body_of(data).csv())
     assert caught.value.code is code
