@@ -264,6 +264,17 @@ def test_an_error_of_the_disk_is_not_the_files_fault(monkeypatch: pytest.MonkeyP
         worked(saved(halves(), "TIFF"))
 
 
+def test_memory_that_the_host_does_not_give_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's decoders say it by an error without a number."""
+
+    def starved(*_given: object) -> Callable[..., None]:
+        raise OSError("out of memory error when reading image file")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", starved)
+    with pytest.raises(MemoryError):
+        worked(saved(halves(), "TIFF"))
+
+
 def test_a_missing_pillow_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 2 and the name of what to install, before any item."""
     for name in [name for name in sys.modules if name.startswith(("PIL", "batch_jobs.workloads.image"))]:
