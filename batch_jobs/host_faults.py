@@ -61,15 +61,17 @@ def host_fault(error: BaseException) -> OSError | None:
 
 
 def fault_error(fault: OSError, doing: str, target: str) -> HostFaultError:
-    """The error that ends the attempt.
+    """The error that ends the attempt. It goes to logs and messages, so it has the system's words and no others.
 
     Args:
         fault: What `host_fault` found.
         doing: The operation: "work the item".
         target: What it was done to.
     """
-    hint = _HINTS.get(fault.errno or 0, "the host is at fault")
-    return HostFaultError(f"the host failed, not the object: {fault}; {hint}", operation=doing, target=target)
+    number = fault.errno or 0
+    hint = _HINTS.get(number, "the host is at fault")
+    words = f"[Errno {number}] {os.strerror(number)}"
+    return HostFaultError(f"the host failed, not the object: {words}; {hint}", operation=doing, target=target)
 
 
 def check_disk(folder: Path) -> None:
