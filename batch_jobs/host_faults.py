@@ -32,6 +32,9 @@ _SQLITE = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_NOMEM: errno.ENOMEM
 _RUST = re.compile(r"\bos error (\d+)\b|\bOs \{ code: (\d+),")
 """How Rust's libraries write an error of the system: obstore's exceptions have it in their text alone."""
 
+_OF_RUST = re.compile(r" \(os error \d+\)\W*\Z")
+"""What programs in Rust put behind these words."""
+
 _TOLD = {os.strerror(number): number for number in _HINTS if number != errno.EAGAIN} | {"MemoryError": errno.ENOMEM}
 """What programs write of such an error: the C library's words, in the locale that the command is given."""
 
@@ -58,15 +61,17 @@ def host_fault(error: BaseException) -> OSError | None:
 
 
 def fault_error(fault: OSError, doing: str, target: str) -> HostFaultError:
-    """The error that ends the attempt.
+    """The error that ends the attempt. It goes to logs and messages, so it has the system's words and no others.
 
     Args:
         fault: What `host_fault` found.
         doing: The operation: "work the item".
         target: What it was done to.
     """
-    hint = _HINTS.get(fault.errno or 0, "the host is at fault")
-    return HostFaultError(f"the host failed, not the object: {fault}; {hint}", operation=doing, target=target)
+    number = fault.errno or 0
+    hint = _HINTS.get(number, "the host is at fault")
+    words = f"[Errno {number}] {os.strerror(number)}"
+    return HostFaultError(f"the host failed, not the object: {words}; {hint}", operation=doing, target=target)
 
 
 def check_disk(folder: Path) -> None:
@@ -89,8 +94,12 @@ def check_words(last_line: str) -> None:
     Raises:
         OSError: It did.
     """
+    line = last_line.lower()
+    end = _OF_RUST.sub("", line).rstrip(" .)'\"")
     for words, number in _TOLD.items():
-        if last_line.rstrip(" .)'\"").endswith(words) or f"[Errno {number}] {words}" in last_line:
+        told = words.lower()  # Go's programs write it in lower case
+        marks = (f"[errno {number}] {told}", f"{errno.errorcode[number].lower()}: {told}")  # Python's, and Node's
+        if end.endswith(told) or any(mark in line for mark in marks):
             raise OSError(number, last_line[-200:])
 
 

@@ -73,11 +73,12 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     Raises:
         StalledError: An array has ended since the last call, and no shard was committed.
         DamagedFileError: The file is not a plan.
+        ObjectNotFoundError: There is none.
         StorageError: It cannot be read.
     """
     uri = S3Uri.parse(event["plan"], "plan")
     folder = RunFolder.of_plan(uri)
-    plan = Plan.from_json(s3.read(uri), str(uri))
+    plan = Plan.from_json(_text_of_plan(uri, folder, s3), str(uri))
     before, redrives = event["before"], event["execution"].get("RedriveCount", 0)
     committed = list(listed_shards(folder.commit, range(plan.shards), s3))
     left = plan.shards - len(committed)
@@ -97,6 +98,18 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "redrives": redrives,
         "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],
     }
+
+
+def _text_of_plan(uri: S3Uri, folder: RunFolder, s3: S3) -> bytes:
+    try:
+        return s3.read(uri)
+    except ObjectNotFoundError:
+        raise ObjectNotFoundError(
+            "there is no plan, although the plan job ended with exit code 0: did the workload's code end the process? "
+            f"`millrace logs {folder.run_id}` has what the job wrote; `millrace resume {folder.run_id}` plans again",
+            operation="read the plan",
+            target=str(uri),
+        ) from None
 
 
 def _children(plan: Plan, left: Left, slots: int) -> int:

@@ -54,6 +54,7 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
         256 KiB.
 
     Raises:
+        ObjectNotFoundError: There is none.
         DamagedFileError: The file is not a result, not that of the plan, or does not go with its files.
         StorageError: It cannot be read.
     """
@@ -61,7 +62,13 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
     uri = folder.file("result.json")
     found = run_files.read_result(folder, s3)
     if found is None:
-        raise ObjectNotFoundError("there is no result", operation="read the result", target=str(uri))
+        raise ObjectNotFoundError(
+            "there is no result, although the job that merges ended with exit code 0: did the workload's code end the "
+            f"process? `millrace logs {folder.run_id}` has what the job wrote; `millrace resume {folder.run_id}` "
+            "merges again",
+            operation="read the result",
+            target=str(uri),
+        )
     run_files.check_files(folder, found, s3, CHECKED_BYTES)
     try:
         output = {name: found[name] for name in PARTS}

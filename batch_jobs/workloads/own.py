@@ -49,7 +49,7 @@ def own_class(name: str) -> Any:
         module = import_module(module_name)
     except ImportError as error:
         raise _unavailable(name, f"the module {module_name} cannot be imported ({error})") from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever it is: KeyboardInterrupt and a native library's panic end no job silently
         raise _unavailable(
             name, f"the module {module_name} fails when it is imported: {type(error).__name__}: {error}"
         ) from error
@@ -71,7 +71,10 @@ def _check_class(name: str, module_name: str, attribute: str, found: Any) -> Non
     options = getattr(found, "options", ())
     if not isinstance(options, tuple | list) or not all(isinstance(option, Option) for option in options):
         raise _unavailable(name, "its options are no tuple of Option: one alone needs a comma, (Option(…),)")
+    names = [option.name for option in options]
     for option in options:
+        if not isinstance(option.name, str) or names.count(option.name) > 1:
+            raise _unavailable(name, f"its options are to have names, each another one: {option.name!r} is not so")
         if not isinstance(option.default, _TYPES):
             kinds = "a number, a text, true or false, a tuple of texts or an object of texts"
             why = f"the default of its option {option.name} is {option.default!r}; it must be {kinds}"
@@ -102,7 +105,7 @@ def own_part(name: str, part: str) -> Iterator[None]:
         yield
     except MillraceError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if not is_own_workload(name):
             raise
         raise _unavailable(name, f"its {part} raises {explained(error)}") from error

@@ -225,10 +225,10 @@ def read_input(path: Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    with click.open_file(str(path), encoding="utf-8") as file:
+    with click.open_file(str(path), "rb") as file:
         text = file.read()
     try:
-        found = read_json(text)
+        found = read_json(text)  # of bytes: PowerShell writes UTF-16, and UTF-8 with a mark
     except ValueError as error:
         raise InvalidRunRequest("input", str(path), f"a file with a JSON object; {error}") from None
     if not isinstance(found, dict):

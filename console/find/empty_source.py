@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from glob import escape
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from console.errors import EmptySourceError
@@ -22,7 +23,15 @@ NAMED = 3
 """How many keys are named."""
 
 
-def check_not_empty(aws: Aws, found: FoundRun, result: Mapping[str, Any], terminal: Terminal, *, allowed: bool) -> None:
+def check_not_empty(
+    aws: Aws,
+    found: FoundRun,
+    result: Mapping[str, Any],
+    terminal: Terminal,
+    *,
+    allowed: bool,
+    directory: Path | None = None,
+) -> None:
     """Say what was there when a run worked no item.
 
     Args:
@@ -31,20 +40,27 @@ def check_not_empty(aws: Aws, found: FoundRun, result: Mapping[str, Any], termin
         result: Its result.json.
         terminal: Gets the message where an empty run is allowed.
         allowed: Whether the user expects that there may be nothing: `--allow-empty`.
+        directory: The folder of this machine that was the source, if one was.
 
     Raises:
         EmptySourceError: There was nothing, and that is not allowed.
     """
     if result["counts"]["items"]:
         return
-    words = what_was_there(aws, found)
+    words = what_was_there(aws, found, directory)
     if not allowed:
         raise EmptySourceError(f"{words} To accept an empty run: --allow-empty", operation="run", target=found.run_id)
     terminal.note(f"Nothing was worked: {words}")
 
 
-def what_was_there(aws: Aws, found: FoundRun) -> str:
-    """A sentence on what the source of an empty run holds, and one on what would find items."""
+def what_was_there(aws: Aws, found: FoundRun, directory: Path | None = None) -> str:
+    """A sentence on what the source of an empty run holds, and one on what would find items.
+
+    Args:
+        aws: Where it ran.
+        found: The run.
+        directory: The folder of this machine that was the source, if one was.
+    """
     folder = S3Uri.parse_folder(found.request["source"], "source")
     name = shown(str(folder))
     if found.request.get("manifest"):
@@ -56,6 +72,8 @@ def what_was_there(aws: Aws, found: FoundRun) -> str:
             return _filtered(aws, folder, found.request, skipped)
         if skipped:
             return f"{name} holds {plural(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
+        if directory is not None:
+            return f"there is no file in {shown(str(directory))}."
         return f"there is no object under {name}. {_nearby(aws, folder)}"
     except StorageError as error:
         # Who starts a run need not be allowed to read its source.

@@ -115,14 +115,14 @@ def run_locally(
         terminal.out.file.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
     elif result is not None:
         print_summary(terminal, result, failure_examples(aws, run.folder, result))
-    _say_where(terminal, run, fetched, str(aws.endpoint_url), to_notes=as_json or result is None)
+    _say_where(terminal, started, fetched, checkout, to_notes=as_json or result is None)
     found = started.found
     if failure is not None:
         for line in next_commands(found, failure, target, result):
             terminal.note(line)
         raise failure
     if result is not None:
-        check_not_empty(aws, found, result, terminal, allowed=allow_empty)
+        check_not_empty(aws, found, result, terminal, allowed=allow_empty, directory=order.source.directory)
 
 
 def start_locally(order: RunOrder, checkout: Checkout, port: int | None, terminal: Terminal, send: Send) -> LocalRun:
@@ -199,8 +199,11 @@ def _serve(endpoint_url: str, order: RunOrder, stack: Stack, terminal: Terminal)
 
 def _flags(checkout: Checkout) -> str:
     """What leads the other verbs to this embedded AWS."""
-    usual = checkout.state == Checkout.here().state
-    return "--local" if usual else shlex.join([f"--state-dir={checkout.state}"])
+    return "--local" if _is_usual(checkout) else shlex.join([f"--state-dir={checkout.state}"])
+
+
+def _is_usual(checkout: Checkout) -> bool:
+    return checkout.state == Checkout.here().state
 
 
 def _fetch(
@@ -234,20 +237,22 @@ def _fetch(
         )
     if done.refused:
         keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
-        terminal.warn(f"{plural(len(keys), 'object')} cannot be a file here, and only in S3: {_some(keys)}")
-    also = "" if was_empty else "; the folder was not empty, files of earlier runs were replaced"
+        terminal.warn(f"{plural(len(keys), 'object')} cannot be a file here and stayed in S3: {_some(keys)}")
+    also = "" if was_empty else "; the folder was not empty; only files of earlier runs were replaced"
     return f"{_as_given(directory)} ({plural(done.files, 'file')}, {bytes_text(done.total_bytes)}{also})"
 
 
-def _say_where(terminal: Terminal, run: Run, fetched: str, endpoint_url: str, *, to_notes: bool) -> None:
+def _say_where(terminal: Terminal, started: LocalRun, fetched: str, checkout: Checkout, *, to_notes: bool) -> None:
     say: Any = terminal.note if to_notes else terminal.print
+    folder = str(started.run.folder.root)
+    down = "millrace local down" if _is_usual(checkout) else f"millrace local down {_flags(checkout)}"
     say("")
     if fetched:
         say(f"Files        {fetched}")
-    say(f"Run folder   {shown(str(run.folder.root))}")
-    say(f"Look around  export {exports(endpoint_url)}")
-    say(f"             aws s3 ls {shlex.quote(shown(str(run.folder.root)))}")
-    say("Stop         millrace local down  (everything in the embedded AWS is gone then)")
+    say(f"Run folder   {shown(folder)}")
+    say(f"Look around  export {exports(str(started.target.aws.endpoint_url))}")
+    say(f"             aws s3 ls {shlex.quote(shown(folder))}")
+    say(f"Stop         {down}  (everything in the embedded AWS is gone then)")
 
 
 def _as_given(directory: Path) -> str:

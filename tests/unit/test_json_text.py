@@ -206,6 +206,29 @@ def test_a_deep_input_file_is_refused_by_the_command(levels: int, tmp_path: Path
         read_input(tmp_path / "input.json")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_input_file_may_be_written_by_powershell(encoding: str, tmp_path: Path) -> None:
+    """It writes UTF-16, or a byte order mark in front of UTF-8."""
+    (tmp_path / "input.json").write_text('{"source": "s3://b/ä/"}', encoding)
+    assert read_input(tmp_path / "input.json") == {"source": "s3://b/ä/"}
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xff", b"\xe4{}", b"{} x", b"[" * 99, b"1" * 5000, b'{"a": ' + b"1" * 5000 + b"}", b""]
+)
+def test_an_input_file_that_is_no_json_is_refused(raw: bytes, tmp_path: Path) -> None:
+    """Bytes of another encoding, and whole numbers that Python does not read, are errors like any other."""
+    (tmp_path / "input.json").write_bytes(raw)
+    with pytest.raises(InvalidRunRequest, match="a file with a JSON object") as caught:
+        read_input(tmp_path / "input.json")
+    assert "sys." not in str(caught.value)
+
+
+def test_a_whole_number_that_is_too_long_to_be_shown_is_told() -> None:
+    """The error about it must not fail itself."""
+    assert "is a int that is too long to be shown" in str(InvalidRunRequest("priority", 10**5000, "0 to 9999"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -155,7 +155,7 @@ def test_an_empty_folder(millrace: Millrace, tmp_path: Path) -> None:
     arguments = ("--source", str(tmp_path / "empty"), "--destination", str(tmp_path / "out"))
     refused = millrace("run", *arguments)
     assert refused.returncode == 2
-    assert "there is no object under" in last_line(refused)
+    assert "there is no file in" in last_line(refused)
     assert "--allow-empty" in last_line(refused)
     ended = millrace("run", *arguments, "--allow-empty")
     assert ended.returncode == 0, ended.stderr

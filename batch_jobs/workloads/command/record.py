@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from millrace.errors import InvalidRunRequest
 from millrace.s3.header_values import check_content_type
 from millrace.workload import Option, WorkloadRecord, check_item_suffixes
+
+
+def _check_suffixes(field: str, suffixes: Any) -> None:
+    check_item_suffixes(field, suffixes)
+    if not all(suffixes):
+        raise InvalidRunRequest(field, suffixes, "suffixes, none of them empty")
+
 
 RECORD = WorkloadRecord(
     name="command",
@@ -17,7 +27,7 @@ RECORD = WorkloadRecord(
             "output_suffixes",
             (".out",),
             "What is put behind a key: {output}, {output2}, … or the standard output.",
-            rule=check_item_suffixes,
+            rule=_check_suffixes,
         ),
         Option(
             "content_type",

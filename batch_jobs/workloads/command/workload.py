@@ -114,8 +114,6 @@ class Command:
 
     def _check_outputs(self) -> None:
         suffixes = self.item_suffixes
-        if not all(suffixes) or len(set(suffixes)) < len(suffixes):
-            raise InvalidRunRequest("options.output_suffixes", list(suffixes), "different suffixes, none empty")
         if self._line.outputs > len(suffixes):
             raise InvalidRunRequest(
                 "options.output_suffixes", list(suffixes), f"{self._line.outputs}: the command names that many outputs"

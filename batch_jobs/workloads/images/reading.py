@@ -88,6 +88,8 @@ def damage_reported() -> Generator[None, None, None]:
 
     Raises:
         ItemError: `TOO_LARGE`, `NOT_SUPPORTED` or `DAMAGED`.
+        OSError: The disk's fault.
+        MemoryError: The host has none left.
     """
     try:
         yield
@@ -96,6 +98,8 @@ def damage_reported() -> Generator[None, None, None]:
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the file's
+        if "out of memory" in str(error):  # Pillow's own words, for a decoder that got none
+            raise MemoryError(str(error)) from error
         if isinstance(error, ValueError) and _UNREAD.search(str(error)):
             raise _not_supported(str(error)) from error
         raise ItemError(ErrorCode.DAMAGED, f"the picture cannot be decoded: {error}") from error
@@ -135,6 +139,8 @@ def _open(file: IO[bytes]) -> ImageFile:
 def _kind_not_read(file: IO[bytes], start: bytes) -> str | None:
     """Why Pillow does not read a header that is sound; None where it is not, as far as is known."""
     file.seek(0)
+    if start.startswith(b"MM\0+"):  # Pillow knows these first bytes, but takes the second for the version
+        return "a BigTIFF in big-endian order"
     try:
         if re.match(_TIFF, start):
             TiffImagePlugin.TiffImageFile(file)

@@ -10,6 +10,7 @@ from PIL.ImageFile import ImageFile
 
 from batch_jobs.workloads.images.colors import scalable
 from batch_jobs.workloads.images.tiff import black_on_white, load
+from millrace.errors import ErrorCode, ItemError
 
 Size = tuple[int, int]
 
@@ -37,6 +38,10 @@ _WRITERS = {
 }
 
 
+_LONGEST_SIDES = {"JPEG": 65_500, "WEBP": 16_383}
+"""How many pixels a side may have (libjpeg, JPEG_MAX_DIMENSION; WebP, WEBP_MAX_DIMENSION)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """How pictures are written.
@@ -61,7 +66,18 @@ class Writer:
 
         Returns:
             The number of bytes.
+
+        Raises:
+            ItemError: `TOO_LARGE`: a side is longer than the format allows.
         """
+        longest = _LONGEST_SIDES.get(self.pillow_format)
+        if longest is not None and max(picture.size) > longest:
+            width, height = picture.size
+            raise ItemError(
+                ErrorCode.TOO_LARGE,
+                f"{width:,} x {height:,} pixels; {self.pillow_format} allows {longest:,} on a side: set the option "
+                "filter_longest_side, or format to png",
+            )
         if self.pillow_format == "JPEG":
             picture = opaque(picture)
         picture.info = {}  # Pillow would write some of what it read: comments, EXIF in PNG and WebP

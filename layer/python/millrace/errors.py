@@ -328,6 +328,8 @@ def _shown(value: object) -> str:
         text = repr(value) if isinstance(value, str) else str(value)
     except RecursionError:
         text = f"a {type(value).__name__} that is nested too deeply to be shown"
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = f"a {type(value).__name__} that is too long to be shown"
     return shortened(text)
 
 

@@ -17,12 +17,16 @@ def read_json(text: str | bytes) -> Any:
     """The document.
 
     Raises:
-        ValueError: It is no JSON, is not UTF-8, or is nested too deeply to be read.
+        ValueError: It is no JSON, is not UTF-8, is nested too deeply, or has a number of more than 4,300 digits.
     """
     try:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply to be read") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # Python's own words name a function to call
+        raise ValueError("a whole number in it has more digits than can be read, 4,300") from None
 
 
 def check_plain(value: object, field: str) -> None:

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch_jobs import __main__ as entry
-from batch_jobs.host_faults import _HINTS, check_words, host_fault
+from batch_jobs.host_faults import _HINTS, check_words, fault_error, host_fault
 from batch_jobs.workloads.csv_to_dynamodb.files.zip_members import zip_members
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import (
@@ -266,6 +266,9 @@ def test_a_full_disk_is_no_row_whoever_writes_to_it(
         "echo 'fork: Cannot allocate memory' >&2; exit 1",
         "printf 'Traceback:\\n\\nMemoryError\\n' >&2; exit 1",
         "echo 'open: Too many open files' >&2",
+        "echo 'rg: ./a: Too many open files (os error 24)' >&2; exit 2",
+        "echo 'write /tmp/a: no space left on device' >&2; exit 1",
+        "echo 'Error: EMFILE: too many open files, open /a' >&2; exit 1",
     ],
 )
 def test_a_commands_host_fault_is_no_row(script: str) -> None:
@@ -278,6 +281,25 @@ def test_a_commands_host_fault_is_no_row(script: str) -> None:
     run.plan()
     with pytest.raises(HostFaultError):
         run.migrate()
+
+
+def test_a_host_faults_error_quotes_no_object() -> None:
+    """It goes to the log and to notifications: a command's last line, or an author's text, may quote its object."""
+    script = "echo 'cannot write SECRET: No space left on device' >&2; exit 1 # {input}"
+    run = RunInMemory(
+        {"in/a": b"a"},
+        request={"workload": "command", "options": {"command": ["sh", "-c", script]}},
+        load=load_workload,
+    )
+    run.plan()
+    with pytest.raises(HostFaultError) as caught:
+        run.migrate()
+    texts = [str(caught.value)]
+    for error in (OSError(errno.ENOSPC, "SECRET"), MemoryError("SECRET"), sqlite3.OperationalError("SECRET")):
+        fault = host_fault(error)
+        texts += [str(fault_error(fault, "work the item", "s3://b/a"))] if fault else []
+    assert all("SECRET" not in text for text in texts)
+    assert "No space left on device; give the job more disk" in texts[0]
 
 
 def test_a_command_on_a_full_disk_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,14 @@ def test_a_source_that_may_not_be_read_is_no_crash() -> None:
 
     aws.s3.requests.client.before = refuse
     assert "it cannot be looked at from here" in what_was_there(aws, found)
+
+
+def test_an_empty_folder_of_this_machine_is_named_as_the_user_knows_it() -> None:
+    """Not by the prefix that the embedded AWS serves it under, nor by other folders' keys."""
+    aws, found = nothing_worked({"elsewhere/a": b"1"})
+    assert what_was_there(aws, found, Path("/data/texts")) == "there is no file in /data/texts."
+    filtered = nothing_worked({"in/a.csv": b"1"}, include=["*.txt"])
+    assert "none left by include" in what_was_there(*filtered, Path("/data/texts"))
 
 
 def test_an_empty_run_is_refused_unless_it_is_allowed() -> None:

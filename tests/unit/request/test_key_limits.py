@@ -46,6 +46,12 @@ def test_a_command_with_outputs_of_two_items_under_one_key_is_refused_with_the_r
     assert caught.value.field == "options.output_suffixes"
 
 
+def test_an_empty_suffix_of_a_command_is_refused_with_the_request() -> None:
+    """Not by the job, once it has been paid for."""
+    with pytest.raises(InvalidRunRequest, match="none of them empty"):
+        checked_options("command", {"command": ["x", "{input}"], "output_suffixes": [""]})
+
+
 class Wrong(Sizes):
     """An own workload."""
 

@@ -119,10 +119,16 @@ def test_csv_rows_are_those_written(names: list[str], rows: list[list[str]]) -> 
         (b'a,b\n"1"x,2\n', ErrorCode.BAD_ROW),
         (b"a,a\n1,2\n", ErrorCode.WRONG_COLUMNS),
         (b"a\n\xff\n", ErrorCode.NOT_TEXT),
+        (b",".join(b"c%d" % number for number in range(400_000)), ErrorCode.TOO_LARGE),
+        (b",".join(b"c%d" % (number % 65_535) for number in range(65_536)), ErrorCode.WRONG_COLUMNS),
     ],
+    ids=lambda part: part[:20] if isinstance(part, bytes) else part,
 )
 def test_bad_csv_is_a_row(data: bytes, code: ErrorCode) -> None:
-    """A row that does not fit the header, an open quote, a column named twice and other encodings are errors."""
+    """A row that does not fit the header, an open quote, a column named twice, other encodings, and too many columns.
+
+    The last two take seconds in linear time, and minutes if each name is looked for in all others.
+    """
     with pytest.raises(ItemError) as caught:
         list(body_of(data).csv())
     assert caught.value.code is code

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import ErrorCode, ItemError
-from millrace.workload import Item, Outputs, Totals, decompressed, is_packed, lines
-from millrace.workload.compressed import STEP_BYTES
+from millrace.workload import Item, Outputs, Totals, compressed, decompressed, is_packed, lines
+from millrace.workload.compressed import FEED_BYTES, STEP_BYTES
 from tests.run_in_memory import RunInMemory
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -78,6 +78,51 @@ def test_an_xz_file_that_asks_for_much_memory_is_too_large() -> None:
     with pytest.raises(ItemError) as caught:
         list(decompressed(item("a.xz", packed), [packed]))
     assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_a_zstandard_file_that_asks_for_much_memory_is_too_large() -> None:
+    """A window of 1 GiB, as `zstd --long=30` makes it: the file is sound."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 30})
+    packed = packer.compress(b"x") + packer.flush()
+    with pytest.raises(ItemError) as caught:
+        list(decompressed(item("a.zst", packed), [packed]))
+    assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_memory_that_the_host_does_not_give_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zstandard says it by an error of its own, which must not become a row."""
+
+    class Starved:
+        def decompress(self, _data: bytes, _most: int) -> bytes:
+            raise zstd.ZstdError("Unable to decompress Zstandard data: Allocation error : not enough memory")
+
+    monkeypatch.setattr(zstd, "ZstdDecompressor", Starved)
+    compressed._format.cache_clear()
+    try:
+        with pytest.raises(MemoryError):
+            list(decompressed(item("a.zst", b"abc"), [b"abc"]))
+    finally:
+        compressed._format.cache_clear()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_many_frames_in_one_chunk_cost_little_each(ending: str) -> None:
+    """However long the chunk is: a decompressor is never given, and never gives back, more of it than a small piece."""
+    given_most = 0
+
+    class Chunk(bytes):
+        """Notes how much of it is asked for at once."""
+
+        def __getitem__(self, place: Any) -> Any:
+            nonlocal given_most
+            part = super().__getitem__(place)
+            given_most = max(given_most, len(part))
+            return part
+
+    frames = 3000
+    packed = Chunk(PACK[ending](b"x") * frames)
+    assert b"".join(decompressed(item(f"a{ending}", packed), [packed])) == b"x" * frames
+    assert 0 < given_most <= FEED_BYTES
 
 
 def test_padding_behind_an_xz_stream_is_none_of_its_text() -> None:

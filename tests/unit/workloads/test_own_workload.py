@@ -196,7 +196,9 @@ def test_a_module_that_fails_on_import_is_told(installed: Path) -> None:
         load_workload("needy:Mine", {})
 
 
-@pytest.mark.parametrize("text", ["import sys; sys.exit(0)", "raise ValueError('no')", "def broken("])
+@pytest.mark.parametrize(
+    "text", ["import sys; sys.exit(0)", "raise ValueError('no')", "def broken(", "raise KeyboardInterrupt"]
+)
 def test_a_module_that_ends_or_fails_on_import_is_told(text: str, installed: Path) -> None:
     """Exit code 2, once: sys.exit(0) must not pass for a plan that was made."""
     (installed / "ending.py").write_text(text)
@@ -213,6 +215,30 @@ def test_options_without_their_comma_are_told(installed: Path) -> None:
     )
     with pytest.raises(WorkloadUnavailableError, match="needs a comma"):
         load_workload("comma:Mine", {})
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("Option('end', 'x', 'One.'), Option('end', 3, 'Two.')", "each another one: 'end' is not so"),
+        ("Option(3, 'x', 'No name.'),", "each another one: 3 is not so"),
+        ("Option('end', None, 'No type.'),", "the default of its option end is None"),
+    ],
+)
+def test_options_that_cannot_be_given_are_told(options: str, why: str, installed: Path) -> None:
+    """Of two with one name the first would be dropped in silence."""
+    name = own(installed, "declared", f"options = ({options})")
+    with pytest.raises(WorkloadUnavailableError, match=why):
+        load_workload(name, {})
+
+
+def test_a_list_as_default_is_checked_as_a_tuple_is(installed: Path) -> None:
+    """Authors write either; what the user gives is a list of texts, or refused."""
+    members = "options = [Option('words', [], 'Words.')]\ndef __init__(self, options):\n    self.options = options"
+    name = own(installed, "listed", members)
+    load_workload(name, {"words": ["a"]})
+    with pytest.raises(InvalidRunRequest, match="a list of strings"):
+        load_workload(name, {"words": [{"a": 1}]})
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_wrong_option_is_refused_as_in_a_job(options: dict[str, object], named
 
 
 def test_what_a_job_would_refuse_is_refused() -> None:
-    """A suffix that is not declared, a damaged object, a function without the decorator."""
+    """A suffix that is not declared, a content type that S3 does not take, a damaged object, no decorator."""
 
     @workload(outputs=[".a"])
     def wrong(item: Item, body: ItemBody, outputs: Outputs) -> None:
@@ -69,6 +69,16 @@ def test_what_a_job_would_refuse_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"'\.b' is not declared: its outputs are \.a"):
         try_on(wrong, b"")
+
+    @workload(outputs=[".a"])
+    def strange(item: Item, body: ItemBody, outputs: Outputs, *, content_type: str = "text/plain") -> None:
+        outputs.open(".a", content_type)
+        outputs.open(".a")
+
+    with pytest.raises(ValueError, match="a content type is printable ASCII"):
+        try_on(strange, b"", options={"content_type": "text/plain\r\nX: y"})
+    with pytest.raises(ValueError, match="it is open already"):
+        try_on(strange, b"")
     with pytest.raises(ItemError, match=r"."):
         try_on(shown, bz2.compress(b"x" * 99)[:-3], key="a.bz2")
     with pytest.raises(TypeError, match=r"decorate it with @workload\(\)"):

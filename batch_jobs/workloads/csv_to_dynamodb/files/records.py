@@ -94,10 +94,12 @@ class CsvRecords:
         if len(found) > MAX_COLUMNS:
             message = f"{self._head}the header has {len(found):,} columns, which is more than {MAX_COLUMNS:,}"
             raise ItemError(ErrorCode.TOO_LARGE, message)
-        try:
-            "".join(found).encode()
-        except UnicodeEncodeError:
-            raise self._not_text(found, form) from None
+        header = "".join(found)
+        if undecoded(header):
+            raise self._not_text(found, form)
+        if "\0" in header:
+            message = "there is a NUL character in the header; for UTF-16, set the option encoding: utf-16-le or -be"
+            raise ItemError(ErrorCode.NOT_TEXT, self._head + message)
         if names and not least_cells(found) <= len(names) <= len(found):
             message = f"the header has {len(found)} columns, column_names has {len(names)}"
             raise ItemError(ErrorCode.WRONG_COLUMNS, self._head + message)
@@ -185,7 +187,11 @@ def _text(chunks: Iterable[bytes], encoding: str, head: str, *, begins: bool = T
         for chunk in gathered(chunks):
             for start in range(0, len(chunk), _BLOCK_BYTES):
                 block = chunk[start : start + _BLOCK_BYTES]
-                if text := decoder.decode(block):
+                text = decoder.decode(block)
+                if text and begins and not is_utf8:
+                    text = text.removeprefix("\ufeff")  # utf-16-le and its like keep the mark
+                if text:
+                    begins = False
                     yield text
                 done += len(block)
         if text := decoder.decode(b"", final=True):

@@ -16,8 +16,11 @@ SAMPLE_CHARACTERS = 65_536
 _DELIMITERS = ("\t", "|", ";", ",")
 """What `auto` looks for. Of equals the first wins: commas are common inside cells, tabs are not."""
 
-_STATED = re.compile(r'("?)sep=([^\w"\r\n])\2*\1[\r\n]*', re.ASCII | re.IGNORECASE)
-"""Excel's first line, `sep=;`. It names the delimiter and is no row."""
+_STATED = re.compile(r'("?)sep=([^\w"\r\n])\2*\1(?:\2| )*[\r\n]*', re.ASCII | re.IGNORECASE)
+"""Excel's first line, `sep=;`. It names the delimiter and is no row.
+
+Other programs save it again as a row of one cell: quoted, and with a delimiter for each further column.
+"""
 
 
 class Start(NamedTuple):

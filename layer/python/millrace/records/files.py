@@ -24,7 +24,9 @@ def read_plan(folder: RunFolder, s3: S3) -> Plan:
     plan = plan_if_there(folder, s3)
     if plan is None:
         raise DamagedFileError(
-            "there is no plan; run the plan job first", operation="read the plan", target=str(folder.plan)
+            f"there is no plan; run the plan job first, or see why it failed: millrace status {folder.run_id}",
+            operation="read the plan",
+            target=str(folder.plan),
         )
     return plan
 

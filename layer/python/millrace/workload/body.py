@@ -6,6 +6,7 @@ import codecs
 import csv
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -20,6 +21,9 @@ from millrace.workload.lines import MAX_LINE_BYTES, lines
 
 Chunk = bytes
 """`bytes`, which is a method's name inside the class."""
+
+MAX_COLUMNS = 65_536
+"""The most columns of a CSV file: more of them, and a comma is no delimiter there."""
 
 _PEEK_BYTES = 6
 """As long as the longest signature of a compressed file."""
@@ -103,8 +107,9 @@ class ItemBody:
         """The rows of a CSV file whose first row names the columns (RFC 4180), one by one; empty rows are passed over.
 
         Raises:
-            ItemError: `WRONG_COLUMNS`: there is no header, or it names a column twice. `BAD_ROW`: a row has more or
-                fewer fields than the header, or a quote is not closed. `NOT_TEXT`: it is not in that encoding.
+            ItemError: `WRONG_COLUMNS`: the header names a column twice. `BAD_ROW`: a row has more or fewer fields than
+                the header, or a quote is not closed. `NOT_TEXT`: it is not in that encoding. `TOO_LARGE`: a row is
+                longer than 64 Mi characters, or there are more than 65,536 columns.
         """
         text = _lines_of_text(_decoded(self._whole("csv"), encoding))
         reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -207,7 +212,9 @@ def _lines_of_text(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _columns(row: list[str]) -> list[str]:
-    twice = next((name for name in row if row.count(name) > 1), None)
+    if len(row) > MAX_COLUMNS:
+        raise ItemError(ErrorCode.TOO_LARGE, f"the header has {len(row):,} columns, which is more than {MAX_COLUMNS:,}")
+    twice = next((name for name, number in Counter(row).items() if number > 1), None)
     if twice is not None:
         raise ItemError(ErrorCode.WRONG_COLUMNS, f"the header names the column {twice[:100]!r} twice")
     return row

@@ -18,7 +18,7 @@ STEP_BYTES = 1 << 18
 """The most that one step unpacks: a bomb costs time, but no memory."""
 
 FEED_BYTES = 1 << 14
-"""How much is given to zlib at once, which copies what is left behind each step and behind each member."""
+"""How much is given to a decompressor at once: what is left behind a step, a member or a frame is copied each time."""
 
 XZ_MEMORY_BYTES = 128 << 20
 """The largest dictionary that an xz file may ask for; `xz -9` asks for 65 MiB. zstd has the same limit built in."""
@@ -163,8 +163,8 @@ def _small_pieces(body: Iterable[bytes]) -> Iterator[bytes]:
 def _unpacked(body: Iterable[bytes], form: _Format) -> Iterator[bytes]:
     frame: Any = None
     frames = 0
-    for chunk in body:
-        data = chunk
+    for piece in _small_pieces(body):
+        data = piece
         while data or (frame is not None and not frame.needs_input):
             if frame is None:
                 data = data.lstrip(b"\0") if form.padded and frames else data
@@ -185,7 +185,10 @@ def _step(frame: Any, data: bytes, form: _Format) -> bytes:
     try:
         text: bytes = frame.decompress(data, STEP_BYTES)
     except form.broken as error:
-        if "memory" in str(error).lower() and "limit" in str(error).lower():
+        why = str(error).lower()
+        if "not enough memory" in why:  # zstd's words where the host gives none
+            raise MemoryError(str(error)) from error
+        if "memory" in why:
             raise ItemError(ErrorCode.TOO_LARGE, f"the {form.name} file asks for too much memory: {error}") from None
         raise ItemError(ErrorCode.DAMAGED, f"this is not a sound {form.name} file: {error}") from None
     return text

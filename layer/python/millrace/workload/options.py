@@ -68,7 +68,7 @@ class Option:
         return checked
 
     def _checked(self, field: str, value: object) -> object:
-        if isinstance(self.default, tuple):
+        if isinstance(self.default, tuple | list):
             return self._checked_list(field, value)
         if isinstance(self.default, Mapping):
             return self._checked_object(field, value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from millrace.records.plan import Item
+from millrace.s3.header_values import content_type_fault
 from millrace.workload.body import ItemBody
 from millrace.workload.function import DECLARATION, Declaration
 from millrace.workload.options import check_options
@@ -46,7 +47,8 @@ def try_on(
     Raises:
         TypeError: The function is not decorated.
         InvalidRunRequest: It does not take these options.
-        ValueError: It writes a file whose suffix it does not declare.
+        ValueError: It writes a file whose suffix it does not declare, or one twice, or with a content type that S3
+            does not take.
     """
     declaration = getattr(function, DECLARATION, None)
     if not isinstance(declaration, Declaration):
@@ -86,8 +88,11 @@ class _Outputs:
         self._declared = declared
         self.files: dict[str, _File] = {}
 
-    def open(self, name: str, content_type: str = "application/octet-stream") -> BinaryIO:  # noqa: ARG002 - as a job's
+    def open(self, name: str, content_type: str = "application/octet-stream") -> BinaryIO:
         if name not in self._declared:
             raise ValueError(f"{name!r} is not declared: its outputs are {', '.join(self._declared) or 'none'}")
+        fault = "it is open already" if name in self.files else content_type_fault(content_type)
+        if fault:
+            raise ValueError(f"the workload cannot write {name!r}: {fault}")
         self.files[name] = _File()
         return self.files[name]

@@ -93,6 +93,8 @@ def test_nothing_is_quoted_where_quote_is_empty() -> None:
         ("utf-8", b"name,b\nZo\xc3\xab,1"),
         ("latin-1", b"name,b\nZo\xeb,1"),
         ("utf-16", "name,b\nZoë,1".encode("utf-16")),
+        ("utf-16-le", "\ufeffname,b\nZoë,1".encode("utf-16-le")),
+        ("utf-32-be", "\ufeffname,b\nZoë,1".encode("utf-32-be")),
     ],
 )
 def test_encodings(encoding: str, raw: bytes) -> None:
@@ -142,6 +144,18 @@ def test_header_only_has_no_rows() -> None:
             ErrorCode.NOT_TEXT,
             "header is not utf-8 text: ff fe: this is UTF-16",
         ),
+        (
+            "a,b\n1,2".encode("utf-16-le"),
+            CsvFormat(),
+            ErrorCode.NOT_TEXT,
+            "for UTF-16, set the option encoding: utf-16-le or -be",
+        ),
+        (
+            "a,b\n1,2".encode("utf-16-be"),
+            CsvFormat(),
+            ErrorCode.NOT_TEXT,
+            "for UTF-16, set the option encoding: utf-16-le or -be",
+        ),
         (b"a,\xe9\n1,2\n", CsvFormat(), ErrorCode.NOT_TEXT, "header is not utf-8 text: byte 0xE9 is not UTF-8"),
         (b"a,\xed\xa0\x80\n1,2\n", CsvFormat(), ErrorCode.NOT_TEXT, "an unpaired surrogate"),
         (b"x" + b"," * 65_536, CsvFormat(), ErrorCode.TOO_LARGE, "65,537 columns, which is more than 65,536"),
@@ -184,6 +198,9 @@ FILES = {
     "Excel's line": ("sep=;\r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
     "Excel's line with a comma, which no row has": ("sep=|\nName|Preis|Ort\nA|1|Graz\n", 3),
     "Excel's line, quoted": ('"SEP=;"\nName;Preis;Ort\nA;1;Graz\n', 3),
+    "Excel's line, quoted, as one cell of three": ('"sep=;";;\r\nName;Preis;Ort\r\nA;1;Graz\r\n', 3),
+    "Excel's line as one cell of three": ("sep=;;;\r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
+    "Excel's line with a space behind it": ("sep=; \r\nName;Preis;Ort\r\nA;1;Graz\r\n", 3),
     "Excel's line with a mark that is not looked for": ("sep=^\nName^Preis^Ort\nA^1^Graz\n", 3),
     "Excel's line behind a byte order mark": ("\ufeffsep=\t\r\nName\tPreis\tOrt\r\nA\t1\tGraz\r\n", 3),
     "commas in names": ('Name;"Preis, EUR";"Ort, Land"\nA;1;Graz\n', 2),

@@ -193,6 +193,19 @@ def test_a_decompression_bomb_is_refused_unread() -> None:
     assert failure(png_header(9_459, 9_459)).code is ErrorCode.DAMAGED
 
 
+@pytest.mark.parametrize(("format_", "side", "most"), [("webp", 16_384, "16,383"), ("jpeg", 65_501, "65,500")])
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_side_that_a_format_cannot_hold_is_told(format_: str, side: int, most: str, *, upright: bool) -> None:
+    """The picture is sound, so the row says which limit it passes, and PNG holds it."""
+    size = (8, side) if upright else (side, 8)
+    raw = saved(Image.new("L", size, 128), "PNG")
+    with pytest.raises(ItemError, match=f"{most} on a side") as caught:
+        worked(raw, format=format_, filter="sepia")
+    assert caught.value.code is ErrorCode.TOO_LARGE
+    worked(raw, format="png", filter="sepia")
+    worked(raw, format=format_, filter="sepia", filter_longest_side=16_383)
+
+
 def test_the_limits_are_options() -> None:
     """Pixels and bytes."""
     raw = saved(halves(), "JPEG")
@@ -261,6 +274,17 @@ def test_an_error_of_the_disk_is_not_the_files_fault(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", full)
     with pytest.raises(OSError, match="No space left"):
+        worked(saved(halves(), "TIFF"))
+
+
+def test_memory_that_the_host_does_not_give_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's decoders say it by an error without a number."""
+
+    def starved(*_given: object) -> Callable[..., None]:
+        raise OSError("out of memory error when reading image file")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", starved)
+    with pytest.raises(MemoryError):
         worked(saved(halves(), "TIFF"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -151,6 +152,11 @@ def test_a_tiff_that_is_cut_off_is_damaged(compression: int) -> None:
         return
     broken = head[:4] + at.to_bytes(4, "little") + rest[: at - 8] + raw[at + 4000 :]
     assert shown(broken) is ErrorCode.DAMAGED
+
+
+def test_a_bigtiff_in_big_endian_order_is_not_damage() -> None:
+    """Its header alone: an offset of 8 bytes, no pages."""
+    assert shown(b"MM\0+" + struct.pack(">HHQQ", 8, 0, 16, 0)) is ErrorCode.NOT_SUPPORTED
 
 
 @pytest.mark.parametrize("compression", [34712, 50001])
