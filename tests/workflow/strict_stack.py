@@ -140,13 +140,15 @@ class Strict:
         if role.startswith("arn:"):
             known = iam.get_policy(PolicyArn=role)["Policy"]["DefaultVersionId"]
             document = iam.get_policy_version(PolicyArn=role, VersionId=known)["PolicyVersion"]["Document"]
-            text = json.dumps(change(json.loads(document) if isinstance(document, str) else document))
+            document = json.loads(document) if isinstance(document, str) else document
+            text = json.dumps(change(document))
             changed = iam.create_policy_version(PolicyArn=role, PolicyDocument=text, SetAsDefault=True)
             try:
                 yield
             finally:
-                iam.set_default_policy_version(PolicyArn=role, VersionId=known)
-                iam.delete_policy_version(PolicyArn=role, VersionId=changed["PolicyVersion"]["VersionId"])
+                iam.create_policy_version(PolicyArn=role, PolicyDocument=json.dumps(document), SetAsDefault=True)
+                for version in (known, changed["PolicyVersion"]["VersionId"]):
+                    iam.delete_policy_version(PolicyArn=role, VersionId=version)
             return
         name = iam.list_role_policies(RoleName=role)["PolicyNames"][policy]
         document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
