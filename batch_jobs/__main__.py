@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from batch_jobs.arguments import FROM_ENVIRONMENT, parse_arguments, request_given
 from batch_jobs.host_faults import host_fault
-from batch_jobs.job_log import error_text, log_to_stderr, set_level
+from batch_jobs.job_log import error_text, hide, log_to_stderr, set_level
 from millrace.errors import DamagedFileError, InvalidRunRequest, MillraceError, RunIdentityError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest, checked_count, checked_percent
-from millrace.settings import JobSettings, log_level
+from millrace.settings import JobSettings, log_level, take_workload_environment
 
 log = logging.getLogger("batch_jobs")
 
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(given: argparse.Namespace) -> None:
+    hide(take_workload_environment())  # before a workload is imported, and before anything of it is logged
     set_level(log_level())
     settings = JobSettings.from_environment()
     if given.verb == "plan" and given.request is None:
@@ -127,5 +128,7 @@ def _failed(error: BaseException, exit_code: int) -> int:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
     # Without waiting for the threads of items that were dropped: they may still be reading.
     os._exit(code)

@@ -6,14 +6,19 @@ its text may quote the object. At the level DEBUG, which an operator has to ask 
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import sys
+import threading
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from millrace.errors import MillraceError
+from millrace.workload_settings import Hiding
 
 
 class JsonLines(logging.Formatter):
@@ -30,7 +35,78 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             full = logging.getLogger("batch_jobs").isEnabledFor(logging.DEBUG)
             line["traceback"] = self.formatException(record.exc_info) if full else places(record.exc_info[1])
-        return json.dumps(line, default=str)
+        return hidden(json.dumps(line, default=str))
+
+
+LONGEST_LINE = 65_536
+"""How many characters of a line wait for its end."""
+
+_hiding = Hiding()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """From now on, write `***` where a line of the log, a print of the workload or an error's text has a secret."""
+    global _hiding  # noqa: PLW0603 - the process's streams are global as well
+    _hiding = Hiding(secrets)
+    if _hiding:
+        # The log's own handler has the stream itself, and hides in whole lines.
+        sys.stdout, sys.stderr = HidingStream(sys.stdout), HidingStream(sys.stderr)
+
+
+def hidden(text: str) -> str:
+    """A text without the secrets that this job knows."""
+    return _hiding(text)
+
+
+class HidingStream(io.TextIOBase):
+    """A text stream that hides secrets, line by line; what its bytes are given is not looked at.
+
+    A line is written when it is whole: threads that print at once do not mix theirs, and a secret that is written in
+    pieces is found.
+
+    Args:
+        stream: Where the lines go.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._begun: dict[int, str] = {}
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        with self._lock:
+            begun = self._begun.pop(threading.get_ident(), "") + text
+            whole, end, rest = begun.rpartition("\n")
+            if len(rest) > LONGEST_LINE:
+                whole, end, rest = begun, "", ""
+            if rest:
+                self._begun[threading.get_ident()] = rest
+            if whole or end:
+                self._stream.write(hidden(whole + end))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was begun, and flush the stream."""
+        with self._lock:
+            for rest in self._begun.values():
+                self._stream.write(hidden(rest))
+            self._begun.clear()
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        """The stream's descriptor, for programs that get it."""
+        return int(self._stream.fileno())
+
+    @property
+    def buffer(self) -> Any:
+        """The stream's bytes."""
+        return self._stream.buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's encoding."""
+        return str(self._stream.encoding)
 
 
 def places(error: BaseException) -> str:

@@ -59,12 +59,24 @@ class Resolver:
         match value:
             case {"Ref": str(name)} if name in self.parameters:
                 return str(self.values[name])
-            case {"Fn::Join": [str(separator), {"Ref": str(name)}]} if name in self.parameters:
-                return separator.join(str(self.values[name]).split(","))
+            case {"Fn::Sub": str(text)}:
+                return VARIABLE.sub(lambda found: self._text({"Ref": found[1]}), text)
+            case {"Fn::Join": [str(separator), members]}:
+                return separator.join(self._members(members))
+            case {"Fn::Select": [index, members]}:
+                return self._members(members)[int(index)]
             case str() | int():
                 return str(value)
             case _:
                 raise SourceError(f"template.yaml: Fn::Equals takes parameters and constants here, not {value}")
+
+    def _members(self, value: Any) -> list[str]:
+        """A list within Fn::Equals: a parameter's elements, or a text that is split."""
+        match value:
+            case {"Fn::Split": [str(separator), text]}:
+                return self._text(text).split(separator)
+            case _:
+                return self._text(value).split(",")
 
 
 def deployed(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def _members(value: Any) -> Any:
             return members
         case {"Fn::If": [str(condition), yes, no]}:
             return {"Fn::If": [condition, _members(yes), _members(no)]}
+        case {"Fn::Sub": _}:
+            return {"Fn::Split": [",", value]}
         case str():
             return value.split(",")
         case _:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Self, cast
@@ -23,12 +25,17 @@ from console.packing.package import workload_of
 from console.run_order import RunOrder
 from console.terminal import Terminal
 from console.transfer.results import read_result, result_files
+from console.transfer.tables import library, rows_of_parquet, table_of_csv, table_of_parquet
 from console.watch.watching import watch_to_the_end
-from millrace.client import Start
+from millrace.client import Start, Table
 from millrace.layout import S3Uri
 
 LOCAL = "local"
 """The stack that means the embedded AWS of this checkout."""
+
+ROWS, ROWS_PARQUET = "rows.csv", "rows.parquet"
+PARQUET_PART = re.compile(r"rows-\d{5}\.parquet")
+"""What a large rows.parquet is in."""
 
 
 @dataclass
@@ -93,20 +100,34 @@ class ClientRun:
         """
         return dict(self._document["counts"])
 
-    def rows(self, name: str = "rows.csv") -> Iterator[dict[str, str]]:
-        """The rows of a CSV file of the result; all values are texts.
+    def rows(self, name: str | None = None, *, to: Table | None = None) -> Any:
+        """The rows of a file of the result, one by one or as a table.
 
         Raises:
+            InvalidRunRequest: `to` is none of those.
             RunStateError: There is no such file, or no result yet.
+            UsageError: What the table needs is not installed.
         """
+        if to is not None:
+            library(to)  # before anything is downloaded
         files = result_files(self._document, self.found.run.folder)
-        if name not in files:
+        parts = sorted(each for each in files if PARQUET_PART.fullmatch(each))
+        if name is None:
+            name = ROWS_PARQUET if to is not None and (ROWS_PARQUET in files or parts) else ROWS
+        wanted = parts if name == ROWS_PARQUET and name not in files and parts else [name]
+        if wanted[0] not in files:
             raise RunStateError(
                 f"its result has no {name}; it has {', '.join(sorted(files))}",
                 operation="read the result",
                 target=self.folder,
             )
-        return self._rows(S3Uri.parse(files[name]))
+        uris = [S3Uri.parse(files[each]) for each in wanted]
+        if name.endswith(".parquet"):
+            return self._parquet(uris, to)
+        if to is None:
+            return csv.DictReader(self._lines(uris[0]))
+        types = self.result.get("types", {}) if name == ROWS else {}
+        return table_of_csv(to, self._lines(uris[0]), types)
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """The rows of failures.jsonl.
@@ -131,18 +152,25 @@ class ClientRun:
             self._result = found
         return self._result
 
-    def _rows(self, uri: S3Uri) -> Iterator[dict[str, str]]:
-        yield from csv.DictReader(self._lines(uri))
+    def _parquet(self, uris: list[S3Uri], to: Table | None) -> Any:
+        if to is None:
+            return rows_of_parquet(map(self._downloaded, uris))
+        with ExitStack() as opened:
+            return table_of_parquet(to, [opened.enter_context(self._downloaded(uri)) for uri in uris])
 
     def _lines(self, uri: S3Uri) -> Iterator[str]:
         """The lines of a file, which may be larger than the memory."""
-        with TemporaryFile() as file:
-            with self.target.aws.s3.open(uri) as chunks:
-                for chunk in chunks:
-                    file.write(chunk)
-            file.seek(0)
-            with io.TextIOWrapper(cast("BinaryIO", file), "utf-8", newline="") as lines:
-                yield from lines
+        with io.TextIOWrapper(self._downloaded(uri), "utf-8", newline="") as lines:
+            yield from lines
+
+    def _downloaded(self, uri: S3Uri) -> BinaryIO:
+        """A file, which may be larger than the memory; who has read it closes it."""
+        file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115 - as above
+        with self.target.aws.s3.open(uri) as chunks:
+            for chunk in chunks:
+                file.write(chunk)
+        file.seek(0)
+        return file
 
 
 def start(asked: Start) -> ClientRun:

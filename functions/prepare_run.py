@@ -244,6 +244,7 @@ def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
     """Check the request, and that its workload may run here; where it names no queue, the first rule that fits does."""
     request = RunRequest.parse(given, queues=tuple(settings.queues))
     check_allowed(request.workload, settings.allowed_workloads)
+    settings.check_workload_secrets()
     check_code_allowed(request.code, settings.allowed_workloads)
     if "queue" in given:
         return request

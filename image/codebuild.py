@@ -6,9 +6,7 @@ What it makes lacks the bill of materials: its generator needs the base image's 
 from __future__ import annotations
 
 import hashlib
-import io
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ import boto3
 
 from image.commands import ROOT, ImageError
 from image.publish import TEMPLATE, bring_stack_up, pushed_digest
+from millrace.reproducible_zip import reproducible_zip
 from millrace.version import VERSION
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ BUILDER = ROOT / "image" / "builder.yaml"
 SOURCES = ("LICENSE", "batch_jobs/**/*", "layer/python/millrace/**/*")
 """What the Dockerfile copies, as patterns."""
 NOT_SOURCES = {"__pycache__"}
-EARLIEST = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in the archive: the same sources are the same bytes."""
 POLL_SECONDS = 5.0
 
 
@@ -82,14 +79,8 @@ def build_in_account(
 def packed_sources() -> bytes:
     """The sources of the image as a zip file; the same sources give the same bytes."""
     found = {path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(found):
-            if path.suffix != ".so" and not NOT_SOURCES & set(path.parts):
-                name = zipfile.ZipInfo(path.relative_to(ROOT).as_posix(), EARLIEST)
-                name.compress_type, name.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(name, path.read_bytes())
-    return packed.getvalue()
+    kept = (path for path in found if path.suffix != ".so" and not NOT_SOURCES & set(path.parts))
+    return reproducible_zip([], [(path.relative_to(ROOT).as_posix(), path) for path in kept])
 
 
 def _what_failed(build: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from local_aws.batch.service import Batch
 from local_aws.control_api import ControlApi, with_control
 from local_aws.credentials import Credentials, keep, make
 from local_aws.executors.attempts import Attempts
+from local_aws.executors.container_secrets import ContainerSecrets
 from local_aws.executors.docker_executor import DockerExecutor
 from local_aws.executors.execution_role import ExecutionRole
 from local_aws.executors.executor import Executor
@@ -33,7 +34,7 @@ from local_aws.guard import Guard, as_secure_transport
 from local_aws.ministack.cloudformation import BatchTypes
 from local_aws.ministack.events_hooks import refuse_wrong_events
 from local_aws.ministack.hooks import Ministack
-from local_aws.ministack.iam_hooks import enforce_roles
+from local_aws.ministack.iam_hooks import enforce_roles, refuse_missing_policies
 from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
@@ -182,6 +183,7 @@ def build(options: Options, directory: Path) -> Server:
         logs=LogService(ministack),
         credentials=ministack.task_credentials,
         execution_role=ExecutionRole(ministack),
+        secrets=ContainerSecrets(ministack),
         timers=timers,
         scheduler=lambda: batch.scheduler,
         endpoint_url=options.job_endpoint_url or f"http://{HOST}:{options.port}",
@@ -201,6 +203,7 @@ def build(options: Options, directory: Path) -> Server:
     complete_nested_stacks(ministack)
     read_templates_as_cloudformation(ministack)
     BatchTypes(api, ministack).register()
+    refuse_missing_policies(ministack)
     name_lambda_errors(ministack)
     gather_batches(ministack, options.wait_scale)
     deliver_to_targets(ministack)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.host_faults import fault_error, host_fault
+from batch_jobs.job_log import hidden
 from batch_jobs.migrating.item_body import Body
 from batch_jobs.migrating.outputs import SpooledOutputs, transfer_output
 from batch_jobs.s3.range_reader import open_item
@@ -156,7 +157,7 @@ class ItemWorker:
         if isinstance(error, StuckItemError):
             self.stop.request(f"an item of {self.workload.name} could not be interrupted, and still takes up a thread")
         if isinstance(error, ItemError):
-            return Worked(position, Outcome.failed(item, error.code, error.message, error.http_status))
+            return Worked(position, Outcome.failed(item, error.code, hidden(error.message), error.http_status))
         if isinstance(error, _ReadError):
             code = next(code for kind, code in _CODES if isinstance(error.cause, kind))
             # Where a write was refused, the message names the verb and the object: the row's key is the source's.

@@ -15,6 +15,11 @@ SETTINGS: tuple[dict[str, str], ...] = (
         "ScheduleExpression": "rate(1 day)", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a",
         "SourceBucketName": "my-source", "ResultBucketName": "my-results", "UploadRequest": '{"workload": "images"}',
         "ManifestLocation": "lists/",
+        "WorkloadEnvironment": '{"API_URL": "https://example.com"}',
+        "WorkloadSecrets": (
+            "TOKEN=arn:aws:secretsmanager:us-east-1:123456789012:secret:api-AbCdEf,"
+            "PLAIN=arn:aws:ssm:us-east-1:123456789012:parameter/api/plain"
+        ),
     },
 )  # fmt: skip
 """Parameters under which between them every statement is there."""
@@ -37,7 +42,7 @@ _VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
 
 
 def policy_documents(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every inline policy of every role, under parameters that between them let in every statement.
+    """Every policy of every role, and every managed one, under parameters that between them let in every statement.
 
     Args:
         template: The expanded template.
@@ -49,9 +54,13 @@ def policy_documents(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, 
         resolver = Resolver(template, values)
         plain = _Plain(template, resolver)
         for role, resource in template["Resources"].items():
+            there = "Condition" not in resource or resolver.holds(resource["Condition"])
+            properties = resolver.resolve(resource["Properties"])
             if resource["Type"] == "AWS::IAM::Role":
-                for policy in resolver.resolve(resource["Properties"]).get("Policies", []):
+                for policy in properties.get("Policies", []):
                     yield f"{role}/{policy['PolicyName']}/{number}", plain.value(policy["PolicyDocument"])
+            elif resource["Type"] == "AWS::IAM::ManagedPolicy" and there:
+                yield f"{role}/{number}", plain.value(properties["PolicyDocument"])
 
 
 class _Plain:

@@ -11,7 +11,12 @@ from checks.expansion import REGION
 from checks.faults import Fault
 from checks.sources import Sources
 
-MISTAKEN = {("E3601", "/States/Skip Run/OutputPath"): "a Succeed state has one: Amazon States Language, Succeed State"}
+_NO_SETTINGS = "where no workload has settings, jobs.yaml is given an empty text and does not read it"
+MISTAKEN = {
+    ("E3601", "/States/Skip Run/OutputPath"): "a Succeed state has one: Amazon States Language, Succeed State",
+    ("E3031", "/ManagedPolicyArns/Fn::If/1/0/Fn::If/2"): _NO_SETTINGS,
+    ("W1028", "/Secrets/0/Fn::If/1/ValueFrom/Fn::If/2"): _NO_SETTINGS,
+}
 """Findings that are wrong, by their rule and the end of their path, each with the reason."""
 
 

@@ -18,12 +18,16 @@ from checks.sources import TEMPLATE, Sources
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv/deploy"
 SCRIPT = Path(__file__).with_name("deploy_failures_findings.py")
-OWN_NETWORK = {
-    "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1", "SecurityGroupIds": "sg-0123456789abcdef0",
-}  # fmt: skip
+_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api-AbCdEf"
+_PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/api/token"
+ALL_SECRETS = {"WorkloadSecrets": ",".join(f"A{number}={_ARN}" for number in range(5))}
+ALL_PARAMETERS = {"WorkloadSecrets": ",".join(f"A{number}={_PARAMETER}" for number in range(5))}
+OWN_NETWORK = {"Network": "PRIVATE:subnet-0123456789abcdef0,subnet-0123456789abcdef1:sg-0123456789abcdef0"}
 EVERYTHING = {
     **SETTINGS[1], "ScheduleInput": "{}", "NotificationEmail": "me@example.com",
     "JobStorage": "100", "InstanceTypes": "m7g", "ShareWeights": "a=1,b*=2,c=0.5", "MonthlyBudget": "50",
+    "WorkloadEnvironment": '{"API_URL": "https://example.com"}', **ALL_SECRETS,
+    "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/ask-the-service",
 }  # fmt: skip
 COMBINATIONS: dict[str, dict[str, str]] = {
     "as it is": {},
@@ -33,7 +37,8 @@ COMBINATIONS: dict[str, dict[str, str]] = {
     "GPUs": {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
     "Fargate on ARM": {"Compute": "FARGATE_SPOT_ARM64", "UploadWindowSeconds": "0"},
     "no notifications": {"NotificationEmail": "NONE"},
-    "own network": {**OWN_NETWORK, "Network": "PRIVATE"},
+    "own network": OWN_NETWORK,
+    "secrets of SSM": ALL_PARAMETERS,
     "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT"},
     "everything, private, on EC2": {**EVERYTHING, "Network": "PRIVATE"},
 }

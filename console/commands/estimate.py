@@ -121,7 +121,7 @@ def _jobs(target: Target, terminal: Terminal) -> Jobs:
         memory_mib=memory_mib,
         max_vcpus=float(given.get("MaxvCpus", usual.max_vcpus)),
         architecture="ARM64" if given.get("Compute", "").endswith("_ARM64") else usual.architecture,
-        public_ip=given.get("Network", "PUBLIC") == "PUBLIC",
+        public_ip=given.get("Network", "PUBLIC").startswith("PUBLIC"),
         compute=given.get("Compute", usual.compute).removesuffix("_ARM64"),
     )
 

@@ -5,6 +5,7 @@ A checkout has both from `make install`. Each goes into an environment of its ow
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,26 @@ def install_server(checkout: Checkout, say: Callable[[str], None]) -> None:
     """
     if checkout.is_carried:
         install(checkout, "local_aws", "local_aws/requirements.txt", "the embedded AWS", say)
+        _compile(checkout, say)
+
+
+def _compile(checkout: Checkout, say: Callable[[str], None]) -> None:
+    """Compile the library of word-count, unless it is there, or say that Python counts."""
+    native = checkout.root / "batch_jobs" / "native"
+    if any(native.glob("*.so")):
+        return
+    paths = os.pathsep.join([str(checkout.root), str(checkout.root / "layer/python")])
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "batch_jobs.native.compiling"],
+        cwd=native, env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or ["the compiler failed"])[-1]
+        say(
+            f"word-count counts in Python here, some six times slower: {last.rpartition('Error: ')[2]}. Install gcc or "
+            "clang, or pip install 'millrace[compiler]', and start again"
+        )
 
 
 def find_uv() -> str:

@@ -39,5 +39,11 @@ def parameters_of(given: Iterable[str], ours: tuple[str, ...] = OURS) -> dict[st
 
 
 def quoted(value: str) -> str:
-    """A value as sam takes it apart: in quotes, it stays whole."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A value as sam takes it apart: in quotes, it stays whole.
+
+    sam takes back a backslash before a quote or a blank and leaves any other, so that it can be told no text with a
+    backslash before a quote. In JSON those are written by their numbers.
+    """
+    if value.startswith(("{", "[")):
+        value = re.sub(r'\\(["\\])', lambda found: f"\\u{ord(found[1]):04x}", value)
+    return '"' + value.replace("\\ ", "\\\\ ").replace('"', '\\"') + '"'

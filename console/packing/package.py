@@ -7,7 +7,7 @@ import io
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from console.packing.files import packed_files
 from console.packing.place import find_code
 from millrace.errors import CodePackageError, ObjectNotFoundError
 from millrace.layout import S3Uri
+from millrace.reproducible_zip import reproducible_zip
 from millrace.request.code_package import (
     LOCK,
     MAX_FILES,
@@ -31,13 +32,10 @@ from millrace.request.code_package import (
 from millrace.s3.verbs import S3
 from millrace.text import bytes_text, plural
 
-_TIME = (1980, 1, 1, 0, 0, 0)
-"""The earliest that a zip can say."""
 _OF_THIS_MACHINE = {"direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED"}
 """What an installer notes beside a package; RECORD lists it, and is cut accordingly."""
 _LEVEL = 1
 """numpy takes a third of the time that it takes with 6, and a tenth more room: users wait for the one at each run."""
-_PLAIN, _EXECUTABLE = 0o100644, 0o100755
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | No
         brought = list(_installed(folder)) if lock else []
         record = PackageRecord(place.workload, job.python, job.machine) if brought else PackageRecord(place.workload)
         _check_sizes([*own, *brought], given)
-        made = _zipped([(RECORD, record.to_json()), (LOCK, lock)], [*own, *brought])
+        made = reproducible_zip([(RECORD, record.to_json()), (LOCK, lock)], [*own, *brought], _LEVEL)
     if len(made) > MAX_PACKED_BYTES:
         raise _refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
     packages = sum(label.endswith(".dist-info/METADATA") for label, _ in brought)
@@ -180,25 +178,6 @@ def _check_sizes(files: list[tuple[str, Path]], given: str) -> None:
             f"{bytes_text(MAX_UNPACKED_BYTES)} in {MAX_FILES:,}",
             given,
         )
-
-
-def _zipped(texts: Iterable[tuple[str, bytes]], files: Iterable[tuple[str, Path]]) -> bytes:
-    """A zip whose bytes follow from names and contents alone: sorted, and with one time and two modes."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
-        for name, text in texts:
-            archive.writestr(_entry(name, _PLAIN), text, zipfile.ZIP_DEFLATED, _LEVEL)
-        for name, path in sorted(files):
-            entry = _entry(name, _EXECUTABLE if path.stat().st_mode & 0o100 else _PLAIN)
-            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
-    return made.getvalue()
-
-
-def _entry(name: str, mode: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _TIME)
-    entry.create_system = 3  # Unix, whatever this is
-    entry.external_attr = mode << 16
-    return entry
 
 
 def _refused(why: str, given: str) -> CodePackageError:

@@ -10,6 +10,7 @@ from typing import Protocol
 from local_aws.batch.jobs import Job
 from local_aws.batch.retry import AttemptEnd
 from local_aws.batch.scheduler import TASK_ENDED_REASON, Scheduler
+from local_aws.executors.container_secrets import ContainerSecrets
 from local_aws.executors.execution_role import ExecutionRole
 from local_aws.executors.executor import Executor, Task, TaskRequest, TaskStartError
 from local_aws.executors.logs import LogService, TaskLog
@@ -49,6 +50,7 @@ class Attempts:
     logs: LogService
     credentials: Credentials
     execution_role: ExecutionRole
+    secrets: ContainerSecrets
     timers: Timers
     scheduler: Callable[[], Scheduler]
     endpoint_url: str
@@ -84,8 +86,9 @@ class Attempts:
         self._wait_for_the_start(scheduler, job)
         scope, container = job.spec.scope, job.spec.container
         self.execution_role.check_start(scope, container)
+        secrets = self.secrets.fetched(scope, container)
         written = log.write if self.execution_role.may_log(scope, container) else _lost
-        task = self.executor.start(self._request(job, variables), written)
+        task = self.executor.start(self._request(job, variables, secrets), written)
         timer = self._watch(scheduler, job, task)
         try:
             ended = task.wait()
@@ -124,7 +127,7 @@ class Attempts:
         attempt.log_stream = log.stream
         return log
 
-    def _request(self, job: Job, variables: dict[str, str]) -> TaskRequest:
+    def _request(self, job: Job, variables: dict[str, str], secrets: dict[str, str]) -> TaskRequest:
         container = job.spec.container
         region = job.spec.scope.region
         own = {item["name"]: item["value"] for item in container["environment"]}
@@ -139,7 +142,7 @@ class Attempts:
             task_id=job.attempt.task_arn.rpartition("/")[2],
             image=container["image"],
             command=tuple(container["command"]),
-            environment=environment | own | variables,
+            environment=environment | own | secrets | variables,
             container=container,
         )
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 from local_aws.executors.executor import TaskStartError
@@ -40,13 +41,19 @@ class DockerEngine:
         found = self._run("image", "inspect", "--format", "{{.Id}}", *dict.fromkeys((reference, digest)))
         return next(iter(found.stdout.split()), None)  # the exit code reports a missing one among several
 
-    def create(self, arguments: list[str]) -> str:
+    def create(self, arguments: list[str], variables: Mapping[str, str]) -> str:
         """Create a container of the machine's network, and return its id.
+
+        Args:
+            arguments: Options, image and command.
+            variables: What options name without a value.
 
         Raises:
             TaskStartError: the engine refuses.
         """
-        answer = self._run("create", "--network=host", f"--label={LABEL}={os.getpid()}", *arguments)
+        answer = self._run(
+            "create", "--network=host", f"--label={LABEL}={os.getpid()}", *arguments, variables=variables
+        )
         if answer.returncode:
             raise TaskStartError(f"CannotCreateContainerError: {answer.stderr.strip()}")
         return answer.stdout.strip()
@@ -75,11 +82,17 @@ class DockerEngine:
         """Remove a container and its volumes, running or not."""
         self._run("rm", "--force", "--volumes", container)
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         command = [self._command, *arguments]
         try:
             return subprocess.run(  # noqa: S603 - to run containers is the whole point
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_CALL_SECONDS, check=False
+                command,
+                env={**os.environ, **(variables or {})},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_CALL_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             why = f"DockerTimeoutError: the engine did not answer `docker {arguments[0]}` in {_CALL_SECONDS:g} seconds"

@@ -107,8 +107,9 @@ class DockerExecutor:
                 f"CannotPullContainerError: Error response from daemon: No such image: {request.image}; the embedded "
                 "AWS pulls nothing: build it, or load it into the engine"
             )
-        arguments = [*_settings(request.container), *_variables(request.environment), image, *request.command]
-        container = self._docker.create(arguments)
+        secrets = {each["name"]: request.environment[each["name"]] for each in request.container.get("secrets") or []}
+        arguments = [*_settings(request.container), *_variables(request.environment, secrets), image, *request.command]
+        container = self._docker.create(arguments, secrets)
         self._guard.watch_container(container)
         return DockerTask(self._docker, container, self._guard, output)
 
@@ -141,9 +142,10 @@ def _settings(container: Mapping[str, Any]) -> Iterator[str]:
         yield f"--tmpfs={each['containerPath']}:{options}"
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[str]:
+def _variables(environment: Mapping[str, str], secrets: Mapping[str, str]) -> Iterator[str]:
+    """Options for variables; of a secret the name alone, as a command line is for everybody to read."""
     for name, value in environment.items():
-        yield f"--env={name}={value}"
+        yield f"--env={name}" if name in secrets else f"--env={name}={value}"
 
 
 def _read(pipe: IO[bytes] | None, output: Callable[[bytes], None]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from local_aws.executors.container_secrets import SecretRefusedError
 from local_aws.executors.executor import TaskStartError
 from local_aws.ministack.kept_events import KeptEvents
 from local_aws.scope import Scope
@@ -49,12 +50,13 @@ PRIVATE_NAMES = {
         "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
         "_dispatch_to_lambda", "_dispatch_to_sqs",
     ),
-    "ministack.services.iam": ("_roles",),
+    "ministack.services.iam": ("_roles", "attach_managed_policy", "policy_known"),
     "ministack.services.lambda_svc": (
         "_create_esm", "_esms", "_execute_function_warm", "_execution_record_for_config", "_functions",
         "_get_func_record_for_ref", "_update_esm",
         "_route_async_failure", "invoke_async_with_retry",
     ),
+    "ministack.services.secretsmanager": ("_get_secret_value",),
     "ministack.services.sns": (
         "_deliver_to_http", "_deliver_to_sqs", "_fanout", "_http_post_sync", "_topic_by_arn_any_scope",
         "handle_request",
@@ -63,6 +65,7 @@ PRIVATE_NAMES = {
         "_act_send_message", "_collect_msgs", "_dlq_sweep", "_expire_retained", "_get_q", "_queue_by_arn",
         "_queues_lock", "_receive_messages_for_esm", "queue_policy_allows",
     ),
+    "ministack.services.ssm": ("_get_parameters",),
     "ministack.services.stepfunctions": (
         "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
         "_describe_execution",
@@ -119,7 +122,9 @@ class Ministack:
         self._logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
         self.events: Any = importlib.import_module("ministack.services.eventbridge")
         self._sts: Any = importlib.import_module("ministack.services.sts")
-        self._iam: Any = importlib.import_module("ministack.services.iam")
+        self.iam: Any = importlib.import_module("ministack.services.iam")
+        self._secrets: Any = importlib.import_module("ministack.services.secretsmanager")
+        self._parameters: Any = importlib.import_module("ministack.services.ssm")
         self._evaluator: Any = importlib.import_module("ministack.core.iam_evaluator")
         self.actions: Any = importlib.import_module("ministack.core.iam_actions")
         self._router: Any = importlib.import_module("ministack.core.router")
@@ -282,7 +287,7 @@ class Ministack:
             return {}
         role_name = role_arn.rpartition("/")[2]
         with self.in_scope(scope):
-            role = self._iam._roles.get(role_name)
+            role = self.iam._roles.get(role_name)
         if role is None or not self._trusts_tasks(role):
             msg = (
                 f"ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that "
@@ -300,6 +305,31 @@ class Ministack:
             "AccountId": scope.account, "PrincipalType": "AssumedRole",
         })  # fmt: skip
         return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+
+    def secret_string(self, scope: Scope, arn: str, stage: str, version: str) -> str:
+        """The text of a secret in Secrets Manager.
+
+        Raises:
+            SecretRefusedError: there is none, or it has no text.
+        """
+        asked = (
+            {"SecretId": arn} | ({"VersionStage": stage} if stage else {}) | ({"VersionId": version} if version else {})
+        )
+        with self.in_scope(scope):
+            status, _, body = self._secrets._get_secret_value(asked)
+        answer = json.loads(body)
+        if status != 200:
+            raise SecretRefusedError(f"{answer['__type']}: {answer['message']}")
+        if "SecretString" not in answer:
+            raise SecretRefusedError("InvalidParameter: the secret has no text, and a variable can hold no bytes")
+        return str(answer["SecretString"])
+
+    def parameter_value(self, scope: Scope, name: str) -> str | None:
+        """A parameter of SSM, decrypted; None where there is none of that name or ARN."""
+        with self.in_scope(scope):
+            _, _, body = self._parameters._get_parameters({"Names": [name], "WithDecryption": True})
+        found = json.loads(body)["Parameters"]
+        return str(found[0]["Value"]) if found else None
 
     def secret_of(self, access_key: str, token: str) -> str | None:
         """The secret of an access key with this session token: of the administrator, a user or a role."""

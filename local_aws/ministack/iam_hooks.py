@@ -32,6 +32,22 @@ def enforce_roles(ministack: Ministack) -> None:
         _ask_for_tags(ministack)
 
 
+def refuse_missing_policies(ministack: Ministack) -> None:
+    """Let CloudFormation attach no managed policy that is not there, or is another account's, as IAM does not.
+
+    ministack knows only some of AWS's own policies, so any of those passes.
+    """
+    iam: Any = ministack.iam
+    attach = iam.attach_managed_policy
+
+    def attach_managed_policy(entity: dict[str, Any], policy_arn: str) -> None:
+        if ":iam::aws:" not in policy_arn and not iam.policy_known(policy_arn):
+            raise ValueError(f"Policy {policy_arn} does not exist or is not attachable.")
+        attach(entity, policy_arn)
+
+    iam.attach_managed_policy = attach_managed_policy
+
+
 def _ask_for_the_managed_rule(ministack: Ministack) -> None:
     states: Any = ministack.step_functions
     handle = states.handle_request

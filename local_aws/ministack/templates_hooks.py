@@ -12,6 +12,8 @@ S3_ADDRESS = "https://s3.amazonaws.com/"
 _NESTED_HERE = re.compile(r"""(TemplateURL["']?: *["']?)http://(?:127\.0\.0\.1|localhost):\d+/""")
 """Where a nested template is, as SAM writes it when AWS_ENDPOINT_URL names this server or a proxy before it."""
 
+_VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
+
 
 def complete_nested_stacks(ministack: Ministack) -> None:
     """Give nested stacks what CloudFormation gives them: transforms, and attributes that outlive an update.
@@ -52,15 +54,15 @@ def complete_nested_stacks(ministack: Ministack) -> None:
 
 
 def read_templates_as_cloudformation(ministack: Ministack) -> None:
-    """Read in a template what CloudFormation reads: joined lists in conditions, and a nested template's address.
+    """Read in a template what CloudFormation reads: texts and lists in conditions, and a nested template's address.
 
-    By itself ministack takes no Fn::Join in a condition. And where AWS_ENDPOINT_URL names this server, SAM writes
-    it into TemplateURL, but deletes a stack only where it finds S3's own address there.
+    By itself ministack takes no Fn::Join, Fn::Split or Fn::Sub in a condition. And where AWS_ENDPOINT_URL names this
+    server, SAM writes it into TemplateURL, but deletes a stack only where it finds S3's own address there.
     """
     evaluate, resolve = ministack.templates._evaluate_conditions, ministack.resolving[0]._resolve_template
 
     def evaluate_conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
-        conditions = _joined(template.get("Conditions", {}), parameters)
+        conditions = _plain(template.get("Conditions", {}), parameters)
         decided: dict[str, bool] = evaluate({**template, "Conditions": conditions}, parameters)
         return decided
 
@@ -74,15 +76,42 @@ def read_templates_as_cloudformation(ministack: Ministack) -> None:
         module._resolve_template = resolve_template
 
 
-def _joined(value: Any, parameters: dict[str, Any]) -> Any:
-    """A part of the section Conditions with each joined list parameter as the text that it is."""
+def _plain(value: Any, parameters: dict[str, Any]) -> Any:
+    """A part of the section Conditions with the functions of texts and lists in Fn::Equals worked out."""
     match value:
-        case {"Fn::Join": [str(separator), {"Ref": str(name)}]} if name in parameters:
-            given = parameters[name]["Value"]
-            return separator.join(given if isinstance(given, list) else str(given).split(","))
+        case {"Fn::Join": _} | {"Fn::Sub": _} | {"Fn::Select": _}:
+            return _text(value, parameters)
         case dict():
-            return {key: _joined(member, parameters) for key, member in value.items()}
+            return {key: _plain(member, parameters) for key, member in value.items()}
         case list():
-            return [_joined(member, parameters) for member in value]
+            return [_plain(member, parameters) for member in value]
         case _:
             return value
+
+
+def _text(value: Any, parameters: dict[str, Any]) -> str:
+    match value:
+        case {"Ref": str(name)}:
+            given = parameters[name]["Value"]
+            return ",".join(given) if isinstance(given, list) else str(given)
+        case {"Fn::Sub": str(text)}:
+            return _VARIABLE.sub(lambda found: _text({"Ref": found[1]}, parameters), text)
+        case {"Fn::Join": [str(separator), members]}:
+            return separator.join(_members(members, parameters))
+        case {"Fn::Select": [index, members]}:
+            found = _members(members, parameters)
+            if int(index) >= len(found):
+                raise ValueError(f"Template error: Fn::Select cannot select nonexistent value at index {index}")
+            return found[int(index)]
+        case _:
+            return str(value)
+
+
+def _members(value: Any, parameters: dict[str, Any]) -> list[str]:
+    match value:
+        case {"Fn::Split": [str(separator), text]}:
+            return _text(text, parameters).split(separator)
+        case list():
+            return [_text(each, parameters) for each in value]
+        case _:
+            return [each.strip() for each in _text(value, parameters).split(",")]

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from checks.conditions import Resolver, dangling_references, references
 from checks.faults import SourceError
+from checks.template.deploy_failures import ALL_PARAMETERS, ALL_SECRETS, OWN_NETWORK
 from tests.infrastructure.checkout import REAL, Checkout
-
-OWN_NETWORK = {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
 
 
 def _values(parameter: dict[str, Any]) -> st.SearchStrategy[str]:
@@ -52,9 +51,14 @@ SETTINGS: list[dict[str, str]] = [
         "UploadRequest": '{"workload": "word-count"}', "UploadWindowSeconds": "0",
         "KmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
         "MonthlyBudget": "9",
-        "NotificationEmail": "me@example.com", **OWN_NETWORK,
+        "NotificationEmail": "me@example.com", **OWN_NETWORK, **ALL_SECRETS,
+        "WorkloadEnvironment": '{"API_URL": "https://example.com"}',
+        "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/p",
     },
-    {"Compute": "EC2_ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE", "NotificationEmail": "NONE"},
+    {
+        "Compute": "EC2_ARM64", "InstanceTypes": "m7g", "Network": "PRIVATE", "NotificationEmail": "NONE",
+        **ALL_PARAMETERS,
+    },
     {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
     {"Compute": "FARGATE_ARM64"},
     {"Compute": "EC2", "JobStorage": "100"},

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from checks.conditions import Resolver, deployed
 from checks.expansion import REGION
 from checks.template.cloudformation import is_mistaken
+from checks.template.deploy_failures import ALL_PARAMETERS, ALL_SECRETS, OWN_NETWORK
 from tests.infrastructure.checkout import REAL, Checkout
 from tests.infrastructure.test_conditions import SETTINGS
 
@@ -36,13 +37,14 @@ ANSWERS: dict[str, list[str]] = {
     "NotificationEmail": ["", "me@example.com", "NONE"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],
     "ShareWeights": ["default=1", "letters=2,words*=0.5,c=1"],
-    "Network": ["PUBLIC", "PRIVATE"],
-    "SubnetIds": ["", "subnet-0123456789abcdef0,subnet-0123456789abcdef1"],
+    "Network": ["PUBLIC", "PRIVATE", OWN_NETWORK["Network"]],
+    "WorkloadEnvironment": ["{}", '{"API_URL": "https://example.com"}'],
+    "WorkloadSecrets": ["", ALL_SECRETS["WorkloadSecrets"], ALL_PARAMETERS["WorkloadSecrets"]],
+    "WorkloadPolicyArn": ["", "arn:aws:iam::123456789012:policy/ask-the-service"],
     "MonthlyBudget": ["0", "50"],
 }  # fmt: skip
 """Answers that decide conditions, each way; of the other parameters any value is as good as the default."""
 FOLLOW = {
-    "SubnetIds": {"SecurityGroupIds": "sg-0123456789abcdef0"},
     "MonthlyBudget": {"NotificationEmail": "me@example.com"},
 }
 """What the section Rules asks for with an answer."""
@@ -108,5 +110,5 @@ def test_sees_what_only_some_answers_bring_in(checkout: Checkout) -> None:
     definition["Priority"] = {"Fn::If": ["CreateNetwork", 10, "high"]}
     template = checkout.sources().expanded
     assert faults(template, {}) == []
-    (fault,) = faults(template, with_what_follows({"SubnetIds": ANSWERS["SubnetIds"][1]}))
+    (fault,) = faults(template, with_what_follows(OWN_NETWORK))
     assert "StandardJobQueue" in fault

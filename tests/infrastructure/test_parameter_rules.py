@@ -7,12 +7,12 @@ import pytest
 from checks.template import parameter_rules
 from tests.infrastructure.checkout import Checkout, Plant
 
-RULE = "SubnetsComeWithSecurityGroups"
+RULE = "GpusComeWithInstances"
 PLANTS = [
     Plant(
         "Fn::Join is for conditions, not for rules.",
         lambda c: c.template["Rules"][RULE].update(
-            RuleCondition={"Fn::Equals": [{"Fn::Join": ["", {"Ref": "SubnetIds"}]}, ""]}
+            RuleCondition={"Fn::Equals": [{"Fn::Join": ["", {"Ref": "InstanceTypes"}]}, ""]}
         ),
         f"Rules/{RULE}: Fn::Join is no rule function",
     ),

@@ -44,15 +44,16 @@ def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -
     assert found is resolver.holds("CreateNetwork")
 
 
-@pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
-def test_the_log_level_reaches_lambda(level: str) -> None:
-    """Lambda drops lines below its own level, INFO by default, whatever is logged; it has one word of its own."""
-    functions = made({"LogLevel": level}, {"AWS::Lambda::Function"})
+def test_lambda_lets_the_log_lines_through() -> None:
+    """Lambda drops lines below its own level, whatever is logged: both levels are the same in every function."""
+    functions = made({}, {"AWS::Lambda::Function"})
     for function in functions.values():
-        asked = function["Properties"]["LoggingConfig"]["ApplicationLogLevel"]
-        assert asked == {"Fn::FindInMap": ["LambdaLogLevels", {"Ref": "LogLevel"}, "Name"]}
-    word = TEMPLATE["Mappings"]["LambdaLogLevels"][level]["Name"]
-    assert word == {"WARNING": "WARN"}.get(level, level)
+        properties = function["Properties"]
+        levels = (
+            properties["LoggingConfig"]["ApplicationLogLevel"],
+            properties["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"],
+        )
+        assert levels == ("INFO", "INFO")
     assert len(functions) == 5
 
 

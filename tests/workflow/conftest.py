@@ -23,7 +23,7 @@ from millrace.aws.job_failures import log_tail
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.runs import Runs
 from tests.workflow.sam import sam_deploy
-from tests.workflow.strict_stack import PARAMETERS, Strict
+from tests.workflow.strict_stack import PARAMETERS, Strict, keep_secrets
 from tests.workflow.tables import Tables
 
 RunToEnd = Callable[..., dict[str, Any]]
@@ -70,8 +70,9 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
     options = ["--enforce-iam", "--stop-grace-seconds=1", "--wait-scale=0.005"]
     with embedded_aws.running(0, state_dir=state, options=options) as server:
         deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
-        sam_deploy(server.endpoint_url, LOCAL_STACK, **PARAMETERS)
         aws = Aws.embedded(server.endpoint_url)
+        keep_secrets(aws)
+        sam_deploy(server.endpoint_url, LOCAL_STACK, **PARAMETERS)
         yield Strict(Stack.find(aws, LOCAL_STACK), aws, server.endpoint_url)
 
 

@@ -15,7 +15,7 @@ class Permission:
     """One action on one resource.
 
     Attributes:
-        role: The role's logical id.
+        role: The logical id of the role, or of the managed policy.
         policy: Which of its inline policies, from 0.
         statement: Which statement of that policy, from 0.
         sid: The statement's Sid.
@@ -35,7 +35,7 @@ class Permission:
 
 
 def permissions(template: dict[str, Any], values: dict[str, str], effect: str = "Allow") -> Iterator[Permission]:
-    """Every permission of every role's inline policies, or everything that they deny.
+    """Every permission of every role's inline policies and of the managed ones, or everything that they deny.
 
     Args:
         template: The expanded template.
@@ -45,8 +45,9 @@ def permissions(template: dict[str, Any], values: dict[str, str], effect: str = 
     resolver = Resolver(template, values)
     for role, resource in template["Resources"].items():
         there = "Condition" not in resource or resolver.holds(resource["Condition"])
-        if resource["Type"] == "AWS::IAM::Role" and there:
-            policies = resolver.resolve(resource["Properties"]).get("Policies", [])
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"} and there:
+            properties = resolver.resolve(resource["Properties"])
+            policies = properties.get("Policies", [properties] if "PolicyDocument" in properties else [])
             for number, policy in enumerate(policies):
                 for index, statement in enumerate(_list(policy["PolicyDocument"]["Statement"])):
                     if statement["Effect"] != effect:

@@ -8,6 +8,7 @@ from typing import Any
 
 from console.checkout import ROOT, Checkout
 from console.deploy.installation import find_sam
+from console.deploy.parameters import quoted
 from console.find.stack import stack_resources
 from console.local.deployment import OPTIONS, _environment, alone
 
@@ -20,7 +21,7 @@ def sam_deploy(endpoint_url: str, name: str, **parameters: str) -> None:
         name: The stack's name.
         parameters: Parameter values; the others keep their defaults.
     """
-    overrides = [f'{parameter}="{_escaped(value)}"' for parameter, value in parameters.items()]
+    overrides = [f"{parameter}={quoted(value)}" for parameter, value in parameters.items()]
     _sam([_found_sam(), "deploy", *OPTIONS, *overrides, "--stack-name", name], endpoint_url)
 
 
@@ -41,10 +42,6 @@ def physical(cloudformation: Any, stack: str, logical_id: str) -> str:
 
 def _found_sam() -> str:
     return find_sam(Checkout.here(), print)
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _sam(command: list[str], endpoint_url: str) -> None:

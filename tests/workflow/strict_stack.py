@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,9 +27,26 @@ PARAMETERS = {
     "UploadKeys": "uploads-alone/*",
     "ManifestLocation": "manifests-elsewhere/lists/", "TableNames": ",".join(TABLES),
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
+    "WorkloadEnvironment": json.dumps({"GREETING": 'good "morning", all'}),
+    "WorkloadSecrets": ",".join(
+        f"{name}=arn:aws:{kind}"
+        for name, kind in {
+            "API_TOKEN": "secretsmanager:us-east-1:123456789012:secret:api-token",
+            "DB_PASSWORD": "secretsmanager:us-east-1:123456789012:secret:team/db:password::",
+            "FROM_SSM": "ssm:us-east-1:123456789012:parameter/team/plain",
+            "ALSO_FROM_SSM": "ssm:us-east-1:123456789012:parameter/top",
+            "ELSEWHERE": "secretsmanager:eu-west-1:123456789012:secret:elsewhere",
+        }.items()
+    ),
+    "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/list-the-buckets",
 }  # fmt: skip
 """What brings roles and statements in: a schedule that never comes, uploads that only their own test makes, manifests
-elsewhere, tables, and a key, of which only the name counts here."""
+elsewhere, tables, what workloads get, and a key, of which only the name counts here."""
+SECRETS = {
+    "API_TOKEN": "token-of-the-api", "DB_PASSWORD": 'pass"word of\nthe database', "FROM_SSM": "value of a parameter",
+    "ALSO_FROM_SSM": "another parameter's value", "ELSEWHERE": "kept in another region",
+}  # fmt: skip
+"""What the secrets of `PARAMETERS` are."""
 PYTHON = str(ROOT / ".venv/bin/python")
 BROKEN_UPLOAD = """
 import io, sys
@@ -63,6 +80,22 @@ for verb, bucket, key, more in json.loads(zlib.decompress(base64.b64decode(sys.a
 print(json.dumps(done))
 """
 """Tries requests on S3, and says which were allowed."""
+
+
+def keep_secrets(aws: Aws) -> None:
+    """Make the secrets, the parameters and the policy that `PARAMETERS` names."""
+    regions = ("us-east-1", "eu-west-1")
+    secrets = {region: replace(aws, region=region).client("secretsmanager") for region in regions}
+    secrets["us-east-1"].create_secret(Name="api-token", SecretString=SECRETS["API_TOKEN"])
+    database = json.dumps({"user": "reader", "password": SECRETS["DB_PASSWORD"]})
+    secrets["us-east-1"].create_secret(Name="team/db", SecretString=database)
+    secrets["eu-west-1"].create_secret(Name="elsewhere", SecretString=SECRETS["ELSEWHERE"])
+    parameters = aws.client("ssm")
+    parameters.put_parameter(Name="/team/plain", Value=SECRETS["FROM_SSM"], Type="String")
+    parameters.put_parameter(Name="/top", Value=SECRETS["ALSO_FROM_SSM"], Type="SecureString")
+    allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    aws.client("iam").create_policy(PolicyName="list-the-buckets", PolicyDocument=document)
 
 
 @dataclass(frozen=True)
@@ -104,6 +137,19 @@ class Strict:
     @contextmanager
     def _changed(self, role_id: str, policy: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
         iam, role = self.aws.client("iam"), self.physical(role_id)
+        if role.startswith("arn:"):
+            known = iam.get_policy(PolicyArn=role)["Policy"]["DefaultVersionId"]
+            document = iam.get_policy_version(PolicyArn=role, VersionId=known)["PolicyVersion"]["Document"]
+            document = json.loads(document) if isinstance(document, str) else document
+            text = json.dumps(change(document))
+            changed = iam.create_policy_version(PolicyArn=role, PolicyDocument=text, SetAsDefault=True)
+            try:
+                yield
+            finally:
+                iam.create_policy_version(PolicyArn=role, PolicyDocument=json.dumps(document), SetAsDefault=True)
+                for version in (known, changed["PolicyVersion"]["VersionId"]):
+                    iam.delete_policy_version(PolicyArn=role, VersionId=version)
+            return
         name = iam.list_role_policies(RoleName=role)["PolicyNames"][policy]
         document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         document = json.loads(document) if isinstance(document, str) else document

@@ -55,10 +55,10 @@ def wheel_of(dist: Path) -> Path:
     return wheel
 
 
-def environment(folder: Path, distribution: Path) -> Path:
+def environment(folder: Path, distribution: Path, python: str = sys.executable) -> Path:
     """Install a distribution, with what it says it needs and nothing else; the folder of its programs."""
     uv = [sys.executable, "-m", "uv", "--quiet"]
-    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run([*uv, "venv", "--python", python, str(folder)], check=True)
     subprocess.run([*uv, "pip", "install", "--python", str(folder / "bin/python"), str(distribution)], check=True)
     return folder / "bin"
 
@@ -198,10 +198,28 @@ def lines(item, body, outputs):
 """
 
 
+def pythons() -> list[str]:
+    """The Pythons of this machine that the project is for: the one of these tests, and a newer one of each kind."""
+    found = [sys.executable]
+    for minor in range(sys.version_info.minor + 1, 15):
+        name = f"python3.{minor}"
+        places = [shutil.which(name), *map(str, Path.home().glob(f".pyenv/versions/*/bin/{name}"))]
+        found += [place for place in places if place is not None and _starts(place)][:1]
+    return found
+
+
+def _starts(python: str) -> bool:
+    """Whether it is an interpreter, and no stand-in for one that is not there."""
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
 @pytest.mark.timeout(1200)
-def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
-    """The wheel alone brings up an embedded AWS, deploys the stack there, and runs a function over a folder's files."""
-    millrace = environment(tmp_path / "empty", wheel_of(dist)) / "millrace"
+@pytest.mark.parametrize("python", pythons())
+def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path, python: str) -> None:
+    """The wheel alone brings up an embedded AWS, deploys the stack there, and runs a function over a folder's files;
+    where there is a C compiler, it compiles the library of word-count.
+    """
+    millrace = environment(tmp_path / "empty", wheel_of(dist), python) / "millrace"
     work = tmp_path / "work"
     (work / "texts").mkdir(parents=True)
     (work / "counting.py").write_text(OWN_CODE)
@@ -212,6 +230,9 @@ def test_own_code_runs_outside_any_checkout(dist: Path, tmp_path: Path) -> None:
         ran = run(millrace, "local", "run", *words, "--port", "0", cwd=work)
         assert ran.returncode == 0, ran.stderr
         assert json.loads(ran.stdout)["result"] == {"lines": 5}
+        compiled = list((work / "cache").rglob("batch_jobs/native/*.so"))
+        assert bool(compiled) is (shutil.which("cc") is not None)
+        assert compiled or "counts in Python here" in ran.stderr
         exports = run(millrace, "local", "up", cwd=work)
         variables = dict(word.split("=", 1) for word in exports.stdout.split()[1:])
         deployed = run(

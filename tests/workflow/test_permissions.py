@@ -37,6 +37,7 @@ UNNOTICED: dict[tuple[str, str], str] = {
         "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
     )
 }  # fmt: skip
+UNNOTICED["ReadSettingsPolicy", "kms:Decrypt"] = "the embedded AWS encrypts no secrets"
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
 PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
 DENIALS = list(permissions(TEMPLATE, PARAMETERS, "Deny"))
@@ -291,6 +292,11 @@ def start_a_job(strict: Strict) -> Any:
     return strict.job(strict.physical("PlanJobDefinition"), "plan", "--help")
 
 
+def start_with_settings(strict: Strict) -> Any:
+    """The same of a job that works items: ECS reads its settings and secrets before."""
+    return strict.job(strict.physical("MigrateJobDefinition"), "migrate", "--help")
+
+
 def whole_run(strict: Strict, **request: Any) -> Any:
     """A run over two objects, from the state machine on."""
     name = new_name()
@@ -428,6 +434,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "MergeJobRole": merge,
     "MigrateAndMergeJobRole": migrate_and_merge,
     "JobExecutionRole": start_a_job,
+    "ReadSettingsPolicy": start_with_settings,
     "MigrationStateMachineRole": both_ways,
     "ScheduleRole": scheduled_start,
     "StartUploadsFunctionRole": started_by_an_upload,
@@ -710,8 +717,9 @@ def statements(part: Any) -> Iterator[str]:
 def test_no_statement_is_left_out() -> None:
     """Whatever condition a statement of a role stands behind, the parameters here bring it in."""
     for role, resource in TEMPLATE["Resources"].items():
-        if resource["Type"] == "AWS::IAM::Role":
-            there = [sid for sid in statements(resource["Properties"].get("Policies", [])) if sid]
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:
+            policies = resource["Properties"].get("Policies", resource["Properties"].get("PolicyDocument", []))
+            there = [sid for sid in statements(policies) if sid]
             everything = (*permissions(TEMPLATE, PARAMETERS), *DENIALS)
             tried = {found.sid for found in everything if found.role == role}
             assert len(there) == len(set(there)), role

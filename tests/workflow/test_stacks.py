@@ -22,6 +22,7 @@ NAME = "millrace-scoped"
 TEMPLATE = Sources(ROOT).expanded
 LAYER = "AWS::Lambda::LayerVersion"
 """Its logical id has a digest of where its code was uploaded to."""
+A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api-AbCdEf"
 SCOPES = {
     "SourcePrefix": "in/",
     "ResultPrefix": "out/",
@@ -238,7 +239,18 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         ({"JobSize": "32x60"}, "MaxvCpus is less than a job's 32 vCPUs"),
         ({"JobSize": "2x4", "MaxvCpus": "1"}, "MaxvCpus is less than a job's 2 vCPUs"),
         ({"Compute": "EC2", "JobStorage": "25"}, "On EC2 JobStorage is 30 or more"),
-        ({"SubnetIds": "subnet-1"}, "SubnetIds needs SecurityGroupIds"),
+        ({"Network": "PRIVATE:subnet-0a1b"}, "Network.* PUBLIC or PRIVATE, alone or as"),
+        ({"WorkloadEnvironment": "API_URL=x"}, "WorkloadEnvironment.* a JSON object of texts"),
+        ({"WorkloadEnvironment": '{"LIMIT": 5}'}, "WorkloadEnvironment.* a JSON object of texts"),
+        ({"WorkloadEnvironment": '{"AWS_REGION": "x"}'}, "WorkloadEnvironment.* not reserved"),
+        ({"WorkloadEnvironment": '{"MILLRACE_IMAGE": "x"}'}, "WorkloadEnvironment.* not reserved"),
+        ({"WorkloadSecrets": "TOKEN=my-token"}, "WorkloadSecrets.* one to five of NAME=ARN"),
+        ({"WorkloadSecrets": f"AWS_TOKEN={A_SECRET}"}, "WorkloadSecrets.* no reserved name"),
+        (
+            {"WorkloadSecrets": ",".join(f"T{number}={A_SECRET}" for number in range(6))},
+            "WorkloadSecrets.* one to five",
+        ),
+        ({"WorkloadPolicyArn": "my-policy"}, "WorkloadPolicyArn.* the ARN of a managed policy"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )

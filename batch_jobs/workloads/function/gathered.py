@@ -195,6 +195,7 @@ class GatheredPartial:
         self.columns: dict[Place, dict[str, str]] = {}
         self.blocks: dict[Place, tuple[int, int, int]] = {}
         """Where in the file the lines of an item are: offset, bytes, lines."""
+        self._known_columns: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._sketched: set[str] = set()
         self._workload = workload
         self._file: Any = tempfile.TemporaryFile(prefix="millrace-rows-")  # noqa: SIM115 - the finalizer closes it
@@ -216,7 +217,7 @@ class GatheredPartial:
             if file is not None and given.lines:
                 file.seek(0)
                 self._append(given.place, file, given.lines)
-                self.columns[given.place] = given.columns
+                self._take_columns(given.place, given.columns)
         self._check_names()
 
     def write(self, file: BinaryIO) -> None:
@@ -254,7 +255,7 @@ class GatheredPartial:
                     self._sketched |= block["sketches"].keys()
                 if block["lines"]:
                     self._append(place, file, block["lines"], block["bytes"])
-                    self.columns[place] = block["columns"]
+                    self._take_columns(place, block["columns"])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedFileError(f"this is not a partial: {error!r}", operation="read the partial") from error
         self._check_names()
@@ -266,6 +267,10 @@ class GatheredPartial:
             self._file.seek(start)
             for _ in range(count):
                 yield self._file.readline()
+
+    def row_bytes(self) -> int:
+        """How many bytes all rows have as lines of JSON."""
+        return sum(size for _, size, _ in self.blocks.values())
 
     def all_columns(self) -> dict[str, str]:
         """The columns of all rows, in the order in which they first came, and the type of each."""
@@ -302,6 +307,10 @@ class GatheredPartial:
                     raise ValueError("the file ends inside an item's rows")
                 self._file.write(chunk)
         self.blocks[place] = (start, self._file.tell() - start, lines)
+
+    def _take_columns(self, place: Place, columns: dict[str, str]) -> None:
+        """Keep an item's columns; items with the same ones share them, as a million of them have few kinds."""
+        self.columns[place] = self._known_columns.setdefault(tuple(columns.items()), columns)
 
     def _take_kind(self, kind: Kind | None) -> None:
         if kind is None:

@@ -23,6 +23,12 @@ from millrace.workload.contribution import LARGEST_BYTES
 from millrace.workload.function import Declaration
 from millrace.workload.quantiles import Quantiles
 
+ONE_FILE_BYTES = 1 << 30
+"""A table with more rows, as JSON lines, is several Parquet files."""
+
+PART_BYTES = 256 << 20
+"""The rows of one of them."""
+
 MOST_SHOWN = 20
 """How many of a Counter's keys result.json shows; its file has all."""
 
@@ -161,9 +167,48 @@ def _write_rows(merged: GatheredPartial, results: Outputs, *, parquet: bool) -> 
             table.writerow([_cell(row.get(name)) for name in columns])
             count += 1
     if parquet:
-        with results.open("rows.parquet", "application/vnd.apache.parquet") as file:
-            write_parquet(columns, merged.lines(), file)
-    return {"rows": count, "columns": list(columns)}
+        for name, lines in _parquet_files(merged):
+            with results.open(name, "application/vnd.apache.parquet") as file:
+                write_parquet(columns, lines, file)
+    return {"rows": count, "columns": list(columns), "types": {name: _shown_type(columns[name]) for name in columns}}
+
+
+def _parquet_files(merged: GatheredPartial) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The name of each Parquet file of a table, and its rows as lines of JSON, which are to be read before the next.
+
+    Where a file ends depends on the rows alone, not on the shards: a run that reuses another has the same files.
+    """
+    lines = merged.lines()
+    if merged.row_bytes() <= ONE_FILE_BYTES:
+        yield "rows.parquet", lines
+        return
+    first = next(lines, None)
+    number = 0
+    while first is not None:
+        part = _Part(first, lines)
+        yield f"rows-{number:05d}.parquet", iter(part)
+        first, number = part.after, number + 1
+
+
+class _Part:
+    """The rows of one of several files: as many as have `PART_BYTES`."""
+
+    def __init__(self, first: bytes, lines: Iterator[bytes]) -> None:
+        self.after: bytes | None = first
+        """The first row of the next file, once these are read; None at the end."""
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        while self.after is not None and (size == 0 or size + len(self.after) <= PART_BYTES):
+            size += len(self.after)
+            line, self.after = self.after, next(self._lines, None)
+            yield line
+
+
+def _shown_type(kind: str) -> str:
+    """A column's type in result.json: one without any value has texts."""
+    return "str" if kind == "none" else kind
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def deploy(given: tuple[str, ...], port: int | None, state_dir: Path | None) -> 
 
     \b
     Example:
-      millrace local deploy --parameter MaxvCpus=4 --parameter LogLevel=DEBUG
+      millrace local deploy --parameter MaxvCpus=4 --parameter 'WorkloadEnvironment={"A": "b"}'
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     terminal, checkout = Terminal(), Checkout.here(state_dir)
     parameters = parameters_of(given)

@@ -10,10 +10,19 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload
 
 from millrace.errors import InvalidRunRequest, UsageError
 from millrace.workload.function import DECLARATION
+
+if TYPE_CHECKING:
+    # The user's own, where they are installed.
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+Table = Literal["pandas", "polars", "arrow"]
+"""What rows may become."""
 
 ENTRY_POINTS = "millrace.client"
 """The entry point group; the one entry is called `start`."""
@@ -61,14 +70,28 @@ class StartedRun(Protocol):
             MillraceError: As for `result`.
         """
 
-    def rows(self, name: str = "rows.csv") -> Iterator[dict[str, str]]:
-        """The rows of a table of the result, one by one; all values are texts, as the file has them.
+    @overload
+    def rows(self, name: str | None = None, *, to: None = None) -> Iterator[dict[str, Any]]: ...
+    @overload
+    def rows(self, name: str | None = None, *, to: Literal["pandas"]) -> pd.DataFrame: ...
+    @overload
+    def rows(self, name: str | None = None, *, to: Literal["polars"]) -> pl.DataFrame: ...
+    @overload
+    def rows(self, name: str | None = None, *, to: Literal["arrow"]) -> pa.Table: ...
+    def rows(self, name: str | None = None, *, to: Table | None = None) -> Any:
+        """The rows of a table of the result.
 
         Args:
-            name: The file's name.
+            name: The file's name; None for `rows.csv`, or with `to` for `rows.parquet` where the run has one.
+            to: None for an iterator over the rows, which reads them one by one: all values are texts, as the CSV file
+                has them; those of a Parquet file have their types. "pandas", "polars" or "arrow" for a table in memory.
+                Its columns have the types of the rows that were yielded (those of pandas are nullable), and texts
+                are as they were yielded. In a file other than the rows', every column has texts.
 
         Raises:
+            InvalidRunRequest: `to` is another word.
             MillraceError: There is no such file, or the run has no result.
+            UsageError: The package is not installed; the message names it.
         """
 
     def failures(self) -> Iterator[dict[str, Any]]:

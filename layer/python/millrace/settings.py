@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from millrace.errors import InvalidRunRequest
 from millrace.json_text import check_plain, read_json
 from millrace.queue_rules import QueueRule, parse_queue_rules
 from millrace.version import VERSION
+from millrace.workload_settings import check_account, parse_environment, parse_secrets
 
 CREDENTIALS = frozenset(
     {
@@ -102,6 +103,7 @@ class FunctionSettings:
         jobs_code: The digest of the jobs' code, as the build of the layer found it; empty where it is not known.
         image: The job image, NAME@sha256:DIGEST; empty where the deployment does not say.
         slots: How many jobs of a queue run at once.
+        workload_secrets: The parameter WorkloadSecrets: names and ARNs.
     """
 
     queues: dict[str, str]
@@ -111,6 +113,7 @@ class FunctionSettings:
     jobs_code: str = ""
     image: str = ""
     slots: int = USUAL_SLOTS
+    workload_secrets: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -136,7 +139,18 @@ class FunctionSettings:
             jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
             image=environ.get("MILLRACE_IMAGE", ""),
             slots=_slots(environ) or USUAL_SLOTS,
+            workload_secrets=environ.get("MILLRACE_WORKLOAD_SECRETS", ""),
         )
+
+    def check_workload_secrets(self) -> None:
+        """See that the jobs can get the secrets that the deployment names.
+
+        Raises:
+            InvalidRunRequest: One is none, or is not of the queues' account.
+        """
+        secrets = parse_secrets(self.workload_secrets)
+        for queue in self.queues.values() if secrets else ():
+            check_account(secrets, queue.split(":")[4])
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +277,25 @@ def log_level(environ: Mapping[str, str] = os.environ) -> str:
     if level not in _LOG_LEVELS:
         raise InvalidRunRequest("MILLRACE_LOG_LEVEL", level, " or ".join(_LOG_LEVELS))
     return level
+
+
+def take_workload_environment(environ: MutableMapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Give the workload its settings: the variables in `MILLRACE_WORKLOAD_ENVIRONMENT` join this process's.
+
+    Its secrets are in the environment already: ECS puts them there, and `MILLRACE_WORKLOAD_SECRETS` names them.
+
+    Returns:
+        The secrets, which nothing that the job writes may have in it.
+
+    Raises:
+        InvalidRunRequest: The settings are no JSON object of texts, or a name is reserved, or a secret's.
+    """
+    given = parse_environment(environ.pop("MILLRACE_WORKLOAD_ENVIRONMENT", ""))
+    secrets = parse_secrets(environ.get("MILLRACE_WORKLOAD_SECRETS", ""))
+    for name in sorted(given.keys() & secrets.keys()):
+        raise InvalidRunRequest("WorkloadEnvironment", name, "names that WorkloadSecrets does not have")
+    environ.update(given)
+    return tuple(environ[name] for name in secrets if name in environ)
 
 
 def command_environment(given: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

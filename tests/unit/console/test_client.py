@@ -134,6 +134,14 @@ def test_results_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given.result["rows"] == 3
     assert [(row["number"], row["line"]) for row in given.rows()] == [("0", "one"), ("1", 'three, "x"'), ("0", "'-2+3")]
     assert [(row["key"], row["error_code"]) for row in given.failures()] == [("in/b", "NOT_TEXT")]
+    table = given.rows(to="arrow")
+    assert table.to_pylist() == [
+        {"number": 0, "line": "one"},
+        {"number": 1, "line": 'three, "x"'},
+        {"number": 0, "line": "-2+3"},
+    ]
+    assert given.rows(to="polars").rows() == [tuple(row.values()) for row in table.to_pylist()]
+    assert given.rows(to="pandas").to_dict("records") == table.to_pylist()
     with pytest.raises(RunStateError, match=r"its result has no words\.csv; it has .*rows\.csv"):
         given.rows("words.csv")
 

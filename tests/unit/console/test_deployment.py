@@ -1,12 +1,15 @@
 """When a deployment is due, and how a failed one is told."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
+from samcli.cli.types import CfnParameterOverridesType
 
 from console.checkout import ROOT, Checkout
 from console.deploy.installation import find_sam
+from console.deploy.parameters import quoted
 from console.errors import DeployError, ToolMissingError
 from console.local import deployment
 from console.local.deployment import BUILT_FROM, DEPLOYED_FROM, deploy, digest
@@ -97,3 +100,13 @@ def test_a_failed_build_shows_sams_last_words(checkout: Checkout, monkeypatch: p
     assert len(lines) == deployment.SHOWN_LINES
     assert not checkout.deployed.exists()
     assert not (checkout.build / "millrace.json").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['{"A": "a \\"quoted\\" \\\\ path\\n"}', '{"A": "\\u0022"}', "rate(1 day)", 'a "b" c', "in/*.csv", "a\\ b", "[]"],
+)
+def test_a_value_arrives_whole_through_sam(value: str) -> None:
+    """Sam's own parser gives back what was quoted: the same text, or the same JSON."""
+    (found,) = CfnParameterOverridesType().convert((f"P={quoted(value)}",), None, None).values()
+    assert found == value or json.loads(found) == json.loads(value)

@@ -87,7 +87,8 @@ def workload(
     Args:
         outputs: The suffixes of the files that it writes for an item: `[".json"]`.
         splits: "lines" where large objects may be cut at line ends; the body is then read by `lines` or `json_lines`.
-        table: "parquet" for `rows.parquet` beside `rows.csv`; it needs pyarrow.
+        table: "parquet" for `rows.parquet` beside `rows.csv`; it needs pyarrow. More than 1 GiB of rows are in
+            `rows-00000.parquet`, `rows-00001.parquet` and so on.
         merge: Called as `merge(values)` or `merge(values, results)` with an iterator over what the function gave, in
             the order of the items' keys; `results.open(name)` opens a file of the result. Its dict goes to result.json.
         item_seconds: How long it may take for an item, reading included; an item that takes longer is a row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from batch_jobs.native import word_library
-from batch_jobs.native.c_source import CSource
+from batch_jobs.native import c_source, word_library
+from batch_jobs.native.c_source import CompilerMissingError, CSource
 from batch_jobs.workloads.word_count.compiled_counter import CompiledCounter
 from batch_jobs.workloads.word_count.word_counter import MiscountError
 from batch_jobs.workloads.word_count.workload import WordCount
@@ -28,6 +29,23 @@ def test_a_library_of_another_source_is_not_loaded(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(word_library, "SOURCE", CSource(changed))
     shutil.copy(compiled, tmp_path)
     assert word_library.word_library.__wrapped__() is None
+
+
+def test_without_the_package_the_machines_own_compiler_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a wheel there is no ziglang: what is called `cc` makes the library, and where nothing is, that is said."""
+    source, programs = tmp_path / "word_table.c", tmp_path / "bin"
+    shutil.copy(word_library.SOURCE.path, source)
+    programs.mkdir()
+    lines = ("#!/bin/sh", f'echo used > "{tmp_path}/used"', f'exec "{sys.executable}" -m ziglang cc "$@"')
+    (programs / "cc").write_text("\n".join(lines))
+    (programs / "cc").chmod(0o755)
+    monkeypatch.setattr(c_source, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    word_library.load(CSource(source).compile(word_library.load))
+    assert (tmp_path / "used").is_file()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CompilerMissingError, match="neither the package ziglang nor the command cc"):
+        CSource(source).compile(word_library.load)
 
 
 def test_compiling_replaces_what_an_older_source_was_compiled_to(

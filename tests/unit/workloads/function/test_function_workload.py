@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch_jobs.workloads.function import workload as workload_module
 from batch_jobs.workloads.function.workload import class_of
 from batch_jobs.workloads.registry import load_workload
 from millrace import Item, Quantiles, workload
@@ -161,7 +162,8 @@ def numbered(item: Item, body: Any) -> Iterator[dict[str, Any]]:
 def test_rows_become_one_table() -> None:
     """Rows of all items are in rows.csv, in the order of the items' keys and of their own, whatever ended first."""
     part, files = run(made(numbered), SHARDS)
-    assert part == {"rows": 5, "columns": ["key", "number", "word"]}
+    types = {"key": "str", "number": "int", "word": "str"}
+    assert part == {"rows": 5, "columns": ["key", "number", "word"], "types": types}
     assert files.rows("rows.csv") == [
         ["key", "number", "word"],
         ["in/a", "0", "1"],
@@ -185,13 +187,38 @@ def test_columns_that_differ_are_one_table() -> None:
         )
 
     part, files = run(made(mixed), [[("in/a", b""), ("in/b", b"")]])
-    assert part["columns"] == ["n", "text", "more", "none"]
+    assert part["types"] == {"n": "float", "text": "str", "more": "json", "none": "str"}
     assert files.rows("rows.csv")[1:] == [["1", "'=1+1", "", ""], ["-0.5", "", '[1, {"é": null}]', ""]]
     table = pq.read_table(io.BytesIO(files.files["rows.parquet"].getvalue()))
     assert table.to_pylist() == [
         {"n": 1.0, "text": "=1+1", "more": None, "none": None},
         {"n": -0.5, "text": None, "more": '[1,{"é":null}]', "none": None},
     ]
+
+
+def test_a_large_table_is_in_several_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a size the rows are in files of a part each, in their order; how they were sharded changes no byte."""
+    monkeypatch.setattr(workload_module, "ONE_FILE_BYTES", 150)
+    monkeypatch.setattr(workload_module, "PART_BYTES", 80)
+
+    @workload(table="parquet")
+    def words(item: Item, body: Any) -> Iterator[dict[str, Any]]:
+        for word in body.text().split():
+            yield {"key": item.key, "word": word, **({"long": True} if len(word) > 60 else {})}
+
+    items = [("in/a", b"one two three"), ("in/b", b"x" * 100 + b" four"), ("in/c", b""), ("in/d", b"five six")]
+    _, files = run(made(words), [items])
+    names = sorted(name for name in files.files if name.endswith(".parquet"))
+    assert names == [f"rows-{number:05d}.parquet" for number in range(5)]
+    tables = [pq.read_table(io.BytesIO(files.files[name].getvalue())) for name in names]
+    assert len({str(table.schema) for table in tables}) == 1
+    read = [row["word"] for table in tables for row in table.to_pylist()]
+    assert read == [row[1] for row in files.rows("rows.csv")[1:]]
+    assert [table.num_rows for table in tables] == [2, 1, 1, 2, 1]
+    _, others = run(made(words), [items[2:], items[:1], items[1:2]])
+    assert {name: others.files[name].getvalue() for name in names} == {
+        name: files.files[name].getvalue() for name in names
+    }
 
 
 def test_a_merge_function_takes_the_rest() -> None:
