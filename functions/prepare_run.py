@@ -1,4 +1,4 @@
-"""Prepare Run: check the input, fill in defaults, name the run folder, write run.json, plan a small source.
+"""Prepare Run: check the input, fill in defaults, name the run folder, write run.json, plan most sources.
 
 A wrong input fails here within a second, before any job, with `InvalidRunRequest` naming the field, the value and
 what is allowed.
@@ -57,8 +57,8 @@ settings = FunctionSettings.from_environment()
 CONNECTIONS = 16
 """How many requests are under way at once while a run is planned here."""
 
-PLANNING_SECONDS = 25.0
-"""What takes longer is left to the plan job: half of the function's time limit."""
+PLANNING_SECONDS = 45.0
+"""What takes longer is left to the plan job, which needs as long to start; the function's time limit is 120."""
 
 s3 = connect(connections=CONNECTIONS)
 
@@ -235,8 +235,8 @@ def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionS
     )
     try:
         return plan_small_source(request, folder, maker) is not None
-    except (StorageError, ListingError) as error:
-        logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, and more time
+    except (StorageError, ListingError, OSError) as error:  # OSError: a listing that /tmp has no room for
+        logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, time and room
         return False
 
 
