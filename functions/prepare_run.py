@@ -141,8 +141,9 @@ def prepare_run(
 
     Returns:
         What the state machine keeps as `$.run`: run_id, overlap (empty), planned (whether there is a plan), request
-        and plan (URIs), job_name (at most 90 characters), queue (ARN), share, priority, tolerated_failure_percent and
-        tolerated_failure_count (as text). Where another run is at work and the request minds, `_overlapping` instead.
+        and plan (URIs), merge_job (whether a job of its own merges what an array has worked), job_name (at most 90
+        characters), queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
+        Where another run is at work and the request minds, `_overlapping` instead.
 
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
@@ -182,6 +183,7 @@ def prepare_run(
         "planned": _planned(request, folder, s3, settings),
         "request": str(folder.request),
         "plan": str(folder.plan),
+        "merge_job": request.plan == "job",
         "job_name": f"{run_id}-retry-{folder.retry:03d}" if folder.retry else run_id,
         "queue": settings.queues[request.queue],
         "share": request.share,

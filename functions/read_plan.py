@@ -58,9 +58,10 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     """Read what plan.json says, and what has no commit yet.
 
     Args:
-        event: `plan`, the URI of plan.json; `before`, what this execution's last call returned (`pass` is 0 before the
-            first); `migrate_job`, the job that has migrated since then, empty where there was none; `execution`, the
-            context object's: how often it was redriven.
+        event: `plan`, the URI of plan.json; `merge_job`, whether the request wants a merge job behind an array;
+            `before`, what this execution's last call returned (`pass` is 0 before the first); `migrate_job`, the job
+            that has migrated since then, empty where there was none; `execution`, the context object's: how often it
+            was redriven.
         s3: The client to read with.
         settings: How many jobs run at once.
 
@@ -95,12 +96,18 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "merge_parts": plan.merge_parts,
         "shards_left": left,
         "children": children,
-        "merging": children_merge(to_do, children) and not plan.merge_parts,
+        "merging": _merging(plan, to_do, children, merge_job=event.get("merge_job", False)),
         "merged": not left and _merged(folder, plan, before, s3),
         "pass": before["pass"] + 1,
         "redrives": redrives,
         "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],
     }
+
+
+def _merging(plan: Plan, left: Left, children: int, *, merge_job: bool) -> bool:
+    """Whether those who work what is left merge as well."""
+    wanted_apart = children > 1 and merge_job
+    return children_merge(left, children) and not plan.merge_parts and not wanted_apart
 
 
 def _merged(folder: RunFolder, plan: Plan, before: dict[str, Any], s3: S3) -> bool:

@@ -181,6 +181,13 @@ def test_the_children_of_a_short_array_merge(plan: Plan, slots: int, children: i
     assert (found["children"], found["merging"], found["merged"]) == (children, merging, False)
 
 
+def test_a_merge_job_may_be_asked_for() -> None:
+    """With `"plan": "job"` an array is migrate's alone; what one child works is one job all the same."""
+    assert call(run_of(), merge_job=True)["merging"] is False
+    small = replace(PLAN, shards=2, items=600, total_bytes=0)
+    assert call(run_of(small), merge_job=True)["merging"] is True
+
+
 @pytest.mark.parametrize(
     ("before", "mark", "merged"),
     [
