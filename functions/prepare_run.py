@@ -1,4 +1,4 @@
-"""Prepare Run: check the input, fill in defaults, name the run folder, write run.json, plan a small source.
+"""Prepare Run: check the input, fill in defaults, name the run folder, write run.json, plan most sources.
 
 A wrong input fails here within a second, before any job, with `InvalidRunRequest` naming the field, the value and
 what is allowed.
@@ -57,8 +57,8 @@ settings = FunctionSettings.from_environment()
 CONNECTIONS = 16
 """How many requests are under way at once while a run is planned here."""
 
-PLANNING_SECONDS = 25.0
-"""What takes longer is left to the plan job: half of the function's time limit."""
+PLANNING_SECONDS = 45.0
+"""What takes longer is left to the plan job, which needs as long to start; the function's time limit is 120."""
 
 s3 = connect(connections=CONNECTIONS)
 
@@ -141,8 +141,9 @@ def prepare_run(
 
     Returns:
         What the state machine keeps as `$.run`: run_id, overlap (empty), planned (whether there is a plan), request
-        and plan (URIs), job_name (at most 90 characters), queue (ARN), share, priority, tolerated_failure_percent and
-        tolerated_failure_count (as text). Where another run is at work and the request minds, `_overlapping` instead.
+        and plan (URIs), merge_job (whether a job of its own merges what an array has worked), job_name (at most 90
+        characters), queue (ARN), share, priority, tolerated_failure_percent and tolerated_failure_count (as text).
+        Where another run is at work and the request minds, `_overlapping` instead.
 
     Raises:
         InvalidRunRequest: The input is wrong, the workload may not run here, a bucket is missing or denied, the run id
@@ -182,6 +183,7 @@ def prepare_run(
         "planned": _planned(request, folder, s3, settings),
         "request": str(folder.request),
         "plan": str(folder.plan),
+        "merge_job": request.plan == "job",
         "job_name": f"{run_id}-retry-{folder.retry:03d}" if folder.retry else run_id,
         "queue": settings.queues[request.queue],
         "share": request.share,
@@ -235,8 +237,8 @@ def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionS
     )
     try:
         return plan_small_source(request, folder, maker) is not None
-    except (StorageError, ListingError) as error:
-        logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, and more time
+    except (StorageError, ListingError, OSError) as error:  # OSError: a listing that /tmp has no room for
+        logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, time and room
         return False
 
 

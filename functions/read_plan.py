@@ -18,10 +18,10 @@ from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead
-from millrace.records.files import listed_shards, read_commit_head
+from millrace.records.files import is_marked, listed_shards, read_commit_head
 from millrace.records.generations import NAMED_SHARDS
 from millrace.records.plan import Plan
-from millrace.records.sizing import LEAST_ARRAY, Left, children_for
+from millrace.records.sizing import LEAST_ARRAY, Left, children_for, children_merge
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 
@@ -58,17 +58,18 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     """Read what plan.json says, and what has no commit yet.
 
     Args:
-        event: `plan`, the URI of plan.json; `before`, what this execution's last call returned (`pass` is 0 before the
-            first); `migrate_job`, the job that has migrated since then, empty where there was none; `execution`, the
-            context object's: how often it was redriven.
+        event: `plan`, the URI of plan.json; `merge_job`, whether the request wants a merge job behind an array;
+            `before`, what this execution's last call returned (`pass` is 0 before the first); `migrate_job`, the job
+            that has migrated since then, empty where there was none; `execution`, the context object's: how often it
+            was redriven.
         s3: The client to read with.
         settings: How many jobs run at once.
 
     Returns:
         What the state machine keeps as `$.plan`: shards (0 to 100,000), items, bytes, digest and merge_parts (0, or 2
         to 10,000) of the plan; shards_left; children (0, where nothing is left, to 10,000), the size of the next array;
-        and for the next call and for Read Result pass (from 1), redrives, and jobs, the ids of those that migrated in
-        this execution.
+        merging, whether these merge as well, and merged, whether the last ones have; and for the next call and for Read
+        Result pass (from 1), redrives, and jobs, the ids of those that migrated in this execution.
 
     Raises:
         StalledError: An array has ended since the last call, and no shard was committed.
@@ -86,6 +87,8 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     if left and before["pass"] and before["redrives"] == redrives:
         _check_progress(folder, plan, committed, before)
     job = event["migrate_job"]
+    to_do = Left(left, _seconds_left(folder, plan, committed, s3))
+    children = _children(plan, to_do, settings.slots)
     return {
         "shards": plan.shards,
         "items": plan.items,
@@ -93,7 +96,9 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "digest": plan.digest,
         "merge_parts": plan.merge_parts,
         "shards_left": left,
-        "children": _children(plan, Left(left, _seconds_left(folder, plan, committed, s3)), settings.slots),
+        "children": children,
+        "merging": _merging(plan, to_do, children, merge_job=event.get("merge_job", False)),
+        "merged": not left and _merged(folder, plan, before, s3),
         "pass": before["pass"] + 1,
         "redrives": redrives,
         "jobs": [*before["jobs"], *([job] if job and job not in before["jobs"] else [])],
@@ -110,6 +115,17 @@ def _text_of_plan(uri: S3Uri, folder: RunFolder, s3: S3) -> bytes:
             operation="read the plan",
             target=str(uri),
         ) from None
+
+
+def _merging(plan: Plan, left: Left, children: int, *, merge_job: bool) -> bool:
+    """Whether those who work what is left merge as well."""
+    wanted_apart = children > 1 and merge_job
+    return children_merge(left, children) and not plan.merge_parts and not wanted_apart
+
+
+def _merged(folder: RunFolder, plan: Plan, before: dict[str, Any], s3: S3) -> bool:
+    """Whether a child of the last array has merged. An older mark counts for nothing: merge compares what is there."""
+    return before.get("merging", False) and is_marked(folder, plan, s3)
 
 
 def _children(plan: Plan, left: Left, slots: int) -> int:

@@ -28,6 +28,7 @@ from millrace.cost.known_pace import record_pace
 from millrace.errors import ObjectNotFoundError, StorageError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.figures import RunFigures
+from millrace.records.files import is_marked, mark_of
 from millrace.records.generations import Generation, RowReader, read_generations
 from millrace.records.latest import LatestRun, note_latest, options_digest
 from millrace.records.plan import Plan
@@ -159,7 +160,7 @@ def _mark_incomplete(
 
 
 def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
-    mark = _mark_of(plan)
+    mark = mark_of(plan)
     if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and _read(uri, job) != mark:
         log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
         job.s3.put(uri, mark, content_type="text/plain")
@@ -175,11 +176,7 @@ def _remove_incomplete(folder: RunFolder, job: Job) -> None:
 
 
 def _is_marked(folder: RunFolder, plan: Plan, job: Job) -> bool:
-    return _read(folder.file("_SUCCESS"), job) == _mark_of(plan)
-
-
-def _mark_of(plan: Plan) -> bytes:
-    return f"{plan.digest}\n".encode()
+    return is_marked(folder, plan, job.s3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,22 @@
-"""A small run in one job: work its shards, then merge, so that one start is waited for and billed, not two."""
+"""Work the shards and merge, without a start in between: a small run in one job, a short array by its last child.
+
+In an array nobody waits for the others: a child that finds every shard committed merges. A claim keeps most of them
+from doing it twice; two that do it write the same bytes, as two merge jobs would.
+"""
 
 from __future__ import annotations
 
+import logging
+
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
+from batch_jobs.migrating.claims import Claims
 from batch_jobs.migrating.migrate import migrate
+from millrace.errors import TooManyFailuresError
 from millrace.layout import RunFolder
+from millrace.records.files import listed_shards
+
+log = logging.getLogger(__name__)
 
 
 def migrate_and_merge(
@@ -14,7 +25,10 @@ def migrate_and_merge(
     tolerated_failure_percent: float | None = None,
     tolerated_failure_count: int | None = None,
 ) -> None:
-    """Work every shard that has no commit, then merge. It ends with `_SUCCESS` or `_INCOMPLETE`, or with an error.
+    """Work what has no commit, then merge.
+
+    A job alone works it all, and ends with `_SUCCESS` or `_INCOMPLETE`, or with an error. The child of an array works
+    as `migrate` has it, and merges if nothing is left; what it leaves is the next array's, or the merge job's.
 
     Args:
         folder: The run's folder, or the retry's.
@@ -24,9 +38,24 @@ def migrate_and_merge(
 
     Raises:
         StoppedError: The job had to stop; what was done is kept.
-        TooManyFailuresError: As for `merge`.
+        TooManyFailuresError: As for `merge`; a child of an array leaves that to the merge job.
         MillraceError: As for `migrate` and `merge`.
     """
-    migrate(folder, job, whole=True)
-    job.stop.check()
-    merge(folder, job, tolerated_failure_percent, tolerated_failure_count)
+    if job.settings.array_size is None:
+        migrate(folder, job, whole=True)
+        job.stop.check()
+        merge(folder, job, tolerated_failure_percent, tolerated_failure_count)
+    elif migrate(folder, job) and _is_mine(folder, job):
+        job.stop.check()
+        try:
+            merge(folder, job, tolerated_failure_percent, tolerated_failure_count)
+        except TooManyFailuresError as error:
+            # A child that failed would have its whole array started again by a redrive.
+            log.warning("left to the merge job", extra={"fields": {"why": error.message}})
+
+
+def _is_mine(folder: RunFolder, job: Job) -> bool:
+    """Whether every shard is committed, and no other child of the array merges."""
+    shards = job.read_plan(folder).shards
+    committed = sum(1 for _ in listed_shards(folder.commit, range(shards), job.s3))
+    return committed == shards and Claims(folder, job).take_merge()

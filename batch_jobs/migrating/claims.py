@@ -16,7 +16,7 @@ from batch_jobs.job import Job
 from batch_jobs.migrating.shard_order import is_dead
 from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.json_text import read_json
-from millrace.layout import RunFolder
+from millrace.layout import RunFolder, S3Uri
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,13 @@ class Claims:
         Returns:
             Whether to work it. False where another child of the array is at it.
         """
-        uri = self._folder.claim(shard)
+        return self._take(self._folder.claim(shard), is_claimed=is_claimed)
+
+    def take_merge(self) -> bool:
+        """Claim the merge; returns whether to do it."""
+        return self._take(self._folder.merge_claim)
+
+    def _take(self, uri: S3Uri, *, is_claimed: bool = False) -> bool:
         if not is_claimed and self._job.s3.put_if_absent(uri, self._text(), content_type="application/json"):
             return True
         try:
@@ -58,12 +64,12 @@ class Claims:
                 return True
             return not self._is_alive(self._job.s3.read(uri))
         except ObjectNotFoundError:  # it was given back meanwhile
-            self.keep(shard)
+            self._write(uri)
             return True
 
     def keep(self, shard: int) -> None:
         """Write the claim anew: this child is alive, and at it."""
-        self._job.s3.put(self._folder.claim(shard), self._text(), content_type="application/json")
+        self._write(self._folder.claim(shard))
 
     def give_back(self, shard: int) -> None:
         """Delete the claim: the child has to stop, and another may continue at once."""
@@ -71,6 +77,9 @@ class Claims:
             self._job.s3.delete(self._folder.claim(shard))
         except StorageError as error:  # it will be old soon
             log.warning("a claim could not be given back", extra={"fields": {"shard": shard, "why": str(error)}})
+
+    def _write(self, uri: S3Uri) -> None:
+        self._job.s3.put(uri, self._text(), content_type="application/json")
 
     def _text(self) -> bytes:
         job, child = self._who

@@ -28,7 +28,7 @@ FAILED_IN_A_ROW = 3
 """After so many shards in a row that failed a child ends: the fault is not theirs."""
 
 
-def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
+def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> bool:
     """Work the shards of a child, then help with others'.
 
     A shard that breaks does not keep the others from being worked: its error is raised once they are.
@@ -37,6 +37,9 @@ def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
         folder: The run's folder.
         job: The job's surroundings: which child of how many it is.
         whole: Whether the child hands nothing back: it works until all is done, or the job has to stop.
+
+    Returns:
+        Whether nothing is left, where the child looked last: of many shards it looks at some.
 
     Raises:
         InvalidRunRequest: The array has no such child.
@@ -51,7 +54,7 @@ def migrate(folder: RunFolder, job: Job, *, whole: bool = False) -> None:
         raise InvalidRunRequest("AWS_BATCH_JOB_ARRAY_INDEX", child, f"0 to {children - 1}, the array's children")
     claims, shards = Claims(folder, job), ShardWork(folder, plan, job)
     stay = Stay(children, job.settings.slots, job.settings.attempt)
-    _Child(folder, plan, job, shards, claims, stay, began, whole).work()
+    return _Child(folder, plan, job, shards, claims, stay, began, whole).work()
 
 
 def migrate_shard(folder: RunFolder, index: int, job: Job) -> Commit:
@@ -105,14 +108,14 @@ class _Child:
     failures: dict[int, Exception] = field(default_factory=dict)
     in_a_row: int = 0
 
-    def work(self) -> None:
-        """Work its own shards, then help, until nothing is left or the child hands back."""
-        if self._work_own() and self.stay.children > 1:
-            self._help()
+    def work(self) -> bool:
+        """Work its own shards, then help, until nothing is left or the child hands back; returns which."""
+        done = self._work_own() and (self.stay.children == 1 or self._help())
         fields = {"shards": self.stay.worked, "failed": sorted(self.failures)}
         log.info("the child has done its part", extra={"fields": fields})
         for error in self.failures.values():
             raise error
+        return done
 
     @property
     def _child(self) -> int:
@@ -158,14 +161,17 @@ class _Child:
             return frozenset()
         return frozenset(listed_shards(self.folder.commit, range(reuse.kept_shards), self.job.s3))
 
-    def _help(self) -> None:
-        """Take others' last shards, until each one left is being worked."""
+    def _help(self) -> bool:
+        """Take others' last shards, until each one left is being worked; returns whether none is left."""
         worked = True
         while worked:
             free, claimed = self._look()
+            if not free and not claimed:
+                return True
             if self._hands_back(len(free) + len(claimed), len(claimed) + 1):
-                return
+                return False
             worked = self._help_with(free, claimed)
+        return False
 
     def _help_with(self, free: set[int], claimed: set[int]) -> bool:
         """Take what no other child works; returns whether there was anything."""

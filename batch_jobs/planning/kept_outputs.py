@@ -14,9 +14,9 @@ from tempfile import TemporaryFile
 
 from batch_jobs.job import Job
 from batch_jobs.parallel import in_order
-from batch_jobs.planning.listing_pages import listing_pages
 from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
 from millrace.layout import RESERVED_FOLDER, S3Uri
+from millrace.planning.listing_pages import listing_pages
 from millrace.records.files import read_commit
 from millrace.records.generations import Generation
 from millrace.reuse.base import Base
@@ -105,8 +105,9 @@ class KeptOutputs:
 
     @cached_property
     def _listed(self) -> ListedKeys:
-        destination = self._destination
-        return ListedKeys(listing_pages(destination, self._job), destination.join(RESERVED_FOLDER).key)
+        destination, job = self._destination, self._job
+        pages = listing_pages(destination, job.s3, job.stop.check, job.settings.concurrency)
+        return ListedKeys(pages, destination.join(RESERVED_FOLDER).key)
 
     def _outputs_of(self, shard: BaseShard) -> tuple[BaseShard, list[S3Uri] | None]:
         generation = self._generations[shard.retry]

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from batch_jobs.job import Job
 from batch_jobs.planning.cutting import Cutting
-from batch_jobs.planning.listing_pages import listing_pages
 from batch_jobs.planning.parquet_rows import read_parquet
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import ascending
 from millrace.planning.listed_items import listed_items
+from millrace.planning.listing_pages import listing_pages
 from millrace.planning.named_objects import named_objects
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
@@ -55,5 +55,5 @@ def _until_stopped(items: Iterable[Item], job: Job) -> Iterator[Item]:
 
 def _pages(request: RunRequest, source: S3Uri, job: Job) -> Iterator[Page]:
     if request.keys is None:
-        return listing_pages(source, job)
+        return listing_pages(source, job.s3, job.stop.check, job.settings.concurrency)
     return iter([named_objects(source, request.keys, job.s3, job.stop.check, job.settings.concurrency)])

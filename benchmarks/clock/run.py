@@ -1,12 +1,14 @@
 """A run of Millrace on the simulated Batch: its own code plans, sizes, claims, helps and hands back.
 
-Real are: cutting (`millrace.source.sharding`), Read Plan with its sizing and its measured pace (`functions/read_plan`),
-a child's order, claims, helping and handing back (`batch_jobs.migrating`). What a shard's items take is waited for.
+Real are: the state machine, cutting (`millrace.source.sharding`), Read Plan with its sizing and its measured pace
+(`functions/read_plan`), a child's order, claims, helping and handing back (`batch_jobs.migrating`), and which child
+merges (`batch_jobs.merging.migrate_and_merge`). What a shard's items, a listing and a merge take is waited for.
 """
 
 from __future__ import annotations
 
 import bisect
+import json
 import os
 import random
 import sys
@@ -14,20 +16,25 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 from batch_jobs.job import Job
+from batch_jobs.merging import migrate_and_merge as migrate_and_merge_module
 from batch_jobs.migrating.claims import Claims
 from batch_jobs.migrating.migrate import _Child
 from batch_jobs.migrating.shard_order import Stay
 from batch_jobs.stop import Stop
 from benchmarks.clock.fargate import Attempt, Clock, Fleet
-from benchmarks.clock.scenarios import PAGE, Least, Scenario
+from benchmarks.clock.scenarios import PLANNING_SECONDS_PER_OBJECT, Least, Scenario
 from millrace.errors import ObjectNotFoundError, StoppedError
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning import small_source
 from millrace.records.commit import Commit
+from millrace.records.files import mark_of
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan
 from millrace.s3.verbs import S3, ListedObject
@@ -42,6 +49,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "millrace")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Millrace")
 os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
 
+from prepare_run import PLANNING_SECONDS
 from read_plan import read_plan
 
 LAMBDA_SECONDS = 1.0
@@ -86,6 +94,8 @@ class Store:
         body = self.read(uri)
 
         class Reader:
+            etag = str(hash(body))
+
             def __enter__(self) -> Iterator[bytes]:
                 return iter([body])
 
@@ -104,6 +114,14 @@ class Store:
     def put_if_absent(self, uri: S3Uri, body: bytes, **given: object) -> bool:
         """PUT with If-None-Match."""
         if uri.key in self._bodies:
+            self._request()
+            return False
+        self.put(uri, body, **given)
+        return True
+
+    def put_if_same(self, uri: S3Uri, body: bytes, etag: str, **given: object) -> bool:
+        """PUT with If-Match."""
+        if uri.key not in self._bodies or str(hash(self._bodies[uri.key])) != etag:
             self._request()
             return False
         self.put(uri, body, **given)
@@ -151,6 +169,7 @@ class Measured:
         failed: How many jobs failed.
         states: How many states the execution went through.
         calls: How many functions it called.
+        planning: How long Prepare Run planned.
     """
 
     least: Least
@@ -166,6 +185,25 @@ class Measured:
     failed: int
     states: int
     calls: int
+    planning: float
+
+
+@cache
+def state_machine() -> dict[str, Any]:
+    """The real definition."""
+    file = Path(__file__).parents[2] / "statemachine" / "migration.asl.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def chosen(state: dict[str, Any], data: dict[str, Any]) -> str:
+    """The state that comes after a Choice."""
+    for choice in state["Choices"]:
+        _, of, name = choice["Variable"].split(".")
+        (expected,) = (choice[each] for each in choice if each.endswith("Equals"))
+        if data[of][name] == expected:
+            return str(choice["Next"])
+    return str(state["Default"])
 
 
 @dataclass
@@ -181,6 +219,8 @@ class Run:
     progress: dict[int, float] = field(default_factory=dict)
     states: int = 0
     calls: int = 0
+    planning: float = 0.0
+    merged: float = 0.0
 
     def __post_init__(self) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - the same run every time is the point
@@ -213,15 +253,19 @@ class Run:
         )
 
     def work(self) -> Measured:
-        """Run it, from the input to the result."""
-        self._call()
-        if self.scenario.objects > PAGE or self.scenario.cuts:
-            self._one_job("plan", self.scenario.plan_seconds)
-        self.store.put(FOLDER.plan, self.plan.to_json())
-        merged = self._migrate()
-        if not merged:
-            self._one_job("merge", self.scenario.merge_seconds(len(self.shards)))
-        self._call()
+        """Run it through the real state machine, from the input to the result."""
+        data: dict[str, Any] = {"run": {"overlap": "", "planned": False}}
+        machine = state_machine()
+        name, self.states = machine["StartAt"], 1
+        with patch.multiple(migrate_and_merge_module, migrate=self._migrate, merge=self._merge):
+            while name:
+                self.states += 1
+                state = machine["States"][name]
+                if state["Type"] == "Choice":
+                    name = chosen(state, data)
+                    continue
+                self._enter(name, state, data)
+                name = state.get("Next", "")
         return Measured(
             least=Least.of(self.scenario, sum(self.seconds), self.longest, len(self.shards)),
             seconds=self.clock.now,
@@ -236,45 +280,58 @@ class Run:
             failed=self.fleet.failed,
             states=self.states,
             calls=self.calls,
+            planning=self.planning,
         )
 
-    def _migrate(self) -> bool:
-        """The loop around Read Plan; returns whether the last job has merged, too."""
-        settings = FunctionSettings(queues={}, slots=self.scenario.slots)
-        before: dict[str, Any] = {"pass": 0, "shards_left": 0, "redrives": 0, "jobs": []}
-        while True:
-            event = {"plan": str(FOLDER.plan), "before": before, "migrate_job": "", "execution": {"RedriveCount": 0}}
-            before = read_plan(event, cast("S3", self.store), settings)
-            self._call(states=2)
-            children = before["children"]
-            if not children:
-                return False
-            self.children.append(children)
-            self._array(children)
-            if children == 1 and self._left() == 0:
-                return True
+    def _enter(self, name: str, state: dict[str, Any], data: dict[str, Any]) -> None:
+        """What a Task state has done."""
+        plan = data.get("plan", {})
+        if name == "Prepare Run":
+            self._call()
+            data["run"]["planned"] = self._plan()
+            data["plan"] = state["ResultSelector"]["plan"]
+        elif name == "Plan":
+            self._one_job("plan", self.scenario.plan_seconds)
+        elif name == "Read Plan":
+            self.store.put(FOLDER.plan, self.plan.to_json())
+            settings = FunctionSettings(queues={}, slots=self.scenario.slots)
+            event = {"plan": str(FOLDER.plan), "before": plan, "migrate_job": "", "execution": {"RedriveCount": 0}}
+            data["plan"] = read_plan(event, cast("S3", self.store), settings)
+            self._call()
+        elif name in {"Migrate And Merge", "Migrate And Merge Shards", "Migrate Shards"}:
+            self.children.append(plan["children"])
+            self._array(plan["children"], merging=name != "Migrate Shards")
+        elif name == "Merge":
+            self._one_job("merge", self.scenario.merge_seconds(len(self.shards)))
+        elif name == "Read Result":
+            self._call()
+        else:
+            raise NotImplementedError(f"the clock does not know the state {name}")
 
-    def _array(self, children: int) -> None:
+    def _plan(self) -> bool:
+        """Plan in Prepare Run, as far as that goes; returns whether it is done."""
+        scenario = self.scenario
+        if scenario.cuts:
+            return False
+        needed = scenario.objects * PLANNING_SECONDS_PER_OBJECT
+        most = min(PLANNING_SECONDS, small_source.MOST_OBJECTS * PLANNING_SECONDS_PER_OBJECT)
+        self.planning = min(needed, most)
+        self._wait("plan", self.planning)
+        return needed <= most
+
+    def _array(self, children: int, *, merging: bool) -> None:
         begun = self.clock.now
-        merging = self.scenario.merge_seconds(len(self.shards)) if children == 1 else 0.0
-
-        def child(index: int, attempt: Attempt) -> int:
-            code = self._child(index, children, attempt)
-            if merging and not code and self._left() == 0:
-                self.clock.sleep(merging)
-                self.parts["merge"] += merging
-            return code
-
-        self.fleet.run(children, child)
-        self.states += 1
+        self.merged = 0.0
+        self.fleet.run(children, lambda index, attempt: self._child(index, children, attempt, merging=merging))
         self.parts["start"] += self.fleet.first_start - begun
-        self.parts["migrate"] += self.clock.now - self.fleet.first_start - (merging if self._left() == 0 else 0.0)
+        self.parts["migrate"] += self.clock.now - self.fleet.first_start - self.merged
+        self.parts["merge"] += self.merged
 
-    def _child(self, index: int, children: int, attempt: Attempt) -> int:
+    def _child(self, index: int, children: int, attempt: Attempt, *, merging: bool) -> int:
         clock, task = self.clock, self.clock.task
         settings = JobSettings(
             array_index=index,
-            array_size=children,
+            array_size=children if children > 1 else None,
             job_id=f"array{len(self.children)}:{index}",
             attempt=attempt.number,
             attempt_seconds=ATTEMPT_SECONDS,
@@ -293,17 +350,32 @@ class Run:
             s3=cast("S3", self.store),
             settings=settings,
             stop=stop,
+            identify=lambda _settings, _workload: self.plan.code_version,
             now=lambda: BEGIN + timedelta(seconds=clock.now),
             clock=clock.time,
         )
-        claims = Claims(FOLDER, job)
-        stay = Stay(children, self.scenario.slots, attempt.number)
-        shards = cast("Any", _Shards(self, job))
         try:
-            _Child(FOLDER, self.plan, job, shards, claims, stay, clock.now, children == 1).work()
+            if merging:
+                migrate_and_merge_module.migrate_and_merge(FOLDER, job)
+            else:
+                self._migrate(FOLDER, job)
         except StoppedError as error:
             return error.exit_code
         return 0
+
+    def _migrate(self, folder: RunFolder, job: Job, *, whole: bool = False) -> bool:
+        """In the place of `migrate`: its child, whose shards are waited for."""
+        stay = Stay(job.settings.array_size or 1, self.scenario.slots, job.settings.attempt)
+        shards = cast("Any", _Shards(self, job))
+        return _Child(folder, self.plan, job, shards, Claims(folder, job), stay, self.clock.now, whole).work()
+
+    def _merge(self, folder: RunFolder, job: Job, *_tolerance: object) -> None:
+        """In the place of `merge`: its time, and its mark."""
+        begun = self.clock.now
+        self.clock.sleep(self.scenario.merge_seconds(len(self.shards)))
+        job.stop.check()
+        self.store.put_if_absent(folder.file("_SUCCESS"), mark_of(self.plan))
+        self.merged = self.clock.now - begun
 
     def _one_job(self, part: str, seconds: float) -> None:
         begun = self.clock.now
@@ -314,11 +386,9 @@ class Run:
             return 0 if self.clock.sleep(seconds) else 1
 
         self.fleet.run(1, work)
-        self.states += 1
         self.parts[part] += self.clock.now - begun
 
-    def _call(self, states: int = 1) -> None:
-        self.states += states
+    def _call(self) -> None:
         self.calls += 1
         self._wait("lambda", LAMBDA_SECONDS)
 
@@ -326,10 +396,6 @@ class Run:
         begun = self.clock.now
         self.clock.sleep(seconds)
         self.parts[part] += self.clock.now - begun
-
-    def _left(self) -> int:
-        place = FOLDER.commits
-        return len(self.shards) - sum(1 for _ in self.store.list(place.bucket, place.key))
 
 
 def _uneven(scenario: Scenario, lengths: array[int], shards: list[range], dice: random.Random) -> list[float]:

@@ -13,7 +13,11 @@ from millrace.source.sharding import ShardLimits, range_bytes, whole_bytes
 from millrace.workload.pace import Pace
 
 PAGE = 1000
-"""So many keys a page of a listing has: a source of one page needs no plan job."""
+"""So many keys a page of a listing has."""
+
+PLANNING_SECONDS_PER_OBJECT = 16 / 1_000_000
+"""A million objects were listed, cut and written in 16 s, with 50 ms a request and 16 of them at once
+(docs/performance.md, Planning): what Prepare Run takes."""
 
 PLAN_SECONDS_PER_OBJECT = 97 / 10_000_000
 """Listing, cutting and writing the shards of ten million objects took 97 s (docs/performance.md, Planning)."""

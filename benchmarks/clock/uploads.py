@@ -68,5 +68,6 @@ def uploaded(scenario: Scenario, seed: int, *, mirrored: bool) -> tuple[Run, Mea
         failed=sum(run.failed for run in made),
         states=sum(run.states for run in made),
         calls=sum(run.calls for run in made) + len(made),
+        planning=sum(run.planning for run in made),
     )
     return runs[0], whole, len(made)

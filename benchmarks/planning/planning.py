@@ -21,11 +21,11 @@ import time
 import botocore.session
 
 from batch_jobs.job import Job
-from batch_jobs.planning.listing_pages import listing_pages
 from batch_jobs.planning.plan import plan
 from benchmarks.planning.listing_answers import PAGE, Answers, client_of
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.listing_pages import listing_pages
 from millrace.request.run_request import RunRequest
 from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
@@ -63,9 +63,10 @@ def listing_seconds(rounds: int) -> float:
     spent = []
     for _ in range(rounds):
         answers = Answers(objects, 0)
-        job = Job(S3(BotocoreRequests(client_of(answers))), JobSettings())
+        s3 = S3(BotocoreRequests(client_of(answers)))
         begin = time.process_time()
-        listed = sum(len(page) for page in listing_pages(S3Uri("letters", "documents/"), job))
+        pages = listing_pages(S3Uri("letters", "documents/"), s3, lambda: None, JobSettings().concurrency)
+        listed = sum(map(len, pages))
         spent.append((time.process_time() - begin - answers.seconds) / objects)
         if listed != objects:
             raise SystemExit(f"{objects:,} objects, {listed:,} listed")

@@ -19,11 +19,10 @@ from console.verbs import json_option, target_options
 from millrace.cost.estimation import Estimate, Jobs, estimate
 from millrace.cost.known_pace import KnownPace, known_pace
 from millrace.cost.prices import prices
-from millrace.cost.s3_requests import LIST_PAGE
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
-from millrace.planning.small_source import may_be_planned
+from millrace.planning.small_source import MOST_OBJECTS, may_be_planned
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
 from millrace.source.filters import ItemFilter
@@ -75,8 +74,7 @@ def estimate_run(
             shown.update(f"Comparing {found.items:,} items with the earlier run")
             reused = forecast(request, items, known.pace, target.aws.s3)
     jobs = _jobs(target, terminal)
-    whole = found.items + sum(found.skipped.values()) == found.listed <= LIST_PAGE  # one page, and nothing is cut
-    planned = whole and may_be_planned(request)
+    planned = may_be_planned(request) and found.listed <= MOST_OBJECTS and not found.read_to_be_cut
     shards = reused.shards if reused else found.shards
     made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
     foreseen = None if reused is None else _foreseen(reused, found, made, jobs, known)

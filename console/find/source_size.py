@@ -11,6 +11,7 @@ from millrace.cost.estimation import ShardSize
 from millrace.cost.ranges import ranges_of
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
+from millrace.planning.small_source import is_read_to_be_cut
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
 from millrace.source.filters import ItemFilter
@@ -36,6 +37,7 @@ class SourceSize:
         archived: How many objects are in an archive class: each would be a failed item.
         skipped: Objects that are no items, by reason.
         shards: What each shard would hold.
+        read_to_be_cut: Whether the plan job would read an object to find where it can be cut.
     """
 
     listed: int
@@ -45,6 +47,7 @@ class SourceSize:
     archived: int
     skipped: dict[str, int]
     shards: list[ShardSize]
+    read_to_be_cut: bool = False
 
 
 def measure(
@@ -68,11 +71,13 @@ def measure(
     lengths = array("q")
     waiting: list[Item] = []
     number = largest = archived = 0
+    read = False
     for number, item in enumerate(items_of(chosen), start=1):
         if number % TOLD_EVERY == 0:
             seen(number + chosen.skipped.total())
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
+        read = read or is_read_to_be_cut(item, request)
         ranges = _ranges(item, request)
         lengths.extend(map(len, ranges))
         if into is not None:
@@ -86,7 +91,7 @@ def measure(
         ShardSize(len(shard), sum(lengths[shard.start : shard.stop])) for shard in cut(lengths, request.shard, pace)
     ]
     listed = number + chosen.skipped.total()
-    return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards)
+    return SourceSize(listed, len(lengths), sum(lengths), largest, archived, dict(chosen.skipped), shards, read)
 
 
 def _ranges(item: Item, request: RunRequest) -> list[range]:

@@ -12,7 +12,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "Prepare Run": ("Prepare Run",),
     "Plan": ("Plan",),
     "Read Plan": ("Read Plan",),
-    "Migrate": ("Migrate Shards", "Read Plan, again"),
+    "Migrate": ("Migrate Shards", "Migrate And Merge Shards", "Read Plan, again"),
     "Merge": ("Merge Parts", "Merge"),
     "Migrate And Merge": ("Migrate And Merge",),
     "Read Result": ("Read Result",),
@@ -26,8 +26,8 @@ AGAIN = ", again"
 APART, TOGETHER = ("Migrate", "Merge"), "Migrate And Merge"
 """Two jobs, or one: of these, only what a run came to is shown; the two, as long as nothing is known."""
 
-SKIPPED = {"Plan": "done by Prepare Run"}
-"""What became of a step that the state machine went past; nothing of the others."""
+SKIPPED = {"Plan": "done by Prepare Run", "Merge": "done by Migrate"}
+"""What became of a step that the state machine went past: nothing, but for these."""
 
 Status = Literal["waiting", "running", "succeeded", "failed", "cancelled", "skipped"]
 

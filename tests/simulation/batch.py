@@ -118,7 +118,7 @@ class Batch:
         attempt = child.attempts
         run_id = run_of_uri(job.command[2])  # the command names run.json or plan.json
         process = Process(f"{job.command[0]}[{child.index}] {job.job_id}#{attempt}", job.command[0], run_id)
-        process.code = world.code
+        process.code, process.in_array = world.code, job.size is not None
         # A chance of its own, so that what a seed does elsewhere does not depend on it.
         chance = random.Random(f"{world.seed} {job.job_id}:{child.index}#{attempt}")
         words = chance.choice(LOST)

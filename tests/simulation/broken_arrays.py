@@ -12,9 +12,10 @@ import read_plan
 import tests.simulation.jobs
 from batch_jobs.job import Job
 from batch_jobs.migrating.claims import Claims
-from batch_jobs.migrating.migrate import _Child, migrate_shard
+from batch_jobs.migrating.migrate import _Child, migrate, migrate_shard
 from batch_jobs.migrating.shard_order import Stay
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.files import is_marked
 from millrace.s3.verbs import S3
 from tests.simulation.execution import MACHINE
 
@@ -57,6 +58,29 @@ def arrays_without_end(patch: pytest.MonkeyPatch) -> None:
     """Children that commit nothing end well, and Read Plan starts the next array all the same."""
     a_claim_is_a_lock(patch)
     patch.setattr(read_plan, "_check_progress", lambda *_given: None)
+
+
+def a_child_merges_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
+    """A child of a short array merges when it has done its own part, whatever the others have left."""
+    patch.setattr(
+        batch_jobs.merging.migrate_and_merge, "migrate", lambda *given, **kept: migrate(*given, **kept) or True
+    )
+    patch.setattr(batch_jobs.merging.migrate_and_merge, "_is_mine", lambda _folder, _job: True)
+
+
+def children_that_merge_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """Once all is committed, Read Plan takes it that one of the children has merged, and well."""
+    patch.setattr(read_plan, "_merged", lambda _folder, _plan, before, _s3: before.get("merging", False))
+
+
+def a_mark_of_an_earlier_merge_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """What is marked as complete is not merged again, whoever marked it, and whatever became of it since."""
+    patch.setattr(read_plan, "_merged", lambda folder, plan, _before, s3: is_marked(folder, plan, s3))
+
+
+def nobody_looks_after_a_merging_array(patch: pytest.MonkeyPatch) -> None:
+    """The state machine takes the end of an array whose children merge for the end of the run."""
+    patch.setitem(MACHINE.states["Migrate And Merge Shards"], "Next", "Read Result")
 
 
 def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ import batch_jobs.merging.merged_files
 import batch_jobs.merging.migrate_and_merge
 import batch_jobs.migrating.committing
 import batch_jobs.migrating.shard_work
-import batch_jobs.planning.listing_pages
 import batch_jobs.planning.plan
 import millrace.planning.listed_items
+import millrace.planning.listing_pages
 import tests.simulation.jobs
 from batch_jobs.migrating.claims import Claims
 from millrace.errors import ObjectNotFoundError
@@ -249,7 +249,7 @@ def any_success_takes_the_mark_off(patch: pytest.MonkeyPatch) -> None:
 def the_listing_is_trusted(patch: pytest.MonkeyPatch) -> None:
     """The plan holds whatever the listing names, as often as it names it."""
     patch.setattr(millrace.planning.listed_items, "page_ends", lambda page, _source: (page[0].key, page[-1].key))
-    for module in (millrace.planning.listed_items, batch_jobs.planning.listing_pages):
+    for module in (millrace.planning.listed_items, millrace.planning.listing_pages):
         patch.setattr(module, "check_pages", lambda _ends, _source: None)
     # The plan of a rerun, too: its items are in the order of the run's rows.
     patch.setattr(batch_jobs.planning.plan, "ascending", lambda items, _source: iter(items))

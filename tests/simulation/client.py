@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tests.simulation.faults import BODIES, CONDITIONAL, LISTINGS, LOST_ANSWERS, REFUSALS, WRITES, refusal
-from tests.simulation.keys import SOURCE, SOURCE_PREFIX, kind_of
-from tests.simulation.process import Process
+from tests.simulation.keys import OWN_FILES, SOURCE, SOURCE_PREFIX, kind_of
+from tests.simulation.process import PLANNING, Process
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+MERGED = frozenset({"merged file", *OWN_FILES, "latest.json"}) - {"run.json", "plan.json"}
+"""What a child of an array writes only as it merges."""
 
 VERBS = frozenset({"get_object", "head_object", "put_object", "copy_object", "delete_object", "list_objects_v2"})
 """What Millrace calls for small objects. Multipart uploads take 8 MiB and more, which no simulated object has."""
@@ -56,6 +59,8 @@ class SimulatedClient:
             world.trace(process, f"{said} -> {fault}")
             raise refusal(fault)
         answer = self._take_effect(verb, given, said)
+        if verb in WRITES and process.runs == "migrate-and-merge" and process.in_array:
+            self._disturb_merge(bucket, key, kind)
         if fault == "crash after":
             world.trace(process, "killed after")
             world.disturb(process)
@@ -67,7 +72,7 @@ class SimulatedClient:
         if fault == "slow answer":
             world.scheduler.pause(steps=world.chance.randrange(1, 40), seconds=20)
             process.live(world.scheduler.now)
-        if verb == "list_objects_v2" and (bucket, key) == (SOURCE, SOURCE_PREFIX) and process.runs == "plan":
+        if verb == "list_objects_v2" and (bucket, key) == (SOURCE, SOURCE_PREFIX) and process.runs in PLANNING:
             self._list_wrong(answer["Contents"])
         if verb == "get_object":
             if fault in BODIES:
@@ -90,6 +95,17 @@ class SimulatedClient:
         if verb in WRITES:
             world.online.changed(process, bucket, key, before, after)
         return answer
+
+    def _disturb_merge(self, bucket: str, key: str, kind: str) -> None:
+        """The child of an array that merges dies, or its claim is lost: another merges as well."""
+        world, process = self._world, self._process
+        if kind == "claim" and key.endswith("/merge"):
+            if world.faults.happens("claim of the merge lost", 0.4, world.merges):
+                world.s3.remove(bucket, key)
+                world.trace(process, "the claim of the merge is lost")
+        elif kind in MERGED and world.faults.happens(f"child dies as it merges, at {kind}", 0.04, world.merges):
+            world.trace(process, "killed as it merges")
+            process.die()
 
     def _list_wrong(self, page: list[dict[str, Any]]) -> None:
         """Name a key twice, or keys that were named before, or keys in no order."""

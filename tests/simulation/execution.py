@@ -9,7 +9,7 @@ from tests.simulation.batch import Batch, BatchJob
 from tests.simulation.errors import Crash
 from tests.simulation.jobs import run_function
 from tests.simulation.keys import run_of_uri
-from tests.simulation.process import Process
+from tests.simulation.process import MIGRATING, Process
 from tests.simulation.promises import Promise
 from tests.simulation.state_machine import LAMBDA, STATES, StateMachine, after, filled, value
 from tests.simulation.world import World
@@ -158,7 +158,7 @@ class Execution:
         world = self._world
         command = parameters["ContainerOverrides"]["Command"]
         size = parameters["ArrayProperties"]["Size"] if "ArrayProperties" in parameters else None
-        if command[0] == "migrate":
+        if command[0] in MIGRATING and size is not None:
             committed = len(world.records.of(self.folder).commits)
             gained = committed != self._committed_before
             world.promises.check(Promise.ENDS, gained, f"a pass after one that committed nothing: {committed} commits")

@@ -60,6 +60,7 @@ def simulated_functions(world: World) -> Iterator[None]:
         for name in POOLS:
             one = partial(_one_by_one, vars(sys.modules[name])["in_order"])
             patches.enter_context(patch.object(sys.modules[name], "in_order", one))
+        patches.enter_context(patch.object(module, "CONNECTIONS", 1))  # a listing starts no thread then
         patches.enter_context(patch.object(module, "time", SimpleNamespace(monotonic=world.scheduler.clock)))
         patches.enter_context(patch.object(module, "datetime", SimpleNamespace(now=lambda _zone: world.date)))
         yield

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.broken_arrays import (
+    a_child_merges_what_is_not_committed,
     a_claim_is_a_lock,
+    a_mark_of_an_earlier_merge_is_believed,
     arrays_without_end,
+    children_that_merge_are_believed,
     helping_commits_twice,
+    nobody_looks_after_a_merging_array,
     one_job_leaves_what_it_has_no_time_for,
     shards_are_left_and_no_array_follows,
 )
@@ -87,6 +91,10 @@ MUTANTS = (
     Mutant(one_job_leaves_what_it_has_no_time_for, ("ENDS",)),
     Mutant(helping_commits_twice, ("COMMIT_ONCE",)),
     Mutant(arrays_without_end, ("ENDS",)),
+    Mutant(a_child_merges_what_is_not_committed, ("READABLE",)),
+    Mutant(children_that_merge_are_believed, ("SUCCESS_LAST", "ONE_MARK", "ENDS", "OUTPUT_OF_RUN")),
+    Mutant(a_mark_of_an_earlier_merge_is_believed, ("FORGED", "OUTPUT_OF_RUN")),
+    Mutant(nobody_looks_after_a_merging_array, ("SUCCESS_LAST", "ONE_MARK", "ENDS", "OUTPUT_OF_RUN", "READABLE")),
     Mutant(commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(part_commits_without_if_none_match, ("COMMIT_ONCE",)),
     Mutant(parts_leave_out_a_shard, ("MERGED", "SAME_BYTES")),

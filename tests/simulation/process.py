@@ -9,10 +9,11 @@ from batch_jobs.stop import Stop
 from millrace.settings import JobSettings
 from tests.simulation.errors import Crash
 
+PLANNING = frozenset({"prepare_run", "plan"})
 MIGRATING = frozenset({"migrate", "migrate-and-merge"})
 MERGING = frozenset({"merge", "migrate-and-merge"})
 JOBS = frozenset({"plan"}) | MIGRATING | MERGING
-"""The verbs of the jobs, those that migrate and those that merge."""
+"""Who plans; the verbs of the jobs, those that migrate and those that merge."""
 
 FIRST_CODE, OTHER_CODE = "1111111111111111", "2222222222222222"
 """The digest of the code that plans every run, and that of a code which somebody deploys meanwhile."""
@@ -30,6 +31,7 @@ class Process:
     Attributes:
         name: For people.
         runs: The function, or the job's verb.
+        in_array: Whether it is a child of an array.
         run_id: The run it works for.
         shard: Which one it migrates now.
         looked: The steps at which it looked for the commits of shards, or wrote one, last.
@@ -52,6 +54,7 @@ class Process:
     name: str
     runs: str
     run_id: str
+    in_array: bool = False
     shard: int | None = None
     looked: dict[int, int] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop)

@@ -27,6 +27,7 @@ STATES = {
     "Skip Run": "",
     "Wait For The Run At Work": "",
     "Migrate And Merge": "migrate-and-merge",
+    "Migrate And Merge Shards": "migrate-and-merge",
     "Migrate Shards": "migrate",
     "Merge In Parts?": "",
     "Merge Parts": "merge",

@@ -49,6 +49,7 @@ class World:
     Attributes:
         listings: Decides which listings of the source are wrong.
         disks: Decides which disks fill up, and when.
+        merges: Decides which children of an array die as they merge, and which claims of a merge are lost.
         codes: Decides when other code is deployed.
         code: The digest of the code that is deployed.
         processes: Every process there was.
@@ -74,6 +75,7 @@ class World:
         self.faults = Faults(random.Random(f"{seed} faults"), self.chance.choice((0, 2, 5, 10, 20, 40)))
         self.listings = random.Random(f"{seed} listings")
         self.disks = random.Random(f"{seed} disks")
+        self.merges = random.Random(f"{seed} merges")
         self.codes = random.Random(f"{seed} codes")
         self.code = FIRST_CODE
         self.s3 = InMemoryS3Client(SOURCE, RESULT, page_size=self.chance.choice((2, 5, 1000)))

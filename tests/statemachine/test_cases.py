@@ -119,13 +119,17 @@ def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, b
     [
         ("OneShard", [*BEFORE, "Migrate And Merge"], 1),
         ("PlannedAtOnce", [*PREPARED, *AGAIN, "Migrate And Merge"], 1),
+        ("MergedByAChild", [*PREPARED, *AGAIN, "Migrate And Merge Shards", *AGAIN], 3),
+        ("MergedByNoChild", [*PREPARED, *AGAIN, "Migrate And Merge Shards", *AGAIN, "Merge In Parts?", "Merge"], 3),
         ("ThreePasses", [*BEFORE, "Migrate Shards", *AGAIN, "Migrate Shards", *AGAIN, "Migrate And Merge"], 3),
     ],
 )
-def test_what_one_child_can_do_is_merged_by_it(
+def test_what_one_child_can_do_or_ends_soon_is_merged_by_a_child(
     states: Any, machine: str, case: str, way: list[str], shards: int
 ) -> None:
-    """One job works and merges, at once or after arrays; a run that has its plan goes past Plan: one job in all."""
+    """One job works and merges, at once or after arrays; so does a child of a short array, and if none has, Merge does.
+    A run that has its plan goes past Plan.
+    """
     found, history = run(states, machine, case)
     assert found["status"] == "SUCCEEDED", found
     assert entered(history) == [*way, "Read Result"]
@@ -173,6 +177,7 @@ def test_a_call_that_took_too_long_is_tried_again(states: Any, machine: str) -> 
     [
         ("ArrayFailed", "Migrate Shards", "States.TaskFailed"),
         ("PlanFailed", "Plan", "States.TaskFailed"),
+        ("MergingArrayFailed", "Migrate And Merge Shards", "States.TaskFailed"),
         ("OneJobFailed", "Migrate And Merge", "States.TaskFailed"),
         ("BadInput", "Prepare Run", "InvalidRunRequest"),
         ("NothingCommitted", "Read Plan", "StalledError"),

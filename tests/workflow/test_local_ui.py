@@ -58,7 +58,7 @@ def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, sou
     assert "4 of 4 shards done" in page
     assert "10 of 10 items committed, 1 failed" in page
     assert page.count('<g class="state') == page.count("</g>")
-    for state in ("Prepare Run", "How Many Children?", "Migrate Shards", "Read Result"):
+    for state in ("Prepare Run", "How Many Children?", "Migrate And Merge Shards", "Read Result"):
         assert f"{state}: succeeded" in page
     assert "Migrate And Merge: waiting" in page
     assert HOSTILE not in page

@@ -139,7 +139,8 @@ def test_a_run_from_estimate_to_report(
     assert document["run_id"] == f"letters-{tmp_path.name}"
     assert (document["status"], document["error"], document["waiting"]) == ("SUCCEEDED", None, None)
     assert {step["name"]: step["status"] for step in document["steps"] if step["status"] != "succeeded"} == {
-        "Plan": "skipped"
+        "Plan": "skipped",
+        "Merge": "skipped",
     }
     assert (document["planned"]["items"], document["children"]["succeeded"]) == (foreseen["items"], 3)
     assert document["planned"]["bytes"] == foreseen["bytes"]
@@ -151,7 +152,7 @@ def test_a_run_from_estimate_to_report(
     status = json.loads(operator("status", beginning, "--json").stdout)
     cost = status.pop("cost")
     assert status == document
-    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"migrate": 3, "merge": 1}
+    assert {stage: told["attempts"] for stage, told in cost["stages"].items()} == {"migrate-and-merge": 3}
     assert cost["estimated_dollars"] == pytest.approx(foreseen["dollars"]["total"], rel=0.01)
     assert "about $" in operator("status", beginning).stdout
     assert "9 of 9 items committed, 1 failed" in operator("status", beginning).stdout

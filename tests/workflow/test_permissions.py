@@ -482,7 +482,7 @@ def part_of(permission: Permission) -> Callable[[Strict], Any]:
     """What needs this permission."""
     if permission.action == "batch:SubmitJob" and permission.resource == URGENT_QUEUE:
         return urgent_run
-    if permission.sid == "WriteTheRequestAndASmallPlan" and permission.resource == THE_TURN:
+    if permission.sid == "WriteTheRequestAndThePlan" and permission.resource == THE_TURN:
         return minding
     if permission.sid == "WriteTheTables":
         return INTO_TABLES[permission.role][permission.resource]

@@ -14,7 +14,7 @@ from tests.workflow.faults import Gate, call_behind, call_instead
 from tests.workflow.runs import Run, Runs, exit_codes, until
 from tests.workflow.texts import counted, texts, totals
 
-VERBS = ("plan", "migrate", "merge-parts", "merge", "migrate-and-merge")
+VERBS = ("plan", "migrate", "merge-parts", "merge", "migrate-and-merge", "migrate-and-merge-shards")
 ONE_JOB = {"migrate-and-merge": 1}
 
 
@@ -85,19 +85,21 @@ def test_a_queued_start_waits_for_the_run_at_work(runs: Runs, source: str, desti
 
 def test_the_long_way_gives_the_same(runs: Runs, source: str, destination: str) -> None:
     """`"plan": "job"` has the plan job make the plan, of the very same digest; a run of more work than one child's
-    has an array, and all three give the same words.
+    has an array, whose last child merges, or with `"plan": "job"` a merge job. All give the same words.
     """
     runs.put(source, texts(6))
     short = runs.start(source, f"{destination}a/", max_items=1)
     planned = runs.start(source, f"{destination}b/", max_items=1, plan="job")
     several = runs.start(source, f"{destination}c/", max_items=1, plan="job", pace={"seconds_per_item": 50})
-    for run in (short, planned, several):
+    array = runs.start(source, f"{destination}d/", max_items=1, pace={"seconds_per_item": 50})
+    for run in (short, planned, several, array):
         runs.wait(run)
 
     assert submitted(runs, short) == ONE_JOB
     assert submitted(runs, planned) == {"plan": 1, "migrate-and-merge": 1}
     assert submitted(runs, several) == {"plan": 1, "migrate": 1, "merge": 1}
-    (words,) = {runs.file(run, "words.csv") for run in (short, planned, several)}
+    assert submitted(runs, array) == {"migrate-and-merge-shards": 1}
+    (words,) = {runs.file(run, "words.csv") for run in (short, planned, several, array)}
     assert totals(words) == counted(texts(6).values())
     plans = [json.loads(runs.file(run, "plan.json")) for run in (short, planned)]
     own = ("run_id", "planned_at", "digest", "destination")
@@ -129,6 +131,34 @@ def test_redrive_after_the_one_job_failed(runs: Runs, proxy: FaultProxy, source:
     assert submitted(runs, run) == {"migrate-and-merge": 2}
     assert output["counts"]["succeeded"] == 6
     assert totals(runs.file(run, "words.csv")) == counted(texts(6).values())
+
+
+def test_the_last_child_of_an_array_dies_as_it_merges(
+    runs: Runs, proxy: FaultProxy, source: str, destination: str
+) -> None:
+    """Batch starts its next attempt, which merges; the run has one array and no merge job."""
+    runs.put(source, texts(6))
+    started: list[Run] = []
+
+    def kill(_exchange: Exchange) -> None:
+        runs.kill(json.loads(runs.read(started[0].folder.merge_claim) or b"")["job"])
+
+    with proxy.when("PUT", "/result.json$", call_instead(kill), times=1):
+        started.append(runs.start(source, destination, max_items=1, pace={"seconds_per_item": 50}))
+        output = runs.wait(started[0])
+    assert submitted(runs, started[0]) == {"migrate-and-merge-shards": 1}
+    assert output["counts"]["succeeded"] == 6
+    assert totals(runs.file(started[0], "words.csv")) == counted(texts(6).values())
+
+
+def test_a_short_array_with_too_many_failures(runs: Runs, source: str, destination: str) -> None:
+    """The child that merges leaves it to the merge job, which fails the run: only that is redriven or resumed."""
+    runs.put(source, {**texts(5), "bad.txt": b"\xff\xfe\x00"})
+    run = runs.start(source, destination, max_items=1, pace={"seconds_per_item": 50})
+    runs.wait(run, "FAILED")
+    assert submitted(runs, run) == {"merge": 1, "migrate-and-merge-shards": 1}
+    assert exit_codes(runs.job(run, "merge")) == [3]
+    assert runs.read(run.folder.file("_INCOMPLETE")) is not None
 
 
 def test_cancel_leaves_no_job(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:

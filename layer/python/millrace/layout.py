@@ -205,6 +205,11 @@ class RunFolder:
         """`claims/00042`: who works shard 42 now; a hint that saves double work, never a lock."""
         return self.root.join(f"claims/{index:05d}")
 
+    @property
+    def merge_claim(self) -> S3Uri:
+        """`claims/merge`: which child of an array merges; a hint like the others."""
+        return self.root.join("claims/merge")
+
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""
         return self.root.join(f"progress/{index:05d}/")

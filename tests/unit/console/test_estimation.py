@@ -40,7 +40,7 @@ def test_children_share_the_work() -> None:
     made = estimate([ShardSize(100, 50_000_000)] * 8, 800, Jobs(max_vcpus=2), PACE)
     assert (made.children, made.due) == (2, 8)
     assert made.seconds["migrate"] == pytest.approx(45 + 400)
-    assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.1 + 8 * 0.02)
+    assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.016 + 8 * 0.002)
     assert made.total_seconds == pytest.approx(sum(made.seconds.values()))
 
 
@@ -77,15 +77,15 @@ def test_half_a_vcpu_takes_twice_as_long_and_eight_are_no_faster_than_one() -> N
 
 
 def test_the_dollars_are_those_of_the_table() -> None:
-    """Ten shards of ten minutes on 1 vCPU and 2 GB, and two small jobs of at least a minute each."""
+    """Ten shards of ten minutes on 1 vCPU and 2 GB, whose last child merges, and a plan job of at least a minute."""
     made = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(), PACE)
-    hours = (10 * (20 + 580) + 2 * 60) / 3600
+    hours = (10 * (20 + 580) + 60) / 3600
     assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.01)
     spot = estimate([ShardSize(1000, 80_000_000)] * 10, 10_000, Jobs(compute="FARGATE_SPOT"), PACE)
     assert spot.dollars["compute"] == pytest.approx(made.dollars["compute"] * 0.3)
     assert made.dollars["public_ipv4"] == pytest.approx(hours * 0.005, rel=0.01)
     assert made.dollars["s3_requests"] == pytest.approx(10_062 / 1000 * 0.005 + 10_062 / 1000 * 0.0004, rel=0.001)
-    assert made.dollars["step_functions"] == pytest.approx(12 * 0.000025)
+    assert made.dollars["step_functions"] == pytest.approx(10 * 0.000025)
     assert estimate([], 0, Jobs(public_ip=False), PACE).dollars["public_ipv4"] == 0
 
 

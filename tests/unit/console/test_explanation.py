@@ -342,6 +342,17 @@ def test_a_pass_that_committed_nothing_fails_the_step_migrate() -> None:
     assert (steps["Read Plan"], steps["Migrate"], steps["Merge"]) == ("succeeded", "failed", "waiting")
 
 
+def test_the_children_of_a_short_array_merge_as_well() -> None:
+    """That is the step Migrate, and Merge was done by it; where none of them has merged, Merge is a step as ever."""
+    short = ("Prepare Run", "Read Plan", "Migrate And Merge Shards", "Read Plan")
+    steps = {
+        step.name: step.status for step in steps_from(states_of(entered_and_left(*short, "Read Result"), ended=False))
+    }
+    assert (steps["Migrate"], steps["Merge"], SKIPPED["Merge"]) == ("succeeded", "skipped", "done by Migrate")
+    steps = {step.name: step.status for step in steps_from(states_of(entered_and_left(*short, "Merge"), ended=False))}
+    assert (steps["Migrate"], steps["Merge"]) == ("succeeded", "running")
+
+
 def test_what_is_left_may_be_one_jobs() -> None:
     """After an array, Migrate And Merge is shown beside Migrate; alone, it stands for Migrate and Merge."""
     names = [step.name for step in steps_from(states_of(entered_and_left(*PASSES, "Migrate And Merge"), ended=False))]

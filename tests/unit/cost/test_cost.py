@@ -132,11 +132,11 @@ def test_a_second_is_a_minute() -> None:
 
 
 def test_requests_transitions_and_calls() -> None:
-    """A thousand PUTs, ten thousand GETs, forty transitions, eight calls of half a GB and a second."""
+    """A thousand PUTs, ten thousand GETs, forty transitions, eight calls of 0.7 GB and a second."""
     parts = bill(Used((), S3Requests(1000, 10_000), 40, 8))["parts"]
     assert parts == {
         "compute": 0, "public_ipv4": 0, "s3_requests": pytest.approx(0.009), "step_functions": pytest.approx(0.001),
-        "lambda": pytest.approx(8 * (0.0000002 + 0.5 * 0.0000166667), abs=1e-8),
+        "lambda": pytest.approx(8 * (0.0000002 + 0.7 * 0.0000166667), abs=1e-8),
     }  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def test_a_request_of_two_fields_becomes_a_run(client: InMemoryS3Client) -> None
         "planned": False,
         "request": f"{folder}/run.json",
         "plan": f"{folder}/plan.json",
+        "merge_job": False,
         "job_name": "run-1",
         "queue": QUEUE,
         "share": "default",

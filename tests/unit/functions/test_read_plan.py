@@ -81,6 +81,8 @@ def test_the_first_array_is_sized_from_the_plan() -> None:
         "merge_parts": 0,
         "shards_left": 100,
         "children": 11,
+        "merging": True,
+        "merged": False,
         "pass": 1,
         "redrives": 0,
         "jobs": [],
@@ -158,6 +160,64 @@ def test_a_damaged_commit_is_only_a_hint() -> None:
     client = run_of(committed=range(10))
     client.store("results", FOLDER.commit(0).key, b"{")
     assert call(client)["shards_left"] == 90
+
+
+@pytest.mark.parametrize(
+    ("plan", "slots", "children", "merging"),
+    [
+        (PLAN, 16, 11, True),
+        (replace(PLAN, shards=2, items=600, total_bytes=0), 16, 1, True),
+        (replace(PLAN, items=3_000_000), 16, 16, False),
+        (replace(PLAN, items=3_000_000), 64, 64, True),
+        (replace(PLAN, pace=None), 16, 16, False),
+        (replace(PLAN, merge_parts=2), 16, 11, False),
+        (replace(PLAN, shards=0, items=0, total_bytes=0), 16, 0, False),
+    ],
+    ids=["a-minute", "one-job", "twenty-minutes", "five-minutes", "unknown", "parts", "empty"],
+)
+def test_the_children_of_a_short_array_merge(plan: Plan, slots: int, children: int, merging: object) -> None:
+    """Up to fifteen minutes for each child: not where that is unknown, nor where the plan has the merge go in parts."""
+    found = call(run_of(plan), slots=slots)
+    assert (found["children"], found["merging"], found["merged"]) == (children, merging, False)
+
+
+def test_a_merge_job_may_be_asked_for() -> None:
+    """With `"plan": "job"` an array is migrate's alone; what one child works is one job all the same."""
+    assert call(run_of(), merge_job=True)["merging"] is False
+    small = replace(PLAN, shards=2, items=600, total_bytes=0)
+    assert call(run_of(small), merge_job=True)["merging"] is True
+
+
+@pytest.mark.parametrize(
+    ("before", "mark", "merged"),
+    [
+        ({"merging": True}, PLAN.digest, True),
+        ({"merging": True}, "sha256:another", False),
+        ({"merging": True}, None, False),
+        ({"merging": False}, PLAN.digest, False),
+        ({}, PLAN.digest, False),
+    ],
+)
+def test_a_merge_by_the_last_array_is_seen_by_its_mark(
+    before: dict[str, Any], mark: str | None, merged: object
+) -> None:
+    """Only that of this plan, and only behind an array whose children merge: an older mark is merge's to compare.
+
+    An execution that began before an update has no such word in what it carries along.
+    """
+    client = run_of(committed=range(100))
+    if mark is not None:
+        client.store("results", FOLDER.file("_SUCCESS").key, f"{mark}\n".encode())
+    found = call(client, {**FIRST, **before, "pass": 1, "shards_left": 60})
+    assert (found["children"], found["merged"]) == (0, merged)
+
+
+def test_a_mark_beside_shards_that_are_left_counts_for_nothing() -> None:
+    """What is left is worked first."""
+    client = run_of(committed=range(50))
+    client.store("results", FOLDER.file("_SUCCESS").key, f"{PLAN.digest}\n".encode())
+    found = call(client, {**FIRST, "merging": True, "pass": 1, "shards_left": 100})
+    assert (found["merged"], found["shards_left"]) == (False, 50)
 
 
 def test_a_pass_without_a_new_commit_is_the_last() -> None:

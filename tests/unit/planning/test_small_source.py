@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from batch_jobs.code_identity import code_identity
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import InvalidRunRequest, RunIdentityError, StoppedError
+from millrace.planning import small_source
+from millrace.planning.item_store import ItemStore
 from millrace.planning.making import PlanMaker
 from millrace.planning.small_source import plan_small_source
 from millrace.records.plan import Plan
@@ -37,21 +39,28 @@ def given_request(**fields: Any) -> RunRequest:
     return RunRequest.parse({"source": f"s3://{SOURCE}/in/", "destination": f"s3://{RESULT}/out/", **fields})
 
 
-def small(run: RunInMemory, check: Any = lambda: None, client: InMemoryS3Client | None = None, **fields: Any) -> Any:
+def small(
+    run: RunInMemory,
+    check: Any = lambda: None,
+    client: InMemoryS3Client | None = None,
+    concurrency: int = 1,
+    **fields: Any,
+) -> Any:
     """What Prepare Run makes of it, as the second of 2027 at which the run in memory begins to count."""
     maker = PlanMaker(
         S3((client or run.client).stub, fast()),
         code_identity(JobSettings(), "word-count"),
         timestamp=lambda: datetime.fromtimestamp(1_800_000_001, UTC).isoformat(timespec="milliseconds"),
         check=check,
-        concurrency=1,
+        concurrency=concurrency,
     )
     return plan_small_source(given_request(**run.request, **fields), run.folder, maker)
 
 
-def one_of(objects: dict[str, bytes], request: dict[str, Any]) -> RunInMemory:
+def one_of(objects: dict[str, bytes], request: dict[str, Any], page_size: int = 1000) -> RunInMemory:
     """A run of a workload that comes with Millrace."""
-    return RunInMemory(objects, request, load=load_workload)
+    client = InMemoryS3Client(SOURCE, RESULT, page_size=page_size)
+    return RunInMemory(objects, request, load=load_workload, client=client)
 
 
 @given(
@@ -79,31 +88,49 @@ def test_the_files_are_those_of_the_plan_job(
 ) -> None:
     """plan.json, with its digest, and every shard file are the same bytes, whatever the source and the request."""
     request = {**workload, **chosen}
+    page_size, concurrency = data.draw(st.sampled_from([1, 3, 1000]), "page"), data.draw(st.integers(1, 4), "at once")
     if data.draw(st.booleans(), "named"):
         known = st.sampled_from([key[3:] for key in objects]) | KEYS if objects else KEYS
         request["keys"] = data.draw(st.lists(known, min_size=1, max_size=9, unique=True))
-    here, there = one_of(objects, request), one_of(objects, request)
+    here, there = (one_of(objects, request, page_size) for _ in range(2))
 
-    made, planned = small(here), there.plan()
+    made, planned = small(here, concurrency=concurrency), there.plan()
 
     assert made == planned
     assert here.run_files() == there.run_files()
 
 
-def test_a_thousand_objects_are_planned_and_one_more_is_the_jobs() -> None:
-    """A page of a listing holds a thousand keys; more are left to the plan job, and nothing is written."""
+def test_more_objects_than_seconds_allow_are_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are listed in seconds are planned here, pages by several requests at once; with one more nothing is
+    written, and the listing is given up.
+    """
+    monkeypatch.setattr(small_source, "MOST_OBJECTS", 1000)
     objects = {f"in/{number:04}": b"x" for number in range(1000)}
-    run = one_of(objects, {"shard": {"max_items": 50}})
-    assert small(run).shards == 20
-    more = one_of({**objects, "in/more": b"x"}, {})
-    assert small(more) is None
+    run = one_of(objects, {"shard": {"max_items": 50}}, 20)
+    assert small(run, concurrency=4).shards == 20
+    more = one_of({f"in/{number:05}": b"x" for number in range(20_000)}, {}, 20)
+    assert small(more, concurrency=4) is None
     assert more.run_files() == {}
+    assert more.client.requests["list_objects_v2"] < 200
+
+
+def test_a_listing_that_the_disk_has_no_room_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Prepare Run takes for the plan job's turn: no plan is written."""
+
+    def full(*_given: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ItemStore, "add_lines", full)
+    run = one_of({"in/a": b"x"}, {})
+    with pytest.raises(OSError, match="No space left"):
+        small(run)
+    assert run.run_files() == {}
 
 
 @pytest.mark.parametrize(
     ("key", "request_", "planned"),
     [
-        ("large.txt", {}, False),
+        ("large.txt", {}, True),
         ("large.txt.gz", {}, True),
         ("large.txt", {"workload": "command", "options": {"command": ["true"]}}, True),
         ("large.csv", {"workload": "csv-to-dynamodb", "options": {"table": "rows"}}, False),
@@ -115,12 +142,18 @@ def test_a_thousand_objects_are_planned_and_one_more_is_the_jobs() -> None:
         ("large.txt", {"exclude": ["large*"]}, True),
     ],
 )
-def test_what_has_to_be_cut_is_the_jobs(key: str, request_: dict[str, Any], planned: object) -> None:
-    """An object larger than a shard goes to the plan job where the workload may cut it; else it is one item."""
+def test_what_has_to_be_read_to_be_cut_is_the_jobs(key: str, request_: dict[str, Any], planned: object) -> None:
+    """An object larger than a shard goes to the plan job where its rows decide the cuts; else it is cut here, at any
+    byte, or is one item: the plan is the plan job's.
+    """
     objects = {f"in/{key}": b"a,b\n" * (MIB // 2), "in/small.txt": b"x"}
     run = one_of(objects, {**request_, "shard": {"target_bytes": MIB}})
     assert (small(run) is not None) is planned
     assert bool(run.run_files()) is planned
+    if planned:
+        there = one_of(objects, {**request_, "shard": {"target_bytes": MIB}})
+        there.plan()
+        assert run.run_files() == there.run_files()
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ STARTED = ("SUCCEEDED", "FAILED", "RUNNING", "RUNNABLE", "STARTING")
 CALLS_AT_ONCE = 4
 """How many calls of DescribeJobs are under way at once: 10,000 children take a hundred."""
 
-JOBS = ("merge-parts", *STAGES)
+JOBS = ("merge-parts", "migrate-and-merge-shards", *STAGES)
 """How the names of a run's jobs end; one that ends as another does stands behind it."""
 
 _KINDS = {"SPOT": "EC2"}

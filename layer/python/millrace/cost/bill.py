@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from millrace.aws.run_jobs import STAGES, Attempt
-from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
+from millrace.cost.prices import (
+    billed_seconds,
+    call_dollars,
+    compute_dollars,
+    planning_dollars,
+    prices,
+    request_dollars,
+)
 from millrace.cost.s3_requests import S3Requests
 
 
@@ -20,12 +27,14 @@ class Used:
         requests: Of S3.
         transitions: Of Step Functions.
         calls: Of Lambda.
+        planning: About how many seconds Prepare Run planned for.
     """
 
     attempts: tuple[Attempt, ...]
     requests: S3Requests
     transitions: int
     calls: int
+    planning: float = 0.0
 
 
 def bill(used: Used) -> dict[str, Any]:
@@ -58,7 +67,7 @@ def bill(used: Used) -> dict[str, Any]:
         "public_ipv4": addresses / 3600 * table["network"]["public_ipv4_hour"],
         "s3_requests": request_dollars(used.requests.put, used.requests.get),
         "step_functions": used.transitions / 1000 * table["step_functions"]["transitions_per_1000"],
-        "lambda": call_dollars(used.calls),
+        "lambda": call_dollars(used.calls) + planning_dollars(used.planning),
     }
     return {
         "dollars": round(sum(parts.values()), 8),

@@ -6,19 +6,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from millrace.cost.prices import billed_seconds, call_dollars, compute_dollars, prices, request_dollars
+from millrace.cost.prices import (
+    billed_seconds,
+    call_dollars,
+    compute_dollars,
+    planning_dollars,
+    prices,
+    request_dollars,
+)
 from millrace.cost.s3_requests import S3Requests
-from millrace.records.sizing import MAX_CHILDREN, Left, children_for, slots_of
+from millrace.records.sizing import MAX_CHILDREN, Left, children_for, children_merge, slots_of
 from millrace.workload.pace import Pace
 
-STATES = {"migrate": 3, "merge": 2}
-"""The states that a job stands for: its own; with an array that migrates Read Plan and How Many Children? once more;
-with the merge job Merge In Parts?"""
+STATES = {"migrate": 3, "migrate-and-merge-shards": 3, "merge": 2}
+"""The states that a job stands for, by the end of its name: its own; with an array that migrates Read Plan and How Many
+Children? once more; with the merge job Merge In Parts?"""
 
 OTHER_STATES = 6
 """The start, Prepare Run, Planned?, Read Plan, How Many Children? and Read Result."""
 
-FUNCTIONS = {"migrate": 1}
+FUNCTIONS = {"migrate": 1, "migrate-and-merge-shards": 1}
 """The functions that a run calls because of such a job: Read Plan, once more."""
 
 OTHER_FUNCTIONS = 4
@@ -64,7 +71,7 @@ class Estimate:
     """What a run would take.
 
     Attributes:
-        seconds: Of plan, migrate and merge, in seconds.
+        seconds: Of plan, migrate and merge, in seconds, with the start of each where it is a job.
         dollars: What costs how much.
         children: How many children work the shards: what Read Plan starts first.
         due: How many would, were there a slot for each.
@@ -96,6 +103,12 @@ def calls(stages: Collection[str]) -> int:
     return OTHER_FUNCTIONS + sum(1 + FUNCTIONS.get(stage, 0) for stage in stages)
 
 
+def planning_seconds(listed: int, shards: int) -> float:
+    """How long listing so many objects and writing so many shards takes, whoever does it: it is mostly waiting."""
+    small = prices()["jobs"]
+    return float(listed / 1000 * small["plan_seconds_per_1000_objects"] + shards * small["plan_seconds_per_shard"])
+
+
 def estimate(
     shards: Sequence[ShardSize],
     listed: int,
@@ -119,9 +132,7 @@ def estimate(
     start, small = table["fargate_start"], table["jobs"]
     speed = min(1.0, jobs.vcpus)  # a job's work is one process's: more vCPUs than one do not make it faster
     worked = [pace.seconds(each.items, each.bytes) / speed for each in shards]
-    plan = (
-        listed / 1000 * small["plan_seconds_per_1000_objects"] + len(shards) * small["plan_seconds_per_shard"]
-    ) / speed
+    plan = planning_seconds(listed, len(shards))
     merge = len(shards) * small["merge_seconds_per_shard"] / speed
     work = sum(worked)
     left = Left(len(shards), work if measured else None)
@@ -134,8 +145,11 @@ def estimate(
         migrate = rounds * start["seconds"] + max(each * rounds, *worked, children / start["launches_per_second"])
     stages = [] if planned else ["plan"]
     working = [] if planned else [plan]
+    merging = children_merge(left, children)
     if children == 1:  # one job works and merges
         stages, working = [*stages, "migrate-and-merge"], [*working, work + merge]
+    elif merging:  # the last child does
+        stages, working = [*stages, "migrate-and-merge-shards"], [*working, *[each] * (children - 1), each + merge]
     else:
         stages = [*stages, *(["migrate"] if children else []), "merge"]
         working = [*working, *[each] * children, merge]
@@ -145,16 +159,16 @@ def estimate(
     )
     return Estimate(
         {
-            "plan": 0.0 if planned else start["seconds"] + plan,
+            "plan": plan if planned else start["seconds"] + plan,
             "migrate": migrate,
-            "merge": merge if children == 1 else start["seconds"] + merge,
+            "merge": merge if merging else start["seconds"] + merge,
         },
         {
             "compute": compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute),
             "public_ipv4": billed / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
             "s3_requests": request_dollars(requests.put, requests.get),
             "step_functions": transitions(stages) / 1000 * table["step_functions"]["transitions_per_1000"],
-            "lambda": call_dollars(calls(stages)),
+            "lambda": call_dollars(calls(stages)) + (planning_dollars(plan) if planned else 0.0),
         },
         children,
         children_for(left, MAX_CHILDREN),

@@ -50,3 +50,8 @@ def call_dollars(calls: int) -> float:
     """The price of calls of the stack's functions, each taken to last as long as the table says."""
     price, call = prices()["lambda"], prices()["lambda_calls"]
     return float(calls * (price["request"] + call["gb"] * call["seconds"] * price["gb_second"]))
+
+
+def planning_dollars(seconds: float) -> float:
+    """The price of the time that Prepare Run takes to plan a run."""
+    return float(seconds * prices()["lambda_calls"]["planning_gb"] * prices()["lambda"]["gb_second"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
 from millrace.cost.bill import Used, bill
-from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, transitions
+from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, planning_seconds, transitions
 from millrace.cost.known_pace import record_pace
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests
@@ -56,8 +56,9 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
     )
     stages = jobs.by_id.values()
     table = prices()
+    planning = 0.0 if "plan" in stages else planning_seconds(worked.listed, worked.shards)
     return {
-        **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages))),
+        **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages), planning)),
         **_estimates(jobs.attempts, worked, pace),
         "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,31 +1,36 @@
-"""Planning a small source without a job: from one page of its listing, or from the keys that the request names.
+"""Planning a source without a job: from its listing, as far as that goes in seconds, or from the keys of the request.
 
-What takes longer, what has to be cut, and what needs the workload's own code is left to the plan job.
+What takes longer, what has to be read to be cut, and what needs the workload's own code is left to the plan job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from millrace.cost.ranges import longest_range, most_whole
 from millrace.errors import StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.listed_items import listed_items
+from millrace.planning.listing_pages import listing_pages
 from millrace.planning.making import PlanMaker
 from millrace.planning.named_objects import named_objects
-from millrace.planning.splitting import whole_up_to
+from millrace.planning.splitting import cut_large, whole_up_to
 from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
 from millrace.s3.listing_page import Page
 from millrace.workload.record import WorkloadRecord
 from millrace.workload.registry import is_own_workload, workload_records
 
+MOST_OBJECTS = 1_000_000
+"""Of a longer listing the job is no slower: by then some fifteen seconds are gone, and 20 bytes of memory for each."""
 
-class _MustBeCut(Exception):  # noqa: N818 - no error: the plan job's turn
-    """An object may be cut."""
+
+class _TheJobsTurn(Exception):  # noqa: N818 - no error
+    """An object has to be read to be cut, or there are too many of them."""
 
 
 def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) -> Plan | None:
-    """Plan a run, or keep its plan, as the plan job would, where that takes a few seconds.
+    """Plan a run, or keep its plan, as the plan job would, where that takes seconds.
 
     Args:
         request: The checked request.
@@ -40,6 +45,7 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
         RunIdentityError: There is a plan, and it is for something else.
         ListingError: The source's keys do not strictly ascend.
         StorageError: The source cannot be listed, or the destination not be written.
+        OSError: There is no room for the items of so long a listing.
     """
     if folder.retry or not may_be_planned(request):
         return None
@@ -48,17 +54,14 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
     if kept is not None:
         return kept
     try:
-        pages = _pages(request, maker)
-        if pages is None:
-            return None
-        items, skipped = listed_items(request, pages, _Whole(request, record).only)
+        items, skipped = listed_items(request, _pages(request, maker), lambda found: _cut(found, request, record))
         return maker.make(request, folder, items, skipped, merge_seconds=record.merge_seconds)
-    except (_MustBeCut, StoppedError):
+    except (_TheJobsTurn, StoppedError):
         return None
 
 
 def may_be_planned(request: RunRequest) -> bool:
-    """Whether a request lets its run be planned without a job, were its source a small one."""
+    """Whether a request lets its run be planned without a job, were its source no larger than that."""
     if request.plan == "job" or request.manifest is not None or request.reuse is not None:
         return False
     if is_own_workload(request.workload):
@@ -66,30 +69,48 @@ def may_be_planned(request: RunRequest) -> bool:
     return not workload_records()[request.workload].compares_outputs(request.options)
 
 
-def _pages(request: RunRequest, maker: PlanMaker) -> list[Page] | None:
-    """The source's objects; None where there are more than a page of them."""
+def is_read_to_be_cut(item: Item, request: RunRequest) -> bool:
+    """Whether the plan job would read an object to find where it can be cut."""
+    record = workload_records().get(request.workload)
+    if record is None or not record.cuts_at_records or item.size <= whole_up_to(request) or not item.etag:
+        return False
+    return record.may_cut(request.options, item.key)
+
+
+def _pages(request: RunRequest, maker: PlanMaker) -> Iterator[Page]:
+    """The source's objects.
+
+    Raises:
+        _TheJobsTurn: There are too many of them.
+    """
     source = S3Uri.parse_folder(request.source, "source")
     if request.keys is not None:
-        return [named_objects(source, request.keys, maker.s3, maker.check, maker.concurrency)]
-    page, more = maker.s3.list_page(source.bucket, source.key)
-    return None if more else [page] if page else []
+        yield named_objects(source, request.keys, maker.s3, maker.check, maker.concurrency)
+        return
+    listed = 0
+    for page in listing_pages(source, maker.s3, maker.check, maker.concurrency):
+        listed += len(page)
+        if listed > MOST_OBJECTS:
+            raise _TheJobsTurn
+        yield page
 
 
-class _Whole:
-    """Sees that no item may be cut."""
+def _cut(items: Iterable[Item], request: RunRequest, record: WorkloadRecord) -> Iterator[Item]:
+    """The items, with ranges in place of the large ones that can be cut anywhere.
 
-    def __init__(self, request: RunRequest, record: WorkloadRecord) -> None:
-        self._most = whole_up_to(request)
-        self._options = request.options
-        self._record = record
+    Raises:
+        _TheJobsTurn: One has to be read for that.
+    """
+    return cut_large(
+        _unread(items, request),
+        most_whole(request),
+        lambda key: record.may_cut(request.options, key),
+        range_bytes=longest_range(request, at_records=record.cuts_at_records),
+    )
 
-    def only(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items.
 
-        Raises:
-            _MustBeCut: The plan job would cut one of them.
-        """
-        for item in items:
-            if item.size > self._most and item.etag and self._record.may_cut(self._options, item.key):
-                raise _MustBeCut
-            yield item
+def _unread(items: Iterable[Item], request: RunRequest) -> Iterator[Item]:
+    for item in items:
+        if is_read_to_be_cut(item, request):
+            raise _TheJobsTurn
+        yield item

@@ -66,6 +66,19 @@ def read_commit(folder: RunFolder, index: int, plan: Plan, s3: S3) -> Commit | N
     return commit
 
 
+def mark_of(plan: Plan) -> bytes:
+    """What `_SUCCESS` and `_INCOMPLETE` hold: whose result they mark."""
+    return f"{plan.digest}\n".encode()
+
+
+def is_marked(folder: RunFolder, plan: Plan, s3: S3) -> bool:
+    """Whether the result of this plan is marked as complete."""
+    try:
+        return s3.read(folder.file("_SUCCESS")) == mark_of(plan)
+    except ObjectNotFoundError:
+        return False
+
+
 def listed_shards(file: Callable[[int], S3Uri], shards: range, s3: S3) -> Iterator[int]:
     """Of some shards, those that a listing shows a file of: a hint, as merge reads every commit that the plan names.
 

@@ -24,11 +24,15 @@ CHILD_SECONDS = 60.0
 """So much work is worth a child: what Fargate bills at the least (aws.amazon.com/fargate/pricing)."""
 
 ALONE_SECONDS = CHILD_SECONDS + 45.0
-"""Up to so much work an array ends no sooner than one job: the merge job behind an array has a start of its own."""
+"""Up to so much work is one job: the starts that two would be billed are a quarter of it, and more."""
 
 MOST_ALONE_SECONDS = 600.0
 """No one job works and merges what takes longer, even where there is a slot for one job alone: its merge would have
 what is left of an attempt's time."""
+
+MERGING_SECONDS = 900.0
+"""The children of an array that is expected to end sooner merge as well: to start a merge job behind them would take
+5 % of that time, and more. Longer arrays have the narrower role, and a merge job with an attempt of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,15 @@ def children_for(left: Left, slots: int) -> int:
     if left.seconds <= (ALONE_SECONDS if most > 1 else MOST_ALONE_SECONDS):
         return 1
     return max(LEAST_ARRAY, min(most, ceil(left.seconds / CHILD_SECONDS)))
+
+
+def children_merge(left: Left, children: int) -> bool:
+    """Whether whoever works what is left merges as well, so that no merge job has to start.
+
+    Args:
+        left: What has no commit.
+        children: How many children are started for it.
+    """
+    if children <= 1:
+        return children == 1
+    return left.seconds is not None and left.seconds / children <= MERGING_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -87,4 +88,100 @@ def test_a_shard_that_breaks_leaves_no_result() -> None:
     assert run.file("result.json") is None
     run.client.denied.clear()
     migrate_and_merge(run.folder, run.job())
+    assert run.file("_SUCCESS") is not None
+
+
+def child(run: RunInMemory, index: int, size: int = 3, attempt: int = 1, job: str = "array") -> None:
+    """An attempt of a child of an array."""
+    settings: dict[str, Any] = {
+        "array_index": index,
+        "array_size": size,
+        "job_id": f"{job}:{index}",
+        "attempt": attempt,
+    }
+    migrate_and_merge(run.folder, run.job(**settings))
+
+
+def test_the_last_child_of_an_array_merges() -> None:
+    """The first one helps until nothing is left and merges; the others find its claim. The bytes are a merge job's."""
+    array, three = RunInMemory(OBJECTS, SHARDS), RunInMemory(OBJECTS, SHARDS)
+    array.plan()
+    wrote: list[str] = []
+    array.client.before = lambda verb, _bucket, key: wrote.append(key) if verb == "put_object" else None
+    for index in range(3):
+        child(array, index)
+    three.all()
+    assert sum(key.endswith("/_SUCCESS") for key in wrote) == 1
+    assert sum(key.endswith("/result.json") for key in wrote) == 1
+    assert array.outputs() == three.outputs()
+    assert array.file("sizes.json") == three.file("sizes.json")
+    assert array.file("report.csv") == three.file("report.csv")
+
+
+def test_a_child_that_leaves_something_merges_nothing() -> None:
+    """As long as another child is at a shard, that one is the last."""
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+    claim = {"job": "array:2", "child": 2, "attempt": 1, "at": run.job().timestamp()}
+    run.client.store(RESULT, run.folder.claim(5).key, json.dumps(claim).encode())
+    child(run, 0)
+    assert run.file("result.json") is None
+    child(run, 2, attempt=2)
+    assert run.file("_SUCCESS") is not None
+
+
+@pytest.mark.parametrize("at", ["sizes.json", "report.csv", "result.json", "_SUCCESS"])
+def test_a_child_that_dies_as_it_merges_is_followed_by_its_next_attempt(at: str) -> None:
+    """The claim of the dead attempt keeps the other children from merging, but not the next attempt of its own."""
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+    run.client.denied.add((RESULT, run.folder.file(at).key))
+    with pytest.raises(MillraceError):
+        child(run, 0)
+    run.client.denied.clear()
+    child(run, 1)
+    assert run.file("_SUCCESS") is None
+    child(run, 0, attempt=2)
+    assert run.file("_SUCCESS") is not None
+
+
+def test_children_of_another_array_merge_whatever_is_claimed() -> None:
+    """After a redrive the claim of the array before is a dead child's; two that merge change nothing."""
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+    child(run, 0)
+    before = run.run_files()
+    child(run, 1, job="again")
+    after = run.run_files()
+    claim = run.folder.merge_claim.key
+    assert {key for key in before | after if before.get(key) != after.get(key)} <= {claim}
+
+
+def test_more_failures_than_tolerated_are_the_merge_jobs() -> None:
+    """The child ends well, and leaves _INCOMPLETE: no redrive has to start the whole array for it."""
+    run = RunInMemory({**OBJECTS, "in/bad": b"bad"}, SHARDS)
+    run.plan()
+    child(run, 0)
+    assert run.file("_INCOMPLETE") is not None
+    assert run.file("_SUCCESS") is None
+    with pytest.raises(TooManyFailuresError):
+        run.merge()
+
+
+def test_a_child_that_has_to_stop_does_not_merge() -> None:
+    """It ends with exit code 1 before it writes a result, and its next attempt does it."""
+    stop = Stop(wait=lambda _seconds: None)
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+
+    def end_of_the_work(_verb: str, _bucket: str, key: str) -> None:
+        if key == run.folder.merge_claim.key:
+            stop.request("SIGTERM")
+
+    run.client.before = end_of_the_work
+    with pytest.raises(StoppedError):
+        migrate_and_merge(run.folder, run.job(stop, array_index=0, array_size=2, job_id="array:0"))
+    run.client.before = lambda *_call: None
+    assert run.file("result.json") is None
+    child(run, 0, 2, attempt=2)
     assert run.file("_SUCCESS") is not None

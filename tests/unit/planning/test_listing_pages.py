@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch_jobs.planning import listing_pages as module
-from batch_jobs.planning.listing_pages import between, listing_pages
 from batch_jobs.stop import Stop
 from millrace.errors import AccessDeniedError, StoppedError
 from millrace.layout import S3Uri
+from millrace.planning import listing_pages as module
+from millrace.planning.listing_pages import between, listing_pages
 from tests.in_memory_s3 import InMemoryS3Client, error
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 
@@ -30,6 +30,12 @@ def listing(found: list[str], concurrency: int, page_size: int = 3) -> RunInMemo
     return RunInMemory({f"in/{key}": b"x" for key in found}, client=client, concurrency=concurrency)
 
 
+def pages_of(run: RunInMemory, stop: Stop | None = None) -> Any:
+    """The listing as the plan job makes it."""
+    job = run.job(stop)
+    return listing_pages(FOLDER, job.s3, job.stop.check, job.settings.concurrency)
+
+
 ODD = st.sampled_from(
     "\x00\x01\t\n !%+-/059:;AZ[az{~\x7f\x80é\u07ff\u0800水\ud7ff\ue000\uffff\U00010000\U0010fffe\U0010ffff"
 )
@@ -43,7 +49,7 @@ character of all."""
 def test_every_key_is_listed_once(found: list[str], concurrency: int, page_size: int) -> None:
     """However many list at once, whatever the keys: every one once, and pages that do not overlap."""
     run = listing(found, concurrency, page_size)
-    pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+    pages = [[one.key for one in page] for page in pages_of(run)]
     assert all(pages)
     in_order = [key for page in sorted(pages) for key in page]
     assert in_order == sorted(f"in/{key}" for key in found)
@@ -56,7 +62,7 @@ def test_adversarial_names_are_each_listed_once(found: set[str], page: int, conc
     run = listing(sorted(found), concurrency, page)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ALONE_PAGES", alone)
-        pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+        pages = [[one.key for one in page] for page in pages_of(run)]
     assert [key for page in sorted(pages) for key in page] == sorted(f"in/{key}" for key in found)
 
 
@@ -66,7 +72,7 @@ def test_a_page_that_ends_where_a_stretch_ends(page_size: int) -> None:
     found = [f"{number}{end}" for number in range(400) for end in ("", " (1)", " (2)", "-", "M")]
     found += ["\U0010ffff" * times for times in range(1, 40)]
     run = listing(found, 6, page_size)
-    pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+    pages = [[one.key for one in page] for page in pages_of(run)]
     assert [key for page in sorted(pages) for key in page] == sorted(f"in/{key}" for key in found)
     assert run.plan().items == len(found)
 
@@ -86,7 +92,7 @@ def test_between_is_between(first: str, second: str) -> None:
 def test_short_listings_need_no_thread() -> None:
     """Up to eight pages one after the other, in order."""
     run = listing([f"{number:03}" for number in range(24)], 8)
-    pages = [[one.key for one in page] for page in listing_pages(FOLDER, run.job())]
+    pages = [[one.key for one in page] for page in pages_of(run)]
     assert pages == sorted(pages)
     assert run.client.requests == {"list_objects_v2": 8}
 
@@ -103,7 +109,7 @@ def test_long_listings_are_shared_out_at_little_cost() -> None:
         most[0] = max(most[0], len(asking))
 
     run.client.before = before
-    assert sum(map(len, listing_pages(FOLDER, run.job()))) == 6000
+    assert sum(map(len, pages_of(run))) == 6000
     assert most[0] > 3
     assert run.client.requests["list_objects_v2"] < 600 * 1.5
 
@@ -122,7 +128,7 @@ def test_a_refusal_on_the_way_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
     run.client.before = before
     threads = threading.active_count()
     with pytest.raises(AccessDeniedError):
-        list(listing_pages(FOLDER, run.job()))
+        list(pages_of(run))
     assert threading.active_count() == threads
 
 
@@ -131,7 +137,7 @@ def test_a_caller_that_goes_away_leaves_no_thread(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "ALONE_PAGES", 2)
     run = listing([f"{number:04}" for number in range(3000)], 4)
     threads = threading.active_count()
-    pages: Any = listing_pages(FOLDER, run.job())
+    pages: Any = pages_of(run)
     for _ in range(10):
         next(pages)
     pages.close()
@@ -142,7 +148,7 @@ def test_a_listing_ends_when_the_job_has_to_stop() -> None:
     """Between two pages."""
     run = listing([f"{number:04}" for number in range(3000)], 4)
     stop = Stop(wait=lambda _seconds: None)
-    pages: Any = listing_pages(FOLDER, run.job(stop))
+    pages: Any = pages_of(run, stop)
     for _ in range(20):
         next(pages)
     stop.request("SIGTERM")

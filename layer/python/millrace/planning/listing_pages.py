@@ -11,15 +11,15 @@ from __future__ import annotations
 import gc
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Queue
 
-from batch_jobs.job import Job
 from millrace.layout import S3Uri
 from millrace.planning.key_order import check_pages
 from millrace.s3.listing_page import Page
+from millrace.s3.verbs import S3
 
 ALONE_PAGES = 8
 """So many pages are asked for one after the other before others join in."""
@@ -39,20 +39,22 @@ _TOPS = (0x3A, 0x5B, 0x7B, 0x7F, 0x800, 0xD800)
 _LONGEST = 250  # characters of a key that are looked at: a guess stays below S3's 1,024 bytes
 
 
-def listing_pages(source: S3Uri, job: Job) -> Iterator[Page]:
+def listing_pages(source: S3Uri, s3: S3, check: Callable[[], None], concurrency: int) -> Iterator[Page]:
     """Every object below a folder, page by page; the pages in no order, none empty, none overlapping another.
 
     Args:
         source: The folder.
-        job: The job's surroundings; with a concurrency of 1 no thread is started, and the pages come in order.
+        s3: Where to list it.
+        check: Called between two requests; raises StoppedError where it is time to stop.
+        concurrency: How many requests are under way at most; with 1 no thread is started, and the pages come in order.
 
     Raises:
         StorageError: The folder cannot be listed.
         ListingError: S3 names keys in no order, or one twice.
-        StoppedError: The job has to stop.
+        StoppedError: `check` says so.
     """
     with _collecting_rarely():
-        yield from _listed(source, job)
+        yield from _listed(_Listing(source, s3, check), min(concurrency, AT_ONCE))
 
 
 @contextmanager
@@ -69,26 +71,39 @@ def _collecting_rarely() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _listed(source: S3Uri, job: Job) -> Iterator[Page]:
-    at_once = min(job.settings.concurrency, AT_ONCE)
+@dataclass(frozen=True)
+class _Listing:
+    """What is listed, and how.
+
+    Attributes:
+        source: The folder.
+        s3: Where it is.
+        check: Called before each request.
+    """
+
+    source: S3Uri
+    s3: S3
+    check: Callable[[], None]
+
+    def page_behind(self, position: str) -> tuple[Page, bool]:
+        """The first keys behind `position`, and whether there are more: one before it would be listed forever."""
+        self.check()
+        page, more = self.s3.list_page(self.source.bucket, self.source.key, position)
+        if page:
+            check_pages((("", position), (page[0].key, "")), self.source)
+        return page, more
+
+
+def _listed(listing: _Listing, at_once: int) -> Iterator[Page]:
     position, more, pages = "", True, 0
     while more and (at_once == 1 or pages < ALONE_PAGES):
-        job.stop.check()
-        page, more = _page_behind(position, source, job)
+        page, more = listing.page_behind(position)
         pages += 1
         if page:
             position = page[-1].key
             yield page
     if more:
-        yield from _Workers(source, job, position, at_once).pages()
-
-
-def _page_behind(position: str, source: S3Uri, job: Job) -> tuple[Page, bool]:
-    """The first keys behind `position`, and whether there are more: one before it would be listed forever."""
-    page, more = job.s3.list_page(source.bucket, source.key, position)
-    if page:
-        check_pages((("", position), (page[0].key, "")), source)
-    return page, more
+        yield from _Workers(listing, position, at_once).pages()
 
 
 @dataclass(eq=False)
@@ -108,8 +123,7 @@ class _Stretch:
 
 @dataclass
 class _Workers:
-    source: S3Uri
-    job: Job
+    listing: _Listing
     position: str
     at_once: int
     failure: BaseException | None = None
@@ -162,8 +176,7 @@ class _Workers:
         """List a stretch to its end, which may come nearer meanwhile."""
         more = True
         while more and not self.ended:
-            self.job.stop.check()
-            page, more = _page_behind(stretch.position, self.source, self.job)
+            page, more = self.listing.page_behind(stretch.position)
             with self.changed:
                 if page and stretch.end is not None and page[-1].key >= stretch.end:
                     page, more = page[: bisect_right(page, stretch.end, key=lambda listed: listed.key)], False
@@ -195,7 +208,7 @@ class _Workers:
     def _half(self) -> _Stretch | None:
         """The second half of what a stretch has before it, if one can be halved: each in its turn."""
         for other in self.stretches:
-            end = self.source.key + _HIGHEST if other.end is None else other.end
+            end = self.listing.source.key + _HIGHEST if other.end is None else other.end
             middle = between(other.position, end) if other.begun else None
             if middle is not None:
                 half = _Stretch(middle, other.end)

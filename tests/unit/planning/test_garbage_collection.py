@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from batch_jobs.planning.listing_pages import listing_pages
 from millrace.layout import S3Uri
+from millrace.planning.listing_pages import listing_pages
 from tests.run_in_memory import SOURCE, RunInMemory
 
 
@@ -15,7 +15,8 @@ def test_a_listing_leaves_the_collector_as_it_was() -> None:
     usual = gc.get_threshold()
     before = (600, 9, 8)
     gc.set_threshold(*before)
-    pages: Any = listing_pages(S3Uri(SOURCE, "in/"), RunInMemory({"in/a": b"x", "in/b": b"x"}).job())
+    job = RunInMemory({"in/a": b"x", "in/b": b"x"}).job()
+    pages: Any = listing_pages(S3Uri(SOURCE, "in/"), job.s3, job.stop.check, 1)
     next(pages)
     assert gc.get_threshold() > before
     pages.close()
