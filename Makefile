@@ -13,7 +13,7 @@ REQUIREMENTS := requirements-dev.txt
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
+.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine bench bench-quick screenshots
 .PHONY: simulate check format dist image push deploy lock clean
 
 help:  ## this list
@@ -66,6 +66,16 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	set -o pipefail; trap 'docker compose down' EXIT; \
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
+
+# LocalStack's interpreter needs a Python of 3.12 or newer, and pins much: an environment of its own.
+SECOND_ENGINE := $(VENV)/second_engine
+$(SECOND_ENGINE)/installed: tests/second_engine/requirements.txt | $(VENV)/bin/python
+	python=$$($(BIN)/python -m tests.second_engine.engine) && $$python -m venv $(SECOND_ENGINE)
+	$(SECOND_ENGINE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/second_engine/requirements.txt
+	touch $@
+
+test-second-engine: install $(SECOND_ENGINE)/installed  ## the state machine's cases and whole runs on an interpreter that is not ours (needs Python 3.12)
+	MILLRACE_STEP_FUNCTIONS_URL=second-engine $(BIN)/python -m pytest --numprocesses=0 tests/statemachine tests/second_engine
 
 test-container: install $(IMAGE_TOOLS)/installed  ## the job image, and the jobs as its containers (needs Docker)
 	$(BIN)/python -m pytest tests/container
@@ -192,6 +202,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt
 	$(BIN)/$(LOCK) --no-deps checks/template/deploy-requirements.in -o checks/template/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
+	$(BIN)/$(subst 3.11,3.12,$(LOCK)) tests/second_engine/requirements.in -o tests/second_engine/requirements.txt
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .aws-sam build node_modules
