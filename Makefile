@@ -13,7 +13,7 @@ REQUIREMENTS := requirements-dev.txt
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local bench bench-quick screenshots
+.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots
 .PHONY: simulate check format dist image push deploy lock clean
 
 help:  ## this list
@@ -66,6 +66,32 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 	set -o pipefail; trap 'docker compose down' EXIT; \
 	for _ in $$(seq 60); do curl --silent --output /dev/null http://127.0.0.1:8083/ && break; sleep 0.5; done; \
 	MILLRACE_STEP_FUNCTIONS_URL=http://127.0.0.1:8083 $(BIN)/python -m pytest tests/statemachine
+
+# The real check, for whoever has an account: docs/test-aws.md. PLAN=1 lists what would be made, and the dollars.
+PLAN ?=
+STAGES ?=
+test-aws: install  ## Millrace on a real account, for under a dollar (MILLRACE_AWS_ACCOUNT, MILLRACE_AWS_REGION; PLAN=1: a dry run)
+	$(BIN)/python -m tests.aws $(if $(PLAN),--plan) $(if $(STAGES),--stages $(STAGES))
+
+test-aws-rehearsal: install  ## the same on an embedded AWS that stands for the account
+	$(BIN)/python -m tests.aws --rehearse $(if $(STAGES),--stages $(STAGES))
+
+test-aws-clean: install  ## delete what a run of test-aws that was killed has left, by its tag
+	$(BIN)/python -m tests.aws.cleaning
+
+TAKE ?=
+verified: install  ## write docs/verified.md; TAKE=build/test-aws takes a run on a real account over
+	$(BIN)/python -m tests.verified $(if $(TAKE),--take $(TAKE))
+
+# LocalStack's interpreter needs a Python of 3.12 or newer, and pins much: an environment of its own.
+SECOND_ENGINE := $(VENV)/second_engine
+$(SECOND_ENGINE)/installed: tests/second_engine/requirements.txt | $(VENV)/bin/python
+	python=$$($(BIN)/python -m tests.second_engine.engine) && $$python -m venv $(SECOND_ENGINE)
+	$(SECOND_ENGINE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/second_engine/requirements.txt
+	touch $@
+
+test-second-engine: install $(SECOND_ENGINE)/installed  ## the state machine's cases and whole runs on an interpreter that is not ours (needs Python 3.12)
+	MILLRACE_STEP_FUNCTIONS_URL=second-engine $(BIN)/python -m pytest --numprocesses=0 tests/statemachine tests/second_engine
 
 test-container: install $(IMAGE_TOOLS)/installed  ## the job image, and the jobs as its containers (needs Docker)
 	$(BIN)/python -m pytest tests/container
@@ -141,10 +167,12 @@ PARAMETERS ?=
 # One word, with its quotes: sam itself takes it apart, and a value with blanks in it stays whole.
 OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
 IMAGE ?=
+TAGS ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
 	runtime=$$($(BIN)/python -m console.find.deployed_runtime $(STACK)) || exit; \
 	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
-	$(BIN)/sam deploy --stack-name $(STACK) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
+	$(BIN)/sam deploy --stack-name $(STACK) $(if $(TAGS),--tags $(TAGS)) \
+	  --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
 BENCH := $(VENV)/bench
@@ -192,6 +220,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt
 	$(BIN)/$(LOCK) --no-deps checks/template/deploy-requirements.in -o checks/template/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
+	$(BIN)/$(subst 3.11,3.12,$(LOCK)) tests/second_engine/requirements.in -o tests/second_engine/requirements.txt
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .aws-sam build node_modules

@@ -113,7 +113,8 @@ class BatchApi:
         if len(job_ids) > MAX_DESCRIBED_JOBS:
             raise ClientError(f"At most {MAX_DESCRIBED_JOBS} jobs can be described at once")
         found = [self._batch.scheduler.find(_job_id(job_id)) for job_id in job_ids]
-        return {"jobs": [describe(record) for record in found if record is not None]}
+        # 0 of a job that has not started (recorded on AWS: aws-parallelcluster); its events say nothing.
+        return {"jobs": [{"startedAt": 0, **describe(record)} for record in found if record is not None]}
 
     def _stop(self, body: Body, stop: Callable[[Record, str], None]) -> Body:
         reason = _checked_reason(body)

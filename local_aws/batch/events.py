@@ -56,6 +56,7 @@ class JobEvents:
         return any(may_match(pattern, str(status)) for pattern in self._bus.event_patterns(scope))
 
     def _publish(self, scope: Scope, detail: dict[str, Any]) -> None:
+        detail["tags"] = {"resourceArn": detail["jobArn"], **detail["tags"]}  # recorded on AWS: umccr/data-portal-apis
         put = functools.partial(self._bus.put_event, scope, source=SOURCE, detail_type=DETAIL_TYPE)
         self._work.put(functools.partial(put, detail=detail, resource=detail["jobArn"]))
 

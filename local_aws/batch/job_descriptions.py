@@ -91,7 +91,8 @@ def _add_attempts(detail: dict[str, Any], job: Job) -> None:
 
 
 def _describe_attempt(attempt: Attempt) -> dict[str, Any]:
-    described: dict[str, Any] = {"container": _attempt_container(attempt), "startedAt": attempt.started_at}
+    container = {**_attempt_container(attempt), "networkInterfaces": []}  # there on EC2 too, and empty
+    described: dict[str, Any] = {"container": container, "startedAt": attempt.started_at}
     if attempt.stopped_at is not None:
         described["stoppedAt"] = attempt.stopped_at
     if attempt.status_reason is not None:

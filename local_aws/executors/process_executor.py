@@ -22,8 +22,8 @@ from local_aws.executors.executor import TaskEnd, TaskRequest, TaskStartError
 from local_aws.executors.orphan_guard import OrphanGuard
 from local_aws.options import REPOSITORY
 
-COMMAND_IMAGE = "command"
-"""An image with this repository name has no entry point: its command runs as it is."""
+COMMAND_IMAGES = ("command", "busybox")
+"""Images with these repository names have no entry point: their command runs as it is."""
 _RUN = re.compile(r"/_millrace/([A-Za-z0-9_-]{1,80})/")
 """The run that a job's command names a file of."""
 _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
@@ -204,5 +204,5 @@ def _same_as_a_start(request: TaskRequest) -> bool:
 
 
 def is_command_image(image: str) -> bool:
-    """True for an image whose repository is called `command`, wherever it is and whatever its tag."""
-    return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0] == COMMAND_IMAGE
+    """True for an image whose repository is called `command` or `busybox`, wherever it is and whatever its tag."""
+    return image.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0] in COMMAND_IMAGES

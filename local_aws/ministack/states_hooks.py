@@ -16,6 +16,7 @@ from local_aws.ministack.iam_resources import needed_permissions
 from local_aws.stepfunctions import redrive
 from local_aws.stepfunctions.batch_tasks import RESOURCE, SubmitJobTask, sdk_metadata
 from local_aws.stepfunctions.executions import Execution, Executions, StatesError, current_walk
+from local_aws.stepfunctions.history import as_recorded
 from local_aws.stepfunctions.json_paths import MISSING, Paths
 
 _MAX_EVENT_PAYLOAD = 248 * 1024  # status events leave out a longer input or output ("EventBridge for Step Functions")
@@ -112,6 +113,7 @@ class StatesEngine:
             "stateMachineAliasArn": None,
             "error": execution.get("error"),
             "cause": execution.get("cause"),
+            "redriveStatusReason": None,
             **redrive.description(execution),
         }
         detail["redriveDate"] = redrive.milliseconds(execution.get("redriveDate"))
@@ -208,7 +210,17 @@ class StatesEngine:
             return found
 
         apply_parameters = states._apply_parameters
+
+        def execution_history(data: dict[str, Any]) -> Any:
+            status, headers, body = history(data)
+            if status != 200:
+                return status, headers, body
+            found = json.loads(body)
+            return states.json_response({**found, "events": as_recorded(found["events"])})
+
+        history = states._get_execution_history
         states._add_event, states._apply_parameters = add, parameters
+        states._get_execution_history = execution_history
 
     def _add_as_recorded(
         self, add_event: Callable[..., Any], execution: Execution, kind: str, details: dict[str, Any] | None

@@ -1,9 +1,11 @@
-"""A handful of resources in the embedded AWS, and what tests ask of them."""
+"""A handful of resources in an account, and what tests ask of them: in the embedded AWS, or one that is real."""
 
+import io
 import json
 import time
 import uuid
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +15,8 @@ from botocore.config import Config
 from console import embedded_aws
 from tests.embedded_control import control
 
-DEADLINE_SECONDS = 30.0
+PACE = {"deadline": 30.0, "pause": 0.02}
+"""How long what a test waits for may take, and how long it pauses between two looks, in seconds."""
 ROLE = "arn:aws:iam::123456789012:role/any"
 ENDED = {"SUCCEEDED", "FAILED"}
 
@@ -23,19 +26,40 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
 
-def until(what: str, answer: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+def until(what: str, answer: Callable[[], Any], seconds: float | None = None) -> Any:
     """Ask until the answer is true, and return it; `what` names it when the time is over."""
+    seconds = PACE["deadline"] if seconds is None else seconds
     deadline = time.monotonic() + seconds
     while True:
         value = answer()
         if value:
             return value
         assert time.monotonic() < deadline, f"after {seconds:g} s still not: {what}"
-        time.sleep(0.02)
+        time.sleep(PACE["pause"])
 
 
 class Account:
-    """Clients of one server, and shorthands for what most tests do."""
+    """Clients of one server, and shorthands for what most tests do.
+
+    Attributes:
+        endpoint_url: The server's address.
+        account_id: The account's number.
+        region: The Region's name.
+        role: The role of state machines and functions.
+        network: The network of a Fargate compute environment.
+        container: What a job's container is made of, but for its command.
+        definition_settings: What else its job definition has.
+    """
+
+    account_id = "123456789012"
+    region = "us-east-1"
+    role = ROLE
+    network: Mapping[str, Any] = {"subnets": ["subnet-1"], "securityGroupIds": ["sg-1"]}
+    container: Mapping[str, Any] = {
+        "image": "command:latest",
+        "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
+    }
+    definition_settings: Mapping[str, Any] = {}
 
     def __init__(self, endpoint_url: str, key: str | None = None, secret: str | None = None) -> None:
         """Talk to this server; the default key is the account's root."""
@@ -43,7 +67,8 @@ class Account:
         if key is None or secret is None:
             found = embedded_aws.credentials(endpoint_url)
             key, secret = found.access_key, found.secret_key
-        self._session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name="us-east-1")
+        self.signer: Any = {"aws_access_key_id": key, "aws_secret_access_key": secret}
+        self._session = boto3.Session(**self.signer, region_name="us-east-1")
 
     def client(self, service: Any) -> Any:
         """A boto3 client without retries: a test wants to see the first answer."""
@@ -76,10 +101,8 @@ class Account:
         answer = self.batch.create_compute_environment(
             computeEnvironmentName=unique("environment"),
             type="MANAGED",
-            computeResources={
-                "type": "FARGATE", "maxvCpus": max_vcpus, "subnets": ["subnet-1"], "securityGroupIds": ["sg-1"],
-            },
-        )  # fmt: skip
+            computeResources={"type": "FARGATE", "maxvCpus": max_vcpus, **self.network},
+        )
         arn: str = answer["computeEnvironmentArn"]
         return arn
 
@@ -97,11 +120,8 @@ class Account:
 
     def definition(self, *command: str, **settings: Any) -> str:
         """A new job definition that runs a command; returns its ARN."""
-        container = {
-            "image": "command:latest",
-            "command": list(command),
-            "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
-        } | settings.pop("container", {})
+        container = {**self.container, "command": list(command)} | settings.pop("container", {})
+        settings = {**self.definition_settings, **settings}
         answer = self.batch.register_job_definition(
             jobDefinitionName=unique("definition"), type="container", containerProperties=container, **settings
         )
@@ -145,9 +165,21 @@ class Account:
     def machine(self, definition: dict[str, Any]) -> str:
         """A new state machine; returns its ARN."""
         answer = self.states.create_state_machine(
-            name=unique("machine"), roleArn=ROLE, definition=json.dumps(definition)
+            name=unique("machine"), roleArn=self.role, definition=json.dumps(definition)
         )
         arn: str = answer["stateMachineArn"]
+        return arn
+
+    def function(self, code: str) -> str:
+        """A new function whose module has a `handler`; returns its ARN."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as zipped:
+            zipped.writestr("index.py", code)
+        answer = self.client("lambda").create_function(
+            FunctionName=unique("function"), Runtime="python3.11", Handler="index.handler", Role=self.role,
+            Code={"ZipFile": archive.getvalue()},
+        )  # fmt: skip
+        arn: str = answer["FunctionArn"]
         return arn
 
     def start(self, machine: str, data: Any = None, name: str | None = None) -> str:

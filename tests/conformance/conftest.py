@@ -1,4 +1,4 @@
-"""One embedded AWS for all tests, with waiting cut short and nothing else changed."""
+"""One embedded AWS for all tests, with waiting cut short and nothing else changed; or `make test-aws`'s account."""
 
 import sys
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from console import embedded_aws
+from tests.aws.account import RealAccount
 from tests.conformance.account import Account
 
 OPTIONS = (
@@ -28,9 +29,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_aws.Em
 
 
 @pytest.fixture(scope="session")
-def account(server: embedded_aws.EmbeddedAws) -> Account:
-    """An account on it."""
-    return Account(server.endpoint_url)
+def account(request: pytest.FixtureRequest) -> Account:
+    """An account on it; under `make test-aws`, which brings a target along, that account."""
+    if request.config.pluginmanager.hasplugin("tests.aws.plugin"):
+        return RealAccount(request.getfixturevalue("target"))
+    return Account(request.getfixturevalue("server").endpoint_url)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tests.conformance.account import Account, until
 SLEEP = "exec sleep 60"
 
 
+@pytest.mark.embedded("its job runs a program, or reads a file, of this machine")
 def test_children_know_their_place(account: Account, queue: str) -> None:
     """Child ids are `<parent>:<index>`, and children see index and size."""
     script = "import json, os; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('AWS_BATCH')}))"
@@ -95,6 +96,7 @@ def test_describing_a_waiting_child_does_not_disturb_it(account: Account) -> Non
     assert account.ended(parent)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.embedded("it times 10,000 jobs, which would be paid for")
 def test_a_big_array_is_cheap(account: Account) -> None:
     """10,000 children are submitted, described, listed and terminated in well under a second each."""
     queue = account.queue(max_vcpus=1)
@@ -180,6 +182,7 @@ def test_sequential_children(account: Account, queue: str) -> None:
     assert children[4]["statusReason"] == "Dependent Job failed"
 
 
+@pytest.mark.embedded("it injects a fault by an endpoint of the embedded AWS")
 def test_a_child_can_be_killed_and_comes_back(account: Account, queue: str) -> None:
     """A lost host takes one child only, and its retry finishes the array."""
     definition = account.shell("test $AWS_BATCH_JOB_ATTEMPT = 2 || exec sleep 60", retryStrategy={"attempts": 2})

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conformance.account import ROLE, Account, unique, until
 
+pytestmark = pytest.mark.embedded("its templates name roles and subnets that no account has")
+
 MACHINE = {
     "StartAt": "Run",
     "States": {

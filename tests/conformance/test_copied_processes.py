@@ -32,7 +32,10 @@ os.environ["LEFT_BEHIND"] = "x"
 print(json.dumps(told))
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are copied on Linux alone")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="jobs are copied on Linux alone"),
+    pytest.mark.embedded("how the embedded AWS starts processes is its own"),
+]
 
 
 class Copies:

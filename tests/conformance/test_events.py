@@ -18,6 +18,9 @@ class Listener:
         self.events, self.sqs = account.client("events"), account.client("sqs")
         self.url = self.sqs.create_queue(QueueName=unique("events"))["QueueUrl"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]
+        sender = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = {"Version": "2012-10-17", "Statement": [{**sender, "Resource": attributes["QueueArn"]}]}
+        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": json.dumps(policy)})
         self.rule = unique("rule")
         self.events.put_rule(Name=self.rule, EventPattern=json.dumps(pattern))
         self.events.put_targets(Rule=self.rule, Targets=[{"Id": "1", "Arn": attributes["QueueArn"]}])
@@ -73,7 +76,7 @@ def test_every_change_of_a_job(account: Account, queue: str, listen: Any) -> Non
     }
     event = listener.seen[0]
     assert event["resources"] == [described["jobArn"]]
-    assert (event["account"], event["region"]) == ("123456789012", "us-east-1")
+    assert (event["account"], event["region"]) == (account.account_id, account.region)
 
 
 def test_children_and_parent(account: Account, queue: str, listen: Any) -> None:
@@ -94,6 +97,7 @@ def test_children_and_parent(account: Account, queue: str, listen: Any) -> None:
     assert parent["arrayProperties"]["statusSummary"]["SUCCEEDED"] == 3
 
 
+@pytest.mark.embedded("it times 10,000 jobs, which would be paid for")
 def test_big_arrays_stay_quick_under_a_rule_on_parents(account: Account, listen: Any) -> None:
     """A rule on ended parents does not slow the submission of 10,000 children."""
     listen({"source": ["aws.batch"], "detail": {"status": ["FAILED"], "arrayProperties": {"size": [{"exists": True}]}}})
@@ -107,6 +111,7 @@ def test_big_arrays_stay_quick_under_a_rule_on_parents(account: Account, listen:
     assert taken < 0.5
 
 
+@pytest.mark.embedded("it injects a fault by an endpoint of the embedded AWS")
 def test_events_that_come_again(account: Account, queue: str, listen: Any) -> None:
     """Events that were kept are delivered again as often as asked, shuffled; what came before or after is not."""
     name, listener = unique("job"), listen({"source": ["aws.batch"], "detail": {"status": ["SUCCEEDED"]}})

@@ -26,6 +26,8 @@ from obstore.store import S3Store
 from console import embedded_aws
 from tests.conformance.account import Account, unique
 
+pytestmark = pytest.mark.embedded("the guard of the embedded AWS is its own")
+
 FUNCTIONS = "/2015-03-31/functions"
 ODD_KEYS = ["a b+c", "é%2F", "x//y", "~tilde!*'()", "q?&=#", "/first", "𝄞", "a\\b", '"quoted"', "dot/./x", "tab\t"]
 

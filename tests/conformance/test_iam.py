@@ -13,6 +13,8 @@ from tests.conformance.account import Account, unique
 from tests.conformance.conftest import OPTIONS
 from tests.conformance.test_step_functions import task
 
+pytestmark = pytest.mark.embedded("it needs a server of its own that enforces IAM")
+
 BUCKET = "allowed"
 PUT = """
 import boto3, sys

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conformance.account import Account
 
+pytestmark = pytest.mark.embedded("it injects failed starts, and names a role that no account has")
+
 FARGATE: dict[str, Any] = {
     "platformCapabilities": ["FARGATE"],
     "container": {

@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 
 from tests.conformance.account import ROLE, Account, unique, until
 
+pytestmark = pytest.mark.embedded("it relies on --wait-scale, and on a function's role that no account has")
+
 CODE = """
 import json, os, boto3
 def handler(event, context):

@@ -26,6 +26,7 @@ def broken(account: Account, queue: str, tmp_path: Path) -> tuple[str, Path]:
     return arn, repaired
 
 
+@pytest.mark.embedded("its job reads a file of this machine")
 def test_it_goes_on_where_it_failed(account: Account, broken: tuple[str, Path]) -> None:
     """The failed state runs again with its own input, the ones before it do not, and the start time stays."""
     arn, repaired = broken
@@ -45,6 +46,7 @@ def test_it_goes_on_where_it_failed(account: Account, broken: tuple[str, Path]) 
     assert kinds[kinds.index("ExecutionFailed") + 1 :][:2] == ["ExecutionRedriven", "TaskStateEntered"]
 
 
+@pytest.mark.embedded("its job reads a file of this machine")
 def test_it_can_fail_again(account: Account, broken: tuple[str, Path]) -> None:
     """Every redrive counts."""
     arn, _ = broken
@@ -54,6 +56,7 @@ def test_it_can_fail_again(account: Account, broken: tuple[str, Path]) -> None:
         assert (execution["status"], execution["redriveCount"]) == ("FAILED", count)
 
 
+@pytest.mark.embedded("its job reads a file of this machine")
 def test_a_repeated_request_does_nothing(account: Account, broken: tuple[str, Path]) -> None:
     """The same client token gives the same answer and no second redrive."""
     arn, _ = broken
@@ -66,6 +69,7 @@ def test_a_repeated_request_does_nothing(account: Account, broken: tuple[str, Pa
     assert account.states.describe_execution(executionArn=arn)["redriveCount"] == 1
 
 
+@pytest.mark.embedded("its job reads a file of this machine")
 def test_it_keeps_its_definition(account: Account, broken: tuple[str, Path]) -> None:
     """An execution is redriven on the definition it started with, whatever the machine is by now."""
     arn, repaired = broken
@@ -78,6 +82,7 @@ def test_it_keeps_its_definition(account: Account, broken: tuple[str, Path]) -> 
     assert account.execution(arn)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.embedded("its job runs a program, or reads a file, of this machine")
 def test_a_stopped_execution(account: Account, queue: str, tmp_path: Path) -> None:
     """An aborted execution goes on at the state it was in."""
     go = tmp_path / "go"
@@ -93,6 +98,7 @@ def test_a_stopped_execution(account: Account, queue: str, tmp_path: Path) -> No
     assert submitted_job(account, arn) != job_id
 
 
+@pytest.mark.embedded("its job runs a program, or reads a file, of this machine")
 def test_a_timed_out_execution(account: Account, queue: str, tmp_path: Path) -> None:
     """An execution that timed out goes on, with a new time limit."""
     go = tmp_path / "go"

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from local_aws.batch.retry import AttemptEnd, parse_retry_strategy, pattern_matches
 from local_aws.errors import ClientError
 
+pytestmark = pytest.mark.embedded("it needs no account: it is about a function of local_aws")
+
 TEXT = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters=".: \t"), max_size=40)
 
 

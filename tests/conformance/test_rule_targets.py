@@ -10,6 +10,8 @@ import pytest
 
 from tests.conformance.account import ROLE, Account, unique, until
 
+pytestmark = pytest.mark.embedded("it relies on retries that are cut short, and on a role that no account has")
+
 CODE = """
 import os
 def handler(event, context):

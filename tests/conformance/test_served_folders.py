@@ -21,6 +21,8 @@ from tests.conformance.account import Account, unique
 from tests.conformance.conftest import OPTIONS
 from tests.embedded_control import control
 
+pytestmark = pytest.mark.embedded("folders of this machine are served by the embedded AWS alone")
+
 PLACE = "directories/in-0123/"
 ODD = [
     "plain.txt", "a-b", "a/b", "a/b c", "a0", "deep/er/still/x", "é", "e\u0301", "ﬁ", "\U0001f600/\U0001f680.txt",

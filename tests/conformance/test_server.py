@@ -21,6 +21,8 @@ from tests.conformance.account import Account, until
 from tests.conformance.conftest import OPTIONS
 from tests.conformance.test_jobs import is_running
 
+pytestmark = pytest.mark.embedded("it is about the server's own process")
+
 Start = Callable[..., embedded_aws.EmbeddedAws]
 
 

@@ -1,8 +1,6 @@
 """State machines: the Batch task, stopping, time limits, paths, and what ministack lacks of them."""
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +75,7 @@ def test_refusals_of_the_api(account: Account, queue: str) -> None:
     assert "(Service: AWSBatch; Status Code: 400; Error Code: ClientException;" in execution["cause"]
 
 
+@pytest.mark.embedded("it injects a fault by an endpoint of the embedded AWS")
 def test_throttling_is_retried(account: Account, queue: str) -> None:
     """Retry on Batch.AWSBatchException submits again."""
     retry = [{"ErrorEquals": ["Batch.AWSBatchException"], "IntervalSeconds": 1, "MaxAttempts": 3}]
@@ -182,6 +181,7 @@ def test_the_history_of_a_task(account: Account, queue: str) -> None:
     assert "SdkHttpMetadata" not in json.loads(events[4]["taskSucceededEventDetails"]["output"])
 
 
+@pytest.mark.embedded("it injects a fault by an endpoint of the embedded AWS")
 def test_throttling_arrives_as_the_services_own_exception(account: Account, queue: str) -> None:
     """TooManyRequestsException is not in Batch's model, so that Step Functions calls it AWSBatchException."""
     machine = account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("true"))}})
@@ -320,13 +320,7 @@ def submitted_job(account: Account, arn: str) -> str:
 def test_a_lambda_task(account: Account) -> None:
     """lambda:invoke passes Payload in and out; an exception is the error by its class name."""
     code = "def handler(event, context):\n    if 'boom' in event: raise KeyError('boom')\n    return {'got': event}\n"
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("index.py", code)
-    function = account.client("lambda").create_function(
-        FunctionName=unique("function"), Runtime="python3.11", Handler="index.handler", Role=ROLE,
-        Code={"ZipFile": archive.getvalue()},
-    )["FunctionArn"]  # fmt: skip
+    function = account.function(code)
     state = {
         "Type": "Task",
         "Resource": "arn:aws:states:::lambda:invoke",
@@ -343,6 +337,7 @@ def test_a_lambda_task(account: Account) -> None:
     assert json.loads(failed["cause"])["errorMessage"] == "'boom'"
 
 
+@pytest.mark.embedded("it needs a server of its own")
 def test_mocked_tasks(tmp_path: Path, server: embedded_aws.EmbeddedAws, queue: str) -> None:
     """The mock file of AWS Step Functions Local answers for tasks of the named test case, retries included."""
     assert server.pid

@@ -1,6 +1,7 @@
-"""The state machine with every service mocked: on the embedded AWS, or on AWS Step Functions Local in a container.
+"""The state machine with every service mocked: on the embedded AWS, or on another interpreter of the same mock file.
 
-MILLRACE_STEP_FUNCTIONS_URL names the container; `make test-stepfunctions-local` sets it. Both read MockConfigFile.json.
+MILLRACE_STEP_FUNCTIONS_URL names that one: AWS Step Functions Local in a container (`make test-stepfunctions-local`),
+or `second-engine`, which is started here (`make test-second-engine`). All read MockConfigFile.json.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from botocore.validate import ParamValidator
 
 from console import embedded_aws
 from console.find.executions import new_name
+from tests.second_engine import engine
 
 HERE = Path(__file__).parent
 DEFINITION = HERE.parents[1] / "statemachine" / "migration.asl.json"
 MOCKS = HERE / "MockConfigFile.json"
 URL_VARIABLE = "MILLRACE_STEP_FUNCTIONS_URL"
+SECOND_ENGINE = "second-engine"
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 PREPARED = ["Prepare Run", "Planned?"]
 BEFORE = [*PREPARED, "Plan", "Read Plan", "How Many Children?"]
@@ -49,6 +52,10 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         )
 
     url = os.environ.get(URL_VARIABLE)
+    if url == SECOND_ENGINE:
+        with engine.running(tmp_path_factory.mktemp("second_engine"), mocks=MOCKS) as second:
+            yield client(second)
+        return
     if url:
         yield client(url)
         return
