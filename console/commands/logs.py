@@ -11,10 +11,9 @@ from typing import Any
 import click
 from rich.text import Text
 
-from console.commands.status import with_execution
 from console.errors import RunStateError
 from console.file_names import shown
-from console.find.run_lookup import FoundRun, find_run
+from console.find.run_lookup import FoundRun, find_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options

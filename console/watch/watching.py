@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -149,6 +149,27 @@ def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
         if progress.ended:
             return progress
         time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)
+
+
+def watch_several(
+    aws: Aws, execution_arns: Sequence[str], show: Callable[[Sequence[RunProgress]], None]
+) -> list[RunProgress]:
+    """Look at several runs until the last of them has ended; one that has ended is not looked at again.
+
+    Args:
+        aws: Where they run.
+        execution_arns: Their executions.
+        show: Called with the last look at each, after each round.
+    """
+    watchers = [Watcher(aws, arn) for arn in execution_arns]
+    seen = [watcher.look() for watcher in watchers]
+    while True:
+        show(seen)
+        if all(each.ended for each in seen):
+            return seen
+        # Each look is a handful of requests, which are throttled for all of them together.
+        time.sleep(AWS_SECONDS * sum(not each.ended for each in seen) if aws.endpoint_url is None else LOCAL_SECONDS)
+        seen = [each if each.ended else watcher.look() for watcher, each in zip(watchers, seen, strict=True)]
 
 
 def watch_to_the_end(

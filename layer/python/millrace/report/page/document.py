@@ -15,6 +15,7 @@ from millrace.report.page.failures import failures
 from millrace.report.page.rendering import rendered
 from millrace.report.page.timing import kept_shards, throughput, timeline
 from millrace.report.page.workload_part import ReadFile, workload_part
+from millrace.request.labels import tags_text
 from millrace.request.tolerance import Tolerance
 from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text
 
@@ -121,6 +122,8 @@ def _shards(counts: Mapping[str, int]) -> str:
 def _request(plan: Plan, document: Mapping[str, Any]) -> Section:
     tolerance = str(Tolerance(plan.tolerated_failure_percent, plan.tolerated_failure_count)).rstrip(",")
     rows: list[tuple[str, Cell]] = [
+        *([("Name", Name(plan.name))] if plan.name else []),
+        *([("Tags", Name(tags_text(plan.tags), 1000))] if plan.tags else []),
         ("Workload", Name(plan.workload)),
         ("Source", Name(plan.source)),
         ("Destination", Name(plan.destination)),
