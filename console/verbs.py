@@ -161,6 +161,30 @@ def local_options(function: Function) -> Function:
     return debug_option(state(function))
 
 
+UI_PORT = 4600
+"""The page's port, where no other is asked for."""
+
+
+def page_options(function: Function) -> Function:
+    """The options of the verbs that serve the page: `port`, `open_page` and `read_only`."""
+    options = (
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=UI_PORT,
+            show_default=True,
+            help="The page's port; 0 picks a free one.",
+        ),
+        click.option("--open", "open_page", is_flag=True, help="Show the page in the browser."),
+        click.option("--read-only", is_flag=True, help="Show runs, and change nothing."),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
+
+
 def port_option(function: Function) -> Function:
     """`--port`, for the verbs that may start the embedded AWS."""
     option = click.option(

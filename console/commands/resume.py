@@ -20,7 +20,7 @@ from console.operations.resuming import FailedRun, failed_runs, failed_too_often
 from console.terminal import Terminal
 from console.transfer.results import check_result, read_result
 from console.verbs import filter_options, json_option, run_argument, target_options
-from millrace.errors import DamagedFileError, TooManyFailuresError
+from millrace.errors import DamagedFileError, MillraceError, TooManyFailuresError
 from millrace.text import plural
 
 
@@ -177,11 +177,11 @@ def _resume_all(
     elif not yes:
         does = "Redrive" if redrive else "Resume"
         click.confirm(f"{does} {plural(len(resumable), 'run')}?", abort=True, err=True)
-    document = []
+    document: list[dict[str, str | None]] = []
     for each in reversed(resumable):
         try:
             resumed = redriven(target, each.found) if redrive else restarted(target, each.found, changes)
-        except RunStateError as error:
+        except MillraceError as error:  # the others are resumed all the same
             document.append({"run_id": each.found.run_id, "execution_arn": None, "error": str(error)})
             terminal.warn(str(error))
             continue
@@ -191,7 +191,7 @@ def _resume_all(
     if as_json:
         terminal.json(document)
     elif document:
-        terminal.note(f"Watch them: {target.command('watch', *(each['run_id'] for each in document))}")
+        terminal.note(f"Watch them: {target.command('watch', *(each.found.run_id for each in reversed(resumable)))}")
 
 
 def _table_of(failed: list[FailedRun]) -> Table:

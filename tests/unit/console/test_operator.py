@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from rich.console import Console
 
 from console import __main__ as edge
-from console.commands.logs import _readable
 from console.commands.start import start as start_verb
 from console.commands.status import print_run
 from console.doctor.checks import _asked, _image, _waiting
@@ -31,6 +30,7 @@ from console.operations.starting import begin
 from console.terminal import Terminal
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
+from console.watch.run_logs import readable
 from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
@@ -237,9 +237,9 @@ def test_a_resumption_is_named_after_its_run() -> None:
 def test_a_log_line_is_told_for_people() -> None:
     """JSON lines become time, level, message and fields; anything else is shown as it is, never sent as it is."""
     line = '{"level":"INFO","time":"2026-11-21T09:12:31.123+00:00","message":"done\\u001b[2J","shard":3,"a":{"b":1}}'
-    assert _readable(line).plain == '09:12:31 INFO    done\\x1b[2J  shard=3  a={"b": 1}'
-    assert _readable("plain \x07").plain == "plain \\x07"
-    assert _readable("[1]").plain == "[1]"
+    assert readable(line).plain == '09:12:31 INFO    done\\x1b[2J  shard=3  a={"b": 1}'
+    assert readable("plain \x07").plain == "plain \\x07"
+    assert readable("[1]").plain == "[1]"
 
 
 def test_every_attempts_stream_is_found_once() -> None:
