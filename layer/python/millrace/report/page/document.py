@@ -87,6 +87,7 @@ def _overview(
         *([("Not run", f"{counts['not_run']:,}")] if "not_run" in counts else []),
         ("Read", bytes_text(counts["bytes"])),
         ("Shards", _shards(counts)),
+        *_reuse_facts(document.get("reuse")),
         ("First to last shard", duration_text(figures.finished - figures.started)),
         ("Shards together", duration_text(worked)),
         *([("Cost, about", dollars_text(cost["dollars"]))] if cost is not None else []),
@@ -113,6 +114,14 @@ def _overview(
     if elsewhere:
         blocks.append(Table("Other files", ("File", "Where"), [(name, Name(uri)) for name, uri in elsewhere.items()]))
     return Section("overview", "Overview", blocks)
+
+
+def _reuse_facts(reuse: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """How many items were taken over of an earlier run, and why the others were not."""
+    if not reuse:
+        return []
+    titles = {"kept": "Kept", "changed": "Changed", "new": "New", "removed": "Gone"}
+    return [(title, f"{reuse[name]:,}") for name, title in titles.items() if isinstance(reuse.get(name), int)]
 
 
 def _shards(counts: Mapping[str, int]) -> str:
