@@ -34,6 +34,7 @@ from millrace.version import VERSION
         "report": "console.commands.report:report",
         "resume": "console.commands.resume:resume",
         "cancel": "console.commands.cancel:cancel",
+        "ui": "console.commands.ui:ui",
         "estimate": "console.commands.estimate:estimate_run",
         "doctor": "console.commands.doctor:doctor",
         "deploy": "console.commands.deploy:deploy",

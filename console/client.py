@@ -15,12 +15,12 @@ from typing import Any, BinaryIO, Self, cast
 from rich.console import Console
 
 from console.checkout import Checkout
-from console.commands.request_options import send_code
-from console.commands.start import begin_request
 from console.errors import RunStateError
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.local.pipeline import fill_folder, start_locally
+from console.operations.request_options import send_code
+from console.operations.starting import begin_request
 from console.packing.package import workload_of
 from console.run_order import RunOrder
 from console.terminal import Terminal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from console.checkout import DEFAULT_PORT
+from console.find.run_filter import RunFilter, moment_of, tags_asked
 from console.find.target import Target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -115,6 +117,35 @@ def _target_options(function: Function, *, usually_local: bool) -> Function:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
 """`--json`, the verb's `as_json`."""
 
+
+def filter_options(function: Function) -> Function:
+    """The options that say which runs are meant: the verb gets `asked`, a `RunFilter`."""
+
+    @wraps(function)
+    def with_filter(
+        *args: Any, since: str | None, workload: str | None, name: str | None, tags: Any, **given: Any
+    ) -> Any:
+        asked = RunFilter(
+            since=None if since is None else moment_of(since, datetime.now(UTC)),
+            workload=workload,
+            name=name,
+            tags=tags_asked(tags),
+        )
+        return function(*args, asked=asked, **given)
+
+    options = (
+        click.option("--since", metavar="AGE|DATE", help="Started in the last 30m, 12h, 2d or 1w, or since a date."),
+        click.option("--workload", metavar="W", help="With this workload."),
+        click.option("--name", metavar="TEXT", help="With this in their name."),
+        click.option("--tag", "tags", multiple=True, metavar="K[=V]", help="With this tag. [several times]"),
+    )
+    decorated: Any = with_filter
+    for option in reversed(options):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
+
+
 run_argument = click.argument("given", metavar="[RUN]", default="-")
 """RUN, the verb's `given`: a run id or the beginning of one, an ARN, a run folder's URI; "-" or nothing: the latest."""
 
@@ -128,6 +159,30 @@ def local_options(function: Function) -> Function:
         help="Where the embedded AWS keeps its state. [default: build/local of the checkout]",
     )
     return debug_option(state(function))
+
+
+UI_PORT = 4600
+"""The page's port, where no other is asked for."""
+
+
+def page_options(function: Function) -> Function:
+    """The options of the verbs that serve the page: `port`, `open_page` and `read_only`."""
+    options = (
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=UI_PORT,
+            show_default=True,
+            help="The page's port; 0 picks a free one.",
+        ),
+        click.option("--open", "open_page", is_flag=True, help="Show the page in the browser."),
+        click.option("--read-only", is_flag=True, help="Show runs, and change nothing."),
+    )
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
 
 
 def port_option(function: Function) -> Function:

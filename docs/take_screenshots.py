@@ -2,7 +2,7 @@
 
 Every picture is of a real run: the template is deployed on an embedded AWS of this script's own, and the runs are
 executed there. A headless Chromium opens the report.html that `millrace report` makes of each, and the pages of
-`millrace local ui`; `millrace watch` runs in a terminal.
+`millrace ui`; `millrace watch` runs in a terminal.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from console.checkout import Checkout  # noqa: E402
 from console.find.aws import Aws  # noqa: E402
 from console.find.target import Target  # noqa: E402
 from console.local.deployment import deploy  # noqa: E402
+from console.ui.guard import Access  # noqa: E402
 from console.ui.pages import ui_pages  # noqa: E402
 from tests.browser.chromium import Chromium, Page  # noqa: E402
 from tests.report_pages import HOSTILE  # noqa: E402
 from tests.workflow.runs import Run, Runs, until  # noqa: E402
 
 PICTURES = ROOT / "docs" / "screenshots"
-PORT = 4600
-"""What `millrace local ui` would answer at; its pages say so."""
+PORT, TOKEN = 4600, "picture"
+"""What `millrace ui` would answer at; its pages say so."""
 
 DARK = ("resumed",)
-WIDTH, PHONE, HEIGHT = 1000, 390, 2000
+WIDTH, WIDE, PHONE, HEIGHT = 1000, 1400, 390, 2000
 
 
 def say(line: str) -> None:
@@ -144,10 +145,15 @@ def main() -> None:
                 # In the docs it is the embedded AWS of the reader's checkout, not of a folder that is gone.
                 drawing.write_text(window("millrace watch", f"$ {command}\n{shown}".replace(watched[-1], "--local")))
                 picture(page, drawing, "watch")
-                picture(page, f"{address}/runs/{run.run_id}", "local-ui")
-                picture(page, f"{address}/runs/{run.run_id}", "local-ui-phone", width=PHONE, dark=True)
+                page.open(f"{address}/?token={TOKEN}")
+                picture(page, f"{address}/runs/{run.run_id}", "ui")
+                picture(page, f"{address}/runs/{run.run_id}", "ui-phone", width=PHONE, dark=True)
                 runs.wait(run)
-                picture(page, address, "local-ui-runs")
+                picture(page, f"{address}/", "ui-runs", width=WIDE)
+                page.open(f"{address}/runs/{run.run_id}/failures")
+                log = page.evaluate("document.querySelector('td a').href")
+                picture(page, log, "ui-failures", width=WIDE)
+                picture(page, f"{address}/start", "ui-start")
 
 
 def millrace(state: Path, *words: str) -> None:
@@ -163,8 +169,8 @@ def places(source_bucket: str, result_bucket: str, name: str) -> tuple[str, str]
 
 @contextmanager
 def pages(target: Target) -> Iterator[str]:
-    """The pages of `millrace local ui`; their address."""
-    server = make_server("127.0.0.1", PORT, ui_pages(target, PORT), threaded=True)
+    """The pages of `millrace ui`; their address, with the token."""
+    server = make_server("127.0.0.1", PORT, ui_pages(target, Access(PORT, token=TOKEN)), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -65,6 +65,7 @@ s3 = connect(connections=CONNECTIONS)
 RESUMABLE = (
     *("overlap", "run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count", "reuse", "reuse_required", "verify_outputs"),
+    *("name", "tags"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
 

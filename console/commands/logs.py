@@ -11,32 +11,19 @@ from typing import Any
 import click
 from rich.text import Text
 
-from console.commands.status import with_execution
-from console.errors import RunStateError
 from console.file_names import shown
-from console.find.run_lookup import FoundRun, find_run
+from console.find.run_lookup import find_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 from console.watch.job_logs import Followed, why_no_log
-from console.watch.progress import RunProgress, observe, was_cancelled
-from console.watch.shard_counts import ShardCounts
-from console.watch.steps import TOGETHER
+from console.watch.progress import observe
+from console.watch.run_logs import jobs_to_show, parsed_line, readable
 from console.watch.waiting import waiting_reason
-from millrace.aws.run_jobs import UNENDED, children_in, described, index_of, unended
-from millrace.errors import ObjectNotFoundError
-from millrace.json_text import read_json
-from millrace.layout import RunFolder
-from millrace.records.files import read_commit_head
-from millrace.records.folders import newest_folder
-
-SHOWN_CHILDREN = 10
-"""How many children's logs are shown where no shard is named."""
+from millrace.aws.run_jobs import UNENDED, index_of
 
 FOLLOW_SECONDS = 3
 """How often --follow looks for new lines: GetLogEvents allows 10 calls a second and region."""
-
-LEVELS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "DEBUG": "dim"}
 
 
 @click.command(short_help="Show the logs of a run's jobs.")
@@ -69,7 +56,9 @@ def logs(
     while True:
         progress = observe(target.aws, found.execution_arn)
         following = follow and not progress.ended
-        for step, job in _chosen(target, found, progress, shard, failed=failed, waits=following):
+        for step, job in jobs_to_show(
+            target, found, progress, shard, failed=failed, waits=following, note=terminal.note
+        ):
             shown_logs.show(step, job, whole=not follow)
         if not following:
             break
@@ -129,7 +118,7 @@ class _Logs:
             if not lines and whole:
                 self._terminal.note("  nothing was logged, or the log has expired")
             for line in lines:
-                self._terminal.out.print(_readable(line), soft_wrap=True)
+                self._terminal.out.print(readable(line), soft_wrap=True)
 
     def _reason(self, job: Mapping[str, Any]) -> str:
         """Why a job has written nothing: Batch's own words, or what it waits for."""
@@ -147,117 +136,6 @@ class _Logs:
         self._terminal.note(f"  no log: {reason}")
 
 
-def _chosen(
-    target: Target, found: FoundRun, progress: RunProgress, shard: int | None, *, failed: bool, waits: bool
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """The jobs and children whose logs are shown, each with its step's name.
-
-    Args:
-        target: Where the run is.
-        found: The run.
-        progress: The look at it.
-        shard: The shard whose child's log alone is wanted.
-        failed: Only jobs that failed, or whose items did.
-        waits: Whether a shard that is not there yet may come.
-    """
-    steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
-    jobs = {job["jobId"]: job for job in described(target.aws.batch, steps.values())}
-    if shard is not None:
-        return _of_shard(target, found, progress, shard, failed=failed, waits=waits)
-    chosen: list[tuple[str, Mapping[str, Any]]] = []
-    with_failed_items = _with_failed_items(target, found, progress) if failed else []
-    for step, job_id in steps.items():
-        job = jobs.get(job_id)
-        if job is None:
-            continue  # Batch keeps jobs for a week or so
-        if "size" in job.get("arrayProperties", {}):
-            wanted = _children(target, job, failed=failed)
-            chosen += [(step, child) for child in described(target.aws.batch, wanted)]
-        else:
-            chosen.append((step, job))
-    if not failed:
-        return chosen
-    at = progress.execution.get("stopDate") if progress.status == "ABORTED" else None
-    failing = [
-        (step, job)
-        for step, job in chosen
-        if job["status"] == "FAILED" and not (at is not None and was_cancelled(job, at))
-    ]
-    there = {job["jobId"] for _, job in failing}
-    others = [job_id for job_id in with_failed_items if job_id not in there]
-    step_of = {job_id: step for step, job_id in steps.items()}
-    return [
-        *failing,
-        *(
-            (step_of.get(job["jobId"].partition(":")[0], "Migrate"), job)
-            for job in described(target.aws.batch, others[:SHOWN_CHILDREN])
-        ),
-    ]
-
-
-def _of_shard(
-    target: Target, found: FoundRun, progress: RunProgress, shard: int, *, failed: bool, waits: bool
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """The job or child that committed a shard, else the one that claimed it, else the one whose own it is.
-
-    Raises:
-        RunStateError: There is no such shard, or Batch has forgotten the job.
-    """
-    steps = {step.job_id: step.name for step in progress.steps if step.job_id is not None}
-    migrate = next((job_id for job_id, name in reversed(steps.items()) if name in {"Migrate", TOGETHER}), None)
-    planned = progress.planned["shards"] if progress.planned else None
-    chosen: list[Mapping[str, Any]] = []
-    if found.folder is not None and (planned is None or shard < planned):
-        who = _who_worked(target, newest_folder(found.folder, target.aws.s3), shard)
-        if who is None and migrate is not None:
-            jobs = list(described(target.aws.batch, [migrate]))
-            size = jobs[0].get("arrayProperties", {}).get("size") if jobs else None
-            who = f"{migrate}:{shard % size}" if size else migrate
-        chosen = [] if who is None else list(described(target.aws.batch, [who]))
-    if not chosen and not waits:
-        raise RunStateError(f"it has no shard {shard}, or Batch has forgotten it", operation="logs", target="Migrate")
-    return [
-        (steps.get(job["jobId"].partition(":")[0], "Migrate"), job)
-        for job in chosen
-        if not failed or job["status"] == "FAILED"
-    ]
-
-
-def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:
-    """The id of the job, or child, that committed a shard, or has claimed it; None where none has."""
-    try:
-        return read_commit_head(folder.commit(shard), target.aws.s3).job_id or None
-    except (ObjectNotFoundError, ValueError):
-        pass
-    try:
-        claim = read_json(target.aws.s3.read(folder.claim(shard)))
-        return str(claim["job"])
-    except (ObjectNotFoundError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:
-    """The ids of the jobs that committed failed items, in the order of their shards: their commits name them."""
-    if found.folder is None:
-        return []
-    counts = ShardCounts(target.aws, newest_folder(found.folder, target.aws.s3))
-    counts.look(progress.since)
-    return list(dict.fromkeys(counts.jobs_with_failed_items()))
-
-
-def _children(target: Target, array: Mapping[str, Any], *, failed: bool) -> list[str]:
-    job_id = array["jobId"]
-    found = children_in(target.aws.batch, job_id, "FAILED")
-    if not found and not failed:
-        states = ("RUNNING", "SUCCEEDED") if unended(array) else ("SUCCEEDED",)
-        found = next((some for state in states if (some := children_in(target.aws.batch, job_id, state))), [])[:1]
-    if len(found) > SHOWN_CHILDREN:
-        Terminal().note(
-            f"{len(found):,} children failed; the first {SHOWN_CHILDREN} are shown, --shard N shows the one of shard N"
-        )
-    return found[:SHOWN_CHILDREN]
-
-
 def _print_heading(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, attempts: int) -> None:
     child = f" child {index_of(job['jobId'])}" if ":" in job["jobId"] else ""
     which = f", attempt {attempt} of {attempts}" if attempts > 1 else ""
@@ -271,36 +149,10 @@ def _print_heading(terminal: Terminal, step: str, job: Mapping[str, Any], attemp
 def _print_json(terminal: Terminal, step: str, job: Mapping[str, Any], attempt: int, lines: list[str]) -> None:
     """JSON Lines: logs are streams."""
     for line in lines:
-        document = json.dumps({**_where(step, job, attempt), "line": _parsed(line) or line}, ensure_ascii=False)
+        document = json.dumps({**_where(step, job, attempt), "line": parsed_line(line) or line}, ensure_ascii=False)
         terminal.out.file.write(document + "\n")
 
 
 def _where(step: str, job: Mapping[str, Any], attempt: int) -> dict[str, Any]:
     child = index_of(job["jobId"]) if ":" in job["jobId"] else None
     return {"step": step, "child": child, "attempt": attempt, "job_id": job["jobId"]}
-
-
-def _readable(line: str) -> Text:
-    """`09:12:31 INFO  shard committed  shard=3 succeeded=12`: a job's JSON line for people, any other as it is."""
-    given = _parsed(line)
-    if given is None:
-        return Text(shown(line))
-    level = str(given.pop("level", ""))
-    time = str(given.pop("time", "")).partition("T")[2][:8]
-    text = (
-        Text(f"{time} " if time else "")
-        .append(f"{level:<7} ", LEVELS.get(level, ""))
-        .append(shown(str(given.pop("message", ""))))
-    )
-    for name, value in given.items():
-        text_value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        text.append(f"  {shown(name)}=", "dim").append(shown(text_value))
-    return text
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None

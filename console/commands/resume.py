@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
 from typing import Any
 
 import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
-from console.commands.status import with_execution
 from console.commands.to_the_end import follow
-from console.errors import RunFailedError, RunNotFoundError, RunStateError
-from console.find.executions import say_where_modules_are, start
-from console.find.run_lookup import FoundRun, find_run, read_request, running_executions
+from console.errors import RunFailedError, RunStateError
+from console.file_names import shown
+from console.find.run_filter import RunFilter
+from console.find.run_lookup import LATEST, FoundRun, find_run, running_executions
 from console.find.target import Target
 from console.local.pipeline import fill_folder
+from console.operations.resuming import FailedRun, failed_runs, failed_too_often, redriven, restarted
 from console.terminal import Terminal
 from console.transfer.results import check_result, read_result
-from console.verbs import json_option, run_argument, target_options
-from console.watch.explanation import explain
-from millrace.errors import DamagedFileError, ObjectNotFoundError, TooManyFailuresError
-from millrace.request.run_request import RunRequest
+from console.verbs import filter_options, json_option, run_argument, target_options
+from millrace.errors import DamagedFileError, MillraceError, TooManyFailuresError
 from millrace.text import plural
-
-MAX_NAME = 80
-"""The longest name of an execution: Step Functions StartExecution, `name`."""
 
 
 @click.command(short_help="Resume a run: only what is missing is worked.")
@@ -33,17 +31,23 @@ MAX_NAME = 80
 @click.option("--tolerated-failure-count", type=int, metavar="N", help="The same, as a number of items.")
 @click.option("--redrive", is_flag=True, help="Redrive the execution instead of starting a new one; see docs/cli.md.")
 @click.option("--no-watch", is_flag=True, help="Do not watch it.")
+@click.option("--all-failed", is_flag=True, help="Resume every run whose last execution failed; says first which.")
+@click.option("--yes", is_flag=True, help="With --all-failed: do not ask.")
+@filter_options
 @json_option
 @target_options
 def resume(
     given: str,
     target: Target,
+    asked: RunFilter,
     tolerated_failure_percent: float | None,
     tolerated_failure_count: int | None,
     *,
     retry_failed: bool,
     redrive: bool,
     no_watch: bool,
+    all_failed: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Resume a run that failed or was cancelled: only what has no commit is worked.
@@ -53,6 +57,8 @@ def resume(
     was defined when it started, and needs no plan job.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI, or - for the latest run (also without RUN).
+    --all-failed resumes every run that failed, of those that --since, --workload, --name and --tag leave; it shows
+    them, asks, and does not watch them.
 
     Exit codes: 0 the run succeeded (or had already), 1 something broke, 2 nothing to resume or bad input, 3 more
     failures than tolerated, 130 Ctrl-C (the run continues).
@@ -65,7 +71,27 @@ def resume(
         raise click.UsageError(
             "--redrive resumes the execution with its own input; it takes none of the other options."
         )
+    if all_failed:
+        if given != LATEST:
+            raise click.UsageError("--all-failed takes no RUN.")
+        _resume_all(target, asked, changes, terminal, redrive=redrive, yes=yes, as_json=as_json)
+        return
+    if asked != RunFilter() or yes:
+        raise click.UsageError("--since, --workload, --name, --tag and --yes go with --all-failed.")
     found = find_run(target.aws, target.stack.state_machine_arn, given)
+    _resume_one(target, found, changes, terminal, redrive=redrive, no_watch=no_watch, as_json=as_json)
+
+
+def _resume_one(
+    target: Target,
+    found: FoundRun,
+    changes: dict[str, Any],
+    terminal: Terminal,
+    *,
+    redrive: bool,
+    no_watch: bool,
+    as_json: bool,
+) -> None:
     at_work = running_executions(target.aws, target.stack.state_machine_arn, found.run.folder)
     if at_work and changes:
         raise RunStateError("it is running; wait for it, or cancel it first", operation="resume", target=found.run_id)
@@ -78,7 +104,7 @@ def resume(
             if as_json:
                 _print_complete(target, found, terminal, short=no_watch)
             return
-        resumed = _redriven(target, found) if redrive else _restarted(target, found, changes)
+        resumed = redriven(target, found) if redrive else restarted(target, found, changes)
         terminal.note(f"{'Redriving' if redrive else 'Resuming'} run {found.run_id}")
     if no_watch:
         terminal.json(
@@ -106,7 +132,7 @@ def _is_complete(target: Target, found: FoundRun, terminal: Terminal, changes: d
         terminal.note(f"The result does not match the run and is rebuilt: {error}")
         return False
     status = found.execution.get("status", "SUCCEEDED" if result["status"] != "FAILED" else "FAILED")
-    if status == "FAILED" and found.execution and _failed_too_often(target, found):
+    if status == "FAILED" and found.execution and failed_too_often(target, found):
         # Every shard is committed, and merge would say the same again.
         raise RunStateError(
             f"nothing is missing: all shards are done, and {plural(result['counts']['failed'], 'item')} failed. "
@@ -131,47 +157,48 @@ def _print_complete(target: Target, found: FoundRun, terminal: Terminal, *, shor
         follow(target, found, terminal, as_json=True)
 
 
-def _failed_too_often(target: Target, found: FoundRun) -> bool:
-    execution = target.aws.step_functions.describe_execution(executionArn=found.execution_arn)
-    return explain(target.aws, execution).exit_code == TooManyFailuresError.exit_code
+def _resume_all(
+    target: Target,
+    asked: RunFilter,
+    changes: dict[str, Any],
+    terminal: Terminal,
+    *,
+    redrive: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Show which runs will be resumed, ask, and resume them, the oldest first."""
+    failed = failed_runs(target, asked, with_changes=bool(changes))
+    resumable = [each for each in failed if not each.why_not]
+    if failed:
+        terminal.notes.print(_table_of(failed), soft_wrap=True)
+    if not resumable:
+        terminal.note("No run that failed can be resumed." if failed else "No run has failed.")
+    elif not yes:
+        does = "Redrive" if redrive else "Resume"
+        click.confirm(f"{does} {plural(len(resumable), 'run')}?", abort=True, err=True)
+    document: list[dict[str, str | None]] = []
+    for each in reversed(resumable):
+        try:
+            resumed = redriven(target, each.found) if redrive else restarted(target, each.found, changes)
+        except MillraceError as error:  # the others are resumed all the same
+            document.append({"run_id": each.found.run_id, "execution_arn": None, "error": str(error)})
+            terminal.warn(str(error))
+            continue
+        document.append({"run_id": resumed.run_id, "execution_arn": resumed.execution_arn, "error": None})
+        if not as_json:
+            terminal.print(resumed.run_id)
+    if as_json:
+        terminal.json(document)
+    elif document:
+        terminal.note(f"Watch them: {target.command('watch', *(each.found.run_id for each in reversed(resumable)))}")
 
 
-def _restarted(target: Target, found: FoundRun, changes: dict[str, Any]) -> FoundRun:
-    """Start a new execution with the request that run.json holds."""
-    try:
-        request = read_request(target.aws, found.run.folder)["request"]
-    except ObjectNotFoundError:
-        raise RunStateError(
-            "it has no run.json: it ended before anything was done. Start a new run",
-            operation="resume",
-            target=found.run_id,
-        ) from None
-    asked = {**request, "run_id": found.run_id, **changes}
-    RunRequest.parse(asked, queues=(asked.get("queue", "standard"),))
-    run = start(target.aws, target.stack.state_machine_arn, asked, name=lambda: _name(found.run_id))
-    return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)
-
-
-def _name(run_id: str) -> str:
-    """A name that says whose resumption it is: `find_run` reads it."""
-    end = f"-resume-{token_hex(4)}"
-    return run_id[: MAX_NAME - len(end)] + end
-
-
-def _redriven(target: Target, found: FoundRun) -> FoundRun:
-    try:
-        execution = with_execution(found, target).execution
-    except RunNotFoundError:
-        raise RunStateError(
-            "its execution is gone, so it cannot be redriven; resume it without --redrive",
-            operation="redrive",
-            target=found.run_id,
-        ) from None
-    if execution.get("redriveStatus") != "REDRIVABLE":
-        reason = execution.get("redriveStatusReason", f"its status is {execution['status']}")
-        raise RunStateError(
-            f"{reason}; resume it without --redrive", operation="redrive", target=execution["executionArn"]
-        )
-    say_where_modules_are(target.aws, found.request, found.run_id)
-    target.aws.step_functions.redrive_execution(executionArn=execution["executionArn"], clientToken=token_hex(16))
-    return find_run(target.aws, target.stack.state_machine_arn, execution["executionArn"])
+def _table_of(failed: list[FailedRun]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in ("run", "name", "status", "source", "what will be done"):
+        table.add_column(column, overflow="fold")
+    for each in failed:
+        facts = (each.found.run_id, each.facts.name, each.status, each.facts.source, each.why_not or "it is resumed")
+        table.add_row(*(Text(shown(fact)) for fact in facts))
+    return table

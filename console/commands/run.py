@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from console.commands.request_options import allow_empty_option, start_options
-from console.commands.start import begin
 from console.commands.to_the_end import follow
 from console.find.target import Target
+from console.operations.request_options import allow_empty_option, start_options
+from console.operations.starting import begin
 from console.terminal import Terminal
 from console.verbs import json_option, target_options
 
@@ -21,7 +21,7 @@ from console.verbs import json_option, target_options
 @json_option
 @target_options
 def run(
-    target: Target, input_file: Path | None, name: str | None, *, allow_empty: bool, as_json: bool, **given: Any
+    target: Target, input_file: Path | None, given_id: str | None, *, allow_empty: bool, as_json: bool, **given: Any
 ) -> None:
     """Start a run and watch it until it ends. Ctrl-C leaves it running.
 
@@ -34,7 +34,7 @@ def run(
     Exit codes: 0 done, 1 something broke, 2 a bad request or nothing to work, 3 more failures than tolerated, 130
     Ctrl-C (the run continues in the background).
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
-    found = begin(target, input_file, name, given)
+    found = begin(target, input_file, given_id, given)
     terminal = Terminal()
     terminal.note(f"Run {found.run_id}")
     follow(target, found, terminal, as_json=as_json, allow_empty=allow_empty)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from console.errors import RunFailedError
 from console.file_names import shown
-from console.find.run_lookup import FoundRun, find_run
+from console.find.run_lookup import FoundRun, find_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.transfer.results import read_result
@@ -20,6 +20,7 @@ from console.watch.run_document import run_document
 from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import COMMITS_OF_A_STATUS, Watcher
 from millrace.errors import TooManyFailuresError
+from millrace.request.labels import labels_of, tags_text
 from millrace.text import reuse_text
 
 SHOWN_KEYS = 100
@@ -54,17 +55,6 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
     print_outcome(terminal, found, failure, target)
 
 
-def with_execution(found: FoundRun, target: Target) -> FoundRun:
-    """The run with its execution looked up, where it was found by its folder.
-
-    Raises:
-        RunNotFoundError: Step Functions has forgotten the execution: it keeps them 90 days.
-    """
-    if found.execution:
-        return found
-    return find_run(target.aws, target.stack.state_machine_arn, found.run_id)
-
-
 def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> None:
     """Print how a run stands."""
     execution = progress.execution
@@ -82,6 +72,9 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
     ended = execution.get("stopDate")
     if ended:
         facts.append(("Took", seconds((ended - execution["startDate"]).total_seconds())))
+    called, tags = labels_of(found.request)
+    facts += [("Name", shown(called))] if called else []
+    facts += [("Tags", shown(tags_text(tags)))] if tags else []
     facts += [
         (name.capitalize(), shown(str(found.request[name]))) for name in REQUEST_FIELDS if found.request.get(name)
     ]

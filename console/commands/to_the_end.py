@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from console.commands.status import print_run
-from console.errors import RunFailedError
+from console.errors import RunFailedError, RunInterrupted
 from console.file_names import shown
 from console.find.empty_source import check_not_empty
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
 from console.transfer.results import failure_examples, read_result, result_files
+from console.watch.display import print_several, several_shown
+from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.summary import next_commands, print_summary
-from console.watch.watching import watch_to_the_end
+from console.watch.watching import watch_several, watch_to_the_end
 from millrace.errors import TooManyFailuresError
 
 
@@ -52,6 +56,37 @@ def follow(
     if result is not None:
         check_not_empty(target.aws, found, result, terminal, allowed=allow_empty)
     return progress
+
+
+def follow_several(target: Target, runs: Sequence[FoundRun], terminal: Terminal, *, as_json: bool) -> None:
+    """Watch several runs until the last one has ended, a line each.
+
+    Args:
+        target: Where they run.
+        runs: The runs, each with its execution.
+        terminal: As for `follow`.
+        as_json: Print a list of the runs' JSON documents at the end.
+
+    Raises:
+        RunFailedError: A run failed: the first of them that did, in their order.
+        RunInterrupted: Ctrl-C; the runs continue.
+    """
+    names = [found.run_id for found in runs]
+    try:
+        with several_shown(terminal.notes) as show:
+            seen = watch_several(target.aws, [found.execution_arn for found in runs], lambda all_: show(names, all_))
+    except KeyboardInterrupt:
+        terminal.note(f"\nThe {len(runs)} runs continue in the background.")
+        terminal.note(f"  watch them  {target.command('watch', *names)}")
+        raise RunInterrupted("interrupted; the runs continue", operation="watch the runs", target=names[0]) from None
+    failures = [None if each.status == "SUCCEEDED" else explain(target.aws, each.execution) for each in seen]
+    if as_json:
+        terminal.json([run_document(*each) for each in zip(runs, seen, failures, strict=True)])
+    else:
+        print_several(terminal.out, names, seen)
+    for failure in failures:
+        if failure is not None:
+            raise failure
 
 
 def _print_outcome(

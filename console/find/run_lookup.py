@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from console.errors import RunNotFoundError, RunStateError
 from console.file_names import shown
-from console.find.aws import Aws, workers
+from console.find.aws import Aws
 from console.find.executions import Run
+from console.find.target import Target
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
@@ -23,12 +24,6 @@ LATEST = "-"
 
 NAMED_RUNS = 5
 """How many runs an error names."""
-
-UPLOADED = "upload-"
-"""How the names of executions begin that uploads started."""
-
-MOST_DESCRIBED = 300
-"""For how many of these the keys are looked up: DescribeExecution allows that many at once, then 15 a second."""
 
 _RESUMPTION = re.compile(r"(.+)-resume-[0-9a-f]{8}")
 """The name of an execution that `millrace resume` starts: the run's id, and a suffix that makes it unique."""
@@ -80,7 +75,7 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
     if given.startswith("s3:"):
         return _by_folder(aws, given)
     if given.startswith("arn:"):
-        return _described(aws, given)
+        return described_run(aws, given)
     executions = executions_of(aws, state_machine_arn)
     if given == LATEST:
         latest = next(executions, None)
@@ -88,8 +83,8 @@ def find_run(aws: Aws, state_machine_arn: str, given: str) -> FoundRun:
             raise RunNotFoundError(
                 "there are no runs yet; start one: millrace run", operation="find the run", target="the latest"
             )
-        return _described(aws, latest["executionArn"])
-    return _described(aws, _newest(executions, given))
+        return described_run(aws, latest["executionArn"])
+    return described_run(aws, _newest(executions, given))
 
 
 def executions_of(aws: Aws, state_machine_arn: str, **given: Any) -> Iterator[ExecutionListItemTypeDef]:
@@ -99,18 +94,22 @@ def executions_of(aws: Aws, state_machine_arn: str, **given: Any) -> Iterator[Ex
         yield from page["executions"]
 
 
-def uploaded_keys(aws: Aws, executions: Iterable[ExecutionListItemTypeDef]) -> dict[str, list[str]]:
-    """The keys of the runs that uploads started, by the execution's ARN; of the first 300 of them."""
-    arns = [each["executionArn"] for each in executions if each["name"].startswith(UPLOADED)][:MOST_DESCRIBED]
-    with workers() as pool:
-        found = list(pool.map(lambda arn: _described(aws, arn), arns))
-    return {arn: list(run.request["keys"]) for arn, run in zip(arns, found, strict=True) if run.request.get("keys")}
+def with_execution(found: FoundRun, target: Target) -> FoundRun:
+    """The run with its execution looked up, where it was found by its folder.
+
+    Raises:
+        RunNotFoundError: Step Functions has forgotten the execution: it keeps them 90 days.
+    """
+    if found.execution:
+        return found
+    return find_run(target.aws, target.stack.state_machine_arn, found.run_id)
 
 
 def running_executions(aws: Aws, state_machine_arn: str, folder: RunFolder) -> list[str]:
     """The ARNs of the executions that are at work on a run now; usually none or one."""
     found = (
-        _described(aws, each["executionArn"]) for each in executions_of(aws, state_machine_arn, statusFilter="RUNNING")
+        described_run(aws, each["executionArn"])
+        for each in executions_of(aws, state_machine_arn, statusFilter="RUNNING")
     )
     return [each.execution_arn for each in found if each.folder == folder]
 
@@ -139,7 +138,12 @@ def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
     )
 
 
-def _described(aws: Aws, execution_arn: str) -> FoundRun:
+def described_run(aws: Aws, execution_arn: str) -> FoundRun:
+    """The run of an execution.
+
+    Raises:
+        RunNotFoundError: Step Functions does not know the execution.
+    """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
 
     try:

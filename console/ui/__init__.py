@@ -1,4 +1,4 @@
-"""The web page of `millrace local ui`.
+"""The web page of `millrace ui`.
 
-What it shows is read by `find` and `watch`.
+What it shows is read by `find` and `watch`; what it does, `operations` does.
 """

@@ -1,141 +1,328 @@
-"""The pages of `millrace local ui`: they show what `list`, `status` and `report` print, and change nothing.
+"""The pages of `millrace ui`: they show what `list`, `status`, `logs` and `report` print.
 
-They are made here whole; the script only asks for the same page again and puts what is new in its place.
+They are made here whole; while there is news to come, a stream of events sends the parts that changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode
 
-from flask import Flask, Response, abort, render_template
+from flask import Flask, Response, abort, render_template, request, url_for
 from markupsafe import Markup
 
+from console.errors import RunFailedError
 from console.file_names import shown
-from console.find.run_lookup import FoundRun, executions_of, find_run
+from console.find.run_filter import RunFacts
+from console.find.run_lookup import FoundRun, described_run
 from console.find.target import Target
 from console.terminal import seconds
 from console.transfer.report_files import page_of
 from console.transfer.results import read_result, result_files
-from console.ui.guard import REPORT_POLICY, guard
+from console.ui.actions import possible
+from console.ui.changes import ChangePages
+from console.ui.failures import FailurePage, Failures
+from console.ui.guard import REPORT_POLICY, Access, guard
+from console.ui.live import Changes, parts_of, stream
+from console.ui.logs import LogFeed
 from console.ui.progress_cache import ProgressCache
+from console.ui.run_list import RunList, filter_of
 from console.ui.state_graph import draw
+from console.ui.timeline import KINDS, Claim, children_of, rates, timeline
 from console.watch.display import count_of, items_done, took
 from console.watch.explanation import explain
+from console.watch.progress import RunProgress
 from console.watch.summary import REQUEST_FIELDS, next_commands
-from millrace.errors import DamagedFileError
+from millrace.errors import DamagedFileError, ObjectNotFoundError
+from millrace.json_text import read_json
 from millrace.layout import S3Uri
 from millrace.report.run_report import write_report
+from millrace.request.labels import labels_of, tags_text
 from millrace.s3.reader import ObjectReader
+from millrace.text import bytes_text, dollars_text, reuse_text
 
-LISTED = 50
-"""How many runs the first page lists."""
-
-WELL = ("RUNNING", "SUCCEEDED")
 FOLDER = Path(__file__).parent
 
+CLAIMS = 64
+"""How many claims of shards at work are read at most for a look."""
 
-def ui_pages(target: Target, port: int) -> Flask:
+
+def ui_pages(target: Target, access: Access) -> Flask:
     """The application.
 
     Args:
         target: Whose runs.
-        port: The port of 127.0.0.1 that it answers at.
+        access: Who may use it, and for what.
     """
     app = Flask("console", root_path=str(FOLDER), template_folder=".", static_folder=".", static_url_path="/ui")
-    guard(app, port)
+    guard(app, access)
     where = target.aws.endpoint_url or f"AWS, {target.aws.region or 'the region of your configuration'}"
-    app.jinja_env.globals.update(count_of=count_of, items_done=items_done, seconds=seconds, took=took, every=None)
-    app.jinja_env.globals["where"] = f"{target.stack_name} on {where}"
+    app.jinja_env.globals.update(
+        count_of=count_of, items_done=items_done, seconds=seconds, took=took, bytes_text=bytes_text,
+        dollars_text=dollars_text, tags_text=tags_text, KINDS=KINDS, where=f"{target.stack_name} on {where}",
+        token=access.token, can_change=not access.read_only, events=None,
+    )  # fmt: skip
     app.jinja_env.filters["shown"] = lambda value: shown(str(value))
-    pages = UiPages(target)
+    pages = UiPages(app, target)
     app.add_url_rule("/", view_func=pages.runs)
+    app.add_url_rule("/events", view_func=pages.runs_events)
     app.add_url_rule("/runs/<name>", view_func=pages.run)
-    app.add_url_rule("/runs/<name>/report.html", view_func=pages.report)
-    app.add_url_rule("/runs/<name>/<path:file>", view_func=pages.result_file)
+    app.add_url_rule("/runs/<name>/events", view_func=pages.run_events)
+    app.add_url_rule("/runs/<name>/failures", view_func=pages.failures)
+    app.add_url_rule("/runs/<name>/logs", view_func=pages.logs)
+    app.add_url_rule("/runs/<name>/logs/events", view_func=pages.log_events)
+    app.add_url_rule("/runs/<name>/files/report.html", view_func=pages.report)
+    app.add_url_rule("/runs/<name>/files/<path:file>", view_func=pages.result_file)
+    if not access.read_only:
+        changes = ChangePages(target, access, pages.look, pages.counts)
+        app.add_url_rule("/start", view_func=changes.form)
+        app.add_url_rule("/start", view_func=changes.start, methods=["POST"], endpoint="begin")
+        app.add_url_rule("/runs/<name>/do/<action>", view_func=changes.ask)
+        app.add_url_rule("/runs/<name>/do/<action>", view_func=changes.do, methods=["POST"], endpoint="do")
     return app
 
 
 class UiPages:
-    """The pages; one is made at a time.
+    """The pages that show.
 
     Args:
+        app: The application.
         target: Whose runs.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, app: Flask, target: Target) -> None:
+        self._app = app
         self._target = target
         self._aws = target.aws
-        self._progress = ProgressCache(target.aws)
+        self._progress = ProgressCache(target.aws, target.stack.job_queue_arns)
+        self._list = RunList(target)
+        self._failures = Failures(target.aws)
+        # One client of each service for all threads: boto3 makes none in two threads at once.
+        for service in ("s3", "step_functions", "batch", "logs"):
+            getattr(target.aws, service)
 
     def runs(self) -> str:
         """The list of runs."""
-        with self._progress.lock:
-            found = list(islice(executions_of(self._aws, self._target.stack.state_machine_arn), LISTED))
-        return render_template("runs.html", runs=found, every=self._progress.every)
+        given = self._listed()
+        query = urlencode({**given["fields"], "page": given["listed"].page})
+        return render_template("runs.html", **given, events=f"{url_for('runs_events')}?{query}")
+
+    def runs_events(self) -> Response:
+        """What changes in the list."""
+        return stream(Changes(lambda: (parts_of(self._app, "runs.html", self._listed()), False)), self._progress.every)
+
+    def _listed(self) -> dict[str, Any]:
+        asked, fields = filter_of(request.args.items(), datetime.now(UTC))
+        number = request.args.get("page", "1")
+        listed = self._list.page(asked, int(number) if number.isdecimal() and len(number) < 9 else 1)
+        ways = {
+            word: f"{url_for('runs')}?{urlencode({**fields, 'page': to})}"
+            for word, to in (("Newer", listed.page - 1), ("Older", listed.page + 1))
+            if 1 <= to <= listed.pages
+        }
+        return {"listed": listed, "fields": fields, "ways": ways, "workloads": self._list.workloads()}
 
     def run(self, name: str) -> str:
-        """One run: its steps, its states, its files."""
-        with self._progress.lock:
-            found = self._found(name)
-            progress = self._progress.of(found.execution_arn)
-            failure = (
-                explain(self._aws, progress.execution) if progress.status not in ("RUNNING", "SUCCEEDED") else None
-            )
-            lit = {state: step.status for state, step in progress.states.items()}
-            graph = draw(self._progress.machine(found.execution_arn), lit, style="")
-            files = self._files(found, progress.status)
+        """One run: its steps, its children, its failures, its states, its files."""
+        given = self._shown(name, with_cost=False)
+        return render_template("run.html", **given, events=url_for("run_events", name=name))
+
+    def run_events(self, name: str) -> Response:
+        """What changes on a run's page."""
+
+        def render() -> tuple[dict[str, str], bool]:
+            given = self._shown(name, with_cost=True)
+            return parts_of(self._app, "run.html", given), given["final"]
+
+        return stream(Changes(render), self._progress.every)
+
+    def _shown(self, name: str, *, with_cost: bool) -> dict[str, Any]:
+        found, progress = self.look(name)
+        arn = found.execution_arn
+        watched = self._progress.watched(arn)
+        failure = explain(self._aws, progress.execution) if progress.status not in ("RUNNING", "SUCCEEDED") else None
+        result = self._result(found, progress)
+        cost = self._progress.cost(arn, found.folder, progress) if with_cost else self._progress.known_cost(arn)
+        lit = {state: step.status for state, step in progress.states.items()}
+        called, tags = labels_of(found.request)
+        children, heads = self._children(found, progress)
+        counts = self._counts(result, progress)
+        return {
+            "name": name,
+            "found": found,
+            "facts": RunFacts.of(found),
+            "progress": progress,
+            "failure": failure,
+            "ways": _ways(found, failure, self._target, result),
+            "request_facts": [
+                *([("Name", called)] if called else []),
+                *([("Tags", tags_text(tags))] if tags else []),
+                *[(each.capitalize(), found.request[each]) for each in REQUEST_FIELDS if found.request.get(each)],
+            ],
+            "children": children,
+            "timeline": Markup(timeline(children)),  # noqa: S704 - timeline escapes what it shows
+            "rates": Markup(rates(heads)),  # noqa: S704 - as above
+            "codes": self._codes(found, result),
+            "counts": counts,
+            "cost": cost,
+            "reuse": reuse_text(progress.reuse),
+            "files": {} if result is None else result_files(result, found.run.folder),
+            "graph": Markup(draw(watched.machine, lit, style="")),  # noqa: S704 - state_graph escapes the states' names
+            "actions": possible(found, progress, counts.get("failed", 0)),
+            "commands": self._commands(found, progress),
+            "final": progress.ended and watched.watcher.complete and (with_cost or cost is not None),
+        }
+
+    def look(self, name: str) -> tuple[FoundRun, RunProgress]:
+        """A run by the name of its execution, and how it stands."""
+        machine = self._target.stack.state_machine_arn
+        found = described_run(self._aws, f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
+        return found, self._progress.of(found.execution_arn)
+
+    def counts(self, found: FoundRun, progress: RunProgress) -> dict[str, int]:
+        """The items and failed items of a run, as far as they are known: by its result, else by its commits."""
+        return self._counts(self._result(found, progress), progress)
+
+    @staticmethod
+    def _counts(result: Mapping[str, Any] | None, progress: RunProgress) -> dict[str, int]:
+        if result is not None:
+            return dict(result["counts"])
+        if progress.work is None:
+            return {}
+        counts = progress.work.committed.counts
+        return {"items": counts.items, "failed": counts.failed}
+
+    def _children(self, found: FoundRun, progress: RunProgress) -> tuple[list[Any], list[Any]]:
+        watched = self._progress.watched(found.execution_arn)
+        with watched.lock:
+            every = [head for head in watched.watcher.heads if not head.worked_in]
+            folder = watched.watcher.folder
+        heads = [head for head in every if head.finished_at >= progress.since] or every
+        now = progress.execution.get("stopDate") or datetime.now(UTC)
+        claims = []
+        if folder is not None and not progress.ended:
+            done = {head.shard for head in every}
+            place = folder.root.join("claims/")
+            listed = (each.key.rpartition("/")[2] for each in self._aws.s3.list(place.bucket, place.key))
+            open_ = [int(word) for word in listed if word.isdecimal() and int(word) not in done]
+            claims = [claim for shard in open_[:CLAIMS] if (claim := self._claim(folder.claim(shard), shard))]
+        arrays = {head.job_id.partition(":")[0] for head in heads if ":" in head.job_id}
+        sizes = self._progress.sizes(found.execution_arn, arrays)
+        return children_of(heads, claims, sizes, now), heads
+
+    def _claim(self, uri: S3Uri, shard: int) -> Claim | None:
+        try:
+            given = read_json(self._aws.s3.read(uri))
+            return Claim(shard, str(given["job"]), datetime.fromisoformat(given["at"]), int(given.get("attempt") or 1))
+        except (ObjectNotFoundError, ValueError, KeyError, TypeError):
+            return None  # it was given back, or the shard is committed by now
+
+    def failures(self, name: str) -> str:
+        """The failed items, to be searched; beside them the log of a shard's attempts."""
+        found, progress = self.look(name)
+        number, shard = request.args.get("page", "1"), request.args.get("shard", "")
+        words = request.args.get("q", "").split()
+        page = self._failure_page(found, self._result(found, progress), words, _whole(number) or 1)
+        lines = None
+        if _whole(shard) is not None:
+            lines = list(LogFeed(self._target, found, _whole(shard)).new_lines(progress))
         return render_template(
-            "run.html",
-            found=found,
-            progress=progress,
-            failure=failure,
-            ways=next_commands(found, failure, self._target) if failure else [],
-            facts=[(each.capitalize(), found.request[each]) for each in REQUEST_FIELDS if found.request.get(each)],
-            files=files,
-            graph=Markup(graph),  # noqa: S704 - state_graph escapes the states' names
-            every=None if progress.ended else self._progress.every,
-        )
+            "failures.html", name=name, found=found, progress=progress, page=page, q=request.args.get("q", ""),
+            shard=shard, lines=lines,
+        )  # fmt: skip
+
+    def _failure_page(
+        self, found: FoundRun, result: Mapping[str, Any] | None, words: list[str], number: int
+    ) -> FailurePage:
+        watched = self._progress.watched(found.execution_arn)
+        with watched.lock:
+            heads, folder = list(watched.watcher.heads), watched.watcher.folder
+        if folder is None and found.folder is None:
+            return FailurePage([], 1, 1, 0, 0, {})
+        return self._failures.page(folder or found.run.folder, result, heads, words, number)
+
+    def _codes(self, found: FoundRun, result: Mapping[str, Any] | None) -> dict[str, int]:
+        """How many items failed, by code."""
+        if result is not None:
+            return dict(sorted(result["failures"].items(), key=lambda each: (-each[1], each[0])))
+        return self._failure_page(found, None, [], 1).codes
+
+    def logs(self, name: str) -> str:
+        """The logs of the jobs that matter, or of a shard's, followed while the run is at work."""
+        found, progress = self.look(name)
+        query = {each: request.args[each] for each in ("shard", "failed") if request.args.get(each)}
+        return render_template(
+            "logs.html", name=name, found=found, progress=progress, shard=request.args.get("shard", ""),
+            failed=bool(request.args.get("failed")), log=f"{url_for('log_events', name=name)}?{urlencode(query)}",
+        )  # fmt: skip
+
+    def log_events(self, name: str) -> Response:
+        """New lines of the logs."""
+        found, _ = self.look(name)
+        feed = LogFeed(self._target, found, _whole(request.args.get("shard", "")), bool(request.args.get("failed")))
+        ended = False
+
+        def news() -> tuple[str, Any] | None:
+            nonlocal ended
+            if ended:
+                return "end", None
+            progress = self._progress.of(found.execution_arn)
+            ended = progress.ended
+            lines = [[line.job, line.level, line.text] for line in feed.new_lines(progress)]
+            return ("lines", lines) if lines else None
+
+        return stream(news, self._progress.every)
 
     def report(self, name: str) -> Response:
         """report.html, as `millrace report` makes it."""
-        with self._progress.lock, TemporaryFile() as rows, TemporaryFile() as failed:
-            found = self._found(name)
+        found, progress = self.look(name)
+        with TemporaryFile() as rows, TemporaryFile() as failed:
             written = write_report(found.run.folder, self._aws.s3, cast("BinaryIO", rows), cast("BinaryIO", failed))
-            beside = list(self._files(found, found.execution["status"]))
+            result = self._result(found, progress)
+            beside = [] if result is None else list(result_files(result, found.run.folder))
             page = page_of(self._aws, found, written, beside, self._target.stack.job_queue_arns)
         headers = {"Content-Security-Policy": REPORT_POLICY}
         return Response(page, headers=headers, content_type="text/html; charset=utf-8")
 
     def result_file(self, name: str, file: str) -> Response:
         """One of the files of a merged run."""
-        with self._progress.lock:
-            found = self._found(name)
-            uri = self._files(found, found.execution["status"]).get(file)
-            if uri is None:
-                abort(404, "the run has no such file")
-            opened = self._aws.s3.open(S3Uri.parse(uri))
+        found, progress = self.look(name)
+        result = self._result(found, progress)
+        uri = None if result is None else result_files(result, found.run.folder).get(file)
+        if uri is None:
+            abort(404, "the run has no such file")
+        opened = self._aws.s3.open(S3Uri.parse(uri))
         # A run's files are untrusted: they are downloaded, and never shown as pages of this server.
         headers = {"Content-Disposition": "attachment"}
         return Response(_all_of(opened), headers=headers, content_type="application/octet-stream")
 
-    def _found(self, name: str) -> FoundRun:
-        """The execution of this name; its ARN is as Step Functions forms it."""
-        machine = self._target.stack.state_machine_arn
-        return find_run(self._aws, machine, f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
-
-    def _files(self, found: FoundRun, status: str) -> dict[str, str]:
-        """The files of a merged run, by name; none while there may come others."""
-        if found.folder is None or status == "RUNNING":
-            return {}
+    def _result(self, found: FoundRun, progress: RunProgress) -> dict[str, Any] | None:
+        """result.json of a run that has ended; None where there is none, or may come another."""
+        if found.folder is None or not progress.ended or progress.skipped:
+            return None
+        folder = self._progress.watched(found.execution_arn).watcher.folder or found.folder
         try:
-            result = read_result(self._aws, found.folder)
-        except DamagedFileError:
-            return {}  # they are not known to be the run's
-        return {} if result is None else result_files(result, found.folder)
+            return read_result(self._aws, folder)
+        except (DamagedFileError, ObjectNotFoundError):
+            return None  # it is not known to be the run's
+
+    def _commands(self, found: FoundRun, progress: RunProgress) -> list[str]:
+        verbs = ("status", "logs", "report", *(() if progress.ended else ("watch", "cancel")))
+        return [self._target.command(verb, found.run_id) for verb in verbs]
+
+
+def _ways(
+    found: FoundRun, failure: RunFailedError | None, target: Target, result: Mapping[str, Any] | None
+) -> list[str]:
+    return [] if failure is None else next_commands(found, failure, target, result)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 9 else None
 
 
 def _all_of(opened: ObjectReader) -> Iterator[bytes]:

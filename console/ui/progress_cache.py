@@ -1,4 +1,4 @@
-"""Reads the progress of runs for many requests: one at a time, and no more often than `millrace watch` does."""
+"""Reads the progress of runs for many requests: each run for one at a time, and no more often than `watch` does."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from typing import Any
 
 from console.find.aws import Aws
 from console.watch.progress import RunProgress
+from console.watch.run_costs import cost_until_now
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS, Watcher
+from millrace.aws.run_jobs import described
+from millrace.layout import RunFolder
 
 KEPT = 20
 """Of how many runs the progress is kept."""
+
+COST_EVERY = 10
+"""The cost is worked out so many times less often: every job of the run is asked for."""
 
 
 @dataclass
@@ -24,8 +30,12 @@ class Watched:
 
     watcher: Watcher
     machine: Mapping[str, Any]
+    lock: threading.RLock = field(default_factory=threading.RLock)
     at: float = field(default=float("-inf"))
     progress: RunProgress | None = None
+    cost_at: float = field(default=float("-inf"))
+    cost: dict[str, Any] | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class ProgressCache:
@@ -33,35 +43,65 @@ class ProgressCache:
 
     Args:
         aws: Where they run.
+        queues: The ARNs of the stack's queues, for the cost.
     """
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, queues: list[str]) -> None:
         self.every = LOCAL_SECONDS if aws.endpoint_url is not None else AWS_SECONDS
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self._aws = aws
+        self._queues = queues
         self._watched: OrderedDict[str, Watched] = OrderedDict()
 
     def of(self, execution_arn: str) -> RunProgress:
         """How far an execution is, at most `every` seconds ago."""
-        with self.lock:
-            watched = self._of(execution_arn)
+        watched = self.watched(execution_arn)
+        with watched.lock:
             if watched.progress is None or time.monotonic() - watched.at >= self.every:
-                watched.progress = watched.watcher.look()
-                watched.at = time.monotonic()
-            return watched.progress
+                ended = watched.progress is not None and watched.progress.ended
+                # A run that has ended and was read whole does not change; a redrive shows in the list, and here later.
+                if not (ended and watched.watcher.complete and time.monotonic() - watched.at < COST_EVERY * self.every):
+                    watched.progress = watched.watcher.look(all_at_end=False)
+                    watched.at = time.monotonic()
+            return watched.progress or watched.watcher.look(all_at_end=False)
 
-    def machine(self, execution_arn: str) -> Mapping[str, Any]:
-        """The definition of the state machine as the execution runs it."""
-        with self.lock:
-            return self._of(execution_arn).machine
+    def cost(self, execution_arn: str, folder: RunFolder | None, progress: RunProgress) -> dict[str, Any] | None:
+        """What the run has cost, now and then worked out anew; None where nothing is known."""
+        watched = self.watched(execution_arn)
+        with watched.lock:
+            due = time.monotonic() - watched.cost_at >= COST_EVERY * self.every
+            final = progress.ended and watched.cost is not None and watched.cost["complete"]
+            if due and not final:
+                ended = progress.execution.get("stopDate")
+                watched.cost = cost_until_now(self._aws, self._queues, folder, ended)
+                watched.cost_at = time.monotonic()
+            return watched.cost
 
-    def _of(self, execution_arn: str) -> Watched:
-        watched = self._watched.get(execution_arn)
-        if watched is None:
-            described = self._aws.step_functions.describe_state_machine_for_execution(executionArn=execution_arn)
-            watched = Watched(Watcher(self._aws, execution_arn), json.loads(described["definition"]))
-            self._watched[execution_arn] = watched
-        self._watched.move_to_end(execution_arn)
-        while len(self._watched) > KEPT:
-            self._watched.popitem(last=False)
-        return watched
+    def known_cost(self, execution_arn: str) -> dict[str, Any] | None:
+        """What the run had cost when it was worked out last."""
+        return self.watched(execution_arn).cost
+
+    def sizes(self, execution_arn: str, arrays: set[str]) -> Mapping[str, int]:
+        """How many children the array jobs have, as far as Batch still knows."""
+        watched = self.watched(execution_arn)
+        with watched.lock:
+            if unknown := arrays - set(watched.sizes):
+                found = {job["jobId"]: job for job in described(self._aws.batch, sorted(unknown))}
+                for job_id in unknown:
+                    watched.sizes[job_id] = found.get(job_id, {}).get("arrayProperties", {}).get("size", 0)
+            return dict(watched.sizes)
+
+    def watched(self, execution_arn: str) -> Watched:
+        """What is kept of an execution."""
+        with self._lock:
+            watched = self._watched.get(execution_arn)
+            if watched is None:
+                described_machine = self._aws.step_functions.describe_state_machine_for_execution(
+                    executionArn=execution_arn
+                )
+                machine = json.loads(described_machine["definition"])
+                watched = self._watched[execution_arn] = Watched(Watcher(self._aws, execution_arn), machine)
+            self._watched.move_to_end(execution_arn)
+            while len(self._watched) > KEPT:
+                self._watched.popitem(last=False)
+            return watched

@@ -1,4 +1,4 @@
-"""A state machine drawn as SVG, from its definition: the one picture for the docs and for `millrace local ui`.
+"""A state machine drawn as SVG, from its definition: the one picture for the docs and for `millrace ui`.
 
 States stand in the order of the longest way from the start, side by side where a Choice parts them. A way that leads
 past a row has a lane beside the rows; ways to the same state share one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -52,6 +52,48 @@ def print_steps(console: Console, progress: RunProgress) -> None:
     """Print how each step stands, once."""
     mark = "•" if console.encoding.startswith("utf") else "*"
     console.print(_picture(progress, Text(mark, "cyan"), console))
+
+
+@contextmanager
+def several_shown(console: Console) -> Iterator[Callable[[Sequence[str], Sequence[RunProgress]], None]]:
+    """Show several runs' progress, a line each.
+
+    Yields:
+        What to call with their ids and the last look at each.
+    """
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=10) as live:
+            yield lambda names, seen: live.update(_lines_of(names, seen), refresh=True)
+        return
+    stand: dict[str, str] = {}
+
+    def say(names: Sequence[str], seen: Sequence[RunProgress]) -> None:
+        for name, progress in zip(names, seen, strict=True):
+            line = f"{name}: {progress.status} {progress.at_work.name if progress.at_work else ''}".rstrip()
+            if stand.get(name) != line:
+                stand[name] = line
+                console.print(Text(line), soft_wrap=True)
+
+    yield say
+
+
+def print_several(console: Console, names: Sequence[str], seen: Sequence[RunProgress]) -> None:
+    """Print how several runs stand, once."""
+    console.print(_lines_of(names, seen))
+
+
+def _lines_of(names: Sequence[str], seen: Sequence[RunProgress]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, progress in zip(names, seen, strict=True):
+        step = progress.at_work
+        table.add_row(
+            Text(name),
+            Text(progress.status, STATUS_STYLES.get(progress.status, "red")),
+            Text(step.name if step else ""),
+            Text(items_done(progress), "dim"),
+            Text(progress.waiting, "yellow"),
+        )
+    return table
 
 
 class PlainLines:

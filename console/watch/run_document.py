@@ -11,6 +11,7 @@ from console.errors import RunFailedError
 from console.find.run_lookup import FoundRun
 from console.watch.progress import RunProgress
 from console.watch.steps import Step
+from millrace.request.labels import labels_of
 
 
 def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError | None) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError
         failure: Its error where it failed.
     """
     execution = progress.execution
+    name, tags = labels_of(found.request)
     children = next((step.children for step in progress.steps if step.children is not None), None)
     return {
         "run_id": found.run_id,
@@ -30,7 +32,9 @@ def run_document(found: FoundRun, progress: RunProgress, failure: RunFailedError
         "started_at": _time(execution["startDate"]),
         "ended_at": _time(execution.get("stopDate")),
         "redrive_count": execution.get("redriveCount", 0),
-        **{name: found.request.get(name) for name in ("source", "destination", "workload", "keys")},
+        "name": name,
+        "tags": tags,
+        **{each: found.request.get(each) for each in ("source", "destination", "workload", "keys")},
         "run_folder": None if found.folder is None else str(found.folder.root),
         "steps": [_step(step) for step in progress.steps],
         "planned": None if progress.planned is None else {name: progress.planned[name] for name in PLANNED},

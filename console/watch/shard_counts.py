@@ -5,7 +5,7 @@ A commit may hold a thousand outcomes. Its counts stand before them, so that its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -53,11 +53,14 @@ class ShardCounts:
     Args:
         aws: Where the run folder is.
         folder: The run folder.
+
+    Attributes:
+        folder: The run folder.
     """
 
     def __init__(self, aws: Aws, folder: RunFolder) -> None:
         self._aws = aws
-        self._folder = folder
+        self.folder = folder
         self._heads: dict[str, CommitHead] = {}
         self._listed = 0
 
@@ -65,6 +68,11 @@ class ShardCounts:
     def complete(self) -> bool:
         """Whether the last look read every commit that was there."""
         return len(self._heads) == self._listed
+
+    @property
+    def heads(self) -> Collection[CommitHead]:
+        """The commits that were read, in no order."""
+        return self._heads.values()
 
     def look(self, since: datetime, most: int | None = None) -> Committed:
         """Count.
@@ -74,12 +82,12 @@ class ShardCounts:
             most: How many commits are read at most now, from the first shard to the last; the rest are read by later
                 calls. None: all.
         """
-        shards = self._folder.commits
+        shards = self.folder.commits
         listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
         self._listed = len(listed)
         unread = _spread([key for key in listed if key not in self._heads], most)
         with workers() as pool:
-            read = partial(_head, self._aws, self._folder.root.bucket)
+            read = partial(_head, self._aws, self.folder.root.bucket)
             for key, head in zip(unread, pool.map(read, unread), strict=True):
                 self._heads[key] = head
         heads = self._heads.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from console.watch.waiting import waiting_reason
 from millrace.aws.events import json_object
 from millrace.errors import DamagedFileError, StorageError
 from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import CommitHead
 from millrace.records.files import plan_if_there
 
 LOCAL_SECONDS = 0.4
@@ -59,11 +60,27 @@ class Watcher:
         self._next_listing = 0.0
         self._reuse: Mapping[str, Any] | None = None
 
-    def look(self, most: int | None = COMMITS_A_LOOK) -> RunProgress:
+    @property
+    def complete(self) -> bool:
+        """Whether every commit that was there at the last look was read."""
+        return self._counts is None or self._counts.complete
+
+    @property
+    def heads(self) -> Collection[CommitHead]:
+        """The beginnings of the commits that were read so far."""
+        return () if self._counts is None else self._counts.heads
+
+    @property
+    def folder(self) -> RunFolder | None:
+        """The folder that the execution works in: that of the run, or of a retry; None before it is known."""
+        return None if self._counts is None else self._counts.folder
+
+    def look(self, most: int | None = COMMITS_A_LOOK, *, all_at_end: bool = True) -> RunProgress:
         """Look at it.
 
         Args:
             most: How many commits of a run at work are read at most; None: all. 0: none, whether it is at work or not.
+            all_at_end: Whether all of them are read at once when the run has ended.
         """
         progress = observe(self._aws, self._arn)
         step = progress.at_work
@@ -72,7 +89,10 @@ class Watcher:
         if progress.overlap and not progress.ended:
             waiting = f"queued: {progress.overlap}"
         return replace(
-            progress, work=self._look_at_commits(progress, most), waiting=waiting, reuse=self._look_at_reuse(progress)
+            progress,
+            work=self._look_at_commits(progress, most, all_at_end=all_at_end),
+            waiting=waiting,
+            reuse=self._look_at_reuse(progress),
         )
 
     def _look_at_reuse(self, progress: RunProgress) -> Mapping[str, Any] | None:
@@ -85,7 +105,7 @@ class Watcher:
             self._reuse = _planned_reuse(self._aws, S3Uri.parse(progress.plan))
         return self._reuse or None
 
-    def _look_at_commits(self, progress: RunProgress, most: int | None) -> Work | None:
+    def _look_at_commits(self, progress: RunProgress, most: int | None, *, all_at_end: bool) -> Work | None:
         working = [step for step in progress.steps if step.name in WORKING and step.started]
         if progress.plan is None or not working:
             return None
@@ -100,7 +120,7 @@ class Watcher:
         news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
-            committed = self._counts.look(progress.since, None if progress.ended and most else most)
+            committed = self._counts.look(progress.since, None if progress.ended and most and all_at_end else most)
             self._work = Work.of(
                 committed,
                 progress.planned,
@@ -149,6 +169,27 @@ def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
         if progress.ended:
             return progress
         time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)
+
+
+def watch_several(
+    aws: Aws, execution_arns: Sequence[str], show: Callable[[Sequence[RunProgress]], None]
+) -> list[RunProgress]:
+    """Look at several runs until the last of them has ended; one that has ended is not looked at again.
+
+    Args:
+        aws: Where they run.
+        execution_arns: Their executions.
+        show: Called with the last look at each, after each round.
+    """
+    watchers = [Watcher(aws, arn) for arn in execution_arns]
+    seen = [watcher.look() for watcher in watchers]
+    while True:
+        show(seen)
+        if all(each.ended for each in seen):
+            return seen
+        # Each look is a handful of requests, which are throttled for all of them together.
+        time.sleep(AWS_SECONDS * sum(not each.ended for each in seen) if aws.endpoint_url is None else LOCAL_SECONDS)
+        seen = [each if each.ended else watcher.look() for watcher, each in zip(watchers, seen, strict=True)]
 
 
 def watch_to_the_end(

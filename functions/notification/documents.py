@@ -9,6 +9,7 @@ from urllib.parse import quote
 from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.aws.job_failures import RunError
 from millrace.layout import RunFolder, S3Uri
+from millrace.request.labels import labels_of
 from millrace.text import seconds_between
 from notification.resumption import resumption
 from notification.run_facts import RunFacts
@@ -59,11 +60,14 @@ def run_ended(
     succeeded, skipped = ended.status == "SUCCEEDED", ended.skipped
     named = succeeded and result.get("status") in ("SUCCEEDED_WITH_FAILURES", "SKIPPED")
     status = str(result["status"]) if named else ended.status
+    name, tags = labels_of(ended.input)
     detail = {
         "version": "1",
         "id": ended.key,
         "event": f"RUN_{status}",
         "run_id": ended.run_id,
+        "name": name,
+        "tags": tags,
         "status": status,
         "execution_arn": ended.execution_arn,
         "state_machine_arn": ended.state_machine_arn,

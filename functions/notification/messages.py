@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.request.labels import tags_text
 from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text, visible
 from notification.documents import JOB_ENDED, RUN_ENDED, Document
 from notification.resumption import resumption_lines
@@ -60,7 +61,7 @@ class Message:
     Attributes:
         subject: Fewer than 100 characters of ASCII.
         text: For people.
-        attributes: For filter policies: event, status, and run_id, workload, verb where known.
+        attributes: For filter policies: event, status, and run_id, name, workload, verb where known.
         forms: The text, or what stands for it, by protocol: MessageStructure "json".
     """
 
@@ -74,7 +75,7 @@ def message_of(document: Document) -> Message:
     """Put an event into words."""
     detail = document.detail
     if document.detail_type == RUN_ENDED:
-        headline, lines = Headline("Millrace run", detail["run_id"], OUTCOMES[detail["status"]]), _run_lines
+        headline, lines = Headline("Millrace run", _called(detail), OUTCOMES[detail["status"]]), _run_lines
     elif document.detail_type == JOB_ENDED:
         what = f"Millrace {detail['verb'] or 'job'} job"
         headline, lines = Headline(what, detail["job_name"], OUTCOMES[detail["status"]]), _job_lines
@@ -82,7 +83,7 @@ def message_of(document: Document) -> Message:
         queue = detail["job_queue"].rpartition("/")[2]
         headline, lines = Headline("Millrace queue", queue, "is blocked"), _queue_lines
     text = "\n".join(lines(str(headline), detail))
-    named = {name: detail.get(name) for name in ("event", "status", "run_id", "workload", "verb")}
+    named = {name: detail.get(name) for name in ("event", "status", "run_id", "name", "workload", "verb")}
     machine = json.dumps(detail)
     return Message(
         subject=headline.subject(),
@@ -97,10 +98,16 @@ def message_of(document: Document) -> Message:
     )
 
 
+def _called(detail: Mapping[str, Any]) -> str:
+    """The run's id, behind its name where it has one."""
+    return f"{detail['name']} ({detail['run_id']})" if detail["name"] else str(detail["run_id"])
+
+
 def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
     yield visible(headline) + _after(detail) + "."
     yield ""
     yield from _table(
+        ("Tags", tags_text(detail["tags"])),
         ("Workload", detail["workload"]),
         ("Source", detail["source"]),
         ("Run folder", detail["run_folder"]),

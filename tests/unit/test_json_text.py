@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from batch_jobs import __main__ as entry
 from batch_jobs.__main__ import _read_request
 from batch_jobs.arguments import parse_arguments, request_given
-from console.commands.request_options import read_input
+from console.operations.request_options import read_input
 from millrace.errors import DamagedFileError, InvalidRunRequest, ManifestError, MillraceError, UsageError
 from millrace.json_text import check_plain, read_json
 from millrace.layout import RunFolder, S3Uri

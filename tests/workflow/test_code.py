@@ -17,10 +17,10 @@ import pytest
 
 from console import client
 from console.checkout import ROOT, Checkout
-from console.commands.start import begin
 from console.find.executions import new_name
 from console.find.stack import LOCAL_STACK
 from console.find.target import Target
+from console.operations.starting import begin
 from millrace.aws.job_failures import log_tail
 from millrace.client import Start
 from tests.workflow.conftest import LocalStack

@@ -133,7 +133,7 @@ def test_a_run_from_estimate_to_report(
         *("--source", source, "--destination", destination, "--max-items", "3", *SEVERAL),
         *("--tolerated-failure-percent", "20"),
     )
-    ended = operator("run", *words, "--name", f"letters-{tmp_path.name}", "--json")
+    ended = operator("run", *words, "--id", f"letters-{tmp_path.name}", "--json")
     document = json.loads(ended.stdout)
     assert "Migrate: done, 3 of 3 shards done" in ended.stderr
     assert document["run_id"] == f"letters-{tmp_path.name}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from console.commands.request_options import code_machine_options
+from console.operations.request_options import code_machine_options
 from console.packing.dependencies import IMAGE_PYTHON, JobMachine
 from console.packing.package import pack, workload_of
 from console.terminal import Terminal

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from console.checkout import Checkout
-from console.commands.request_options import allow_empty_option, request_fields, request_options, send_code
 from console.local.pipeline import run_locally
+from console.operations.request_options import allow_empty_option, request_fields, request_options, send_code
 from console.run_order import RunOrder
 from console.terminal import Terminal
 from console.verbs import Invocation, local_options, port_option

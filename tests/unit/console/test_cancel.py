@@ -31,8 +31,10 @@ def test_ctrl_c_while_the_jobs_end(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     monkeypatch.setattr(Target, "choose", lambda **_given: target)
     monkeypatch.setattr("console.commands.cancel.find_run", lambda *_given: run)
-    monkeypatch.setattr("console.commands.cancel.running_executions", lambda *_given: [ARN])
-    monkeypatch.setattr("console.commands.cancel.jobs_of", lambda *_given: [{"jobId": "job-1", "status": "RUNNING"}])
+    monkeypatch.setattr("console.operations.cancelling.running_executions", lambda *_given: [ARN])
+    monkeypatch.setattr(
+        "console.operations.cancelling.jobs_of", lambda *_given: [{"jobId": "job-1", "status": "RUNNING"}]
+    )
     monkeypatch.setattr("time.sleep", interrupt)
     with pytest.raises(SystemExit) as ended:
         main(["cancel", "r-1"])

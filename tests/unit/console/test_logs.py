@@ -10,12 +10,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from console import __main__ as edge
-from console.commands.logs import _chosen
 from console.errors import RunStateError
 from console.watch.display import count_of
 from console.watch.explanation import explain
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, _children, was_cancelled
+from console.watch.run_logs import jobs_to_show
 from console.watch.shard_counts import Committed, ShardCounts, Work
 from console.watch.steps import Children, Step, states_of, steps_from
 from millrace.errors import StorageError
@@ -215,7 +215,7 @@ def test_a_shards_log_is_that_of_the_child_that_worked_it(shard: int, child: str
     found: Any = SimpleNamespace(folder=run.folder, run_id="run")
     execution: Any = {}
     progress = RunProgress("RUNNING", (Step("Migrate", job_id="array"),), execution, planned={"shards": 4})
-    chosen = _chosen(target, found, progress, shard, failed=False, waits=False)
+    chosen = jobs_to_show(target, found, progress, shard, failed=False, waits=False, note=print)
     assert [(step, job["jobId"]) for step, job in chosen] == [("Migrate", child)]
     with pytest.raises(RunStateError, match="no shard 4"):
-        _chosen(target, found, progress, 4, failed=False, waits=False)
+        jobs_to_show(target, found, progress, 4, failed=False, waits=False, note=print)

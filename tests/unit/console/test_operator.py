@@ -14,9 +14,6 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from rich.console import Console
 
 from console import __main__ as edge
-from console.commands.logs import _readable
-from console.commands.resume import _name
-from console.commands.start import begin
 from console.commands.start import start as start_verb
 from console.commands.status import print_run
 from console.doctor.checks import _asked, _image, _waiting
@@ -28,9 +25,12 @@ from console.find.aws import Aws
 from console.find.executions import MAX_INPUT_BYTES, start
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
+from console.operations.resuming import name_of_resumption
+from console.operations.starting import begin
 from console.terminal import Terminal
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
+from console.watch.run_logs import readable
 from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step, state_outputs, submitted_jobs
 from console.watch.summary import next_commands
@@ -156,8 +156,8 @@ def asked(*arguments: str) -> tuple[Path | None, str | None, dict[str, Any]]:
     """What `start` makes of its options."""
     context = start_verb.make_context("start", [*arguments])
     assert isinstance(context, click.Context)
-    given = {name: value for name, value in context.params.items() if name not in ("input_file", "name")}
-    return context.params["input_file"], context.params["name"], given
+    given = {name: value for name, value in context.params.items() if name not in ("input_file", "given_id")}
+    return context.params["input_file"], context.params["given_id"], given
 
 
 class Starting:
@@ -194,7 +194,7 @@ def test_options_go_before_the_input_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(fields))
     target = Starting()
     words = asked(
-        "--input", str(path), "--option", "top=5", "--max-shards", "7", "--source", "s3://other/", "--name", "n"
+        "--input", str(path), "--option", "top=5", "--max-shards", "7", "--source", "s3://other/", "--id", "n"
     )
     found = begin(target, *words)  # type: ignore[arg-type]
     assert found.run_id == "n"
@@ -212,8 +212,10 @@ def test_options_go_before_the_input_file(tmp_path: Path) -> None:
     [
         (("--source", "letters", "--destination", "s3://out/"), "source"),
         (("--destination", "s3://out/"), "source"),
-        (("--source", "s3://input/", "--destination", "s3://out/", "--name", "no good"), "run_id"),
-        (("--source", "s3://input/", "--destination", "s3://out/", "--name", "taken"), "name"),
+        (("--source", "s3://input/", "--destination", "s3://out/", "--id", "no good"), "run_id"),
+        (("--source", "s3://input/", "--destination", "s3://out/", "--id", "taken"), "id"),
+        (("--source", "s3://input/", "--destination", "s3://out/", "--name", ""), "name"),
+        (("--source", "s3://input/", "--destination", "s3://out/", "--tag", "aws:x=1"), "tags"),
         (("--source", "s3://input/", "--destination", "s3://out/", "--max-items", "0"), "shard.max_items"),
     ],
 )
@@ -228,16 +230,16 @@ def test_a_bad_request_is_refused_before_or_as_it_is_started(arguments: tuple[st
 
 def test_a_resumption_is_named_after_its_run() -> None:
     """The name fits Step Functions, however long the run's id is."""
-    assert _name("r-1").startswith("r-1-resume-")
-    assert len(_name("r" * 80)) == 80
+    assert name_of_resumption("r-1").startswith("r-1-resume-")
+    assert len(name_of_resumption("r" * 80)) == 80
 
 
 def test_a_log_line_is_told_for_people() -> None:
     """JSON lines become time, level, message and fields; anything else is shown as it is, never sent as it is."""
     line = '{"level":"INFO","time":"2026-11-21T09:12:31.123+00:00","message":"done\\u001b[2J","shard":3,"a":{"b":1}}'
-    assert _readable(line).plain == '09:12:31 INFO    done\\x1b[2J  shard=3  a={"b": 1}'
-    assert _readable("plain \x07").plain == "plain \\x07"
-    assert _readable("[1]").plain == "[1]"
+    assert readable(line).plain == '09:12:31 INFO    done\\x1b[2J  shard=3  a={"b": 1}'
+    assert readable("plain \x07").plain == "plain \\x07"
+    assert readable("[1]").plain == "[1]"
 
 
 def test_every_attempts_stream_is_found_once() -> None:

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from batch_jobs.workloads.code_package import unpack
 from console.__main__ import millrace
-from console.commands.request_options import request_fields, send_code
 from console.find.stack import Stack
+from console.operations.request_options import request_fields, send_code
 from console.packing import files as files_module
 from console.packing import package as package_module
 from console.packing.dependencies import IMAGE_PYTHON, JOBS_REQUIREMENTS, JobMachine

@@ -10,7 +10,7 @@ import pytest
 
 from batch_jobs.workloads.registry import load_workload
 from console.commands.local.run import run
-from console.commands.request_options import request_fields, request_options
+from console.operations.request_options import request_fields, request_options
 from console.run_order import RunOrder, workload_options
 from millrace.errors import InvalidRunRequest
 
@@ -108,7 +108,7 @@ def test_every_option_has_its_field() -> None:
         *("--include", "*.txt", "--include", "*.md", "--exclude", "old/*", "--max-items", "3", "--target-bytes", "9"),
         *("--max-shards", "7", "--tolerated-failure-percent", "2.5", "--run-id", "r-1", "--option", "top=4"),
         *("--manifest", "s3://lists/today.csv", "--reuse", "latest", "--reuse-required", "--verify-outputs"),
-        *("--mirror", "--mirror-limit-percent", "0"),
+        *("--mirror", "--mirror-limit-percent", "0", "--name", "Nightly", "--tag", "team=search", "--tag", "urgent"),
     ) == {
         "workload": "word-count",
         "options": {"top": 4},
@@ -123,6 +123,8 @@ def test_every_option_has_its_field() -> None:
         "verify_outputs": True,
         "mirror": True,
         "mirror_limit_percent": 0,
+        "name": "Nightly",
+        "tags": {"team": "search", "urgent": ""},
     }
 
 
@@ -143,7 +145,7 @@ class Read(dict[str, Any]):
         return super().get(name, default)
 
 
-SEVERAL = ("options", "include", "exclude")
+SEVERAL = ("options", "include", "exclude", "tags")
 """Options that may be given several times."""
 
 

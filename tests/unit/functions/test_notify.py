@@ -196,6 +196,22 @@ def test_the_message_of_a_run(services: Services) -> None:
     }
 
 
+def test_the_message_of_a_named_run_begins_with_the_name(services: Services) -> None:
+    """Name and tags are in the event and the text, the name is an attribute to filter by; wrong ones are left out."""
+    finished(services)
+    given: dict[str, Any] = {"source": "s3://letters/in/", "destination": "s3://results/out/"}
+    given |= {"name": "Nightly", "tags": {"team": "ads"}}
+    detail = services.told(run_event("SUCCEEDED", input=json.dumps(given)))
+    assert (detail["name"], detail["tags"]) == ("Nightly", {"team": "ads"})
+    published = services.topic.published[-1]
+    assert published["Subject"] == "Millrace run Nightly (run-1) succeeded with failures"
+    assert published["MessageAttributes"]["name"]["StringValue"] == "Nightly"
+    assert "Tags        team=ads" in json.loads(published["Message"])["default"]
+    wrong = {**given, "name": "a\nb", "tags": 7}
+    refused = services.told(run_event("FAILED", input=json.dumps(wrong), redriveCount=1))
+    assert (refused["name"], refused["tags"]) == (None, {})
+
+
 def test_the_message_of_a_skipped_run_names_the_run_at_work(services: Services) -> None:
     """It is neither a success nor a failure: it has no folder, no result and nothing to resume."""
     arn = "arn:aws:states:eu-west-1:123456789012:execution:millrace:run-0"

@@ -491,3 +491,16 @@ def test_step_functions_is_asked_whether_a_run_is_at_work(*, code: str, at_work:
                 Executions(client).are_at_work(arn)
         else:
             assert Executions(client).are_at_work(arn) is at_work
+
+
+def test_a_resumed_run_may_have_another_name(client: InMemoryS3Client) -> None:
+    """The name and the tags are no part of what the run is: run.json keeps the first, and nothing is refused."""
+    first = event()
+    first["input"] |= {"name": "Nightly", "tags": {"team": "ads"}}
+    prepare_run(first, S3(client.stub), SETTINGS)
+    again = event("by-hand", run_id="run-1")
+    again["input"] |= {"name": "Nightly - again", "tags": {}}
+    assert prepare_run(again, S3(client.stub), SETTINGS)["run_id"] == "run-1"
+    written = json.loads(client.bodies("results")["out/_millrace/run-1/run.json"])["request"]
+    assert (written["name"], written["tags"]) == ("Nightly", {"team": "ads"})
+    assert isinstance(refusal(client, tags={"aws:x": "1"}), InvalidRunRequest)

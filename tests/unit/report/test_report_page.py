@@ -14,6 +14,7 @@ from millrace.aws.run_jobs import Attempt, RunJobs
 from millrace.cost.run_cost import cost_of
 from millrace.cost.worked import Worked
 from millrace.records.figures import EXAMPLES
+from millrace.records.plan import Plan
 from millrace.report.page.blocks import Name, Paragraph, Section
 from millrace.report.page.rendering import rendered
 from millrace.report.page.workload_part import workload_part
@@ -58,6 +59,17 @@ ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2
 
 
 ATTEMPTS = (Attempt("plan", 2.0, 1, 2, "FARGATE"), Attempt("migrate", 90.0, 1, 2, "FARGATE_SPOT"))
+
+
+def test_a_named_run() -> None:
+    """The name and the tags stand in the request's table and in plan.json; a run without them has neither."""
+    plan = plan_of(1, 1, name="Nightly", tags={"team": "ads"})
+    assert Plan.from_json(plan.to_json(), "plan.json") == plan
+    assert b'"tags"' not in plan_of(1, 1).to_json()
+    words = Found(page_of(commits_of(1), name="Nightly", tags={"team": "ads"})).words
+    assert "Nightly" in words
+    assert "team=ads" in words
+    assert "Tags" not in Found(page_of(commits_of(1))).words
 
 
 def test_what_it_cost() -> None:

@@ -133,6 +133,8 @@ class PlanMaker:
             pace=known.pace.known() if known.measured else None,
             reuse=reuse,
             over_keys=request.keys is not None,
+            name=request.name,
+            tags=request.tags,
         )
 
         def write(index: int) -> None:

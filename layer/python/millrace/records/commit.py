@@ -41,6 +41,7 @@ class CommitHead:
     contributions: PartialFile | None = None
     partial: PartialFile | None = None
     worked_in: str = ""
+    attempt: int = 1
 
     @classmethod
     def of(cls, text: bytes) -> CommitHead:
@@ -70,6 +71,7 @@ class CommitHead:
                 _file(given.get("contributions")),
                 _file(given["partial"]),
                 str((given.get("reused_from") or {}).get("worked_in", "")),
+                int(given["job"].get("attempt") or 1),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the beginning of a commit: {error!r}") from error

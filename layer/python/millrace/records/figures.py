@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,6 +29,7 @@ class ShardFigure:
         job: The plain job, or the array job, that it was worked by.
         retry: Which retry of failed items it is a shard of; 0 for the run's first try.
         whole: Whether the attempt that committed it worked all its items: none was saved by one before.
+        child: Which child of the array job worked it, from 0; None where the job was no array.
     """
 
     index: int
@@ -41,6 +42,7 @@ class ShardFigure:
     job: str
     retry: int = 0
     whole: bool = True
+    child: int | None = None
 
     @classmethod
     def of(cls, commit: Commit, retry: int) -> ShardFigure:
@@ -56,6 +58,7 @@ class ShardFigure:
             job=str(commit.job.get("id") or "").partition(":")[0],
             retry=retry,
             whole=not commit.job.get("items_before"),
+            child=_child(commit.job),
         )
 
     @property
@@ -114,6 +117,12 @@ class RunFigures:
     def finished(self) -> float:
         """When the last one was committed."""
         return max((shard.finished for shard in self.shards), default=0.0)
+
+
+def _child(job: Mapping[str, object]) -> int | None:
+    """The index of an array's child; None where its id has none."""
+    index = str(job.get("id") or "").partition(":")[2]
+    return int(index) if index.isdecimal() else None
 
 
 def _seconds(iso: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any
 
@@ -133,6 +133,8 @@ class Plan:
             and the first children are counted by it. None where nothing is known.
         reuse: What is taken over of an earlier run; None for a run without reuse.
         over_keys: Whether the request named single objects, as a run over uploads does.
+        name: What people call the run; None for a run without a name.
+        tags: Its tags.
     """
 
     run_id: str
@@ -160,6 +162,8 @@ class Plan:
     pace: dict[str, float] | None = None
     reuse: PlannedReuse | None = None
     over_keys: bool = False
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def output_mark(self) -> str:
@@ -187,8 +191,9 @@ class Plan:
         document = asdict(self)
         if self.reuse is None:
             del document["reuse"]
-        if not self.over_keys:
-            del document["over_keys"]
+        for unused in ("over_keys", "name", "tags"):
+            if not document[unused]:
+                del document[unused]
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
 
     @classmethod

@@ -11,6 +11,7 @@ from millrace.errors import MISSING, InvalidRunRequest
 from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
 from millrace.request.code_package import checked_code
+from millrace.request.labels import checked_name, checked_tags
 from millrace.request.named_keys import checked_keys
 from millrace.source.manifest.names import checked_manifest
 from millrace.source.sharding import MAX_SHARDS, ShardLimits
@@ -62,6 +63,8 @@ class RunRequest:
         mirror_limit_percent: Delete nothing where more than this share of the base's items is gone.
         overlap: What to do while another run that minds works the same source into the destination: "run" at once,
             "skip" this run, or "queue" it until that one has ended.
+        name: What people call the run; None for a run without a name. It is shown and searched, and decides nothing.
+        tags: Words by which people find the run, by their keys; like the name.
     """
 
     source: str
@@ -93,6 +96,8 @@ class RunRequest:
     mirror: bool = False
     mirror_limit_percent: int = 10
     overlap: str = "run"
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
@@ -173,6 +178,8 @@ class RunRequest:
                 "mirror_limit_percent", given.get("mirror_limit_percent", cls.mirror_limit_percent), 0, 100
             ),
             overlap=_one_of("overlap", given.get("overlap", cls.overlap), ("run", "skip", "queue")),
+            name=checked_name(given.get("name")),
+            tags=checked_tags(given.get("tags", {})),
         )
 
     def to_json(self) -> dict[str, Any]:

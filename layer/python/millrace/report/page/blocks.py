@@ -32,7 +32,14 @@ class Strip:
     style: str = "bar"
 
 
-Cell = str | Name | Strip
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Several bars in one strip, in order."""
+
+    bars: Sequence[Strip]
+
+
+Cell = str | Name | Strip | Bands
 
 
 @dataclass(frozen=True, slots=True)

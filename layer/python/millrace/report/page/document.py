@@ -15,6 +15,7 @@ from millrace.report.page.failures import failures
 from millrace.report.page.rendering import rendered
 from millrace.report.page.timing import kept_shards, throughput, timeline
 from millrace.report.page.workload_part import ReadFile, workload_part
+from millrace.request.labels import tags_text
 from millrace.request.tolerance import Tolerance
 from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text
 
@@ -86,6 +87,7 @@ def _overview(
         *([("Not run", f"{counts['not_run']:,}")] if "not_run" in counts else []),
         ("Read", bytes_text(counts["bytes"])),
         ("Shards", _shards(counts)),
+        *_reuse_facts(document.get("reuse")),
         ("First to last shard", duration_text(figures.finished - figures.started)),
         ("Shards together", duration_text(worked)),
         *([("Cost, about", dollars_text(cost["dollars"]))] if cost is not None else []),
@@ -114,6 +116,14 @@ def _overview(
     return Section("overview", "Overview", blocks)
 
 
+def _reuse_facts(reuse: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """How many items were taken over of an earlier run, and why the others were not."""
+    if not reuse:
+        return []
+    titles = {"kept": "Kept", "changed": "Changed", "new": "New", "removed": "Gone"}
+    return [(title, f"{reuse[name]:,}") for name, title in titles.items() if isinstance(reuse.get(name), int)]
+
+
 def _shards(counts: Mapping[str, int]) -> str:
     return f"{counts['committed']:,} of {counts['shards']:,}" if "committed" in counts else f"{counts['shards']:,}"
 
@@ -121,6 +131,8 @@ def _shards(counts: Mapping[str, int]) -> str:
 def _request(plan: Plan, document: Mapping[str, Any]) -> Section:
     tolerance = str(Tolerance(plan.tolerated_failure_percent, plan.tolerated_failure_count)).rstrip(",")
     rows: list[tuple[str, Cell]] = [
+        *([("Name", Name(plan.name))] if plan.name else []),
+        *([("Tags", Name(tags_text(plan.tags), 1000))] if plan.tags else []),
         ("Workload", Name(plan.workload)),
         ("Source", Name(plan.source)),
         ("Destination", Name(plan.destination)),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from millrace.records.figures import RunFigures, ShardFigure
-from millrace.report.page.blocks import Area, Axis, Block, Details, Legend, Paragraph, Section, Strip, Table
+from millrace.report.page.blocks import Area, Axis, Bands, Block, Details, Legend, Paragraph, Section, Strip, Table
 from millrace.text import bytes_text, duration_text, plural
 
 TIMES = 120
@@ -14,6 +14,13 @@ TIMES = 120
 
 SHOWN_SHARDS = 100
 """How many shards the timeline shows; of more, those that took longest."""
+
+
+SHOWN_CHILDREN = 100
+"""How many children the timeline shows."""
+
+NARROW = 1.5
+"""Shards of a child that together take less than so many percent of the picture's width are one bar in it."""
 
 
 def timeline(figures: RunFigures) -> Section:
@@ -56,6 +63,7 @@ def timeline(figures: RunFigures) -> Section:
                 [*_legend(shown), table],
                 opened=len(shown) <= 30,
             ),
+            *_children(figures),
             *_jobs(figures),
         ],
     )
@@ -118,6 +126,46 @@ def _jobs(figures: RunFigures) -> list[Block]:
     ]
     columns = ("Job", "Shards", "Items", "From", "To")
     return [Table("Who worked the shards", columns, rows, numeric=(1, 2))]
+
+
+def _children(figures: RunFigures) -> list[Block]:
+    """What each child worked when, where there is an array; shards that touch in the picture are one bar."""
+    by_child: dict[tuple[str, int], list[ShardFigure]] = {}
+    for shard in sorted(figures.shards, key=_by_start):
+        if shard.child is not None:
+            by_child.setdefault((shard.job, shard.child), []).append(shard)
+    if not by_child:
+        return []
+    begin, length = figures.started, figures.finished - figures.started
+    shown = list(by_child.items())[:SHOWN_CHILDREN]
+    rows = [
+        (
+            str(child),
+            Bands(_bands(shards, begin, length)),
+            f"{len(shards):,}",
+            f"{sum(shard.items for shard in shards):,}",
+            f"{sum(shard.failed for shard in shards):,}",
+            duration_text(sum(shard.seconds for shard in shards)),
+        )
+        for (_, child), shards in shown
+    ]
+    of = "Every child" if len(shown) == len(by_child) else f"The first {len(shown)} of {len(by_child):,} children"
+    columns = ("Child", "When", "Shards", "Items", "Failed", "At work")
+    table = Table(f"{of}, in the order of their starts", columns, rows, numeric=(0, 2, 3, 4, 5))
+    return [Details(f"{of}: who worked when", [table], opened=len(shown) <= 30)]
+
+
+def _bands(shards: Sequence[ShardFigure], begin: float, length: float) -> list[Strip]:
+    bars: list[Strip] = []
+    for shard in shards:
+        strip = _strip(shard, begin, length)
+        end = strip.start + strip.length
+        last = bars[-1] if bars else None
+        if last is not None and last.style == strip.style and end - last.start < NARROW:
+            bars[-1] = Strip(last.start, max(end, last.start + last.length) - last.start, last.style)
+        else:
+            bars.append(strip)
+    return bars
 
 
 def _by_start(shard: ShardFigure) -> tuple[float, int, int]:

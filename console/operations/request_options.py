@@ -73,6 +73,8 @@ _OPTIONS = (
         metavar="P",
         help="Delete nothing if more of the objects than this are gone. [default: 10]",
     ),
+    click.option("--name", metavar="NAME", help="What you call the run, to find it again."),
+    click.option("--tag", "tags", multiple=True, metavar="K=V", help="A tag to find the run by. [several times]"),
 )
 
 _CODE_MACHINE = (
@@ -99,7 +101,7 @@ _WHOLE = (
         metavar="FILE",
         help="The execution input as JSON, - for standard input; the other options override it.",
     ),
-    click.option("--name", metavar="NAME", help="The run's id. [default: the time and eight digits]"),
+    click.option("--id", "given_id", metavar="ID", help="The run's id. [default: the time and eight digits]"),
     click.option(
         "--overlap",
         type=click.Choice(["run", "skip", "queue"]),
@@ -131,7 +133,7 @@ allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 ev
 
 
 def start_options(function: Function) -> Function:
-    """All options of a run's start: source and destination, the request, `--input FILE` and `--name`.
+    """All options of a run's start: source and destination, the request, `--input FILE` and `--id`.
 
     The file is the whole execution input, as `aws stepfunctions start-execution --input` takes it.
     """
@@ -172,6 +174,8 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         **{name: given.get(name) or None for name in ("reuse_required", "verify_outputs", "mirror")},
         "mirror_limit_percent": given.get("mirror_limit_percent"),
         "overlap": given.get("overlap"),
+        "name": given.get("name"),
+        "tags": {**(fields.get("tags") or {}), **_tags(given.get("tags") or ())},
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}
 
@@ -215,6 +219,11 @@ def _pace(given: dict[str, Any]) -> dict[str, float]:
         "bytes_per_second": None if megabytes is None else megabytes * 1e6,
     }
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _tags(given: Sequence[str]) -> dict[str, str]:
+    """Tags from the words of `--tag`, each `KEY=VALUE`, or a key alone."""
+    return dict(words.partition("=")[::2] for words in given)
 
 
 def read_input(path: Path | None) -> dict[str, Any]:

