@@ -220,7 +220,7 @@ class _Taking:
         source = parts[0].source
         worked_in = stretches[0][0] if len(stretches) == 1 else ""
         named = {"run_id": self.base.run_id, "retry": source.retry, "shard": source.shard, "worked_in": worked_in}
-        return {"reused_from": named}
+        return {"reused_from": {**named, **({"parts": len(parts)} if len(parts) > 1 else {})}}
 
     def _stretches(self, parts: Sequence[_BasePart]) -> tuple[tuple[str, int], ...]:
         stretches = self._all_stretches(parts)

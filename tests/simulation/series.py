@@ -106,6 +106,7 @@ class Series:
         self.client.store(RESULT, f"{OUT}foreign.size", b"nobody's output")
         self.option, self.code, self.now = 1, CODES[0], ""
         self.failed: list[tuple[str, int, str]] = []
+        self.doubtful: set[str] = set()
         self.made = 0
 
     def play(self) -> None:
@@ -327,7 +328,11 @@ class Series:
         if ends[0] != "merged":
             self.failed.append((self.now, self.option, self.code))
         # No file names a run that failed, and one of other options may have replaced outputs: docs/reuse.md says so.
-        if reuse and any(now > reuse["base"] and kind != [self.option, self.code] for now, *kind in self.failed):
+        replaced = (
+            now > (reuse or {}).get("base", "") and kind != [self.option, self.code] for now, *kind in self.failed
+        )
+        if reuse and reuse["base"] and (reuse["base"] in self.doubtful or any(replaced)):
+            self.doubtful.add(self.now)
             del mine["outputs"], theirs["outputs"]
         differing = [what for what in {**mine, **theirs} if mine.get(what) != theirs.get(what)]
         if differing or ends[0] != ends[1]:

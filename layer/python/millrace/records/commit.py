@@ -101,7 +101,8 @@ class Commit:
         finished_at: ISO 8601, UTC.
         reused_from: The shard of an earlier run that this one is taken over from: run_id, retry and shard, and
             worked_in, the run that worked it; None where this run worked it. `job` and the times are then those of
-            that work. A shard that is put together of several names the first of them, and all their times are added.
+            that work. A shard that is put together of several has parts, how many they are; it names the first of
+            them, and all their times are added.
         contributions: What each item gave, as far as that was kept; None where nothing was.
         stretches: Where several runs worked the items, and `worked_in` is empty: each such run, and how many items that
             follow each other are its.
