@@ -22,7 +22,7 @@ from typing import Any
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merged_files import open_partials
-from batch_jobs.migrating.committing import put_partial
+from batch_jobs.migrating.committing import copy_file, put_partial
 from batch_jobs.migrating.contributions import put_contributions, read_contributions
 from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
@@ -118,7 +118,7 @@ def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
         return
     if reuse.removed:
         planned = folder.planned_removed(reuse.removed_digest)
-        _copy(planned, folder.file("removed.jsonl"), job)
+        copy_file(planned, folder.file("removed.jsonl"), job)
     if not reuse.kept_shards:
         return
     sources = _read_sources(plan, folder, job)
@@ -285,7 +285,7 @@ class _Taking:
             return None
         mine = self.folder.contributions(index, there.sha256)
         try:
-            _copy(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
+            copy_file(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
         except (ObjectNotFoundError, ChangedError, DamagedFileError) as error:
             log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
             return None
@@ -306,7 +306,7 @@ class _Taking:
         mine = self.folder.partial(index, partial.sha256, part.suffix)
         if partial.bytes > LARGEST_COPY_BYTES:
             raise DamagedFileError("it is too large to be copied", operation="reuse", target=partial.uri)
-        _copy(S3Uri.parse(partial.uri), mine, self.job, size=partial.bytes)
+        copy_file(S3Uri.parse(partial.uri), mine, self.job, size=partial.bytes)
         return replace(partial, uri=str(mine))
 
 
@@ -395,26 +395,3 @@ def _counted(outcomes: Sequence[bytes]) -> dict[str, int]:
     found = (_BYTES.search(outcome) for outcome in outcomes)
     size = sum(int(each[1]) for each in found if each)
     return asdict(Counts(len(outcomes), len(outcomes), 0, size))
-
-
-def _copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
-    """Have S3 copy an object, of this size if one is given.
-
-    Raises:
-        ObjectNotFoundError: It is not there.
-        DamagedFileError: It has another size.
-        ChangedError: It was replaced meanwhile.
-    """
-    head = job.s3.head(source)
-    if size not in {None, head.size}:
-        raise DamagedFileError(f"it has {head.size} bytes, not {size}", operation="reuse", target=str(source))
-    job.s3.ask(
-        "copy",
-        source,
-        "copy_object",
-        Bucket=destination.bucket,
-        Key=destination.key,
-        CopySource={"Bucket": source.bucket, "Key": source.key},
-        CopySourceIfMatch=head.etag,
-        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
-    )

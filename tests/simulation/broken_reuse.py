@@ -20,6 +20,7 @@ import millrace.reuse.comparison
 import millrace.reuse.listing_walk
 from batch_jobs.job import Job
 from batch_jobs.merging.mirroring import _is_asked
+from batch_jobs.migrating.committing import copy_file
 from batch_jobs.planning.take_over import TakenShard, _Taking, take_over
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
@@ -137,13 +138,13 @@ def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) ->
 
 def partials_are_not_copied(patch: pytest.MonkeyPatch) -> None:
     """A commit names a partial that is not there."""
-    real = batch_jobs.planning.take_over._copy
+    real = copy_file
 
     def copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
         if "/partials/" not in destination.key:
             real(source, destination, job, size)
 
-    patch.setattr(batch_jobs.planning.take_over, "_copy", copy)
+    patch.setattr(batch_jobs.planning.take_over, "copy_file", copy)
 
 
 def failed_items_are_kept(patch: pytest.MonkeyPatch) -> None:

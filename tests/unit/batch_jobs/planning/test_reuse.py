@@ -512,6 +512,39 @@ def test_with_contributions_an_output_that_is_gone_costs_its_item(listed: RunInM
     assert same_as_full(run)
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_part_of_the_merge_is_taken_over_with_its_shards(lost: bool) -> None:  # noqa: FBT001 - a case
+    """S3 copies it where its shards are the same; one that is lost, or has another shard, is merged anew."""
+
+    def merged(run: RunInMemory) -> list[str]:
+        """Work and merge; the shards whose partials were read in doing so."""
+        made = run.plan()
+        there = set(listed_shards(run.folder.commit, range(made.shards), run.job().s3))
+        for index in set(range(made.shards)) - there:
+            run.migrate(index)
+        read: list[str] = []
+        run.client.before = lambda verb, _bucket, key: (
+            read.append(key.rpartition("/partials/")[2][:5]) if verb == "get_object" and "/partials/" in key else None
+        )
+        assert made.merge_parts == 3
+        for part in range(3):
+            run.merge_part(part)
+        run.client.before = lambda *_call: None
+        run.merge()
+        return read
+
+    first = run_of(merge_limit_seconds=0)
+    store(first, **dict.fromkeys("abcdefghijklmnopqr", "text"))
+    assert merged(first) == [f"{index:05}" for index in range(6)]
+    store(first, r="other")
+    if lost:
+        for key in first.client.bodies(RESULT, f"{first.folder.root.key}parts/00001."):
+            first.client.remove(RESULT, key)
+    run = run_of(first.client, "next", reuse="latest", merge_limit_seconds=0)
+    assert merged(run) == [f"{index:05}" for index in ([2, 3, 4, 5] if lost else [4, 5])]
+    assert same_as_full(run)
+
+
 @pytest.mark.long
 def test_ten_thousand_shards_are_taken_over() -> None:
     """Many in flight; beside the listings it costs eight requests each."""
