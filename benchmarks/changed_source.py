@@ -22,13 +22,27 @@ from typing import Any
 
 from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import S3Uri
-from millrace.s3.listing_page import OBJECTS, Row, WrittenPage
+from millrace.s3.listing_page import take_objects
 from millrace.s3.requests import Content
 
 SOURCE = S3Uri("letters", "documents/")
 PAGE = 1000
 SIZE = 10_000
 """The bytes of an object."""
+
+Row = tuple[bytes, bytes, bytes]
+"""An object: its key, its ETag between the quotes, and its size."""
+
+_HEAD = (
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    b"<Name>letters</Name><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>"
+)
+_WRITTEN = (
+    b"<Contents><Key>%b</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>&quot;%b&quot;</ETag>"
+    b"<Size>%b</Size><StorageClass>STANDARD</StorageClass></Contents>"
+)
+_TAIL = b"</ListBucketResult>"
+"""An answer to ListObjectsV2, as S3 writes it; no key here has a character that it would encode."""
 
 KINDS, PLACES = ("inserted", "changed", "deleted"), ("one place", "scattered")
 
@@ -136,7 +150,13 @@ class ChangedSource:
         if method == "list_objects_v2":
             after = given.get("ContinuationToken") or given.get("StartAfter", "")
             with self._answering("LIST"):
-                return self._listed(uri, after) if uri.bucket == SOURCE.bucket else self._files(uri, after)
+                if uri.bucket != SOURCE.bucket:
+                    return self._files(uri, after)
+                body, more, last = self._listed(uri, after)
+            # To read the answer is the plan job's own work.
+            added: dict[str, Any] = {}
+            take_objects({"status_code": 200, "body": body}, added)
+            return {**added, "IsTruncated": more, "NextContinuationToken": last}
         if method == "head_object":
             with self._answering("HEAD"):
                 body = self._read(uri)
@@ -184,15 +204,15 @@ class ChangedSource:
             "NextContinuationToken": page[-1:] and page[:PAGE][-1],
         }
 
-    def _listed(self, uri: S3Uri, after: str) -> dict[str, Any]:
+    def _listed(self, uri: S3Uri, after: str) -> tuple[bytes, bool, str]:
+        """The answer as S3 writes it, whether there is more, and the last key."""
         rows: list[Row] = []
         number = self._first(after) if after > uri.key else 0
         while number < self._change.objects and len(rows) < PAGE:
             rows += [row for row in self._rows(number) if row[0].decode() > after]
             number += 1
         last = rows[-1][0].decode() if rows else after
-        more = number < self._change.objects
-        return {OBJECTS: WrittenPage(rows), "IsTruncated": more, "NextContinuationToken": last}
+        return _HEAD + b"".join(map(_WRITTEN.__mod__, rows)) + _TAIL, number < self._change.objects, last
 
     def _first(self, after: str) -> int:
         """The first number of which a key may be behind this one."""
@@ -211,10 +231,10 @@ class ChangedSource:
         kind = self._change.kind if at < len(self._touched) and self._touched[at] == number else ""
         key, size = _key(number), b"%d" % SIZE
         etag = b"%032x" % (number + (2**100 if kind == "changed" else 0))
-        own: Row = (key, etag, b"", size, b"STANDARD")
+        own: Row = (key, etag, size)
         if kind == "deleted":
             return []
-        return [own, (key + b".new", etag, b"", size, b"STANDARD")] if kind == "inserted" else [own]
+        return [own, (key + b".new", etag, size)] if kind == "inserted" else [own]
 
 
 def _key(number: int) -> bytes:

@@ -11,13 +11,14 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merged_files import open_partials
-from batch_jobs.migrating.committing import put_partial
+from batch_jobs.migrating.committing import copy_file, put_partial
 from batch_jobs.parallel import in_order
 from millrace.errors import (
+    ChangedError,
     DamagedFileError,
     InvalidRunRequest,
     MissingCommitError,
@@ -25,7 +26,7 @@ from millrace.errors import (
     RunIdentityError,
 )
 from millrace.json_text import read_json
-from millrace.layout import RunFolder
+from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import PartialFile
 from millrace.records.files import read_commit
 from millrace.records.generations import Generation
@@ -99,7 +100,9 @@ def merge_part(folder: RunFolder, part: int, job: Job) -> None:
         plan_digest=plan.digest,
         code_version=plan.code_version,
         merged_digest=_merged_digest(partials),
-        partial=_merged(folder, part, plan, partials, job) if partials else None,
+        partial=(_of_base(folder, part, plan, partials, job) or _merged(folder, part, plan, partials, job))
+        if partials
+        else None,
         job={"id": job.settings.job_id, "attempt": job.settings.attempt},
         finished_at=job.timestamp(),
     )
@@ -132,6 +135,25 @@ def partials_to_merge(generation: Generation, job: Job) -> Iterator[PartialFile]
             yield commit.partial
 
 
+def _of_base(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFile], job: Job) -> PartialFile | None:
+    """The part as the run that is reused has it, copied by S3: if it is of the very same partials. Else None."""
+    if plan.reuse is None or not plan.reuse.base:
+        return None
+    base = RunFolder.of(S3Uri.parse(plan.destination), plan.reuse.base)
+    try:
+        there = _part_of(job.s3.read(base.part_commit(part)))
+        stem = str(base.part_partial(part, there.partial.sha256, "")) if there.partial else ""
+        same = (there.code_version, there.merged_digest) == (plan.code_version, _merged_digest(partials))
+        if there.partial is None or not same or not there.partial.uri.startswith(stem):
+            return None
+        mine = folder.part_partial(part, there.partial.sha256, there.partial.uri.removeprefix(stem))
+        copy_file(S3Uri.parse(there.partial.uri), mine, job, size=there.partial.bytes)
+    except (ObjectNotFoundError, ChangedError, DamagedFileError, ValueError, TypeError, KeyError) as error:
+        log.info("the part is merged anew", extra={"fields": {"part": part, "why": str(error)}})
+        return None
+    return replace(there.partial, uri=str(mine))
+
+
 def _merged(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFile], job: Job) -> PartialFile:
     workload = job.load(plan.workload, plan.options)
     merged = workload.partial()
@@ -144,9 +166,7 @@ def _merged(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFile
 def _read_part(folder: RunFolder, part: int, plan: Plan, s3: S3) -> PartCommit | None:
     uri = folder.part_commit(part)
     try:
-        given = read_json(s3.read(uri))
-        partial = given["partial"]
-        commit = PartCommit(**{**given, "partial": None if partial is None else PartialFile(**partial)})
+        commit = _part_of(s3.read(uri))
     except ObjectNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
@@ -161,6 +181,12 @@ def _read_part(folder: RunFolder, part: int, plan: Plan, s3: S3) -> PartCommit |
             target=str(uri),
         )
     return commit
+
+
+def _part_of(text: bytes) -> PartCommit:
+    given = read_json(text)
+    partial = given["partial"]
+    return PartCommit(**{**given, "partial": None if partial is None else PartialFile(**partial)})
 
 
 def _check_part(part: int, plan: Plan, job: Job) -> None:

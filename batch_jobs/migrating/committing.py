@@ -11,7 +11,7 @@ from batch_jobs.migrating.item_worker import NEVER_READ, RUN_MARK, ItemWorker
 from batch_jobs.migrating.outputs import file_digest, temporary_file
 from batch_jobs.migrating.progress import Progress
 from batch_jobs.parallel import in_order
-from millrace.errors import ChangedError, ObjectNotFoundError
+from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import Commit, PartialFile
 from millrace.s3.verbs import S3
@@ -35,6 +35,29 @@ def put_partial(partial: Partial[Any], place: Callable[[str], S3Uri], s3: S3) ->
         uri = place(digest)
         s3.put(uri, file)
     return PartialFile(str(uri), digest, size)
+
+
+def copy_file(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
+    """Have S3 copy a file of a run, of this size if one is given.
+
+    Raises:
+        ObjectNotFoundError: It is not there.
+        DamagedFileError: It has another size.
+        ChangedError: It was replaced meanwhile.
+    """
+    head = job.s3.head(source)
+    if size not in {None, head.size}:
+        raise DamagedFileError(f"it has {head.size} bytes, not {size}", operation="reuse", target=str(source))
+    job.s3.ask(
+        "copy",
+        source,
+        "copy_object",
+        Bucket=destination.bucket,
+        Key=destination.key,
+        CopySource={"Bucket": source.bucket, "Key": source.key},
+        CopySourceIfMatch=head.etag,
+        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
+    )
 
 
 def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:

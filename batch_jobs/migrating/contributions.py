@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from millrace.errors import DamagedFileError
 from millrace.layout import RunFolder, S3Uri
@@ -78,11 +78,22 @@ def read_contributions(file: PartialFile, s3: S3) -> dict[int, bytes]:
         ObjectNotFoundError: They are not there.
         DamagedFileError: They are not as they were written.
     """
+    parted = (line.partition(b" ") for line in _read(file, s3).split(b"\n")[:-1])
+    return {int(position): text for position, _, text in parted}
+
+
+def contributed_items(file: PartialFile, s3: S3) -> Collection[int]:
+    """Of which items of a shard there are contributions, by their places; raises as `read_contributions` does."""
+    body = _read(file, s3)
+    count = body.count(b"\n")
+    last = body[body.rfind(b"\n", 0, -1) + 1 :]
+    if last.startswith(b"%d " % (count - 1)):  # they are in order: of all
+        return range(count)
+    return {int(line.partition(b" ")[0]) for line in body.split(b"\n")[:-1]}
+
+
+def _read(file: PartialFile, s3: S3) -> bytes:
     body = s3.read(S3Uri.parse(file.uri))
     if hashlib.sha256(body).hexdigest() != file.sha256:
         raise DamagedFileError("it is not what was committed", operation="read the contributions", target=file.uri)
-    kept = {}
-    for line in body.split(b"\n")[:-1]:
-        position, _, text = line.partition(b" ")
-        kept[int(position)] = text
-    return kept
+    return body

@@ -7,7 +7,7 @@ import logging
 import weakref
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property
 from tempfile import TemporaryFile
@@ -20,7 +20,7 @@ from millrace.planning.listing_pages import listing_pages
 from millrace.records.files import read_commit
 from millrace.records.generations import Generation
 from millrace.reuse.base import Base
-from millrace.reuse.comparison import BaseShard
+from millrace.reuse.base_shards import BaseShard
 from millrace.s3.listing_page import Page
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class ListedKeys:
 
 
 class KeptOutputs:
-    """Which shards of a base have all their items' outputs.
+    """Which items of a base lack an output.
 
     Args:
         base: The base.
@@ -80,28 +80,37 @@ class KeptOutputs:
         self._generations: Mapping[int, Generation] = {each.plan.retry: each for each in base.generations}
         self._destination = S3Uri.parse(base.generations[0].plan.destination)
         self._job = job
-        self._incomplete: set[tuple[int, int]] = set()
+        self._gone: tuple[tuple[int, int], Collection[int]] = ((-1, -1), ())
 
     def looked_at(self, shards: Iterable[BaseShard]) -> Iterator[BaseShard]:
-        """The same shards; `are_there` may be asked for each once it was given.
+        """The same shards; `gone` may be asked for each as long as no other one was given.
 
         Raises:
             StorageError: The destination cannot be listed.
         """
         with closing(in_order(self._outputs_of, shards, self._job.settings.concurrency)) as read:
             for shard, outputs in read:
-                gone = [] if outputs is None else [each for each in outputs if not self._is_there(each)]
+                place = shard.retry, shard.index
                 if outputs is None:  # its commit has gone since: it cannot be taken over either
-                    self._incomplete.add((shard.retry, shard.index))
-                if gone:
-                    self._incomplete.add((shard.retry, shard.index))
-                    fields = {"retry": shard.retry, "shard": shard.index, "gone": len(gone), "one": str(gone[0])}
-                    log.info("a shard's outputs are gone; it is worked again", extra={"fields": fields})
+                    self._gone = place, range(shard.items)
+                    yield shard
+                    continue
+                missing = [(number, output) for number, output in outputs if not self._is_there(output)]
+                if missing:
+                    fields = {
+                        "retry": shard.retry,
+                        "shard": shard.index,
+                        "gone": len(missing),
+                        "one": str(missing[0][1]),
+                    }
+                    log.info("outputs are gone; their items are worked again", extra={"fields": fields})
+                self._gone = place, frozenset(number for number, _ in missing)
                 yield shard
 
-    def are_there(self, shard: BaseShard) -> bool:
-        """Whether no output of the shard's items is missing."""
-        return (shard.retry, shard.index) not in self._incomplete
+    def gone(self, shard: BaseShard) -> Collection[int]:
+        """Which items of the shard lack an output, by their places."""
+        place, numbers = self._gone
+        return numbers if place == (shard.retry, shard.index) else range(shard.items)
 
     @cached_property
     def _listed(self) -> ListedKeys:
@@ -109,7 +118,7 @@ class KeptOutputs:
         pages = listing_pages(destination, job.s3, job.stop.check, job.settings.concurrency)
         return ListedKeys(pages, destination.join(RESERVED_FOLDER).key)
 
-    def _outputs_of(self, shard: BaseShard) -> tuple[BaseShard, list[S3Uri] | None]:
+    def _outputs_of(self, shard: BaseShard) -> tuple[BaseShard, list[tuple[int, S3Uri]] | None]:
         generation = self._generations[shard.retry]
         try:
             commit = read_commit(generation.folder, shard.index, generation.plan, self._job.s3)
@@ -117,7 +126,8 @@ class KeptOutputs:
             commit = None
         if commit is None:
             return shard, None
-        return shard, [S3Uri.parse(output) for outcome in commit.outcomes for output in outcome.outputs]
+        rows = enumerate(commit.outcomes)
+        return shard, [(number, S3Uri.parse(output)) for number, outcome in rows for output in outcome.outputs]
 
     def _is_there(self, output: S3Uri) -> bool:
         if self._destination.contains(output):

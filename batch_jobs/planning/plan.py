@@ -63,7 +63,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    kept_items = None if base is None else keep(request, folder, items, base, job)
+    kept_items = None if base is None else keep(request, folder, items, base, job, pace=maker.pace_of_shards(request))
     made = maker.make(
         request,
         folder,

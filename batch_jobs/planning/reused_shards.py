@@ -11,10 +11,10 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.contributions import read_contributions
+from batch_jobs.migrating.contributions import contributed_items
 from batch_jobs.migrating.outputs import file_digest
 from batch_jobs.planning.kept_outputs import KeptOutputs
-from batch_jobs.planning.take_over import TakenShard, takeover_lines
+from batch_jobs.planning.take_over import TakenPart, TakenShard, takeover_lines
 from millrace.errors import DamagedFileError, MirrorLimitError, ObjectNotFoundError
 from millrace.layout import RunFolder
 from millrace.planning.item_store import ItemStore
@@ -22,8 +22,11 @@ from millrace.records.plan import items_digest
 from millrace.records.reused import PlannedReuse
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase, find_base, require_base
-from millrace.reuse.comparison import KEPT_SHARE, BaseShard, Comparison, compare, read_shards
+from millrace.reuse.base_shards import BaseShard, read_shards
+from millrace.reuse.compaction import Compaction
+from millrace.reuse.comparison import KEPT_SHARE, Comparison, compare
 from millrace.workload.contract import ServerSideCopy
+from millrace.workload.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,9 @@ def base_of(request: RunRequest, folder: RunFolder, workload: object, code_versi
     return found
 
 
-def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | NoBase, job: Job) -> KeptItems:
+def keep(
+    request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | NoBase, job: Job, *, pace: Pace
+) -> KeptItems:
     """Put the items whose shards are kept in front, and write down what these are taken over from.
 
     Args:
@@ -62,6 +67,7 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
         items: The items of the new listing, in the order of their keys; they are put into another order.
         base: The run that is reused.
         job: The job's surroundings.
+        pace: The pace that shards are cut by: small ones are put together.
     """
     asked = request.reuse or ""
     if isinstance(base, NoBase):
@@ -75,7 +81,8 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
             outputs.looked_at(shards) if outputs else shards,
             removed,
             most_kept=int(request.shard.max_shards * KEPT_SHARE),
-            usable=lambda shard: outputs is None or outputs.are_there(shard),
+            together=Compaction(items, request.shard, pace).together,
+            lacking=outputs.gone if outputs else lambda _shard: (),
             contributed=lambda shard: _contributed(shard, job),
         )
         _check_mirror_limit(request, base, found.removed)
@@ -83,8 +90,7 @@ def keep(request: RunRequest, folder: RunFolder, items: ItemStore, base: Base | 
         if found.removed:
             removed_digest = f"sha256:{file_digest(removed)}"
             job.s3.put(folder.planned_removed(removed_digest), removed, content_type="application/x-ndjson")
-    if found.kept:
-        items.arrange(found.order)
+    items.arrange(found.order)
     sizes = [shard.items for shard in found.kept]
     takeover = takeover_lines(_taken(found, items))
     takeover_digest = f"sha256:{hashlib.sha256(takeover).hexdigest()}" if found.kept else ""
@@ -118,13 +124,15 @@ def _check_mirror_limit(request: RunRequest, base: Base, removed: int) -> None:
 def _taken(found: Comparison, items: ItemStore) -> Iterator[TakenShard]:
     places = pairwise(accumulate((shard.items for shard in found.kept), initial=0))
     for shard, (start, stop) in zip(found.kept, places, strict=True):
-        yield TakenShard(shard.retry, shard.index, items_digest(items.lines(range(start, stop))), shard.rebuilt_of)
+        parts = tuple(TakenPart(part.retry, part.index, part.rebuilt_of) for part in shard.parts)
+        known = shard.parts[0].digest if len(parts) == 1 else ""
+        yield TakenShard(known or items_digest(items.lines(range(start, stop))), parts)
 
 
 def _contributed(shard: BaseShard, job: Job) -> Collection[int]:
     """The items of a shard whose contributions are there, by their places."""
     try:
-        return read_contributions(shard.contributions, job.s3).keys() if shard.contributions else ()
+        return contributed_items(shard.contributions, job.s3) if shard.contributions else ()
     except (ObjectNotFoundError, DamagedFileError, ValueError) as error:
         fields = {"retry": shard.retry, "shard": shard.index, "why": str(error)}
         log.warning("contributions are lost", extra={"fields": fields})

@@ -10,20 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import groupby, repeat
+from threading import Semaphore
 from typing import Any
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.committing import put_partial
+from batch_jobs.merging.merged_files import open_partials
+from batch_jobs.migrating.committing import copy_file, put_partial
 from batch_jobs.migrating.contributions import put_contributions, read_contributions
 from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
-from millrace.records.commit import Commit, CommitHead, PartialFile
+from millrace.records.commit import CommitHead, CommitText, PartialFile
 from millrace.records.files import listed_shards
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan
@@ -39,28 +44,60 @@ LARGEST_COPY_BYTES = 5 * 2**30
 MOST_AT_ONCE = 64
 """So many shards are taken over at once: each waits for five small requests, one after the other."""
 
+ADDED_AT_ONCE = 4
+"""Of so many shards at once the partials are added up: they are in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPart:
+    """A shard of the base that a kept shard is taken over from.
+
+    Attributes:
+        retry: Which rerun of the base it is a shard of; 0 for the base's own.
+        shard: Its index there.
+        rebuilt_of: Which of its items are kept, by their places, where it is rebuilt from contributions; None where it
+            is taken over with all that succeeded.
+    """
+
+    retry: int
+    shard: int
+    rebuilt_of: Sequence[int] | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class TakenShard:
     """What a kept shard is taken over from.
 
     Attributes:
-        retry: Which rerun of the base it is a shard of; 0 for the base's own.
-        shard: Its index there.
         items_digest: `sha256:…` of the shard file that this run has of it.
-        rebuilt_of: Which of its items it is rebuilt of, by their places; None where it is taken over with all that
-            succeeded.
+        parts: The shards of the base that it is of: several where small ones are put together.
     """
 
-    retry: int
-    shard: int
     items_digest: str
-    rebuilt_of: Sequence[int] | None = None
+    parts: tuple[TakenPart, ...]
+
+    def to_line(self) -> bytes:
+        """Its line in the file that says what each kept shard is taken over from."""
+        parts = [{"retry": each.retry, "shard": each.shard, "rebuilt_of": each.rebuilt_of} for each in self.parts]
+        document = {"items_digest": self.items_digest, "parts": parts}
+        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> TakenShard:
+        """Read such a line.
+
+        Raises:
+            ValueError: It is not JSON.
+            TypeError: It is something else.
+            KeyError: It lacks something.
+        """
+        given = read_json(line)
+        return cls(given["items_digest"], tuple(TakenPart(**part) for part in given["parts"]))
 
 
 def takeover_lines(shards: Iterable[TakenShard]) -> bytes:
     """The file that says what each kept shard is taken over from: a JSON line each, from shard 0 on."""
-    return b"".join(json.dumps(asdict(shard), separators=(",", ":")).encode() + b"\n" for shard in shards)
+    return b"".join(shard.to_line() for shard in shards)
 
 
 def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
@@ -81,7 +118,7 @@ def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
         return
     if reuse.removed:
         planned = folder.planned_removed(reuse.removed_digest)
-        _copy(planned, folder.file("removed.jsonl"), job)
+        copy_file(planned, folder.file("removed.jsonl"), job)
     if not reuse.kept_shards:
         return
     sources = _read_sources(plan, folder, job)
@@ -103,8 +140,8 @@ def _read_sources(plan: Plan, folder: RunFolder, job: Job) -> Sequence[TakenShar
     uri = folder.takeover(reuse.takeover_digest)
     try:
         text = job.s3.read(uri)
-        sources = [TakenShard(**read_json(line)) for line in text.split(b"\n")[:-1]]
-    except (ObjectNotFoundError, ValueError, TypeError) as error:
+        sources = list(map(TakenShard.from_line, text.split(b"\n")[:-1]))
+    except (ObjectNotFoundError, ValueError, TypeError, KeyError) as error:
         raise DamagedFileError(
             f"this does not say what is taken over: {error}", operation="reuse", target=str(uri)
         ) from error
@@ -119,6 +156,7 @@ class _Taking:
     folder: RunFolder
     base: RunFolder
     job: Job
+    adding: Semaphore = field(default_factory=lambda: Semaphore(ADDED_AT_ONCE))
 
     def take(self, index: int, source: TakenShard) -> bool:
         """Take one shard over; whether that could be done."""
@@ -126,165 +164,234 @@ class _Taking:
         try:
             self._take(index, source)
         except (ObjectNotFoundError, ChangedError, DamagedFileError) as error:
-            fields = {"shard": index, "from": asdict(source), "why": str(error)}
+            fields = {"shard": index, "from": [(part.retry, part.shard) for part in source.parts], "why": str(error)}
             log.warning("a shard cannot be taken over, and is worked", extra={"fields": fields})
             return False
         return True
 
     def _take(self, index: int, source: TakenShard) -> None:
-        s3, plan = self.job.s3, self.plan
+        parts = [self._read(part) for part in source.parts]
+        if len(parts) == 1 and parts[0].is_whole:
+            (part,) = parts
+            outcomes, counts = part.text.outcomes, part.text.head["counts"]
+            partial = self._copy_partial(index, part)
+            contributions = self._copy_contributions(index, part.head.contributions)
+        else:
+            each = [outcome for part in parts for outcome in part.outcomes()]
+            outcomes, counts = CommitText.joined(each), _counted(each)
+            with self.adding:  # a shard's contributions and partial are in memory meanwhile
+                kept = [self._contributions_of(part) for part in parts]
+                if len(parts) == 1 and parts[0].source.rebuilt_of is None:
+                    partial = self._copy_partial(index, parts[0])
+                else:
+                    partial = self._add_up(index, parts, kept)
+                contributions = self._put_contributions(index, parts, kept)
+        text = CommitText(
+            {
+                **parts[0].text.head,
+                **_times(parts),
+                "shard": index,
+                "plan_digest": self.plan.digest,
+                "items_digest": source.items_digest,
+                "partial": asdict(partial),
+                "contributions": None if contributions is None else asdict(contributions),
+                "counts": counts,
+                **self._origin(parts),
+            },
+            outcomes,
+            self._stretches(parts),
+        )
+        self.job.s3.put_if_absent(self.folder.commit(index), text.to_json(), content_type="application/json")
+
+    def _read(self, source: TakenPart) -> _BasePart:
         folder = self.base.of_retry(source.retry)
         uri = folder.commit(source.shard)
-        text = s3.read(uri)
-        if source.rebuilt_of is None and self._retell(index, source, text):
-            return
-        there = Commit.from_json(text, str(uri))
-        if there.shard != source.shard or there.code_version != plan.code_version or there.partial is None:
+        read = self.job.s3.read(uri)
+        text, head = CommitText.of(read, str(uri)), CommitHead.of(read)
+        if (head.shard, head.code_version) != (source.shard, self.plan.code_version) or head.partial is None:
             raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=str(uri))
-        if source.rebuilt_of is None:
-            outcomes = tuple(outcome for outcome in there.outcomes if outcome.status == "SUCCEEDED")
-            partial = self._take_partial(index, source, folder, there.partial)
-            contributions = self._take_contributions(index, there)
-        else:
-            outcomes = tuple(there.outcomes[number] for number in source.rebuilt_of)
-            partial, contributions = self._rebuild(index, there, source.rebuilt_of)
-        commit = replace(
-            there,
-            shard=index,
-            plan_digest=plan.digest,
-            items_digest=source.items_digest,
-            partial=partial,
-            contributions=contributions,
-            counts=Counts.of(outcomes),
-            outcomes=outcomes,
-            reused_from=self._reused_from(source, there.worked_in),
-        )
-        s3.put_if_absent(self.folder.commit(index), commit.to_json(), content_type="application/json")
+        stem = str(folder.partial(source.shard, head.partial.sha256, ""))
+        if not head.partial.uri.startswith(stem):
+            raise DamagedFileError("it is not the shard's partial", operation="reuse", target=head.partial.uri)
+        return _BasePart(source, text, head, head.partial, head.partial.uri.removeprefix(stem))
 
-    def _retell(self, index: int, source: TakenShard, text: bytes) -> bool:
-        """Take over a shard of which no item failed, without reading its outcomes; whether it is such a one."""
-        folder = self.base.of_retry(source.retry)
-        uri = str(folder.commit(source.shard))
+    def _origin(self, parts: Sequence[_BasePart]) -> dict[str, Any]:
+        stretches = self._all_stretches(parts)
+        source = parts[0].source
+        worked_in = stretches[0][0] if len(stretches) == 1 else ""
+        named = {"run_id": self.base.run_id, "retry": source.retry, "shard": source.shard, "worked_in": worked_in}
+        return {"reused_from": {**named, **({"parts": len(parts)} if len(parts) > 1 else {})}}
+
+    def _stretches(self, parts: Sequence[_BasePart]) -> tuple[tuple[str, int], ...]:
+        stretches = self._all_stretches(parts)
+        return stretches if len(stretches) > 1 else ()
+
+    def _all_stretches(self, parts: Sequence[_BasePart]) -> tuple[tuple[str, int], ...]:
+        """Which run worked how many items that follow each other."""
+        if len(parts) == 1 and parts[0].is_whole and not parts[0].text.stretches:
+            return ((parts[0].head.worked_in or self.base.run_id, parts[0].head.counts.items),)
+        runs = (run for part in parts for run in part.worked_in(self.base.run_id))
+        return tuple((run, len(list(items))) for run, items in groupby(runs))
+
+    def _add_up(
+        self, index: int, parts: Sequence[_BasePart], kept: Sequence[Mapping[int, bytes] | None]
+    ) -> PartialFile:
+        """Make the partial of several shards, and of those that lost items from the contributions of the others."""
+        partial, texts = self.workload.partial(), ContributionTexts(self.workload)
         try:
-            head = CommitHead.of(text)
-        except ValueError as error:
-            raise DamagedFileError(f"this is not a commit: {error}", operation="reuse", target=uri) from error
-        if head.counts.failed or head.partial is None:
-            return False
-        if (head.shard, head.code_version) != (source.shard, self.plan.code_version):
-            raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=uri)
-        retold = Commit.retold(
-            text,
-            uri,
-            shard=index,
-            plan_digest=self.plan.digest,
-            items_digest=source.items_digest,
-            partial=asdict(self._take_partial(index, source, folder, head.partial)),
-            contributions=self._copied_contributions(index, head.contributions),
-            reused_from=self._reused_from(source, head.worked_in),
-        )
-        self.job.s3.put_if_absent(self.folder.commit(index), retold, content_type="application/json")
-        return True
+            for part, given in zip(parts, kept, strict=True):
+                if part.source.rebuilt_of is None:
+                    with closing(open_partials([part.partial], self.job)) as opened:
+                        for file in opened:
+                            partial.read(file)
+                    continue
+                lines = given or {}  # what is not there is a KeyError: the items are worked, then
+                for contribution in texts.read([lines[number] for number in part.source.rebuilt_of]):
+                    partial.add(contribution)
+        except MillraceError:
+            raise
+        except Exception as error:  # a user's own workload may raise anything; migrate works the items anew
+            raise DamagedFileError(f"it cannot be added up: {error!r}", operation="reuse", target=part.name) from error
+        suffix = self.workload.partial_suffix
+        return put_partial(partial, lambda digest: self.folder.partial(index, digest, suffix), self.job.s3)
 
-    def _copied_contributions(self, index: int, there: PartialFile | None) -> dict[str, Any] | None:
+    def _contributions_of(self, part: _BasePart) -> dict[int, bytes] | None:
+        """A shard's contributions. Where it is not rebuilt of them it can be taken over without them just as well."""
+        if part.head.contributions is None:
+            return None
+        try:
+            return read_contributions(part.head.contributions, self.job.s3)
+        except (ObjectNotFoundError, DamagedFileError) as error:
+            if part.source.rebuilt_of is not None:
+                raise
+            log.warning("contributions are lost", extra={"fields": {"shard": part.name, "why": str(error)}})
+            return None
+
+    def _put_contributions(
+        self, index: int, parts: Sequence[_BasePart], kept: Sequence[Mapping[int, bytes] | None]
+    ) -> PartialFile | None:
+        mine: dict[int, bytes] = {}
+        before = 0
+        for part, given in zip(parts, kept, strict=True):
+            mine |= {
+                before + place: given[number] for place, number in enumerate(part.numbers) if given and number in given
+            }
+            before += len(part.numbers)
+        return put_contributions(self.folder, index, mine, self.job.s3)
+
+    def _copy_contributions(self, index: int, there: PartialFile | None) -> PartialFile | None:
         """Have S3 copy the contributions. Without them the shard can be taken over just as well."""
         if there is None:
             return None
         mine = self.folder.contributions(index, there.sha256)
         try:
-            _copy(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
+            copy_file(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
         except (ObjectNotFoundError, ChangedError, DamagedFileError) as error:
             log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
             return None
-        return asdict(replace(there, uri=str(mine)))
-
-    def _reused_from(self, source: TakenShard, worked_in: str) -> dict[str, Any]:
-        return {
-            "run_id": self.base.run_id,
-            "retry": source.retry,
-            "shard": source.shard,
-            "worked_in": worked_in or self.base.run_id,
-        }
-
-    def _rebuild(self, index: int, there: Commit, numbers: Sequence[int]) -> tuple[PartialFile, PartialFile | None]:
-        """Make the partial of some of the items from their contributions; and keep these."""
-        kept, texts = self._contributions_of(there), ContributionTexts(self.workload)
-        partial = self.workload.partial()
-        try:
-            for number in numbers:
-                partial.add(texts.read(kept[number]))
-        except MillraceError:
-            raise
-        except Exception as error:  # a user's own workload may raise anything; migrate works the items anew
-            raise DamagedFileError(
-                f"the contributions cannot be added up: {error!r}", operation="reuse", target=f"shard {there.shard}"
-            ) from error
-        suffix = self.workload.partial_suffix
-        made = put_partial(partial, lambda digest: self.folder.partial(index, digest, suffix), self.job.s3)
-        return made, self._put_contributions(index, numbers, kept)
-
-    def _take_contributions(self, index: int, there: Commit) -> PartialFile | None:
-        """Keep those of the items that succeeded. Without them the shard can be taken over just as well."""
-        if there.contributions is None:
-            return None
-        numbers = [number for number, outcome in enumerate(there.outcomes) if outcome.status == "SUCCEEDED"]
-        try:
-            return self._put_contributions(index, numbers, self._contributions_of(there))
-        except (ObjectNotFoundError, DamagedFileError) as error:
-            log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
-            return None
-
-    def _put_contributions(self, index: int, numbers: Sequence[int], kept: Mapping[int, bytes]) -> PartialFile | None:
-        mine = {place: kept[number] for place, number in enumerate(numbers) if number in kept}
-        return put_contributions(self.folder, index, mine, self.job.s3)
-
-    def _contributions_of(self, there: Commit) -> dict[int, bytes]:
-        if there.contributions is None:
-            raise DamagedFileError("it has no contributions", operation="reuse", target=f"shard {there.shard}")
-        return read_contributions(there.contributions, self.job.s3)
+        return replace(there, uri=str(mine))
 
     @cached_property
     def workload(self) -> Workload[Any]:
-        """The plan's workload, to rebuild partials."""
+        """The plan's workload, to add partials up."""
         return self.job.load(self.plan.workload, self.plan.options)
 
-    def _take_partial(self, index: int, source: TakenShard, folder: RunFolder, partial: PartialFile) -> PartialFile:
+    def _copy_partial(self, index: int, part: _BasePart) -> PartialFile:
         """Have S3 copy the partial.
 
         Raises:
-            DamagedFileError: It is not where it belongs, has another size, or is too large to be copied.
+            DamagedFileError: It has another size, or is too large to be copied.
         """
-        stem = str(folder.partial(source.shard, partial.sha256, ""))
-        if not partial.uri.startswith(stem):
-            raise DamagedFileError("it is not the shard's partial", operation="reuse", target=partial.uri)
-        there, mine = (
-            S3Uri.parse(partial.uri),
-            self.folder.partial(index, partial.sha256, partial.uri.removeprefix(stem)),
-        )
+        partial = part.partial
+        mine = self.folder.partial(index, partial.sha256, part.suffix)
         if partial.bytes > LARGEST_COPY_BYTES:
             raise DamagedFileError("it is too large to be copied", operation="reuse", target=partial.uri)
-        _copy(there, mine, self.job, size=partial.bytes)
+        copy_file(S3Uri.parse(partial.uri), mine, self.job, size=partial.bytes)
         return replace(partial, uri=str(mine))
 
 
-def _copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
-    """Have S3 copy an object, of this size if one is given.
+@dataclass(frozen=True)
+class _BasePart:
+    """A shard of the base, as its commit says.
 
-    Raises:
-        ObjectNotFoundError: It is not there.
-        DamagedFileError: It has another size.
-        ChangedError: It was replaced meanwhile.
+    Attributes:
+        source: What is kept of it.
+        text: Its commit.
+        head: What stands before the outcomes.
+        partial: Its partial.
+        suffix: What the partial's name ends in.
     """
-    head = job.s3.head(source)
-    if size not in {None, head.size}:
-        raise DamagedFileError(f"it has {head.size} bytes, not {size}", operation="reuse", target=str(source))
-    job.s3.ask(
-        "copy",
-        source,
-        "copy_object",
-        Bucket=destination.bucket,
-        Key=destination.key,
-        CopySource={"Bucket": source.bucket, "Key": source.key},
-        CopySourceIfMatch=head.etag,
-        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
-    )
+
+    source: TakenPart
+    text: CommitText
+    head: CommitHead
+    partial: PartialFile
+    suffix: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        return f"shard {self.source.shard} of the base"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its items are kept."""
+        return self.source.rebuilt_of is None and not self.head.counts.failed
+
+    @cached_property
+    def numbers(self) -> Sequence[int]:
+        """Which of its items are kept, by their places."""
+        if self.source.rebuilt_of is not None:
+            return self.source.rebuilt_of
+        return [number for number, outcome in enumerate(self._each) if b'"status":"SUCCEEDED"' in outcome]
+
+    def outcomes(self) -> list[bytes]:
+        """Theirs.
+
+        Raises:
+            DamagedFileError: One of them did not succeed.
+        """
+        kept = [self._each[number] for number in self.numbers]
+        if not all(b'"status":"SUCCEEDED"' in outcome for outcome in kept):
+            raise DamagedFileError("an item of it did not succeed", operation="reuse", target=self.name)
+        return kept
+
+    @cached_property
+    def _each(self) -> list[bytes]:
+        return self.text.each()
+
+    def worked_in(self, base: str) -> Iterator[str]:
+        """The run that worked each of them."""
+        if not self.text.stretches:
+            return repeat(self.head.worked_in or base, len(self.numbers))
+        runs = [run for run, items in self.text.stretches for _ in range(items)]
+        return (runs[number] for number in self.numbers)
+
+    @property
+    def seconds(self) -> float:
+        """How long these items were worked, about."""
+        return self.head.seconds * len(self.numbers) / max(self.head.counts.items, 1)
+
+
+def _times(parts: Sequence[_BasePart]) -> dict[str, str]:
+    """When the items were worked: so long as all parts took together, whatever was between them."""
+    if len(parts) == 1 and parts[0].is_whole:
+        return {}
+    started_at = min(part.head.started_at for part in parts)
+    finished_at = started_at + timedelta(seconds=sum(part.seconds for part in parts))
+    return {"started_at": _iso(started_at), "finished_at": _iso(finished_at)}
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+_BYTES = re.compile(rb'"bytes":([0-9]+)')
+
+
+def _counted(outcomes: Sequence[bytes]) -> dict[str, int]:
+    """The counts of outcomes that all succeeded."""
+    # The quotes would be escaped inside a JSON string: this is the field.
+    found = (_BYTES.search(outcome) for outcome in outcomes)
+    size = sum(int(each[1]) for each in found if each)
+    return asdict(Counts(len(outcomes), len(outcomes), 0, size))

@@ -12,7 +12,9 @@ from millrace.planning.making import cut_by
 from millrace.records.reused import PlannedReuse
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import NoBase, find_base
-from millrace.reuse.comparison import KEPT_SHARE, compare, read_shards
+from millrace.reuse.base_shards import read_shards
+from millrace.reuse.compaction import Compaction
+from millrace.reuse.comparison import KEPT_SHARE, compare
 from millrace.s3.verbs import S3
 from millrace.workload.pace import Pace
 from millrace.workload.registry import is_own_workload, workload_records
@@ -52,7 +54,8 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
     base = find_base(request, s3, run_id="", code_version=None, writes_outputs=_writes_outputs(request))
     if isinstance(base, NoBase):
         nothing = PlannedReuse.without_base(asked, base.why_not, len(items))
-        return Forecast(nothing, _shards(items, request, cut_by(pace, request, nothing), []))
+        return Forecast(nothing, _shards(items, request, cut_by(pace, request, reuses=True), []))
+    pace = cut_by(pace, request, reuses=True)
     with TemporaryFile() as removed:
         shards = read_shards(base, s3, lambda: None, AT_ONCE)
         found = compare(
@@ -60,12 +63,13 @@ def forecast(request: RunRequest, items: ItemStore, pace: Pace, s3: S3) -> Forec
             shards,
             cast("BinaryIO", removed),
             most_kept=int(request.shard.max_shards * KEPT_SHARE),
-            contributed=lambda shard: range(len(shard.lines)),  # the plan job sees whether one is lost
+            together=Compaction(items, request.shard, pace).together,
+            contributed=lambda shard: range(shard.items),  # the plan job sees whether one is lost
         )
     items.arrange(found.order)
     kept = [shard.items for shard in found.kept]
     reuse = found.planned(asked, base, items)
-    return Forecast(reuse, _shards(items, request, cut_by(pace, request, reuse), kept))
+    return Forecast(reuse, _shards(items, request, pace, kept))
 
 
 def _shards(items: ItemStore, request: RunRequest, pace: Pace, kept: list[int]) -> list[ShardSize]:

@@ -199,7 +199,7 @@ class UiPages:
     def _children(self, found: FoundRun, progress: RunProgress) -> tuple[list[Any], list[Any]]:
         watched = self._progress.watched(found.execution_arn)
         with watched.lock:
-            every = [head for head in watched.watcher.heads if not head.worked_in]
+            every = [head for head in watched.watcher.heads if head.worked_in is None]
             folder = watched.watcher.folder
         heads = [head for head in every if head.finished_at >= progress.since] or every
         now = progress.execution.get("stopDate") or datetime.now(UTC)

@@ -14,25 +14,31 @@ import batch_jobs.merging.mirroring
 import batch_jobs.planning.plan
 import batch_jobs.planning.take_over
 import millrace.reuse.base
+import millrace.reuse.base_shards
+import millrace.reuse.compaction
 import millrace.reuse.comparison
+import millrace.reuse.listing_walk
 from batch_jobs.job import Job
 from batch_jobs.merging.mirroring import _is_asked
-from batch_jobs.planning.take_over import TakenShard, take_over
+from batch_jobs.migrating.committing import copy_file
+from batch_jobs.planning.take_over import TakenShard, _Taking, take_over
+from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
-from millrace.records.commit import Commit
+from millrace.records.commit import CommitHead, CommitText, PartialFile
 from millrace.records.generations import RowReader, read_generations
 from millrace.records.latest import LatestRun, read_latest
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
-from millrace.reuse.comparison import BaseShard
+from millrace.reuse.base_shards import BaseShard
+from millrace.reuse.listing_walk import ListingWalk
 from millrace.s3.verbs import S3
 
 
 def names_alone_are_compared(patch: pytest.MonkeyPatch) -> None:
     """An object that changed is taken for the same, by its key."""
-    patch.setattr(millrace.reuse.comparison, "_identity", lambda line: (json.loads(line)["key"],))
+    patch.setattr(millrace.reuse.listing_walk, "identity", lambda line: (json.loads(line)["key"],))
 
 
 def sizes_are_compared_instead_of_etags(patch: pytest.MonkeyPatch) -> None:
@@ -42,7 +48,7 @@ def sizes_are_compared_instead_of_etags(patch: pytest.MonkeyPatch) -> None:
         item = json.loads(line)
         return item["key"], item["size"]
 
-    patch.setattr(millrace.reuse.comparison, "_identity", identity)
+    patch.setattr(millrace.reuse.listing_walk, "identity", identity)
 
 
 def options_are_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -78,20 +84,27 @@ def codes_are_not_compared(patch: pytest.MonkeyPatch) -> None:
 def _ignoring_code_of_commits(patch: pytest.MonkeyPatch) -> None:
     """Where taking over compares the code once more, it would only be as if nothing could be taken over."""
 
-    class OfAnyCode(Commit):
+    class HeadOfAnyCode(CommitHead):
         now = ""
 
         @classmethod
-        def from_json(cls, text: bytes, name: str) -> Commit:
-            return replace(Commit.from_json(text, name), code_version=cls.now)
+        def of(cls, text: bytes) -> CommitHead:
+            return replace(CommitHead.of(text), code_version=cls.now)
+
+    class OfAnyCode(CommitText):
+        @classmethod
+        def of(cls, text: bytes, name: str) -> CommitText:
+            read = CommitText.of(text, name)
+            return replace(read, head={**read.head, "code_version": HeadOfAnyCode.now})
 
     taking = batch_jobs.planning.take_over.take_over
 
     def take_over_by_any_code(plan: Plan, folder: RunFolder, job: Job) -> None:
-        OfAnyCode.now = plan.code_version
+        HeadOfAnyCode.now = plan.code_version
         taking(plan, folder, job)
 
-    patch.setattr(batch_jobs.planning.take_over, "Commit", OfAnyCode)
+    patch.setattr(batch_jobs.planning.take_over, "CommitHead", HeadOfAnyCode)
+    patch.setattr(batch_jobs.planning.take_over, "CommitText", OfAnyCode)
     patch.setattr(batch_jobs.planning.plan, "take_over", take_over_by_any_code)
 
 
@@ -125,23 +138,23 @@ def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) ->
 
 def partials_are_not_copied(patch: pytest.MonkeyPatch) -> None:
     """A commit names a partial that is not there."""
-    real = batch_jobs.planning.take_over._copy
+    real = copy_file
 
     def copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
         if "/partials/" not in destination.key:
             real(source, destination, job, size)
 
-    patch.setattr(batch_jobs.planning.take_over, "_copy", copy)
+    patch.setattr(batch_jobs.planning.take_over, "copy_file", copy)
 
 
 def failed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     """An item that failed counts as one whose result is there."""
-    real = millrace.reuse.comparison._read_shard
+    real = millrace.reuse.base_shards._read_shard
 
     def read_shard(*given: Any, **more: Any) -> BaseShard:
         return replace(real(*given, **more), succeeded=())
 
-    patch.setattr(millrace.reuse.comparison, "_read_shard", read_shard)
+    patch.setattr(millrace.reuse.base_shards, "_read_shard", read_shard)
 
 
 def shards_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
@@ -157,29 +170,91 @@ def shards_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
 
 def contributions_of_changed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     """A shard is rebuilt with what an item gave before it changed."""
-    real = millrace.reuse.comparison._Comparing._same
+    real = millrace.reuse.comparison._Comparing._positions
 
-    def same(self: Any, shard: BaseShard, number: int, there: Sequence[tuple[int, bytes]]) -> int:
-        found = real(self, shard, number, there)
-        if found >= 0 or not there or shard.contributions is None:
-            return found
-        return there[0][0]
+    class Mistaken:
+        def __init__(self, walk: ListingWalk) -> None:
+            self.walk = walk
 
-    patch.setattr(millrace.reuse.comparison._Comparing, "_same", same)
+        def places(self, lines: Sequence[bytes], *, nameless: bool) -> tuple[list[int], Any]:
+            found, others = self.walk.places(lines, nameless=nameless)
+            for number, there in others:
+                if there:
+                    found[number] = there[0]
+            return found, [(number, there) for number, there in others if not there]
+
+    def positions(self: Any, shard: BaseShard) -> list[int]:
+        walk = self._walk
+        if shard.contributions is not None:
+            self._walk = Mistaken(walk)
+        try:
+            return real(self, shard)
+        finally:
+            self._walk = walk
+
+    patch.setattr(millrace.reuse.comparison._Comparing, "_positions", positions)
 
 
 def contributions_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     """A shard is rebuilt with the partial that it had."""
+    real = _Taking._add_up
 
-    def rebuild(self: Any, index: int, there: Commit, numbers: Sequence[int]) -> tuple[Any, None]:
-        assert numbers
-        source = TakenShard(there_retry(there), there.shard, "")
-        return self._take_partial(index, source, self.base.of_retry(source.retry), there.partial), None
+    def add_up(self: _Taking, index: int, parts: Sequence[Any], kept: Sequence[Any]) -> PartialFile:
+        return self._copy_partial(index, parts[0]) if len(parts) == 1 else real(self, index, parts, kept)
 
-    def there_retry(there: Commit) -> int:
-        return int(there.partial.uri.partition("/retries/")[2][:3] or 0) if there.partial else 0
+    patch.setattr(_Taking, "_add_up", add_up)
 
-    patch.setattr(batch_jobs.planning.take_over._Taking, "_rebuild", rebuild)
+
+def a_neighbours_rows_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """A shard that is put together of several has the rows of the first alone."""
+    real = _Taking._take
+
+    def take(self: _Taking, index: int, source: TakenShard) -> None:
+        real(self, index, replace(source, parts=source.parts[:1]))
+
+    patch.setattr(_Taking, "_take", take)
+
+
+def a_neighbours_partial_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """A shard that is put together of several has all rows, and the results of the first alone."""
+    real = _Taking._add_up
+
+    def add_up(self: _Taking, index: int, parts: Sequence[Any], kept: Sequence[Any]) -> PartialFile:
+        return real(self, index, parts[:1], kept[:1])
+
+    patch.setattr(_Taking, "_add_up", add_up)
+
+
+def a_neighbour_without_a_commit_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    """Of several shards that are put together, one has lost its commit meanwhile: the others are taken for all."""
+    real = _Taking._take
+
+    def take(self: _Taking, index: int, source: TakenShard) -> None:
+        there = []
+        for part in source.parts:
+            try:
+                self._read(part)
+            except ObjectNotFoundError:
+                continue
+            there.append(part)
+        real(self, index, replace(source, parts=tuple(there or source.parts)))
+
+    patch.setattr(_Taking, "_take", take)
+
+
+def contributions_of_neighbours_are_mixed_up(patch: pytest.MonkeyPatch) -> None:
+    """Where shards are put together, their contributions stay at the places that they had."""
+    real = _Taking._put_contributions
+
+    def put(self: _Taking, index: int, parts: Sequence[Any], kept: Sequence[Any]) -> PartialFile | None:
+        return real(self, index, parts[-1:], kept[-1:])
+
+    patch.setattr(_Taking, "_put_contributions", put)
+
+
+def nothing_is_put_together(patch: pytest.MonkeyPatch) -> None:
+    """Each day's new objects stay a shard of their own."""
+    patch.setattr(millrace.reuse.compaction, "SMALL", 0)
 
 
 def mirror_by_listing(patch: pytest.MonkeyPatch) -> None:
@@ -231,6 +306,10 @@ MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     contributions_of_removed_items_are_kept: 14,
     shards_are_taken_over_before_the_plan_is_there: 69,
     partials_are_not_copied: 0,
+    a_neighbours_rows_are_lost: 28,
+    a_neighbours_partial_is_lost: 28,
+    a_neighbour_without_a_commit_is_left_out: 0,
+    contributions_of_neighbours_are_mixed_up: 47,
     failed_items_are_kept: 13,
     shards_of_removed_items_are_kept: 0,
     mirror_by_listing: 0,

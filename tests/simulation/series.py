@@ -106,6 +106,7 @@ class Series:
         self.client.store(RESULT, f"{OUT}foreign.size", b"nobody's output")
         self.option, self.code, self.now = 1, CODES[0], ""
         self.failed: list[tuple[str, int, str]] = []
+        self.doubtful: set[str] = set()
         self.made = 0
 
     def play(self) -> None:
@@ -121,6 +122,29 @@ class Series:
                 for _ in range(self.chance.choice((0, 1, 1, 2, 4))):
                     self._change()
             self._day(day)
+
+    def play_long(self, days: int) -> None:
+        """Let many days pass on which little changes, and nothing goes wrong.
+
+        Raises:
+            SeriesBrokenError: A run is not what a full run is, or has many more shards than it has.
+        """
+        for _ in range(12):
+            self._insert()
+        for day in range(days):
+            self._insert()
+            if self.chance.random() < 0.3:
+                self._change()
+            self.now = f"run-{day:03}"
+            run = self._run(self.client, self.now, day, "latest" if day else None, mirrors=False)
+            run.request |= {"shard": {"max_items": 6}, "tolerated_failure_percent": 100}
+            planned = run.plan()
+            full = self._full(run, self._taken(run), day)
+            plain = json.loads(full.file("plan.json") or b"")["shards"]
+            if planned.shards > 2 * plain + 2:
+                raise SeriesBrokenError(f"{self.now} has {planned.shards} shards, a plan of everything {plain}")
+            self._finish(run, full, self.now)
+            self.runs.append(self.now)
 
     # The source.
 
@@ -194,7 +218,9 @@ class Series:
             self._rerun(run, full, day)
         self.runs.append(name)
 
-    def _run(self, client: InMemoryS3Client, name: str, day: int, reuse: str | None) -> RunInMemory:
+    def _run(
+        self, client: InMemoryS3Client, name: str, day: int, reuse: str | None, *, mirrors: bool = True
+    ) -> RunInMemory:
         # The options of word-count do for each: what they mean is the loaded workload's business.
         request = {
             "shard": {"max_items": self.chance.randrange(1, 5), "max_shards": self.chance.choice((2, 100, 100))},
@@ -202,7 +228,7 @@ class Series:
             "reuse": reuse,
             "tolerated_failure_percent": self.chance.choice((0, 100, 100, 100)),
         }
-        if reuse is not None and self.mirrors.random() < 0.4:
+        if mirrors and reuse is not None and self.mirrors.random() < 0.4:
             request |= {"mirror": True, "mirror_limit_percent": self.mirrors.choice((0, 20, 100, 100))}
         run = RunInMemory(
             client=client,
@@ -293,6 +319,8 @@ class Series:
             self.met["kept items"] += reuse["kept"]
             files = run.client.bodies(RESULT, run.folder.file("plan/takeover").key).values()
             self.met["rebuilt shards"] += sum(body.count(b'"rebuilt_of":[') for body in files)
+            lines = [line for body in files for line in body.splitlines()]
+            self.met["shards put together"] += sum(len(json.loads(line)["parts"]) > 1 for line in lines)
             self.met["why not" if reuse["why_not"] else "base"] += 1
             if reuse["kept"] + reuse["changed"] + reuse["new"] != run.result()["counts"]["items"]:
                 raise SeriesBrokenError(f"{name}: {reuse} does not add up to {run.result()['counts']}")
@@ -300,7 +328,11 @@ class Series:
         if ends[0] != "merged":
             self.failed.append((self.now, self.option, self.code))
         # No file names a run that failed, and one of other options may have replaced outputs: docs/reuse.md says so.
-        if reuse and any(now > reuse["base"] and kind != [self.option, self.code] for now, *kind in self.failed):
+        replaced = (
+            now > (reuse or {}).get("base", "") and kind != [self.option, self.code] for now, *kind in self.failed
+        )
+        if reuse and reuse["base"] and (reuse["base"] in self.doubtful or any(replaced)):
+            self.doubtful.add(self.now)
             del mine["outputs"], theirs["outputs"]
         differing = [what for what in {**mine, **theirs} if mine.get(what) != theirs.get(what)]
         if differing or ends[0] != ends[1]:
@@ -340,8 +372,12 @@ class Series:
         self.lines.append(what)
 
 
-def simulate_series(seed: int) -> tuple[Series, str]:
+def simulate_series(seed: int, days: int = 0) -> tuple[Series, str]:
     """Run a seed.
+
+    Args:
+        seed: Decides everything.
+        days: How many days pass without a disturbance; 0 for a few with all that may happen.
 
     Returns:
         The series, and what was broken; empty where nothing was.
@@ -349,7 +385,10 @@ def simulate_series(seed: int) -> tuple[Series, str]:
     series = Series(seed)
     try:
         with patch("batch_jobs.merging.merge.page_of", lambda *_given: b"page"):  # a third of a run's time
-            series.play()
+            if days:
+                series.play_long(days)
+            else:
+                series.play()
     except SeriesBrokenError as broken:
         return series, str(broken)
     except (MillraceError, LookupError, ArithmeticError) as error:

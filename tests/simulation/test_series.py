@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.broken_reuse import MUTANTS
+from tests.simulation.broken_reuse import MUTANTS, nothing_is_put_together
 from tests.simulation.series import simulate_series
 
 FIRST_SEEDS = 40
 SEEDS = 2000
+DAYS = 40
 MUTANT_SEEDS = 400
 
 
@@ -32,8 +33,22 @@ def test_every_run_leaves_what_a_full_run_leaves() -> None:
     broken, met = broken_by(range(FIRST_SEEDS))
     assert broken == {}
     kinds = ("crash before", "crash after", "second job", "lost files", "rerun", "other options", "other code")
-    more = ("given up", "kept items", "rebuilt shards", "why not", "base", "mirror limit", "outputs deleted")
-    assert [kind for kind in (*kinds, *more) if not met[kind]] == []
+    more = ("given up", "kept items", "rebuilt shards", "shards put together", "why not", "base", "mirror limit")
+    assert [kind for kind in (*kinds, *more, "outputs deleted") if not met[kind]] == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_days_leave_no_slivers(seed: int) -> None:
+    """Every result is a full run's, of at most about twice as many shards: small ones are put together."""
+    series, broken = simulate_series(seed, DAYS)
+    assert broken == "", "\n".join(series.lines)
+    assert series.met["shards put together"] > DAYS / 5
+
+
+def test_without_compaction_there_are_slivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would show nothing."""
+    nothing_is_put_together(monkeypatch)
+    assert "shards, a plan of everything" in simulate_series(0, DAYS)[1]
 
 
 @pytest.mark.long

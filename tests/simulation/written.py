@@ -94,9 +94,10 @@ def check_commit(world: World, process: Process, index: int) -> None:
     check(Promise.REUSED, (process.runs == "plan") == (reused is not None), f"{process.name} wrote {reused}")
     if reused is not None:
         _check_reused(world, commit, reused)
-    since = world.records.of(reused["worked_in"] if reused else process.run_id).listed[0]
-    for row in rows:
-        _check_row(world, process.run_id, row, since)
+    worked_in = [run for run, items in commit.get("stretches", ()) for _ in range(items)]
+    one = reused["worked_in"] if reused else process.run_id
+    for row, run in zip(rows, worked_in or [one] * len(rows), strict=True):
+        _check_row(world, process.run_id, row, world.records.of(run).listed[0])
     partial = commit["partial"]
     check(Promise.COMMIT_LAST, (partial is not None) == (counts[1] > 0), f"shard {index}: partial {partial}")
     if partial is not None:
@@ -127,9 +128,14 @@ def _is_there(world: World, partial: dict[str, Any]) -> bool:
 def _check_reused(world: World, commit: dict[str, Any], reused: dict[str, Any]) -> None:
     """What is taken over is what the base says of the very same objects, and its outputs are the last ones."""
     check = world.promises.check
-    base = world.records.of(retry_of(reused["run_id"], reused["retry"]))
-    good = [row for row in base.commits[reused["shard"]]["outcomes"] if row["status"] == "SUCCEEDED"]
-    check(Promise.REUSED, commit["outcomes"] == good, f"{commit['outcomes']} is taken over from {good}")
+    places = [retry_of(reused["run_id"], retry) for retry in range(reused["retry"] if "parts" not in reused else 0, 10)]
+    bases = [world.records.of(place) for place in places if place in world.records.runs]
+    commits = [base.commits[reused["shard"]] for base in bases[:1]]
+    if "parts" in reused:  # of any shards of the base, each row once: ONE_ROW sees to that
+        commits = [each for base in bases for each in base.commits.values()]
+    good = [row for each in commits for row in each["outcomes"] if row["status"] == "SUCCEEDED"]
+    same = all(row in good for row in commit["outcomes"]) if "parts" in reused else commit["outcomes"] == good
+    check(Promise.REUSED, same, f"{commit['outcomes']} is taken over from {good}")
 
 
 def _check_row(world: World, run_id: str, row: dict[str, Any], since: int) -> None:

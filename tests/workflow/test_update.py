@@ -113,3 +113,62 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     output = own.wait(Run(arn, RunFolder.of(scheduled, arn.rpartition(":")[2])))
     assert output["counts"]["succeeded"] >= len(bodies)
     assert any(name.endswith("by-the-clock/000.txt.words.txt") for name in own.names(scheduled))
+
+
+DAYS, AT_FIRST, A_DAY = 3, 2000, 20
+
+
+def test_a_schedule_costs_its_changes_day_by_day(own: Runs, stack: Any, proxy: FaultProxy) -> None:
+    """By its default input: each day lists the source, copies what is kept, and reads that day's new objects alone."""
+    sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
+    deployed = Stack.find(stack.aws, NAME)
+    source = f"s3://{deployed.source_bucket}/"
+    states, machine = own.aws.step_functions, deployed.state_machine_arn
+    events = stack.aws.client("events")
+    (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
+    events.disable_rule(Name=rule)
+    seen = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
+    until(
+        "the end of all runs",
+        lambda: not states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"],
+    )
+
+    def started() -> list[str]:
+        listed = states.list_executions(stateMachineArn=machine)["executions"]
+        return [run["executionArn"] for run in listed if run["executionArn"] not in seen]
+
+    def day() -> Run:
+        """Let the rule fire; a second time it fires, its run is skipped, or keeps everything."""
+        proxy.requests.clear()
+        events.enable_rule(Name=rule)
+        arn = until("a run that the schedule started", started)[-1]
+        events.disable_rule(Name=rule)
+        run = Run(arn, RunFolder.of(S3Uri(deployed.result_bucket, "scheduled/"), arn.rpartition(":")[2]))
+        own.wait(run, seconds=240)
+        for other in started():
+            own.wait(Run(other, run.folder))
+            seen.add(other)
+        return run
+
+    def read() -> list[str]:
+        found = {
+            uri: count for (verb, uri), count in proxy.requests.items() if verb == "GET" and uri.startswith(source)
+        }
+        return sorted(uri for uri, count in found.items() for _ in range(count) if uri.endswith(".txt"))
+
+    own.put(f"{source}archive/", {f"{number:05}.txt": b"mill wheel" for number in range(AT_FIRST)})
+    before = day()
+    for number in range(1, DAYS + 1):
+        names = [f"{place * 97:05}-of-day-{number}.txt" for place in range(A_DAY)]
+        own.put(f"{source}archive/", dict.fromkeys(names, b"water"))
+        run = day()
+        assert read() == sorted(f"{source}archive/{name}" for name in names)
+        reuse = json.loads(own.file(run, "result.json"))["reuse"]
+        assert (reuse["new"], reuse["changed"], reuse["removed"], reuse["why_not"]) == (A_DAY, 0, 0, "")
+        assert reuse["kept"] >= AT_FIRST + (number - 1) * A_DAY
+        copied = [uri for (verb, uri), _ in proxy.requests.items() if verb == "PUT" and f"{run.run_id}/shards/" in uri]
+        assert len(copied) == reuse["kept_shards"] + 1
+        assert (
+            totals(own.file(run, "words.csv"))["water"] == totals(own.file(before, "words.csv")).get("water", 0) + A_DAY
+        )
+        before = run

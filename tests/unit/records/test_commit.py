@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import DamagedFileError, ErrorCode
-from millrace.records.commit import Commit, PartialFile
+from millrace.records.commit import Commit, CommitText, PartialFile
 from millrace.records.outcome import Counts, Outcome
 from millrace.records.plan import Item
 
@@ -36,6 +36,9 @@ def commit_of(given_outcomes: list[Outcome]) -> Commit:
 
 
 OUTCOME = Outcome.succeeded(Item("k", 5, '"e"'), ["s3://b/k.size"])
+
+
+STRETCHES = st.lists(texts, max_size=3)
 
 
 @given(st.lists(outcomes, max_size=5))
@@ -81,26 +84,33 @@ FILES = st.none() | st.builds(PartialFile, texts, texts, st.integers(0, 99))
 ORIGINS = st.none() | st.fixed_dictionaries({"run_id": texts, "retry": st.integers(0, 9), "worked_in": texts})
 
 
-@given(st.lists(outcomes, max_size=3), FILES, ORIGINS, FILES, ORIGINS)
+STRETCHES = st.lists(texts, max_size=3)
+
+
+@given(st.lists(outcomes, max_size=3), FILES, st.tuples(ORIGINS, STRETCHES), FILES, ORIGINS)
 def test_a_commit_is_told_anew_without_its_outcomes_being_read(
     given_outcomes: list[Outcome],
     kept: PartialFile | None,
-    origin: dict[str, object] | None,
+    before: tuple[dict[str, object] | None, list[str]],
     other: PartialFile | None,
     told: dict[str, object] | None,
 ) -> None:
     """The bytes are those of a commit that was read, changed and written, whatever its keys hold."""
-    commit = replace(commit_of(given_outcomes), contributions=kept, reused_from=origin)
+    origin, runs = before
+    stretches = tuple((run, 1) for run in runs) if len(runs) == len(given_outcomes) else ()
+    commit = replace(commit_of(given_outcomes), contributions=kept, reused_from=origin, stretches=stretches)
     changed = replace(commit, shard=9, plan_digest="sha256:q", items_digest="x", contributions=other, reused_from=told)
-    retold = Commit.retold(
-        commit.to_json(),
-        "s3://b/c",
-        shard=9,
-        plan_digest="sha256:q",
-        items_digest="x",
-        contributions=None if other is None else asdict(other),
-        reused_from=told,
-    )
+    text = CommitText.of(commit.to_json(), "s3://b/c")
+    head = {
+        "shard": 9,
+        "plan_digest": "sha256:q",
+        "items_digest": "x",
+        "contributions": None if other is None else asdict(other),
+        "reused_from": told,
+    }
+    retold = replace(text, head={**text.head, **head}).to_json()
+    assert CommitText.joined(text.each()) == text.outcomes
+    assert len(text.each()) == len(given_outcomes)
     assert retold == changed.to_json()
     assert Commit.from_json(retold, "s3://b/d") == changed
 
@@ -111,4 +121,4 @@ def test_what_is_not_a_commit_is_not_told_anew(text: bytes) -> None:
     altered = commit_of([OUTCOME]).to_json().replace(b'"size":5', b'"size":6')
     for each in (text, altered):
         with pytest.raises(DamagedFileError, match="s3://b/c"):
-            Commit.retold(each, "s3://b/c", shard=9)
+            CommitText.of(each, "s3://b/c")

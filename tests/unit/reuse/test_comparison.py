@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.planning.item_store import ItemStore
-from millrace.records.plan import Item
-from millrace.reuse import comparison
-from millrace.reuse.comparison import BaseShard, Comparison, KeptShard, compare
+from millrace.records.commit import PartialFile
+from millrace.records.plan import Item, items_digest
+from millrace.reuse import listing_walk
+from millrace.reuse.base_shards import BaseShard
+from millrace.reuse.comparison import Comparison, KeptPart, KeptShard, compare
 
 
 def item(key: str, etag: str = '"1"', size: int = 10) -> Item:
@@ -24,7 +26,13 @@ def item(key: str, etag: str = '"1"', size: int = 10) -> Item:
 
 def shard(index: int, items: Sequence[Item], succeeded: Sequence[bool] = (), retry: int = 0) -> BaseShard:
     """A shard of the base."""
-    return BaseShard(retry, index, [each.to_line()[:-1] for each in items], succeeded, last=True)
+    text = b"".join(each.to_line() for each in items)
+    return BaseShard(retry, index, text, len(items), items_digest(text), succeeded, last=True)
+
+
+def indices(kept: KeptShard) -> list[int]:
+    """Of which shards of the base it is."""
+    return [part.index for part in kept.parts]
 
 
 def compared(
@@ -48,19 +56,19 @@ OBJECTS = st.dictionaries(st.sampled_from(NAMES), st.tuples(st.sampled_from(["1"
 
 @settings(max_examples=300, deadline=None)
 @given(
-    OBJECTS, OBJECTS, st.integers(1, 4), st.sets(st.sampled_from(NAMES)), st.sampled_from([(1, 1), (1, 64), (9, 64)])
+    OBJECTS, OBJECTS, st.integers(1, 4), st.sets(st.sampled_from(NAMES)), st.tuples(*[st.sampled_from([1, 2, 64])] * 3)
 )
 def test_a_shard_is_kept_where_all_that_succeeded_is_unchanged(
     before: dict[str, tuple[str, int]],
     now: dict[str, tuple[str, int]],
     size: int,
     failed: set[str],
-    windows: tuple[int, int],
+    sizes: tuple[int, int, int],
 ) -> None:
     """Whatever was inserted, changed and deleted, however widely a shard is spread: as sets of objects say it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "_TOGETHER", windows[0])
-        patch.setattr(comparison, "_WIDEST", windows[1])
+        for name, lines in zip(("_WINDOW", "_BLOCK", "_SKIPPED"), sizes, strict=True):
+            patch.setattr(listing_walk, name, lines)
         of = {name: item(name, f'"{tag}"' if tag else "", 10 + size) for name, (tag, size) in before.items()}
         has = [item(name, f'"{tag}"' if tag else "", 10 + size) for name, (tag, size) in sorted(now.items())]
         keys = sorted(before)
@@ -74,7 +82,7 @@ def test_a_shard_is_kept_where_all_that_succeeded_is_unchanged(
     unchanged = {key for key in before if before[key][0] and before[key] == now.get(key)}
     good = [[key for key in group if key not in failed] for group in groups]
     kept = [number for number, group in enumerate(good) if group and unchanged.issuperset(group)]
-    assert [each.index for each in found.kept] == kept
+    assert [index for each in found.kept for index in indices(each)] == kept
     keeps = [key for number in kept for key in good[number]]
     assert order == [good[number] for number in kept] + [[key for key in sorted(now) if key not in keeps]]
     assert gone == [key for key in keys if key not in now]
@@ -90,7 +98,7 @@ def test_ranges_of_an_object_that_changed_are_all_changed() -> None:
     shards = [shard(0, was[:2]), shard(1, was[2:3]), shard(2, was[3:4]), shard(3, was[4:])]
     cut_anew = [replace(item("b", '"2"', 40), first_byte=first, last_byte=first + 19) for first in (0, 20)]
     found, gone, order = compared([item("a"), *cut_anew, item("c")], shards)
-    assert found.kept == [KeptShard(retry=0, index=3, items=1)]
+    assert found.kept == [KeptShard((KeptPart(0, 3, (range(3, 4),), digest=items_digest(was[4].to_line())),))]
     assert (gone, order) == ([], [["c"], ["a", "b", "b"]])
     assert (found.changed, found.new) == (3, 0)
 
@@ -120,7 +128,7 @@ def test_the_shard_of_a_rerun_may_be_in_any_order() -> None:
     """Its items are the failed ones of a run, in the order of that run's shards."""
     items = [item("a"), item("b"), item("c")]
     found, gone, order = compared(items, [shard(0, [items[2], items[0]], retry=1)])
-    assert [(each.retry, each.items) for each in found.kept] == [(1, 2)]
+    assert [(each.parts[0].retry, each.items) for each in found.kept] == [(1, 2)]
     assert (gone, order) == ([], [["c", "a"], ["b"]])
 
 
@@ -129,7 +137,7 @@ def test_only_so_many_shards_are_kept() -> None:
     items = [item(key) for key in "abcdefg"]
     shards = [shard(0, items[:1]), shard(1, items[1:3]), shard(2, items[3:6]), shard(3, items[6:])]
     found, _, order = compared(items, shards, most_kept=2)
-    assert [each.index for each in found.kept] == [1, 2]
+    assert [index for each in found.kept for index in indices(each)] == [1, 2]
     assert order == [["b", "c"], ["d", "e", "f"], ["a", "g"]]
     assert (found.kept_items, found.changed, found.new) == (5, 2, 0)
 
@@ -138,4 +146,28 @@ def test_no_item_is_kept_twice() -> None:
     """Two shards of a damaged base that have one item: the second one is not kept."""
     items = [item("a"), item("b")]
     found, _, _ = compared(items, [shard(0, items[:1]), shard(1, items)])
-    assert [each.index for each in found.kept] == [0]
+    assert [index for each in found.kept for index in indices(each)] == [0]
+
+
+def test_what_lacks_an_output_is_worked_again_and_no_more() -> None:
+    """It counts as changed; without contributions the shard goes with it, with them the others are kept."""
+    items = [item(key) for key in "abcd"]
+    kept = replace(shard(1, items[2:]), contributions=PartialFile("s3://b/c", "0", 1))
+    shards = [shard(0, items[:2]), kept]
+    store, removed = ItemStore(items), io.BytesIO()
+    found = compare(store, shards, removed, most_kept=9, lacking=lambda _shard: {0}, contributed=lambda _shard: {0, 1})
+    assert [(indices(each), each.parts[0].rebuilt_of) for each in found.kept] == [([1], (1,))]
+    assert (found.kept_items, found.changed, found.new, found.removed) == (1, 3, 0, 0)
+
+
+def test_items_between_the_stretches_of_a_shard_are_not_its_own() -> None:
+    """A shard put together of several goes to and fro in the listing; it is followed all the same."""
+    items = [item(f"{number:04}") for number in range(3000)]
+    taken = [*items[2000:2500], *items[100:1400], items[2990], *items[0:3]]
+    store = ItemStore(items)
+    found = compare(store, [shard(0, taken)], io.BytesIO(), most_kept=9)
+    assert found.kept_items == len(taken)
+    store.arrange(found.order)
+    assert store.lines(range(len(taken))) == b"".join(each.to_line() for each in taken)
+    left = [each for each in items if each not in set(taken)]
+    assert store.lines(range(len(taken), len(store))) == b"".join(each.to_line() for each in left)

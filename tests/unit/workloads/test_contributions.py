@@ -50,7 +50,7 @@ def same(loaded: Any, make: Callable[[], Any]) -> bool:
     text = texts.of(contribution)
     assert text is not None
     assert len(text) <= getattr(loaded, "most_contribution_bytes", LARGEST_BYTES)
-    return written(loaded, [contribution]) == written(loaded, [texts.read(text)]) == written(loaded, [make()])
+    return written(loaded, [contribution]) == written(loaded, texts.read([text])) == written(loaded, [make()])
 
 
 GIVEN: list[Any] = [None]
@@ -147,7 +147,7 @@ def test_plain_json_is_kept(value: Any, kept: bool) -> None:  # noqa: FBT001 - a
     texts = ContributionTexts(object())
     text = texts.of(value)
     assert (text is not None) == kept
-    assert texts.read(text or b"") == value
+    assert texts.read([text or b""] * 2) == [value, value]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import weakref
@@ -87,36 +86,49 @@ class ItemStore:
                 wanted += given[one.start : one.stop]
             setattr(self, name, wanted)
 
-    def arrange(self, order: Sequence[int]) -> None:
+    def arrange(self, order: Sequence[Sequence[int]]) -> None:
         """Put the items into any other order, once all are there.
 
         Args:
-            order: The positions of all items, in the order that they shall have.
+            order: The positions of all items, in the order that they shall have, in stretches: ranges where they follow
+                each other, as these cost next to nothing.
         """
+        stretches = [one for one in order if one]
+        breaks, place, end = [], 0, -1
+        for one in stretches:
+            if isinstance(one, range):
+                first = bisect_right(self._breaks, one.start)
+                inside = self._breaks[first : bisect_left(self._breaks, one.stop)]
+                apart = [each - one.start for each in inside]
+            else:
+                ends = map(add, map(self._offsets.__getitem__, one), map(self._line_bytes.__getitem__, one))
+                starts = map(self._offsets.__getitem__, islice(one, 1, None))
+                apart = list(compress(count(1), map(ne, ends, starts)))
+            if place and self._offsets[one[0]] != end:
+                breaks.append(place)
+            breaks += [place + each for each in apart]
+            place += len(one)
+            end = self._offsets[one[-1]] + self._line_bytes[one[-1]]
+        self._breaks = breaks
         for name in ("_lengths", "_offsets", "_line_bytes"):
             given = getattr(self, name)
-            setattr(self, name, array(given.typecode, map(given.__getitem__, order)))
-        ends = map(add, self._offsets, self._line_bytes)
-        apart = map(ne, ends, islice(self._offsets, 1, None))
-        self._breaks = list(compress(count(1), apart))
+            wanted = array(given.typecode)
+            for one in stretches:
+                if isinstance(one, range):
+                    wanted += given[one.start : one.stop]
+                else:
+                    wanted.extend(map(given.__getitem__, one))
+            setattr(self, name, wanted)
+
+    def bytes_at(self, positions: Sequence[int]) -> int:
+        """What the items at some positions cover, in bytes."""
+        if isinstance(positions, range):
+            return self.bytes_of(positions)
+        return sum(map(self._lengths.__getitem__, positions))
 
     def bytes_of(self, places: range) -> int:
         """What the items at some positions cover, in bytes."""
         return sum(self._lengths[places.start : places.stop])
-
-    def first_at(self, key: str, start: int = 0, stop: int | None = None) -> int:
-        """The position of the first item, of some that are in the order of their keys, whose key is this or a later.
-
-        Args:
-            key: The key.
-            start: The first of these items.
-            stop: The position behind the last; None for that of all.
-        """
-        return bisect_left(range(len(self)), key, start, stop, key=self._key)
-
-    def first_behind(self, key: str, start: int = 0, stop: int | None = None) -> int:
-        """As `first_at`, of the first item whose key is a later one."""
-        return bisect_right(range(len(self)), key, start, stop, key=self._key)
 
     def cut(self, limits: ShardLimits, pace: Pace, kept: Sequence[int] = ()) -> list[range]:
         """The shards, each as the range of its items' positions.
@@ -137,10 +149,6 @@ class ItemStore:
         """The shard file of these items. Safe to call from several threads."""
         self._file.flush()
         return b"".join(self._stretches(shard))
-
-    def _key(self, position: int) -> str:
-        key: str = json.loads(self.lines(range(position, position + 1)))["key"]
-        return key
 
     def _stretches(self, shard: range) -> Iterator[bytes]:
         """The lines in as few reads as possible."""

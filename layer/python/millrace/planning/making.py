@@ -97,7 +97,7 @@ class PlanMaker:
             StoppedError: The job or function has to stop.
         """
         known = known_pace(request, self.s3, code_version=self.code_version)
-        shards = items.cut(request.shard, cut_by(known.pace, request, reuse), kept)
+        shards = items.cut(request.shard, cut_by(known.pace, request, reuses=reuse is not None), kept)
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -153,6 +153,10 @@ class PlanMaker:
             raise DamagedFileError("plan.json vanished; plan again", operation="plan", target=str(folder.plan))
         return first
 
+    def pace_of_shards(self, request: RunRequest) -> Pace:
+        """The pace that shards are cut by in a run that reuses another."""
+        return cut_by(known_pace(request, self.s3, code_version=self.code_version).pace, request, reuses=True)
+
     def check_same(self, request: RunRequest, kept: Plan, folder: RunFolder) -> None:
         """See that a plan is the request's.
 
@@ -192,10 +196,10 @@ class PlanMaker:
             )
 
 
-def cut_by(pace: Pace, request: RunRequest, reuse: PlannedReuse | None) -> Pace:
+def cut_by(pace: Pace, request: RunRequest, *, reuses: bool) -> Pace:
     """The pace that shards are cut by: smaller ones where a change costs the whole shard in the next run."""
     record = workload_records().get(request.workload)
-    if reuse is None or record is None or record.keeps_contributions:
+    if not reuses or record is None or record.keeps_contributions:
         return pace
     return pace.slower(SMALLER_SHARDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +29,10 @@ HEAD_BYTES = 8192
 
 @dataclass(frozen=True, slots=True)
 class CommitHead:
-    """What the beginning of a commit says: which shard it is of, who worked it, when, and its items, counted."""
+    """What the beginning of a commit says: which shard it is of, who worked it, when, and its items, counted.
+
+    `worked_in` is that of `Commit.reused_from`; None where the shard was not taken over.
+    """
 
     started_at: datetime
     finished_at: datetime
@@ -40,7 +44,7 @@ class CommitHead:
     items_digest: str = ""
     contributions: PartialFile | None = None
     partial: PartialFile | None = None
-    worked_in: str = ""
+    worked_in: str | None = None
     attempt: int = 1
 
     @classmethod
@@ -70,7 +74,7 @@ class CommitHead:
                 given["items_digest"],
                 _file(given.get("contributions")),
                 _file(given["partial"]),
-                str((given.get("reused_from") or {}).get("worked_in", "")),
+                None if given.get("reused_from") is None else str(given["reused_from"].get("worked_in", "")),
                 int(given["job"].get("attempt") or 1),
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -99,8 +103,11 @@ class Commit:
         finished_at: ISO 8601, UTC.
         reused_from: The shard of an earlier run that this one is taken over from: run_id, retry and shard, and
             worked_in, the run that worked it; None where this run worked it. `job` and the times are then those of
-            that work.
+            that work. A shard that is put together of several has parts, how many they are; it names the first of
+            them, and all their times are added.
         contributions: What each item gave, as far as that was kept; None where nothing was.
+        stretches: Where several runs worked the items, and `worked_in` is empty: each such run, and how many items that
+            follow each other are its.
     """
 
     shard: int
@@ -115,11 +122,13 @@ class Commit:
     finished_at: str
     reused_from: dict[str, Any] | None = None
     contributions: PartialFile | None = None
+    stretches: tuple[tuple[str, int], ...] = ()
 
     @property
-    def worked_in(self) -> str:
-        """The run that worked the shard, where it was taken over; else empty."""
-        return str((self.reused_from or {}).get("worked_in", ""))
+    def worked_in(self) -> list[str]:
+        """The earlier run that worked each item, where the shard was taken over; else an empty text for each."""
+        stretches = self.stretches or ((str((self.reused_from or {}).get("worked_in", "")), len(self.outcomes)),)
+        return [run for run, items in stretches for _ in range(items)]
 
     @property
     def content_digest(self) -> str:
@@ -132,8 +141,7 @@ class Commit:
         who: dict[str, Any] = {"job": self.job, "started_at": self.started_at, "finished_at": self.finished_at}
         if self.reused_from is not None:
             who["reused_from"] = self.reused_from
-        digest = {"content_digest": self._digest_with(outcomes)}
-        return b'%b,"outcomes":%b,%b\n' % (self._head(who)[:-1], outcomes, _compact(digest)[1:])
+        return _written(self._head(who), outcomes, self.stretches, self._digest_with(outcomes))
 
     @classmethod
     def from_json(cls, text: bytes, name: str) -> Commit:
@@ -156,8 +164,10 @@ class Commit:
                     "contributions": _file(given.get("contributions")),
                     "counts": Counts(**given["counts"]),
                     "outcomes": tuple(Outcome.from_json(outcome) for outcome in given["outcomes"]),
+                    "stretches": tuple((str(run), int(items)) for run, items in given.get("stretches", ())),
                 }
             )
+            counted_items = sum(items for _, items in commit.stretches)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DamagedFileError(
                 f"this is not a commit: {error!r}", operation="read the commit", target=name
@@ -169,50 +179,14 @@ class Commit:
             found = commit.content_digest
         except (RecursionError, TypeError):  # of what is nested too deeply to be written again
             found = ""
-        if found != digest or counted != commit.counts or not whole:
+        told = counted_items in {0, counted.items}
+        if found != digest or counted != commit.counts or not whole or not told:
             raise DamagedFileError(
                 "the commit is not as it was written: its digest, counts or partial do not fit its outcomes",
                 operation="read the commit",
                 target=name,
             )
         return commit
-
-    @staticmethod
-    def retold(text: bytes, name: str, **changes: Any) -> bytes:
-        """A commit's file with other fields before its outcomes, which are not read: they are most of it.
-
-        Args:
-            text: The file.
-            name: Its URI, for the error.
-            changes: The fields that change, as JSON; `reused_from` among them.
-
-        Raises:
-            DamagedFileError: It is not a commit, or not as it was written.
-        """
-        # Inside a JSON string the quotes would be escaped: these bytes are the fields.
-        before, found, rest = text.partition(b',"outcomes":')
-        outcomes, closed, after = rest.rpartition(b',"content_digest":')
-        try:
-            given = read_json(before + b"}")
-            digest = read_json(b'{"content_digest":%b' % after)["content_digest"]
-            content = {field: given[field] for field in given if field not in _WHO}
-        except (ValueError, TypeError, KeyError) as error:
-            raise DamagedFileError(
-                f"this is not a commit: {error!r}", operation="read the commit", target=name
-            ) from error
-        if not found or not closed or _content_digest(content, outcomes) != digest:
-            raise DamagedFileError(
-                "the commit is not as it was written: its digest does not fit it",
-                operation="read the commit",
-                target=name,
-            )
-        told = {field: changes.get(field, given.get(field)) for field in (*_BEFORE, *_WHO, "counts")}
-        for field in _OPTIONAL:
-            if told[field] is None:
-                del told[field]
-        digest = _content_digest({field: told[field] for field in told if field not in _WHO}, outcomes)
-        last = _compact({"content_digest": digest})[1:]
-        return b'%b,"outcomes":%b,%b\n' % (_compact(told)[:-1], outcomes, last)
 
     def _digest_with(self, outcomes: bytes) -> str:
         return _digest_of(self._head({}), outcomes)
@@ -235,23 +209,98 @@ class Commit:
         return _compact([outcome.to_json() for outcome in self.outcomes])
 
 
-_BEFORE = ("shard", "plan_digest", "code_version", "items_digest", "partial", "contributions")
+_ORDER = ("shard", "plan_digest", "code_version", "items_digest", "partial", "contributions")
 _WHO = ("job", "started_at", "finished_at", "reused_from")
 _OPTIONAL = ("contributions", "reused_from")
 """The fields before the outcomes, in their order: what the shard is, who worked it, and what is there sometimes only;
 the counts follow."""
 
 
+@dataclass(frozen=True)
+class CommitText:
+    """A commit whose outcomes are not read, as they are most of it: who takes a shard over passes them on as they are.
+
+    Attributes:
+        head: What stands before the outcomes.
+        outcomes: The outcomes, a JSON array.
+        stretches: As `Commit` has them.
+    """
+
+    head: dict[str, Any]
+    outcomes: bytes | memoryview
+    stretches: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def of(cls, text: bytes, name: str) -> CommitText:
+        """Read a commit's file.
+
+        Args:
+            text: The file.
+            name: Its URI, for the error.
+
+        Raises:
+            DamagedFileError: It is not a commit, or not as it was written.
+        """
+        # Inside a JSON string the quotes would be escaped: these bytes are the fields.
+        begin, end = text.find(_OUTCOMES), text.rfind(_DIGEST)
+        told = text.rfind(_STRETCHES, begin, end) if begin >= 0 else -1
+        try:
+            head = read_json(text[:begin] + b"}")
+            digest = read_json(b"{%b" % text[end + 1 :])["content_digest"]
+            stretches = read_json(text[told + len(_STRETCHES) : end]) if told >= 0 else []
+            content = {field: head[field] for field in head if field not in _WHO}
+            outcomes = memoryview(text)[begin + len(_OUTCOMES) : told if told >= 0 else end]
+            made = cls(head, outcomes, tuple((str(run), int(items)) for run, items in stretches))
+            CommitHead.of(text[: begin + len(_OUTCOMES)])  # which finds out that there are no outcomes, too
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedFileError(
+                f"this is not a commit: {error!r}", operation="read the commit", target=name
+            ) from error
+        if _digest_of(_compact(content), outcomes) != digest:
+            raise DamagedFileError(
+                "the commit is not as it was written: its digest does not fit it",
+                operation="read the commit",
+                target=name,
+            )
+        return made
+
+    def to_json(self) -> bytes:
+        """The commit's file."""
+        told = {field: self.head.get(field) for field in (*_ORDER, *_WHO, "counts")}
+        for field in _OPTIONAL:
+            if told[field] is None:
+                del told[field]
+        content = _compact({field: told[field] for field in told if field not in _WHO})
+        return _written(_compact(told), self.outcomes, self.stretches, _digest_of(content, self.outcomes))
+
+    def each(self) -> list[bytes]:
+        """The outcomes, one by one, as `joined` takes them."""
+        # An outcome holds no object, and begins with its key; inside a JSON string the quotes would be escaped.
+        return bytes(self.outcomes[len(_FIRST) : -2]).split(_BETWEEN) if self.outcomes != b"[]" else []
+
+    @staticmethod
+    def joined(outcomes: Sequence[bytes]) -> bytes:
+        """Outcomes of `each`, as a JSON array."""
+        return b"%b%b}]" % (_FIRST, _BETWEEN.join(outcomes)) if outcomes else b"[]"
+
+
+_OUTCOMES, _STRETCHES, _DIGEST = b',"outcomes":', b',"stretches":', b',"content_digest":'
+_FIRST, _BETWEEN = b'[{"key":', b'},{"key":'
+
+
+def _written(head: bytes, outcomes: bytes | memoryview, stretches: Sequence[tuple[str, int]], digest: str) -> bytes:
+    told = _STRETCHES + _compact(stretches) if stretches else b""
+    last = b"%b%b}\n" % (_DIGEST, _compact(digest))
+    return b"".join((head[:-1], _OUTCOMES, outcomes, told, last))
+
+
 def _file(given: dict[str, Any] | None) -> PartialFile | None:
     return None if given is None else PartialFile(**given)
 
 
-def _content_digest(content: dict[str, Any], outcomes: bytes) -> str:
-    return _digest_of(_compact(content), outcomes)
-
-
-def _digest_of(head: bytes, outcomes: bytes) -> str:
-    content = b'%b,"outcomes":%b}' % (head[:-1], outcomes)
+def _digest_of(head: bytes, outcomes: bytes | memoryview) -> str:
+    # The outcomes by their digest: so a shard that is taken over, with another head, has them hashed once.
+    content = b'%b,"outcomes":"%b"}' % (head[:-1], hashlib.sha256(outcomes).hexdigest().encode())
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -166,7 +166,8 @@ class RowReader:
         again = [self._outcomes(generation) for generation in retries]
         try:
             for index, outcomes, worked_in in self._shards(first):
-                rows = [Row(outcome, 0, worked_in) for outcome in outcomes if outcome is not None]
+                origins = zip(outcomes, worked_in, strict=True)
+                rows = [Row(outcome, 0, run) for outcome, run in origins if outcome is not None]
                 for retry, newer in zip(retries, again, strict=True):
                     _replace_failed(rows, newer, retry)
                 yield index, rows
@@ -182,8 +183,10 @@ class RowReader:
             for _, outcomes, _ in shards:
                 yield from outcomes
 
-    def _shards(self, generation: Generation) -> Generator[tuple[int, Sequence[Outcome | None], str], None, None]:
-        """A generation's outcomes by shard, and which earlier run worked it, if one did.
+    def _shards(
+        self, generation: Generation
+    ) -> Generator[tuple[int, Sequence[Outcome | None], Sequence[str]], None, None]:
+        """A generation's outcomes by shard, and which earlier run worked each, if one did.
 
         None is the outcome of an item that a retry has not come to.
         """
@@ -199,7 +202,8 @@ class RowReader:
                     generation.note(commit)
                     yield index, commit.outcomes, commit.worked_in
                 elif self.incomplete:
-                    yield index, self._without_commit(generation, index), ""
+                    without = self._without_commit(generation, index)
+                    yield index, without, [""] * len(without)
                 else:
                     missing = [index, *(later for later, other in commits if other is None)]
                     raise _missing(generation, missing)

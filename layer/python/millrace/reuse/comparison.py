@@ -5,87 +5,82 @@ failed put nothing into the shard's partial, so it does not keep the others from
 Where contributions of its items lie beside its commit, a shard of which some items changed or are gone is rebuilt from
 those of the others. A rerun's shards are shards of the base like others: an item is in the one in which it succeeded.
 
-Nothing is hashed, and no item becomes an object: the lines of a shard are looked for among the lines of the listing
-between its first and its last key. So ten million items take a byte of state and four of order each.
+Nothing is hashed, and no item becomes an object: lines are compared (`listing_walk`). So ten million items take a byte
+of state each, and their order four bytes for each that no other one follows as before.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import chain, compress, islice
+from operator import lt
 from typing import BinaryIO
 
-from millrace.errors import DamagedFileError, ObjectNotFoundError
-from millrace.in_order import in_order
 from millrace.planning.item_store import ItemStore
-from millrace.records.commit import PartialFile
-from millrace.records.files import read_commit, read_commit_head
-from millrace.records.generations import Generation
-from millrace.records.plan import items_digest
 from millrace.records.reused import PlannedReuse
 from millrace.reuse.base import Base
-from millrace.s3.verbs import S3
-
-log = logging.getLogger(__name__)
+from millrace.reuse.base_shards import BaseShard
+from millrace.reuse.listing_walk import NO_ETAG, ListingWalk
 
 KEPT_SHARE = 0.75
 """Of the shards that a run may have, so many may be kept ones: the others are for what is new."""
 
-_TOGETHER = 4096
-"""So many items of a shard are looked for together, among the lines of the listing from the first to the last."""
-
-_WIDEST = 64
-"""Where these are more than so many times the items, each item is looked for by itself."""
-
 _SEEN, _KEPT = 1, 2
 """An item's state: the base has its object; its result is taken over."""
 
-_NO_ETAG = b'"etag":""'
+_LONG_RUN = 8
+"""So many items that follow each other in the listing are one range of the order."""
 
 
 @dataclass(frozen=True, slots=True)
-class BaseShard:
-    """A shard of the base, as far as it is compared.
-
-    Attributes:
-        retry: Which rerun's it is; 0 for the run's own.
-        index: Its index there.
-        lines: Its items, a line of its shard file each, without the line feed.
-        contributions: Where the contributions of its items lie; None where none were kept.
-        succeeded: Whether each of them succeeded; empty where all did.
-        last: Whether no later rerun has worked its failed items again.
-    """
-
-    retry: int
-    index: int
-    lines: Sequence[bytes]
-    succeeded: Sequence[bool]
-    last: bool
-    contributions: PartialFile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeptShard:
-    """A shard that is taken over.
+class KeptPart:
+    """What is kept of a shard of the base.
 
     Attributes:
         retry: Which rerun of the base it is a shard of; 0 for the base's own.
         index: Its index there.
-        items: How many items of it are kept.
+        stretches: Where the kept items are in the listing: ranges, and positions one by one.
         rebuilt_of: Which items, by their places in the shard, where it is rebuilt from contributions; else None: it is
             taken over with all that succeeded.
+        digest: `items_digest` of the kept items where that is known; else empty.
+        partial_bytes: The size of the shard's partial.
     """
 
     retry: int
     index: int
-    items: int
+    stretches: tuple[Sequence[int], ...]
     rebuilt_of: tuple[int, ...] | None = None
+    digest: str = ""
+    partial_bytes: int = 0
+
+    @property
+    def items(self) -> int:
+        """How many items are kept."""
+        return sum(map(len, self.stretches))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptShard:
+    """A shard that is taken over: of one shard of the base, or put together of several small ones."""
+
+    parts: tuple[KeptPart, ...]
+
+    @property
+    def items(self) -> int:
+        """How many items it has."""
+        return sum(part.items for part in self.parts)
+
+
+Together = Callable[[Sequence[KeptPart]], Iterable[Sequence[KeptPart]]]
+"""Which of the kept parts, in their order, become one shard."""
+
+
+def _each_alone(parts: Sequence[KeptPart]) -> list[list[KeptPart]]:
+    return [[part] for part in parts]
 
 
 @dataclass
@@ -94,7 +89,7 @@ class Comparison:
 
     Attributes:
         kept: The shards that are taken over, in the base's order.
-        order: The positions of all items in the listing: those of the kept shards, shard by shard, then the others.
+        order: The positions of all items in the listing, in stretches: those of the kept shards, then the others.
         kept_items: How many are kept.
         changed: How many are worked again.
         new: How many the base does not have.
@@ -102,7 +97,7 @@ class Comparison:
     """
 
     kept: list[KeptShard] = field(default_factory=list)
-    order: array[int] = field(default_factory=lambda: array("I"))
+    order: list[Sequence[int]] = field(default_factory=list)
     kept_items: int = 0
     changed: int = 0
     new: int = 0
@@ -136,44 +131,14 @@ class Comparison:
         )
 
 
-def read_shards(base: Base, s3: S3, check: Callable[[], None], concurrency: int) -> Iterator[BaseShard]:
-    """The shards of a base and of its reruns, in order. One whose files are gone or damaged is passed over.
-
-    Args:
-        base: The base.
-        s3: Where to read.
-        check: Called before each shard is read; may raise to stop.
-        concurrency: How many are read ahead.
-    """
-    places = (
-        (generation, index, generation is base.generations[-1])
-        for generation in base.generations
-        for index in range(generation.plan.shards)
-    )
-
-    def read(place: tuple[Generation, int, bool]) -> BaseShard | None:
-        check()
-        generation, index, last = place
-        try:
-            return _read_shard(generation, index, s3, last=last)
-        except (ObjectNotFoundError, DamagedFileError, ValueError) as error:
-            fields = {"run_id": base.run_id, "retry": generation.plan.retry, "shard": index, "why": str(error)}
-            log.warning("a shard of the base cannot be reused", extra={"fields": fields})
-            return None
-
-    with closing(in_order(read, places, concurrency)) as shards:
-        for shard in shards:
-            if shard is not None:
-                yield shard
-
-
 def compare(
     items: ItemStore,
     shards: Iterable[BaseShard],
     removed: BinaryIO,
     *,
     most_kept: int,
-    usable: Callable[[BaseShard], bool] = lambda _shard: True,
+    together: Together = _each_alone,
+    lacking: Callable[[BaseShard], Collection[int]] = lambda _shard: (),
     contributed: Callable[[BaseShard], Collection[int]] = lambda _shard: (),
 ) -> Comparison:
     """Compare a listing with a base.
@@ -183,11 +148,12 @@ def compare(
         shards: The base's shards.
         removed: Takes a line for each item that is gone, with its key, and the rerun and shard that it was worked in.
         most_kept: How many shards may be kept; the largest ones are.
-        usable: Whether a shard may be kept, were its items unchanged; asked for such shards alone.
+        together: Which small ones become one shard; by default none do.
+        lacking: Which items of a shard, by their places, have to be worked again, though their objects are unchanged.
         contributed: Of which items of a shard, by their places, the contributions are there; asked for shards alone
             that have some, and of which some items changed or are gone.
     """
-    return _Comparing(items, removed, usable, contributed).compare(shards, most_kept)
+    return _Comparing(items, removed, lacking, contributed).compare(shards, most_kept, together)
 
 
 class _Comparing:
@@ -195,134 +161,111 @@ class _Comparing:
         self,
         items: ItemStore,
         removed: BinaryIO,
-        usable: Callable[[BaseShard], bool],
+        lacking: Callable[[BaseShard], Collection[int]],
         contributed: Callable[[BaseShard], Collection[int]],
     ) -> None:
-        self._items = items
         self._removed = removed
-        self._usable = usable
+        self._lacking = lacking
         self._contributed = contributed
         self._state = bytearray(len(items))
+        self._walk = ListingWalk(items)
+        self._parts: list[KeptPart] = []
         self._found = Comparison()
 
-    def compare(self, shards: Iterable[BaseShard], most_kept: int) -> Comparison:
+    def compare(self, shards: Iterable[BaseShard], most_kept: int, together: Together) -> Comparison:
         found = self._found
         for shard in shards:
             self._take(shard)
+        found.kept = [KeptShard(tuple(parts)) for parts in together(self._parts)]
         if len(found.kept) > most_kept:
             self._drop_smallest(most_kept)
         state = self._state
-        found.kept_items = len(found.order)
+        found.order = [stretch for shard in found.kept for part in shard.parts for stretch in part.stretches]
+        found.kept_items = sum(map(len, found.order))
         found.changed = state.count(_SEEN)
         found.new = len(state) - found.kept_items - found.changed
-        others = state.translate(bytes(not value & _KEPT for value in range(256)))
-        found.order.extend(compress(range(len(state)), others))
+        found.order.extend(_others(state))
         return found
 
     def _take(self, shard: BaseShard) -> None:
-        positions = self._positions(shard)
-        if not shard.succeeded and self._take_stretch(shard, positions):
+        lacking = self._lacking(shard)
+        if not shard.succeeded and not lacking and self._take_stretch(shard):
             return
-        wanted = positions if not shard.succeeded else list(compress(positions, shard.succeeded))
+        positions = self._positions(shard)
         state = self._state
-        # No item is in two shards of one base, were its files right.
-        whole = bool(wanted) and min(wanted) >= 0 and not any(state[at] & _KEPT for at in wanted)
-        keep = whole and len(set(wanted)) == len(wanted) and self._usable(shard)
+        for number in lacking:
+            if positions[number] >= 0:
+                state[positions[number]] |= _SEEN
+                positions[number] = -1
+        wanted = positions if not shard.succeeded else list(compress(positions, shard.succeeded))
         numbers = None
-        if not whole:
+        if not self._is_free(wanted):
             numbers = self._rebuildable(shard, positions)
             wanted = [positions[number] for number in numbers]
-            keep = bool(wanted) and self._usable(shard)
+        kept = _stretches(wanted) if self._is_free(wanted) else []
         for at in positions:
             if at >= 0:
                 state[at] |= _SEEN
-        if keep:
-            for at in wanted:
-                state[at] |= _KEPT
-            self._found.order.extend(wanted)
-            self._found.kept.append(
-                KeptShard(shard.retry, shard.index, len(wanted), None if numbers is None else tuple(numbers))
-            )
+        if kept:
+            self._keep(shard, kept, None if numbers is None else tuple(numbers))
 
-    def _take_stretch(self, shard: BaseShard, positions: Sequence[int]) -> bool:
+    def _is_free(self, positions: Sequence[int]) -> bool:
+        """Whether items are all there, and no other shard has one: none is in two of one base, were its files right."""
+        if not positions or min(positions) < 0 or len(set(positions)) != len(positions):
+            return False
+        state = self._state
+        return not any(state[at] & _KEPT for at in positions)
+
+    def _take_stretch(self, shard: BaseShard) -> bool:
         """Keep a shard all of whose items follow each other in the listing: as most do, and in a tenth of the time."""
-        first = positions[0] if positions else -1
-        stretch, state = slice(first, first + len(positions)), self._state
-        if first < 0 or positions != list(range(stretch.start, stretch.stop)) or _KEPT in state[stretch]:
+        found = self._stretch(shard)
+        if found is None:
             return False
-        if state[stretch].count(_SEEN | _KEPT) or not self._usable(shard):
+        stretch, state = slice(found.start, found.stop), self._state
+        if state[stretch].count(0) != len(found):
             return False
-        state[stretch] = bytes([_SEEN | _KEPT]) * len(positions)
-        self._found.order.extend(positions)
-        self._found.kept.append(KeptShard(shard.retry, shard.index, len(positions)))
+        self._keep(shard, [found], None, shard.digest)
         return True
+
+    def _keep(
+        self, shard: BaseShard, kept: list[Sequence[int]], rebuilt_of: tuple[int, ...] | None, digest: str = ""
+    ) -> None:
+        for stretch in kept:
+            if isinstance(stretch, range):
+                self._state[stretch.start : stretch.stop] = bytes([_SEEN | _KEPT]) * len(stretch)
+                continue
+            for at in stretch:
+                self._state[at] = _SEEN | _KEPT
+        self._parts.append(KeptPart(shard.retry, shard.index, tuple(kept), rebuilt_of, digest, shard.partial_bytes))
 
     def _rebuildable(self, shard: BaseShard, positions: Sequence[int]) -> list[int]:
         """Which items are unchanged, succeeded, and have their contribution, by their places in the shard."""
         if shard.contributions is None or max(positions, default=-1) < 0:
             return []
-        there = frozenset(self._contributed(shard))
+        there = self._contributed(shard)
+        state, succeeded = self._state, shard.succeeded
         return [
             number
             for number, at in enumerate(positions)
-            if at >= 0
-            and number in there
-            and not self._state[at] & _KEPT
-            and (not shard.succeeded or shard.succeeded[number])
+            if at >= 0 and number in there and not state[at] & _KEPT and (not succeeded or succeeded[number])
         ]
 
+    def _stretch(self, shard: BaseShard) -> range | None:
+        return self._walk.stretch(shard.text, shard.items)
+
     def _positions(self, shard: BaseShard) -> list[int]:
-        """Where each of a shard's items is in the listing, unchanged; -1 where it is not."""
-        numbers: Sequence[int] = range(len(shard.lines))
-        if shard.retry:  # the failed items of a run that reused another are in the order of its shards
-            numbers = sorted(numbers, key=lambda number: _key(shard.lines[number]))
-        positions = [-1] * len(numbers)
-        for start in range(0, len(numbers), _TOGETHER):
-            some = numbers[start : start + _TOGETHER]
-            for number, at in zip(some, self._some(shard, some), strict=True):
-                positions[number] = at
-        return positions
+        """Where each of a shard's items is in the listing, unchanged; -1 where it is not.
 
-    def _some(self, shard: BaseShard, numbers: Sequence[int]) -> list[int]:
-        """Of some items, given by their numbers in the shard, in the order of their keys."""
-        lines = [shard.lines[number] for number in numbers]
-        items = self._items
-        start, stop = items.first_at(_key(lines[0])), items.first_behind(_key(lines[-1]))
-        if stop - start > _WIDEST * len(lines):
-            return [self._position(shard, number, start, stop) for number in numbers]
-        window = items.lines(range(start, stop)).split(b"\n")[:-1]
-        places = dict(zip(window, range(start, stop), strict=True))
-        positions = [places.get(line, -1) for line in lines]
-        # What has no ETag is the same by name alone: nobody knows whether it changed.
-        nameless = _NO_ETAG in b"".join(lines)
-        if -1 in positions or nameless:
-            by_key: dict[bytes, list[tuple[int, bytes]]] = {}
-            for at, line in enumerate(window, start):
-                by_key.setdefault(_key_part(line), []).append((at, line))
-            for place, (at, line) in enumerate(zip(positions, lines, strict=True)):
-                if at < 0 or (nameless and _NO_ETAG in line):
-                    positions[place] = self._same(shard, numbers[place], by_key.get(_key_part(line), []))
-        return positions
-
-    def _position(self, shard: BaseShard, number: int, start: int, stop: int) -> int:
-        key = _key(shard.lines[number])
-        places = range(self._items.first_at(key, start, stop), self._items.first_behind(key, start, stop))
-        window = self._items.lines(places).split(b"\n")[:-1]
-        return self._same(shard, number, list(zip(places, window, strict=True)))
-
-    def _same(self, shard: BaseShard, number: int, there: Sequence[tuple[int, bytes]]) -> int:
-        """Which of the listing's items of one key an item is; what the base has, and what is gone, is noted."""
-        line = shard.lines[number]
-        if not there:
-            if shard.last or not shard.succeeded or shard.succeeded[number]:
-                self._note_removed(shard, line)
-            return -1
-        was = _identity(line)
-        same = next((at for at, found in there if was is not None and _identity(found) == was), -1)
-        if same < 0:
-            for at, _ in there:
+        That the base has the object of an item that changed is noted, and so is each that is gone.
+        """
+        lines = shard.lines()
+        found, others = self._walk.places(lines, nameless=NO_ETAG in shard.text)
+        for number, there in others:
+            for at in there:
                 self._state[at] |= _SEEN
-        return same
+            if not there and (shard.last or not shard.succeeded or shard.succeeded[number]):
+                self._note_removed(shard, lines[number])
+        return found
 
     def _note_removed(self, shard: BaseShard, line: bytes) -> None:
         self._found.removed += 1
@@ -333,67 +276,52 @@ class _Comparing:
 
     def _drop_smallest(self, most_kept: int) -> None:
         """Work the items of the smallest kept shards again: there are more than the run may keep."""
-        kept, before = self._found.kept, self._found.order
+        kept = self._found.kept
         largest = sorted(range(len(kept)), key=lambda number: (-kept[number].items, number))[:most_kept]
-        staying, order, start = frozenset(largest), array("I"), 0
-        for number, shard in enumerate(kept):
-            positions = before[start : start + shard.items]
-            start += shard.items
-            if number in staying:
-                order.extend(positions)
-                continue
-            for at in positions:
-                self._state[at] = _SEEN
-        self._found.order = order
-        self._found.kept = [kept[number] for number in sorted(staying)]
+        for number in set(range(len(kept))).difference(largest):
+            for part in kept[number].parts:
+                for at in chain.from_iterable(part.stretches):
+                    self._state[at] = _SEEN
+        self._found.kept = [kept[number] for number in sorted(largest)]
 
 
-def _read_shard(generation: Generation, index: int, s3: S3, *, last: bool) -> BaseShard:
-    """Read a shard of the base.
-
-    Raises:
-        ObjectNotFoundError: A file of it is gone.
-        DamagedFileError: A file of it is not what it should be.
-        ValueError: Its commit does not begin as one.
-    """
-    folder, plan = generation.folder, generation.plan
-    head = read_commit_head(folder.commit(index), s3)
-    uri = folder.shard_items(index, plan.digest)
-    text = s3.read(uri)
-    of_plan = (head.shard, head.plan_digest, head.code_version) == (index, plan.digest, plan.code_version)
-    if not of_plan or head.items_digest != items_digest(text):
-        raise DamagedFileError("commit and items do not belong together", operation="reuse", target=str(uri))
-    lines = text.split(b"\n")[:-1]
-    if len(lines) != head.counts.items:
-        raise DamagedFileError("the commit has another number of items", operation="reuse", target=str(uri))
-    succeeded: list[bool] = []
-    if head.counts.failed:
-        commit = read_commit(folder, index, plan, s3)
-        if commit is None:
-            raise DamagedFileError("the commit vanished", operation="reuse", target=str(folder.commit(index)))
-        succeeded = [outcome.status == "SUCCEEDED" for outcome in commit.outcomes]
-    return BaseShard(plan.retry, index, lines, succeeded, last, head.contributions)
+def _stretches(positions: Sequence[int]) -> list[Sequence[int]]:
+    """Positions in their order: as ranges where many follow each other, else one by one."""
+    if not all(map(lt, positions, islice(positions, 1, None))):
+        return [array("I", positions)]
+    found: list[Sequence[int]] = []
+    left = [(0, len(positions))]
+    while left:
+        start, stop = left.pop()
+        first, last = positions[start], positions[stop - 1]
+        if last - first == stop - start - 1:
+            before = found[-1] if found else range(0)
+            if isinstance(before, range) and before and before.stop == first:
+                found[-1] = range(before.start, last + 1)
+            else:
+                found.append(range(first, last + 1))
+        elif stop - start < _LONG_RUN:
+            found.append(array("I", positions[start:stop]))
+        else:
+            middle = (start + stop) // 2
+            left += [(middle, stop), (start, middle)]
+    return found
 
 
-def _key(line: bytes) -> str:
-    key: str = json.loads(line)["key"]
-    return key
+_NOT_KEPT = re.compile(b"[%b%b]+" % (bytes([0]), bytes([_SEEN])))
 
 
-def _key_part(line: bytes) -> bytes:
-    """The beginning of an item's line, with its key: the same for the items of one key alone."""
-    # Inside the key the quotes would be escaped.
-    return line[: line.index(b'","size":')]
-
-
-_STORAGE_CLASS = re.compile(rb',"storage_class":"[^"]*"')
-
-
-def _identity(line: bytes) -> bytes | None:
-    """What an item is known by; None where nothing says that it did not change, or where it is not worked at all.
-
-    The storage class may change: the bytes are the same. All else of a line says which object it is, and which part.
-    """
-    if _NO_ETAG in line or b',"shares_output":' in line:
-        return None
-    return _STORAGE_CLASS.sub(b"", line) if b',"storage_class":' in line else line
+def _others(state: bytearray) -> Iterator[Sequence[int]]:
+    """The positions of the items that are not kept, in stretches: ranges where they are long, else one by one."""
+    single = array("I")
+    for run in _NOT_KEPT.finditer(state):
+        start, stop = run.span()
+        if stop - start < _LONG_RUN:
+            single.extend(range(start, stop))
+            continue
+        if single:
+            yield single
+            single = array("I")
+        yield range(start, stop)
+    if single:
+        yield single

@@ -436,3 +436,130 @@ def test_many_shards_are_taken_over_at_once(base: RunInMemory) -> None:
     assert work(run) == [3]
     assert worked_keys(run) == ["in/bb"]
     assert same_as_full(run)
+
+
+@pytest.fixture
+def slivers(base: RunInMemory) -> RunInMemory:
+    """The second day after a base of shards of ten: two days' new items lie in a shard of three each."""
+    for day, names in enumerate(("ABC", "DEF")):
+        store(base, **dict.fromkeys(names, "12"))
+        run = run_of(base.client, f"day {day}", reuse="latest", shard={"max_items": 10})
+        run.load = base.load
+        work(run)
+    return base
+
+
+def test_small_kept_shards_are_put_together(slivers: RunInMemory) -> None:
+    """From their partials and rows: nothing is read again, each row names the run that worked it."""
+    read: list[str] = []
+    run = run_of(slivers.client, "next", reuse="latest", shard={"max_items": 10})
+    slivers.client.before = lambda verb, bucket, key: read.append(key) if bucket == SOURCE and "get" in verb else None
+    assert work(run) == []
+    assert read == []
+    slivers.client.before = lambda *_call: None
+    # Shards of three: of nine items of the base, and of the two days; at most three of them make one of ten.
+    assert run.result()["counts"]["shards"] == 2
+    found = csv.DictReader(io.StringIO((run.file("report.csv") or b"").decode()))
+    origins = {row["Key"].removeprefix("in/"): row["ReusedFrom"] for row in found}
+    assert origins == {
+        **dict.fromkeys("abcdefghi", "base"),
+        **dict.fromkeys("ABC", "day 0"),
+        **dict.fromkeys("DEF", "day 1"),
+    }
+    assert same_as_full(run)
+
+
+@pytest.mark.parametrize("place", ["shards/00000", "partials/00001"])
+def test_what_is_put_together_is_worked_if_a_part_of_it_is_lost(base: RunInMemory, place: str) -> None:
+    """A commit or a partial that vanishes after the comparison: all of it is worked, and the result is right."""
+    run = run_of(base.client, "next", reuse="latest", shard={"max_items": 10})
+
+    def lose(_verb: str, _bucket: str, key: str, _answer: Any) -> None:
+        if key == run.folder.plan.key and run.file("plan.json"):
+            for each in base.client.bodies(RESULT, f"{base.folder.root.key}{place}"):
+                base.client.remove(RESULT, each)
+
+    base.client.after = lose
+    assert run.plan().shards == 1
+    base.client.after = lambda *_call: None
+    assert work(run) == [0]
+    assert worked_keys(run) == [f"in/{key}" for key in "abcdefghi"]
+    assert same_as_full(run)
+
+
+def test_what_was_put_together_is_rebuilt_and_put_together_again(listed: RunInMemory) -> None:
+    """Contributions go along: on each of the next days the changed item alone is worked."""
+    for day, key in enumerate("eaBi"):
+        store(listed, **{key: f"{day}" * (day + 5)})
+        run = next_of(listed, f"day {day}")
+        run.request["shard"] = {"max_items": 100}
+        work(run)
+        assert worked_keys(run) == ([f"in/{key}"] if day else ["in/b", "in/e"])
+        assert run.result()["counts"]["shards"] <= 2
+        assert same_as_full(run, f"full {day}")
+
+
+def test_with_contributions_an_output_that_is_gone_costs_its_item(listed: RunInMemory) -> None:
+    """Not its shard: the others are rebuilt."""
+    store(listed, b="bbb")
+    work(next_of(listed, "healed"))
+    listed.client.remove(RESULT, "out/h.size")
+    run = next_of(listed)
+    run.request["verify_outputs"] = True
+    work(run)
+    assert worked_keys(run) == ["in/h"]
+    assert listed.client.bodies(RESULT)["out/h.size"] == b"3"
+    assert same_as_full(run)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_part_of_the_merge_is_taken_over_with_its_shards(lost: bool) -> None:  # noqa: FBT001 - a case
+    """S3 copies it where its shards are the same; one that is lost, or has another shard, is merged anew."""
+
+    def merged(run: RunInMemory) -> list[str]:
+        """Work and merge; the shards whose partials were read in doing so."""
+        made = run.plan()
+        there = set(listed_shards(run.folder.commit, range(made.shards), run.job().s3))
+        for index in set(range(made.shards)) - there:
+            run.migrate(index)
+        read: list[str] = []
+        run.client.before = lambda verb, _bucket, key: (
+            read.append(key.rpartition("/partials/")[2][:5]) if verb == "get_object" and "/partials/" in key else None
+        )
+        assert made.merge_parts == 3
+        for part in range(3):
+            run.merge_part(part)
+        run.client.before = lambda *_call: None
+        run.merge()
+        return read
+
+    first = run_of(merge_limit_seconds=0)
+    store(first, **dict.fromkeys("abcdefghijklmnopqr", "text"))
+    assert merged(first) == [f"{index:05}" for index in range(6)]
+    store(first, r="other")
+    if lost:
+        for key in first.client.bodies(RESULT, f"{first.folder.root.key}parts/00001."):
+            first.client.remove(RESULT, key)
+    run = run_of(first.client, "next", reuse="latest", merge_limit_seconds=0)
+    assert merged(run) == [f"{index:05}" for index in ([2, 3, 4, 5] if lost else [4, 5])]
+    assert same_as_full(run)
+
+
+@pytest.mark.long
+def test_ten_thousand_shards_are_taken_over() -> None:
+    """Many in flight; beside the listings it costs eight requests each."""
+    run = run_of(shard={"max_items": 1})
+    for number in range(10_000):
+        run.client.store(SOURCE, f"in/{number:05}", b"x" * (number % 9))
+    made = run.plan()
+    for index in range(made.shards):
+        run.migrate(index)
+    run.merge()
+    following = run_of(run.client, "next", reuse="latest", shard={"max_items": 1})
+    following.concurrency = 8
+    before = run.client.requests.copy()
+    assert following.plan().reuse.kept_shards == 10_000  # type: ignore[union-attr]
+    asked = {verb: count - before[verb] for verb, count in run.client.requests.items()}
+    shards = listed_shards(following.folder.commit, range(10_000), run.job().s3)
+    assert sum(1 for _ in shards) == 10_000
+    assert sum(asked.values()) < 7.1 * 10_000
