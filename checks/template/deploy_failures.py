@@ -25,7 +25,7 @@ ALL_PARAMETERS = {"WorkloadSecrets": ",".join(f"A{number}={_PARAMETER}" for numb
 OWN_NETWORK = {"Network": "PRIVATE:subnet-0123456789abcdef0,subnet-0123456789abcdef1:sg-0123456789abcdef0"}
 EVERYTHING = {
     **SETTINGS[1], "ScheduleInput": "{}", "NotificationEmail": "me@example.com",
-    "JobStorage": "100", "InstanceTypes": "m7g", "ShareWeights": "a=1,b*=2,c=0.5", "MonthlyBudget": "50",
+    "JobStorage": "100", "InstanceTypes": "m7g", "MonthlyBudget": "50",
     "WorkloadEnvironment": '{"API_URL": "https://example.com"}', **ALL_SECRETS,
     "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/ask-the-service",
 }  # fmt: skip

@@ -36,7 +36,6 @@ ANSWERS: dict[str, list[str]] = {
     "Compute": ["FARGATE_SPOT", "FARGATE", "EC2", "FARGATE_SPOT_ARM64", "FARGATE_ARM64", "EC2_ARM64", "EC2_GPU"],
     "NotificationEmail": ["", "me@example.com", "NONE"],
     "JobStorage": ["21", "100"], "InstanceTypes": ["", "m7i,c7i.xlarge"],
-    "ShareWeights": ["default=1", "letters=2,words*=0.5,c=1"],
     "Network": ["PUBLIC", "PRIVATE", OWN_NETWORK["Network"]],
     "WorkloadEnvironment": ["{}", '{"API_URL": "https://example.com"}'],
     "WorkloadSecrets": ["", ALL_SECRETS["WorkloadSecrets"], ALL_PARAMETERS["WorkloadSecrets"]],

@@ -44,16 +44,15 @@ def test_jobs_keep_their_way_out_until_they_have_ended(values: dict[str, str]) -
     assert found is resolver.holds("CreateNetwork")
 
 
-def test_lambda_lets_the_log_lines_through() -> None:
-    """Lambda drops lines below its own level, whatever is logged: both levels are the same in every function."""
-    functions = made({}, {"AWS::Lambda::Function"})
+@pytest.mark.parametrize("level", REAL.template["Parameters"]["LogLevel"]["AllowedValues"])
+def test_the_log_level_reaches_lambda(level: str) -> None:
+    """Lambda drops lines below its own level, INFO by default, whatever is logged; it has one word of its own."""
+    functions = made({"LogLevel": level}, {"AWS::Lambda::Function"})
     for function in functions.values():
-        properties = function["Properties"]
-        levels = (
-            properties["LoggingConfig"]["ApplicationLogLevel"],
-            properties["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"],
-        )
-        assert levels == ("INFO", "INFO")
+        asked = function["Properties"]["LoggingConfig"]["ApplicationLogLevel"]
+        assert asked == {"Fn::FindInMap": ["LambdaLogLevels", {"Ref": "LogLevel"}, "Name"]}
+    word = TEMPLATE["Mappings"]["LambdaLogLevels"][level]["Name"]
+    assert word == {"WARNING": "WARN"}.get(level, level)
     assert len(functions) == 5
 
 
@@ -163,22 +162,6 @@ def test_a_size_larger_than_the_stack_is_refused(name: str) -> None:
     assert refused == [str(number) for number in range(1, int(vcpus))]
 
 
-@pytest.mark.parametrize(
-    ("given", "weights"),
-    [
-        ("default=1", {"default": "1", "unused1": "1", "unused2": "1"}),
-        ("nightly*=2,adhoc=0.5", {"nightly*": "2", "adhoc": "0.5", "unused1": "1"}),
-        ("a=1,b=2,c=999.9999", {"a": "1", "b": "2", "c": "999.9999"}),
-    ],
-)
-def test_one_parameter_holds_the_weights(given: str, weights: dict[str, str]) -> None:
-    """Up to three shares get their weight; the places that are left go to shares that no run has."""
-    assert re.search(TEMPLATE["Parameters"]["ShareWeights"]["AllowedPattern"], given)
-    policy = TEMPLATE["Resources"]["StandardSchedulingPolicy"]["Properties"]["FairsharePolicy"]
-    shares = _Plain(TEMPLATE, Resolver(TEMPLATE, {"ShareWeights": given})).value(policy["ShareDistribution"])
-    assert {share["ShareIdentifier"]: share["WeightFactor"] for share in shares} == weights
-
-
 def test_an_upload_starts_the_request_that_the_parameter_names() -> None:
     """The request's members are in the request of each run, with the two buckets."""
     request = '{"workload": "word-count", "options": {"top": 5}, "queue": "urgent"}'
@@ -214,7 +197,7 @@ def test_an_hour_without_a_slot_ends_no_run() -> None:
     definition = json.loads(machine.text)
     states = [state for state in definition["States"].values() if "batch:" in state.get("Resource", "")]
     limits = [state["TimeoutSeconds"] for state in states]
-    assert len(limits) == 5
+    assert len(limits) == 6
     definitions = made({}, {"AWS::Batch::JobDefinition"}).values()
     attempts = max(int(each["Properties"]["RetryStrategy"]["Attempts"]) for each in definitions)
     longest = int(TEMPLATE["Parameters"]["AttemptSeconds"]["Default"]) * attempts

@@ -30,7 +30,6 @@ SCOPES = {
     "BucketOwner": "123456789012",
     "Compute": "EC2",
     "Network": "PRIVATE",
-    "ShareWeights": "nightly*=2",
     "UploadRequest": '{"workload": "word-count", "queue": "urgent"}',
     "UploadKeys": "new/*",
     "UploadWindowSeconds": "0",

@@ -17,8 +17,6 @@ from millrace.json_text import read_json
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED = ("AWS_", "ECS_", "LD_", "MILLRACE_", "PYTHON")
 _OF_THE_MACHINE = frozenset({"PATH", "HOME", "TMPDIR"})
-LOG_LEVEL = "MILLRACE_LOG_LEVEL"
-"""The one variable of the job itself that a deployment may set for workloads."""
 
 HIDDEN = "***"
 LEAST_HIDDEN = 4
@@ -46,7 +44,7 @@ def parse_environment(text: str) -> dict[str, str]:
             'a JSON object of texts, {"API_URL": "https://example.com"}',
         )
     for name, value in given.items():
-        _check_name("WorkloadEnvironment", name, besides=LOG_LEVEL)
+        _check_name("WorkloadEnvironment", name)
         if "\0" in value or (not value.isprintable() and any(0xD800 <= ord(each) < 0xE000 for each in value)):
             raise InvalidRunRequest("WorkloadEnvironment", f"its value of {name}", "text without NUL, of valid Unicode")
     return given
@@ -93,9 +91,9 @@ def check_account(secrets: dict[str, str], account: str) -> None:
             )
 
 
-def _check_name(parameter: str, name: str, besides: str = "") -> None:
+def _check_name(parameter: str, name: str) -> None:
     reserved = name.startswith(_RESERVED) or name in _OF_THE_MACHINE
-    if name != besides and (reserved or not _NAME.fullmatch(name)):
+    if reserved or not _NAME.fullmatch(name):
         raise InvalidRunRequest(
             parameter,
             name,
