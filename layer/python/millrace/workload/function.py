@@ -107,6 +107,8 @@ def workload(
 
     if item_seconds is not None and not _is_seconds(item_seconds):
         raise ValueError(f"item_seconds is a number of seconds, more than 0 and at most a day, not {item_seconds!r}")
+    if merge is not None and not _is_merge(merge):
+        raise TypeError("merge is a function that is called as merge(values), or as merge(values, results)")
 
     def decorate(function: Function) -> Function:
         taken, options, convert = _signature(function)
@@ -120,6 +122,18 @@ def workload(
 
 def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 86_400
+
+
+def _is_merge(function: object) -> bool:
+    """Whether it can be called as the merge job does: found out here, the run costs nothing yet."""
+    if not callable(function):
+        return False
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*[None] * (2 if len(signature.parameters) > 1 else 1))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _signature(
@@ -188,6 +202,8 @@ def _plain(hint: Any, default: Any, *, required: bool) -> tuple[dict[str, Any], 
         return ({"default": value}, hint) if type(value) is hint else None
     element = next(iter(typing.get_args(hint)), None)
     if typing.get_origin(hint) is not list or element not in {str, int, float}:
+        return None
+    if not required and not isinstance(default, list | tuple):  # a text is a sequence of its letters
         return None
     values = () if required else tuple(default)
     if not all(isinstance(each, element) and not isinstance(each, bool) for each in values):

@@ -422,6 +422,22 @@ def test_functions_that_are_none() -> None:
         def five(body: Any) -> None: ...
 
 
+@pytest.mark.parametrize("default", ["abc", None, 3, ["a", 1], {"a"}])
+def test_a_list_needs_a_list_as_default(default: object) -> None:
+    """A text is a sequence of its letters, and would pass for a list of them."""
+    with pytest.raises(TypeError, match="the option words needs an annotation"):
+
+        @workload()
+        def one(body: Any, *, words: list[str] = default) -> None: ...  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("merge", [3, "join", lambda *_, values: values, lambda _one, _two, _three: {}])
+def test_a_merge_function_that_cannot_be_called_is_refused(merge: Any) -> None:
+    """Where it is declared: the merge job comes after all work."""
+    with pytest.raises(TypeError, match=r"called as merge\(values\), or as merge\(values, results\)"):
+        workload(merge=merge)
+
+
 def test_it_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`module:function` is loaded as `module:Class` is, and one without the decorator is refused with the reason."""
     (tmp_path / "own_requests.py").write_text(
