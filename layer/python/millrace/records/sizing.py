@@ -24,7 +24,7 @@ CHILD_SECONDS = 60.0
 """So much work is worth a child: what Fargate bills at the least (aws.amazon.com/fargate/pricing)."""
 
 ALONE_SECONDS = CHILD_SECONDS + 45.0
-"""Up to so much work is one job: the starts that two would be billed are a quarter of it, and more."""
+"""Up to so much work is one job: a second child would add a fifth to a half to what is billed."""
 
 MOST_ALONE_SECONDS = 600.0
 """No one job works and merges what takes longer, even where there is a slot for one job alone: its merge would have
