@@ -14,7 +14,7 @@ NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots
-.PHONY: simulate check format dist image push deploy lock clean
+.PHONY: simulate check rules format dist image push deploy lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -132,6 +132,9 @@ check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## lin
 	$(BIN)/hadolint --failure-threshold warning batch_jobs/Dockerfile examples/*/Dockerfile
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m checks
+
+rules: install $(SECURITY)/installed $(DEPLOY)/installed  ## the public rule packs over the template; checks/exceptions.py has what is meant to be so
+	$(BIN)/python -m checks cloudformation deploy_failures security
 
 DIST := build/dist
 dist: install  ## a wheel and an sdist in build/dist, as an index would take them

@@ -50,9 +50,9 @@ def test_nothing_is_found_in_the_real_template() -> None:
 @needs_rules
 def test_an_exception_that_nothing_needs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is excused must be there."""
-    monkeypatch.setitem(deploy_failures.EXCEPTIONS, "pf-none", "no such rule")
+    monkeypatch.setitem(deploy_failures.DEPLOY_FAILURES, "pf-none", "no such rule")
     found = [str(fault) for fault in deploy_failures.check(REAL)]
-    assert found == ["checks/template/deploy_failures.py: excepts pf-none, which is not found any more"]
+    assert found == ["checks/exceptions.py: excepts pf-none, which is not found any more"]
 
 
 @pytest.mark.parametrize("condition", sorted(REAL.expanded["Conditions"]))
