@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from checks import exceptions
 from checks.conditions import Resolver
 from checks.template import deploy_failures
 from tests.infrastructure.checkout import REAL, Checkout, Plant
@@ -50,7 +51,7 @@ def test_nothing_is_found_in_the_real_template() -> None:
 @needs_rules
 def test_an_exception_that_nothing_needs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is excused must be there."""
-    monkeypatch.setitem(deploy_failures.DEPLOY_FAILURES, "pf-none", "no such rule")
+    monkeypatch.setitem(exceptions.DEPLOY_FAILURES, "pf-none", "no such rule")
     found = [str(fault) for fault in deploy_failures.check(REAL)]
     assert found == ["checks/exceptions.py: excepts pf-none, which is not found any more"]
 
