@@ -20,14 +20,14 @@ from millrace import workload
 
 
 @workload()
-def shout(body):
-    yield len(body.read().split())
+def lines(body):
+    return {"lines": sum(1 for _ in body.lines())}
 
 
 @workload()
 def slow(body):
     time.sleep(20)
-    yield len(body.read().split())
+    return {"lines": sum(1 for _ in body.lines())}
 """
 
 
@@ -70,7 +70,7 @@ def test_own_code_comes_with_the_run(product: Product, tmp_path: Path) -> None:
     source, destination = product.place("own")
     product.put(source, texts(3))
     product.millrace(
-        "run", "--source", source, "--destination", destination, "--name", "own", "--workload", "own:shout",
+        "run", "--source", source, "--destination", destination, "--name", "own", "--workload", "own:lines",
         "--code", str(tmp_path),
     )  # fmt: skip
     assert json.loads(product.file(destination, "own", "result.json"))["counts"]["succeeded"] == 3
