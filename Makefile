@@ -14,7 +14,7 @@ NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots
-.PHONY: simulate check format dist image push deploy lock clean
+.PHONY: simulate check rules format dist image push deploy lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 28
@@ -83,14 +83,14 @@ TAKE ?=
 verified: install  ## write docs/verified.md; TAKE=build/test-aws takes a run on a real account over
 	$(BIN)/python -m tests.verified $(if $(TAKE),--take $(TAKE))
 
-# LocalStack's interpreter needs a Python of 3.12 or newer, and pins much: an environment of its own.
+# LocalStack's interpreter needs a Python of 3.13 or newer (its annotations say `Lock | None`), and pins much: an environment of its own.
 SECOND_ENGINE := $(VENV)/second_engine
 $(SECOND_ENGINE)/installed: tests/second_engine/requirements.txt | $(VENV)/bin/python
 	python=$$($(BIN)/python -m tests.second_engine.engine) && $$python -m venv $(SECOND_ENGINE)
 	$(SECOND_ENGINE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/second_engine/requirements.txt
 	touch $@
 
-test-second-engine: install $(SECOND_ENGINE)/installed  ## the state machine's cases and whole runs on an interpreter that is not ours (needs Python 3.12)
+test-second-engine: install $(SECOND_ENGINE)/installed  ## the state machine's cases and whole runs on an interpreter that is not ours (needs Python 3.13)
 	MILLRACE_STEP_FUNCTIONS_URL=second-engine $(BIN)/python -m pytest --numprocesses=0 tests/statemachine tests/second_engine
 
 test-container: install $(IMAGE_TOOLS)/installed  ## the job image, and the jobs as its containers (needs Docker)
@@ -132,6 +132,9 @@ check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## lin
 	$(BIN)/hadolint --failure-threshold warning batch_jobs/Dockerfile examples/*/Dockerfile
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/python -m checks
+
+rules: install $(SECURITY)/installed $(DEPLOY)/installed  ## the public rule packs over the template; checks/exceptions.py has what is meant to be so
+	$(BIN)/python -m checks cloudformation deploy_failures security
 
 DIST := build/dist
 dist: install  ## a wheel and an sdist in build/dist, as an index would take them
@@ -220,7 +223,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt
 	$(BIN)/$(LOCK) --no-deps checks/template/deploy-requirements.in -o checks/template/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
-	$(BIN)/$(subst 3.11,3.12,$(LOCK)) tests/second_engine/requirements.in -o tests/second_engine/requirements.txt
+	$(BIN)/$(subst 3.11,3.13,$(LOCK)) tests/second_engine/requirements.in -o tests/second_engine/requirements.txt
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .aws-sam build node_modules

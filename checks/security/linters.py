@@ -10,30 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from checks.exceptions import CHECKOV, PARLIAMENT
 from checks.faults import Fault, ToolError
 from checks.security.policies import policy_documents
 from checks.sources import TEMPLATE, Sources
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv/security"
 SCRIPT = Path(__file__).with_name("parliament_findings.py")
-SUPPRESSED = {
-    "CKV_AWS_18": "access logs need a bucket of the account's own choice; CloudTrail data events do it as well",
-    "CKV_AWS_27": "SQS encrypts by itself, `SqsManagedSseEnabled`; this checkov knows a KMS key only",
-    "CKV_AWS_28": "the table keeps for 15 days what was sent; if it is lost, a run's end is at worst sent twice",
-    "CKV_AWS_115": "three short calls a run: a reserved concurrency would take from the account and guard nothing",
-    "CKV_AWS_116": "Step Functions calls the functions and sees their failure; the next measurement makes up for one",
-    "CKV_AWS_117": "the functions call S3 and Batch only; in a VPC they would need endpoints, and gain nothing",
-    "CKV_AWS_119": "the table holds ids only; DynamoDB encrypts it with a key of its own",
-    "CKV_AWS_173": "queue ARNs and a log level are no secrets",
-}
-"""Checkov's findings that are meant to be so, each with the reason."""
-IGNORED_ISSUES = {
-    ("NO_VERSION", ""): "SAM leaves it out of a policy that it makes for a function's queue; no variable is used there",
-    ("RESOURCE_STAR", ""): "a test of ours holds the few actions that know no resource",
-    ("RESOURCE_MISMATCH", "'batch:SubmitJob'"): "asks for job/*, which no SubmitJob needs, and misses revisions (`:*`)",
-    ("RESOURCE_MISMATCH", "'states:DescribeExecution'"): "asks for express executions, which ours are not",
-}
-"""Parliament's findings, with a part of their detail, that are meant to be so."""
 
 
 def check(sources: Sources) -> Iterator[Fault]:
@@ -60,11 +43,11 @@ def _checkov(sources: Sources, tools: Path) -> Iterator[Fault]:
     answer = json.loads(done)
     found = [finding for part in _list(answer) for finding in part.get("results", {}).get("failed_checks", [])]
     for finding in found:
-        if finding["check_id"] not in SUPPRESSED:
+        if finding["check_id"] not in CHECKOV:
             resource = finding["resource"].rpartition(".")[2]
             yield Fault(f"{TEMPLATE}: {resource}", f"{finding['check_id']} {finding['check_name']}")
-    for unused in sorted(set(SUPPRESSED) - {finding["check_id"] for finding in found}):
-        yield Fault("checks/security/linters.py", f"suppresses {unused}, which checkov does not find any more")
+    for unused in sorted(set(CHECKOV) - {finding["check_id"] for finding in found}):
+        yield Fault("checks/exceptions.py", f"suppresses {unused}, which checkov does not find any more")
 
 
 def _without_definitions(template: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +63,7 @@ def _parliament(sources: Sources, tools: Path) -> Iterator[Fault]:
     documents = dict(policy_documents(sources.expanded))
     done = run_tool([str(tools / "python"), str(SCRIPT)], accepted=(0,), text=json.dumps(documents))
     for finding in json.loads(done):
-        if not any(finding["issue"] == issue and part in finding["detail"] for issue, part in IGNORED_ISSUES):
+        if not any(finding["issue"] == issue and part in finding["detail"] for issue, part in PARLIAMENT):
             yield Fault(f"{TEMPLATE}: {finding['policy']}", f"parliament: {finding['issue']} {finding['detail']}")
 
 

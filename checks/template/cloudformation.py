@@ -7,17 +7,10 @@ from collections.abc import Iterator
 
 from cfnlint.api import lint
 
+from checks.exceptions import CFN_LINT
 from checks.expansion import REGION
 from checks.faults import Fault
 from checks.sources import Sources
-
-_NO_SETTINGS = "where no workload has settings, jobs.yaml is given an empty text and does not read it"
-MISTAKEN = {
-    ("E3601", "/States/Skip Run/OutputPath"): "a Succeed state has one: Amazon States Language, Succeed State",
-    ("E3031", "/ManagedPolicyArns/Fn::If/1/0/Fn::If/2"): _NO_SETTINGS,
-    ("W1028", "/Secrets/0/Fn::If/1/ValueFrom/Fn::If/2"): _NO_SETTINGS,
-}
-"""Findings that are wrong, by their rule and the end of their path, each with the reason."""
 
 
 def check(sources: Sources) -> Iterator[Fault]:
@@ -40,4 +33,4 @@ def is_mistaken(rule: str, place: str) -> bool:
         rule: The rule's id, E3601.
         place: Where it was found, its steps joined by slashes.
     """
-    return any(rule == known and place.endswith(end) for known, end in MISTAKEN)
+    return any(rule == known and place.endswith(end) for known, end in CFN_LINT)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from console import embedded_aws
 from tests.aws.expenses import plan_text
-from tests.aws.target import FOLDER, Target, TargetError
+from tests.aws.target import Target, TargetError
 
 STAGES = {
     "0": ["tests/aws/test_0_static.py"],
@@ -30,8 +30,7 @@ REHEARSAL = ("--stop-grace-seconds=0.5", "--wait-scale=0.02", "--attempt-seconds
 
 def run(stages: list[str], pytest_arguments: list[str], environ: dict[str, str]) -> int:
     """Run stages one after the other, each in a pytest of its own: what it made is deleted when it ends."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "outcomes.jsonl").unlink(missing_ok=True)
+    (Target.read(environ).folder / "outcomes.jsonl").unlink(missing_ok=True)
     code = 0
     for stage in stages:
         command = [sys.executable, "-m", "pytest", "-p", "tests.aws.plugin", "-m", "not long", "--numprocesses=0"]

@@ -70,6 +70,13 @@ class RealAccount(Account):
             settings["containerOverrides"] = {"resourceRequirements": WHOLE, **settings.get("containerOverrides", {})}
         return super().submit(queue, definition, **settings)
 
+    def function(self, code: str) -> str:
+        """A new function, once it can be called."""
+        arn = super().function(code)
+        if self.target.endpoint_url is None:
+            self.client("lambda").get_waiter("function_active_v2").wait(FunctionName=arn)
+        return arn
+
     def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002 - Account's
         """There is no such endpoint."""
         raise AssertionError(f"{method} {path}: this test needs the mark `embedded`")

@@ -18,10 +18,11 @@ GONE = ("not found", "ResourceNotFound", "NonExistentQueue", "NoSuchBucket", "Qu
 SECONDS = 600.0
 
 
-def tagged(target: Target) -> list[str]:
-    """The ARNs of all that has the tests' tag, whichever run of them made it."""
+def tagged(target: Target, run: str | None = None) -> list[str]:
+    """The ARNs of all that has the tests' tag: what this run of them made, or without one what any made."""
     client = target.client("resourcegroupstaggingapi")
-    pages = client.get_paginator("get_resources").paginate(TagFilters=[{"Key": TAG}])
+    wanted = {"Key": TAG} if run is None else {"Key": TAG, "Values": [run]}
+    pages = client.get_paginator("get_resources").paginate(TagFilters=[wanted])
     return [found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"]]
 
 
@@ -30,7 +31,7 @@ def delete(target: Target, arns: Iterable[str], say: Callable[[str], object] = p
 
     What belongs to a stack goes with its stack and is passed over until then.
     """
-    found = list(dict.fromkeys(arns))
+    found = sorted(dict.fromkeys(arns), key=len)  # a stack's name begins those of the stacks nested in it
     left = []
     for kind, remove in _DELETES:
         for arn in [each for each in found if kind in each]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.aws import cleaning, expenses
-from tests.aws.target import FOLDER, Target
+from tests.aws.target import Target
 from tests.conformance.recorded import Recorder
 
 
@@ -26,7 +26,7 @@ def _recorder() -> Recorder:
     target = _target()
     day = datetime.now(UTC).date().isoformat()
     source = f"run on {day} in {target.region}" if target.endpoint_url is None else f"rehearsed on {day}"
-    recorder = Recorder(FOLDER / "recordings", source, target.account, target.region)
+    recorder = Recorder(target.folder / "recordings", source, target.account, target.region)
     recorder.watch(target.session)
     return recorder
 
@@ -53,8 +53,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what became of each test: docs/verified.md is made of it."""
     if report.when == "call" or report.outcome != "passed":
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        with (FOLDER / "outcomes.jsonl").open("a") as outcomes:
+        folder = _target().folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "outcomes.jsonl").open("a") as outcomes:
             outcomes.write(json.dumps({"test": report.nodeid, "outcome": report.outcome}) + "\n")
 
 
@@ -62,8 +63,10 @@ def pytest_sessionfinish() -> None:
     """Delete all that was made, whatever happened, and say what was spent."""
     target = _target()
     spent = expenses.spent(target.jobs.values())
-    left = cleaning.delete(target, target.made if target.endpoint_url else [*target.made, *cleaning.tagged(target)])
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    left = cleaning.delete(
+        target, target.made if target.endpoint_url else [*target.made, *cleaning.tagged(target, target.run)]
+    )
+    target.folder.mkdir(parents=True, exist_ok=True)
     document = {"run": target.run, "jobs": len(target.jobs), "dollars": round(spent, 4), "left": left}
-    (FOLDER / "spent.json").write_text(json.dumps(document, indent=1) + "\n")
+    (target.folder / "spent.json").write_text(json.dumps(document, indent=1) + "\n")
     print(f"\nspent on jobs: ${spent:.4f} ({len(target.jobs)} jobs); not deleted: {left or 'nothing'}")  # noqa: T201

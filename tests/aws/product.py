@@ -71,7 +71,7 @@ class Product:
         image = {}
         if self.target.endpoint_url is not None:
             given["LambdaRuntime"] = f"python3.{sys.version_info.minor}"
-            image = {"IMAGE": STAND_IN_IMAGE}
+            image = {"IMAGE": STAND_IN_IMAGE, "SAM_CLI_POLL_DELAY": "0.5"}
         words = " ".join(f'{name}="{_escaped(value)}"' for name, value in given.items())
         made = {"STACK": self.name, "PARAMETERS": words, "TAGS": f"{TAG}={self.target.run}", **image}
         return self._program(["make", "deploy"], made, answer="y\n")

@@ -22,7 +22,6 @@ TAG = "millrace-test"
 """The tag's key; its value is the name of the run of the tests."""
 MOST_VCPUS = 8
 MOST_JOB_SECONDS = 900
-FOLDER = Path("build/test-aws")
 _MAKES = re.compile(r"Create(?!ChangeSet|EventSourceMapping)|Register|PutRule$|StartExecution$")
 
 
@@ -67,6 +66,11 @@ class Target:
             raise TargetError("MILLRACE_AWS_ENDPOINT_URL is for the embedded AWS alone, at http://127.0.0.1:PORT")
         return cls(account, region, endpoint_url, environ.get("MILLRACE_AWS_RUN", "by-hand"))
 
+    @property
+    def folder(self) -> Path:
+        """Where a run leaves its outcomes, recordings and expenses; a rehearsal overwrites no real run."""
+        return Path("build/test-aws" if self.endpoint_url is None else "build/test-aws-rehearsal")
+
     def check(self) -> None:
         """Ask who the caller is.
 
@@ -102,6 +106,10 @@ class Target:
         if model.name == "RegisterJobDefinition":
             asked = params.get("timeout", {}).get("attemptDurationSeconds", MOST_JOB_SECONDS)
             params = {**params, "timeout": {"attemptDurationSeconds": min(asked, MOST_JOB_SECONDS)}}
+        if model.name == "CreateBucket":
+            place = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+            configuration = {**place, "Tags": [{"Key": TAG, "Value": self.run}]}
+            return {**params, "CreateBucketConfiguration": configuration}
         if not _MAKES.match(model.name) or model.input_shape is None:
             return params
         name = next((name for name in ("tags", "Tags") if name in model.input_shape.members), None)

@@ -14,12 +14,20 @@ from tests.aws.target import Target
 from tests.conformance.account import unique, until
 
 OWN = """
+import time
+
 from millrace import workload
 
 
 @workload()
-def shout(body):
-    yield len(body.read().split())
+def lines(body):
+    return {"lines": sum(1 for _ in body.lines())}
+
+
+@workload()
+def slow(body):
+    time.sleep(20)
+    return {"lines": sum(1 for _ in body.lines())}
 """
 
 
@@ -62,7 +70,7 @@ def test_own_code_comes_with_the_run(product: Product, tmp_path: Path) -> None:
     source, destination = product.place("own")
     product.put(source, texts(3))
     product.millrace(
-        "run", "--source", source, "--destination", destination, "--name", "own", "--workload", "own:shout",
+        "run", "--source", source, "--destination", destination, "--name", "own", "--workload", "own:lines",
         "--code", str(tmp_path),
     )  # fmt: skip
     assert json.loads(product.file(destination, "own", "result.json"))["counts"]["succeeded"] == 3
@@ -95,23 +103,25 @@ def test_a_notification_comes_into_a_queue(product: Product) -> None:
     until("a message on the run", told)
 
 
-def test_a_run_is_cancelled_redriven_and_resumed(product: Product) -> None:
-    """Cancelled, it is ABORTED; redriven, its execution goes on; what it has committed a resumed run keeps."""
+def test_a_run_is_cancelled_redriven_and_resumed(product: Product, tmp_path: Path) -> None:
+    """Cancelled in the middle, it is ABORTED; redriven, its execution goes on; so does a run that is resumed."""
+    (tmp_path / "own.py").write_text(OWN)
     source, destination = product.place("stopped")
     product.put(source, texts(4))
-    slow = ("--max-items", "1", "--seconds-per-item", "60", "--source", source, "--destination", destination)
-    execution = product.execution("stopped")
-    product.millrace("start", *slow, "--name", "stopped")
-    product.millrace("cancel", "stopped")
-    product.ended(execution, "ABORTED")
-    product.client("stepfunctions").redrive_execution(executionArn=execution)
-    product.ended(execution, "SUCCEEDED")
-    assert product.words(destination, "stopped") == counted(texts(4))
-    product.millrace("start", *slow, "--name", "resumed")
-    product.millrace("cancel", "resumed")
-    product.ended(product.execution("resumed"), "ABORTED")
-    product.millrace("resume", "resumed")
-    assert product.words(destination, "resumed") == counted(texts(4))
+    for name in ("redriven", "resumed"):
+        execution = product.execution(name)
+        product.millrace(
+            "start", "--source", source, "--destination", destination, "--name", name, "--max-items", "2",
+            "--workload", "own:slow", "--code", str(tmp_path),
+        )  # fmt: skip
+        product.millrace("cancel", name)
+        product.ended(execution, "ABORTED")
+        if name == "redriven":
+            product.client("stepfunctions").redrive_execution(executionArn=execution)
+            product.ended(execution, "SUCCEEDED")
+        else:
+            product.millrace("resume", name)
+        assert json.loads(product.file(destination, name, "result.json"))["counts"]["succeeded"] == 4
 
 
 def test_deploying_again_changes_nothing(product: Product) -> None:
@@ -135,18 +145,6 @@ def test_an_update_in_flight_leaves_the_run_alone(product: Product) -> None:
     assert product.words(destination, "flight") == counted(texts(4))
 
 
-def started_since(product: Product, known: set[str]) -> list[str]:
-    """Executions that nobody here has started, once there are any."""
-    client, machine = product.client("stepfunctions"), product.stack.state_machine_arn
-
-    def found() -> list[str]:
-        listed = client.list_executions(stateMachineArn=machine)["executions"]
-        return [each["executionArn"] for each in listed if each["executionArn"] not in known]
-
-    executions: list[str] = until("an execution that was started", found, 600)
-    return executions
-
-
 def executions(product: Product) -> set[str]:
     """The executions that there are."""
     listed = product.client("stepfunctions").list_executions(stateMachineArn=product.stack.state_machine_arn)
@@ -154,19 +152,29 @@ def executions(product: Product) -> set[str]:
 
 
 def test_uploads_and_a_schedule_start_runs(product: Product) -> None:
-    """An upload whose key has quote, backslash, blank and emoji is worked; a schedule starts a run by itself."""
-    product.deploy(UploadRequest='{"workload": "word-count"}', UploadKeys="up/*", UploadWindowSeconds="1")
+    """An upload whose key has quote, backslash, blank and emoji is worked; a schedule starts runs by itself."""
     known, key = executions(product), 'up/a "b" \\ c \U0001f600.txt'
+    product.deploy(
+        UploadRequest='{"workload": "word-count"}', UploadKeys="up/*", UploadWindowSeconds="1",
+        ScheduleExpression="rate(5 minutes)",
+    )  # fmt: skip
+    states = product.client("stepfunctions")
     product.client("s3").put_object(Bucket=product.stack.source_bucket, Key=key, Body=b"mill mill race")
-    (upload,) = started_since(product, known)
-    given: Any = json.loads(product.client("stepfunctions").describe_execution(executionArn=upload)["input"])
+
+    def started(*, by_upload: bool) -> dict[str, Any] | None:
+        for arn in executions(product) - known:
+            found: dict[str, Any] = states.describe_execution(executionArn=arn)
+            if ("keys" in json.loads(found["input"])) == by_upload:
+                return found
+        return None
+
+    upload: Any = until("the upload's run", lambda: started(by_upload=True), 600)
+    given: Any = json.loads(upload["input"])
     assert given["keys"] == [key]
-    product.ended(upload, "SUCCEEDED")
+    product.ended(upload["executionArn"], "SUCCEEDED")
     assert product.words(given["destination"], given["run_id"]) == {"mill": 2, "race": 1}
-    product.deploy(ScheduleExpression="rate(2 minutes)")
-    scheduled = started_since(product, executions(product))[0]
-    product.deploy(ScheduleExpression="")
-    product.ended(scheduled, "SUCCEEDED")
+    scheduled: Any = until("the schedule's run", lambda: started(by_upload=False), 600)
+    product.ended(scheduled["executionArn"], "SUCCEEDED")
 
 
 @pytest.mark.parametrize("kind", [{"Network": "PRIVATE"}, {"Compute": "EC2"}], ids=["private-network", "ec2"])

@@ -113,6 +113,23 @@ def differences(recorded: Any, answered: Any, exact: tuple[str, ...] = (), path:
             yield from differences(one, other, exact, f"{path}[]")
 
 
+def compared(real: Path, rehearsed: Path) -> dict[str, list[str]]:
+    """What a rehearsal on the embedded AWS was answered otherwise than a run on a real account, by recording.
+
+    Args:
+        real: The folder of the run's recordings.
+        rehearsed: That of the rehearsal's: the same test, operation and outcome have the same name.
+    """
+    answered = {each.name: each.answer for each in recordings(rehearsed)}
+    found = {}
+    for each in recordings(real):
+        if each.name in answered:
+            found[each.name] = list(differences(each.answer, answered[each.name], each.exact))
+        else:
+            found[each.name] = ["the embedded AWS never answered so"]
+    return {name: lines for name, lines in found.items() if lines}
+
+
 def _members_differ(
     recorded: dict[str, Any], answered: dict[str, Any], exact: tuple[str, ...], path: str
 ) -> Iterator[str]:
@@ -141,7 +158,7 @@ def _kind(value: Any) -> str:
 def _known_to_aws() -> set[str]:
     """The names of all members in the models of the services whose answers are compared, and those of the SDK."""
     names = {"sdkhttpmetadata", "sdkresponsemetadata", "httpstatuscode", "error", "code", "message"}
-    for service in ("batch", "stepfunctions", "s3", "events", "logs"):
+    for service in ("batch", "stepfunctions", "s3", "events", "logs", "cloudformation"):
         model = get_session().get_service_model(service)
         for shape in map(model.shape_for, model.shape_names):
             names |= {name.casefold() for name in getattr(shape, "members", {})}

@@ -13,7 +13,16 @@ from botocore.exceptions import ClientError
 
 from millrace.aws.events import read_event
 from tests.conformance.account import Account, unique, until
-from tests.conformance.recorded import ACCOUNT, FOLDER, Recorder, Recording, differences, normalised, recordings
+from tests.conformance.recorded import (
+    ACCOUNT,
+    FOLDER,
+    Recorder,
+    Recording,
+    compared,
+    differences,
+    normalised,
+    recordings,
+)
 from tests.conformance.test_events import Listener
 from tests.conformance.test_step_functions import SLEEP, task
 
@@ -123,6 +132,28 @@ def _(account: Account, queue: str) -> Any:
     account.batch.terminate_job(jobId=job_id, reason="Terminated by the user")
     account.ended(job_id)
     return described(account, job_id)
+
+
+@answers("batch-queue-snapshot")
+def _(account: Account, _queue: str) -> Any:
+    queue = account.queue(max_vcpus=1)
+    ahead, waiting = (account.submit(queue, account.shell(SLEEP)) for _ in range(2))
+    account.reached(ahead, "RUNNING")
+    found = asked(account.batch.get_job_queue_snapshot, jobQueue=queue)
+    for job_id in (waiting, ahead):
+        account.batch.terminate_job(jobId=job_id, reason="test")
+    return found
+
+
+@answers("cloudformation-stack-missing")
+def _(account: Account, _queue: str) -> Any:
+    return asked(account.client("cloudformation").describe_stacks, StackName="none")
+
+
+@answers("s3-no-lifecycle")
+def _(account: Account, _queue: str) -> Any:
+    storage, bucket = bucket_with_key(account)
+    return asked(storage.get_bucket_lifecycle_configuration, Bucket=bucket)
 
 
 def listed(account: Account, script: str, **settings: Any) -> Any:
@@ -454,3 +485,19 @@ def test_answers_are_recorded_without_what_is_private(account: Account, queue: s
     moved = normalised({"arn": f"arn:aws:batch:eu-west-3:999999999999:job/{job_id}"}, "999999999999", "eu-west-3")
     assert moved == {"arn": "arn:aws:batch:us-east-1:123456789012:job/00000000-0000-4000-8000-000000000001"}
     assert tmp_path != FOLDER
+
+
+@pytest.mark.embedded("it needs no account")
+def test_a_real_run_is_compared_with_a_rehearsal(tmp_path: Path) -> None:
+    """Recordings of one name are held against each other; an answer that the rehearsal never had is named."""
+    real, rehearsed = tmp_path / "real", tmp_path / "rehearsed"
+    answers = {"a.FAILED": {"status": "FAILED", "code": 1}, "b.SUCCEEDED": {"status": "SUCCEEDED"}}
+    for folder, given in ((real, answers), (rehearsed, {"a.FAILED": {"status": "FAILED", "code": "1"}})):
+        folder.mkdir()
+        for name, answer in given.items():
+            content = {"of": "x", "when": "x", "evidence": "run", "source": "x", "exact": [], "answer": answer}
+            (folder / f"{name}.json").write_text(json.dumps(content))
+    assert compared(real, rehearsed) == {
+        "a.FAILED": ["code is a text, not a number"],
+        "b.SUCCEEDED": ["the embedded AWS never answered so"],
+    }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from checks import exceptions
 from checks.conditions import Resolver
 from checks.template import deploy_failures
 from tests.infrastructure.checkout import REAL, Plant
@@ -44,9 +45,9 @@ def test_sees(plant: Plant, found: str) -> None:
 @needs_rules
 def test_nothing_but_an_exception_that_nothing_needs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """No combination of parameters makes a template that is known to fail, and what is excused must be there."""
-    monkeypatch.setitem(deploy_failures.EXCEPTIONS, "pf-none", "no such rule")
+    monkeypatch.setitem(exceptions.DEPLOY_FAILURES, "pf-none", "no such rule")
     found = [str(fault) for fault in deploy_failures.check(REAL)]
-    assert found == ["checks/template/deploy_failures.py: excepts pf-none, which is not found any more"]
+    assert found == ["checks/exceptions.py: excepts pf-none, which is not found any more"]
 
 
 @pytest.mark.parametrize("condition", sorted(REAL.expanded["Conditions"]))

@@ -97,12 +97,12 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
 
 
 def python_for_it() -> str | None:
-    """A Python of 3.12 or newer, if there is one here: on the path, or one that pyenv or uv keeps."""
-    test = "import sys; sys.exit(sys.version_info < (3, 12))"
+    """A Python of 3.13 or newer, if there is one here: on the path, or one that pyenv or uv keeps."""
+    test = "import sys; sys.exit(sys.version_info < (3, 13))"
     kept = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
     kept.append(Path.home() / ".local/share/uv/python")
-    candidates = [shutil.which(f"python3.{minor}") for minor in (14, 13, 12)] + [sys.executable]
-    candidates += [str(path) for folder in kept for path in sorted(folder.glob("*3.1[234]*/bin/python3"))]
+    candidates = [shutil.which(f"python3.{minor}") for minor in (14, 13)] + [sys.executable]
+    candidates += [str(path) for folder in kept for path in sorted(folder.glob("*3.1[34]*/bin/python3"))]
     for candidate in filter(None, candidates):
         if subprocess.run([candidate, "-c", test], capture_output=True, check=False).returncode == 0:
             return candidate
@@ -112,5 +112,5 @@ def python_for_it() -> str | None:
 if __name__ == "__main__":
     found = python_for_it()
     if found is None:
-        sys.exit("no Python 3.12 or newer was found here: the second engine needs one")
+        sys.exit("no Python 3.13 or newer was found here: the second engine needs one")
     sys.stdout.write(f"{found}\n")
