@@ -33,8 +33,8 @@ def failures(figures: RunFigures) -> Section:
     if has_more(figures):
         every, shown = sum(figures.codes.values()), len(figures.failed)
         caption = f"All {every:,} failed items" if shown == every else f"The first {shown:,} of {every:,} failed items"
-        rows = [(Name(item.key), item.code, Name(item.message, MESSAGE), str(item.shard)) for item in figures.failed]
-        table = Table(caption, ("Key", "Code", "Message", "Shard"), rows, numeric=(3,))
+        found = [(Name(item.key), item.code, Name(item.message, MESSAGE), str(item.shard)) for item in figures.failed]
+        table = Table(caption, ("Key", "Code", "Message", "Shard"), found, numeric=(3,))
         blocks.append(Details(f"{caption}, to be searched", [Searched(table)]))
     blocks.append(Paragraph("report.csv has a row for every item, failures.jsonl one for every failed item."))
     return Section("failures", "Failures", blocks)
