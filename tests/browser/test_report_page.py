@@ -1,4 +1,4 @@
-"""report.html in a real browser: nothing is loaded, nothing runs, it fits a phone; keyboard and reader can use it."""
+"""report.html in a real browser: nothing loads, one script runs; it fits a phone, keyboard and reader can use it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,28 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_is_loaded_and_nothing_runs(page: Page, report: Path, dark: bool) -> None:  # noqa: FBT001
-    """The page asks for itself alone; no script ran, no dialog came, and neither console nor policy has a complaint."""
+def test_nothing_is_loaded_and_only_the_search_runs(page: Page, report: Path, dark: bool) -> None:  # noqa: FBT001
+    """The page asks for itself alone; its one script ran, no dialog came, and neither console nor policy complains."""
     page.open(report, dark=dark)
-    assert page.evaluate("document.scripts.length + document.images.length + document.forms.length") == 0
+    assert page.evaluate("document.images.length + document.forms.length") == 0
+    assert page.evaluate("document.scripts.length") == 1
+    assert page.evaluate("[...document.querySelectorAll('.search')].every(each => !each.hidden)")
     assert page.requests == [report.as_uri()]
     assert page.complaints == []
+
+
+def test_failures_are_searched(page: Page, report: Path) -> None:
+    """Ten thousand rows or a few: those are left in which all the words stand, and how many is said."""
+    page.open(report)
+    rows = "document.querySelectorAll('.search + .scroll tbody tr:not([hidden])').length"
+    every = page.evaluate(rows)
+    page.evaluate(
+        "const field = document.querySelector('.search input'); field.value = 'IT is 37'; "
+        "field.dispatchEvent(new Event('input'))"
+    )
+    left = page.evaluate(rows)
+    assert 0 < left < every
+    assert page.evaluate("document.querySelector('.search output').textContent") == f"{left} of {every}"
 
 
 def test_the_policy_holds(page: Page, report: Path, tmp_path: Path) -> None:

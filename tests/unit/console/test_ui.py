@@ -69,11 +69,12 @@ class Account:
 
     def get_paginator(self, operation: str) -> SimpleNamespace:
         """All in one page."""
-        page: dict[str, Any] = {
+        pages: dict[str, dict[str, Any]] = {
             "list_executions": {"executions": [self._listed(name) for name in reversed(self.inputs)]},
             "get_execution_history": {"events": self.events()},
             "list_jobs": {"jobSummaryList": []},
-        }[operation]
+        }
+        page = pages[operation]
 
         def paginate(statusFilter: str = "", **_given: Any) -> list[dict[str, Any]]:  # noqa: N803
             listed = page.get("executions")

@@ -14,6 +14,10 @@ EXAMPLES = 5
 """How many failed items of one error code the page shows; report.csv has them all."""
 
 
+MOST_FAILED = 10_000
+"""How many failed items are kept for the page's table, which can be searched; failures.jsonl has them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShardFigure:
     """One shard.
@@ -74,11 +78,12 @@ class ShardFigure:
 
 @dataclass(frozen=True, slots=True)
 class FailedItem:
-    """An example of an error code."""
+    """A failed item."""
 
     key: str
     message: str
     shard: int
+    code: str
 
 
 @dataclass(slots=True)
@@ -90,12 +95,14 @@ class RunFigures:
         taken_over: One per shard that was taken over of an earlier run, with the times of that work.
         codes: Items by error code, of the rows that count.
         examples: The first failed items, by error code.
+        failed: The first `MOST_FAILED` failed items.
     """
 
     shards: list[ShardFigure] = field(default_factory=list)
     taken_over: list[ShardFigure] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[FailedItem]] = field(default_factory=dict)
+    failed: list[FailedItem] = field(default_factory=list)
 
     def add_failed(self, shard: int, outcomes: Iterable[Outcome]) -> None:
         """Count the failed ones of a shard's outcomes."""
@@ -105,8 +112,12 @@ class RunFigures:
             code = outcome.error_code.value
             self.codes[code] += 1
             examples = self.examples.setdefault(code, [])
-            if len(examples) < EXAMPLES:
-                examples.append(FailedItem(outcome.key, outcome.message or "", shard))
+            if len(examples) < EXAMPLES or len(self.failed) < MOST_FAILED:
+                item = FailedItem(outcome.key, outcome.message or "", shard, code)
+                if len(examples) < EXAMPLES:
+                    examples.append(item)
+                if len(self.failed) < MOST_FAILED:
+                    self.failed.append(item)
 
     @property
     def started(self) -> float:

@@ -205,7 +205,15 @@ class Details:
     opened: bool = False
 
 
-Block = Paragraph | Links | Facts | Table | Bars | Area | Histogram | Legend | Pictures | Details
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A table with a field above it that leaves the rows in which all its words stand: by the page's one script."""
+
+    kind: ClassVar[str] = "searched"
+    table: Table
+
+
+Block = Searched | Paragraph | Links | Facts | Table | Bars | Area | Histogram | Legend | Pictures | Details
 
 
 @dataclass(frozen=True, slots=True)

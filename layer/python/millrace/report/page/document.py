@@ -11,7 +11,7 @@ from millrace.records.plan import Plan
 from millrace.report.page.blocks import Block, Cell, Facts, Links, Name, Paragraph, Section, Table
 from millrace.report.page.cost import cost_part
 from millrace.report.page.distribution import distribution
-from millrace.report.page.failures import failures
+from millrace.report.page.failures import failures, has_more
 from millrace.report.page.rendering import rendered
 from millrace.report.page.timing import kept_shards, throughput, timeline
 from millrace.report.page.workload_part import ReadFile, workload_part
@@ -71,7 +71,15 @@ def report_page(
         parts.insert(-1, throughput(figures))
     parts.append(_request(plan, document))
     title = f"Run {plan.run_id}: {outcome.partition(':')[0].partition(',')[0].lower()}"
-    page = rendered("report.html", title=title, plan=plan, outcome=outcome, outcome_style=style, sections=parts)
+    page = rendered(
+        "report.html",
+        title=title,
+        plan=plan,
+        outcome=outcome,
+        outcome_style=style,
+        sections=parts,
+        searches=has_more(figures),
+    )
     return page.encode()
 
 

@@ -16,7 +16,7 @@ from millrace.report.page.blocks import HEIGHT, WIDTH, Bands, Name, Strip, numbe
 from millrace.text import visible
 
 
-def rendered(template: str, **values: Any) -> str:
+def rendered(template: str, *, searches: bool = False, **values: Any) -> str:
     """A template with these values.
 
     Whatever a value holds comes out as text: markup is escaped, and characters that show nothing, or turn the reading
@@ -24,15 +24,21 @@ def rendered(template: str, **values: Any) -> str:
 
     Args:
         template: Its name in `templates/`.
+        searches: Whether the page has the script that searches a table; no other script can run.
         values: What it shows.
     """
     style = files(__package__).joinpath("templates/style.css").read_text("utf-8")
-    digest = b64encode(sha256(style.encode()).digest()).decode()
+    script = files(__package__).joinpath("templates/search.js").read_text("utf-8") if searches else ""
+    # Nothing is loaded, and nothing runs but the page's own few lines, where it has them.
     policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "  # nothing is loaded, nothing runs
-        f"style-src 'sha256-{digest}'"
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src 'sha256-{_digest(style)}'"
+        + (f"; script-src 'sha256-{_digest(script)}'" if script else "")
     )
-    return _environment().get_template(template).render(style=style, policy=policy, **values)
+    return _environment().get_template(template).render(style=style, script=script, policy=policy, **values)
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
 
 
 @cache
