@@ -308,7 +308,6 @@ MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     partials_are_not_copied: 0,
     a_neighbours_rows_are_lost: 28,
     a_neighbours_partial_is_lost: 28,
-    a_neighbour_without_a_commit_is_left_out: 0,
     contributions_of_neighbours_are_mixed_up: 47,
     failed_items_are_kept: 13,
     shards_of_removed_items_are_kept: 0,

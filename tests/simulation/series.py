@@ -124,7 +124,7 @@ class Series:
             self._day(day)
 
     def play_long(self, days: int) -> None:
-        """Let many days pass on which little changes, and nothing goes wrong.
+        """Let many days pass on which little changes; now and then a commit of the base is lost after the comparison.
 
         Raises:
             SeriesBrokenError: A run is not what a full run is, or has many more shards than it has.
@@ -138,13 +138,28 @@ class Series:
             self.now = f"run-{day:03}"
             run = self._run(self.client, self.now, day, "latest" if day else None, mirrors=False)
             run.request |= {"shard": {"max_items": 6}, "tolerated_failure_percent": 100}
+            if self.runs and self.chance.random() < 0.3:
+                self.client.after = self._losing_a_commit(run)
             planned = run.plan()
+            self.client.after = lambda *_call: None
             full = self._full(run, self._taken(run), day)
             plain = json.loads(full.file("plan.json") or b"")["shards"]
             if planned.shards > 2 * plain + 2:
                 raise SeriesBrokenError(f"{self.now} has {planned.shards} shards, a plan of everything {plain}")
             self._finish(run, full, self.now)
             self.runs.append(self.now)
+
+    def _losing_a_commit(self, run: RunInMemory) -> Callable[..., None]:
+        """What loses one, once plan.json is written: as a lifecycle rule may do at any moment."""
+        folder = RunFolder.of(S3Uri(RESULT, OUT), self.runs[-1]).file("shards/").key
+        lost = self.chance.choice(sorted(self.client.bodies(RESULT, folder)))
+
+        def lose(verb: str, _bucket: str, key: str, _answer: Any) -> None:
+            if verb == "put_object" and key == run.folder.plan.key:
+                self._note("lost commit")
+                self.client.remove(RESULT, lost)
+
+        return lose
 
     # The source.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.broken_reuse import MUTANTS, nothing_is_put_together
+from tests.simulation.broken_reuse import MUTANTS, a_neighbour_without_a_commit_is_left_out, nothing_is_put_together
 from tests.simulation.series import simulate_series
 
 FIRST_SEEDS = 40
@@ -43,6 +43,13 @@ def test_many_days_leave_no_slivers(seed: int) -> None:
     series, broken = simulate_series(seed, DAYS)
     assert broken == "", "\n".join(series.lines)
     assert series.met["shards put together"] > DAYS / 5
+
+
+def test_a_lost_neighbour_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard put together without the one whose commit is gone does not add up to the plan."""
+    a_neighbour_without_a_commit_is_left_out(monkeypatch)
+    broken = (simulate_series(seed, DAYS)[1] for seed in range(6))
+    assert any("do not add up to the plan" in each for each in broken)
 
 
 def test_without_compaction_there_are_slivers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_what_lacks_an_output_is_worked_again_and_no_more() -> None:
 
 
 def test_items_between_the_stretches_of_a_shard_are_not_its_own() -> None:
-    """A shard put together of several goes to and fro in the listing; it is followed all the same."""
+    """A shard put together of several does not follow the order of the listing; it is found all the same."""
     items = [item(f"{number:04}") for number in range(3000)]
     taken = [*items[2000:2500], *items[100:1400], items[2990], *items[0:3]]
     store = ItemStore(items)
