@@ -78,6 +78,7 @@ class Product:
 
     def delete(self) -> str:
         """Empty its buckets, which a stack leaves behind, and delete it by `sam delete`."""
+        self._look_at_jobs()
         buckets = {self.stack.source_bucket, self.stack.result_bucket}
         sam = str(ROOT / ".venv/bin/sam")
         told = self._program(
@@ -85,6 +86,21 @@ class Product:
         )
         self.target.made.extend(f"arn:aws:s3:::{bucket}" for bucket in sorted(buckets))
         return told
+
+    def _look_at_jobs(self) -> None:
+        """Describe every job of the stack, so that the target knows what they cost."""
+        batch = self.client("batch")
+
+        def ended(**of: str) -> list[dict[str, Any]]:
+            pages = batch.get_paginator("list_jobs")
+            found = (pages.paginate(jobStatus=status, **of) for status in ("SUCCEEDED", "FAILED"))
+            return [job for each in found for page in each for job in page["jobSummaryList"]]
+
+        jobs = [job for arn in self.stack.job_queue_arns for job in ended(jobQueue=arn)]
+        children = [child for job in jobs if "arrayProperties" in job for child in ended(arrayJobId=job["jobId"])]
+        ids = [job["jobId"] for job in [*jobs, *children]]
+        for start in range(0, len(ids), 100):
+            batch.describe_jobs(jobs=ids[start : start + 100])
 
     def millrace(self, verb: str, *arguments: str, fails: bool = False) -> str:
         """The command line on this stack; returns what it printed."""
