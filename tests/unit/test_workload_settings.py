@@ -20,7 +20,7 @@ from tests.infrastructure.checkout import REAL
 PARAMETERS = REAL.template["Parameters"]
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api/token-AbCdEf"
 NAMES = st.sampled_from(
-    ["API_URL", "_x", "a1", "1a", "", "a-b", "é", "AWS_REGION", "AWSOME", "PATH", "PATHS", "LD_PRELOAD", "PYTHONPATH",
+    ["API_URL", "_x", "a1", "1a", "", "a-b", "é", "AWS_REGION", "AWSX", "PATH", "PATHS", "LD_PRELOAD", "PYTHONPATH",
      "MILLRACE_IMAGE", "MILLRACE_LOG_LEVEL", "ECS_AGENT_URI", "TMPDIR", "HOME"]
 )  # fmt: skip
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\x7f"), max_size=20)
