@@ -174,8 +174,7 @@ TAGS ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
 	runtime=$$($(BIN)/python -m console.find.deployed_runtime $(STACK)) || exit; \
 	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
-	$(BIN)/sam deploy --stack-name $(STACK) $(if $(TAGS),--tags $(TAGS)) \
-	  --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
+	$(BIN)/sam deploy --stack-name $(STACK) $(if $(TAGS),--tags $(TAGS)) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)
 
 # The peers that word-count is measured against live in an environment of their own.
 BENCH := $(VENV)/bench

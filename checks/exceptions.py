@@ -26,14 +26,18 @@ PARLIAMENT = {
 """By the issue and a part of its detail."""
 
 _NO_SETTINGS = "where no workload has settings, jobs.yaml is given an empty text and does not read it"
+_A_LIST_BELOW = "capacity.yaml takes the text as a CommaDelimitedList; the expanded template has no parameter between"
 CFN_LINT = {
     ("E3601", "/States/Skip Run/OutputPath"): "a Succeed state has one: Amazon States Language, Succeed State",
     ("E3031", "/ManagedPolicyArns/Fn::If/1/0/Fn::If/2"): _NO_SETTINGS,
     ("W1028", "/Secrets/0/Fn::If/1/ValueFrom/Fn::If/2"): _NO_SETTINGS,
+    ("W1035", "/ComputeResources/Subnets/Fn::Select"): _A_LIST_BELOW,
+    ("W1035", "/ComputeResources/SecurityGroupIds/Fn::Select"): _A_LIST_BELOW,
 }
 """By the rule and the end of the path."""
 
 DEPLOY_FAILURES = {
-    "W2001": "what a combination leaves out is cut away before, so that its parameters have no reader left"
+    "W2001": "what a combination leaves out is cut away before, so that its parameters have no reader left",
+    "W2509": "WorkloadSecrets holds the ARNs of secrets; hidden, nobody could see which a stack uses",
 }
 """Of cloudformation-validate and cdk-preflight, by the rule."""

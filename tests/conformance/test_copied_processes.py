@@ -157,7 +157,7 @@ def test_a_template_that_is_killed(copies: Copies) -> None:
     template = int(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(template, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert output().strip() in {"", str(template)}
+    assert output().strip() in {"", str(template), "1"}  # it may have been orphaned before it asked
     until("it is gone", lambda: not Path(f"/proc/{process.pid}").exists())
     assert copies.told()["argv"] == []
 

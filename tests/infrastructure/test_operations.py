@@ -291,8 +291,8 @@ def test_no_submission_takes_the_tags_away() -> None:
         for state in machine["Definition"]["States"].values()
         if "batch" in state.get("Resource", "")
     ]
-    assert len(submissions) == 5  # plan, migrate one and many, merge parts, merge
-    assert [each.get("PropagateTags", True) for each in submissions] == [True] * 5
+    assert len(submissions) == 6  # plan, migrate and merge by one and by many, migrate by many, merge parts, merge
+    assert [each.get("PropagateTags", True) for each in submissions] == [True] * 6
 
 
 def test_operations_can_be_left_out(checkout: Checkout) -> None:

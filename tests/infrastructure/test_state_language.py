@@ -29,12 +29,12 @@ PLANTS = [
     ),
     Plant(
         "A misspelt comparison fails at run time.",
-        lambda c: c.state("How Many Children?")["Choices"][0].update(NumericEqual=0),
+        lambda c: c.state("How Many Children?")["Choices"][1].update(NumericEqual=0),
         "NumericEqual",
     ),
     Plant(
         "A comparison with the wrong type never holds.",
-        lambda c: c.state("How Many Children?")["Choices"][0].update(NumericEquals="0"),
+        lambda c: c.state("How Many Children?")["Choices"][1].update(NumericEquals="0"),
         "number",
     ),
     Plant("A path must start with $.", lambda c: c.state("Plan").update(ResultPath="jobs.plan"), "ResultPath"),
