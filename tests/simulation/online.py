@@ -117,6 +117,8 @@ class OnlineChecks:
                 return True
             named = {run_key(record.run_id, f"shards/{index:05d}.json") for index in range(len(record.shards))}
             named |= {run_key(record.run_id, f"parts/{part:05d}.json") for part in range(record.plan["merge_parts"])}
+            if record.plan.get("reuse") and (base := record.plan["reuse"]["base"]):
+                named |= {run_key(base, f"parts/{part:05d}.json") for part in range(record.plan["merge_parts"])}
             commits = (*record.commits.values(), *record.parts.values())
             partials = [commit["partial"] for commit in commits if commit["partial"]]
             if key in named or any(partial["uri"].endswith(f"/{key}") for partial in partials):

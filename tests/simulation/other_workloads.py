@@ -122,6 +122,7 @@ def copy(renamed: Callable[[str], str] = lambda name: name, **options: str) -> M
         merged=merged,
         marked=False,
         renamed=renamed,
+        asked={"workload": "copy", "options": options},
     )
 
 

@@ -199,6 +199,7 @@ class Scenario:
             "tolerated_failure_percent": self._percent,
             "pace": {"seconds_per_item": self._seconds_per_item},
             "reuse": "latest" if self._world.reuses else None,
+            **self._world.workload.asked,
         }
 
     def _weather(self, changes: int) -> None:

@@ -11,7 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batch_jobs.workloads.registry import load_workload
@@ -41,6 +41,7 @@ class ModelledWorkload:
         merged: The bytes of the merged files by name, and the workload's part of result.json, from the keys and bodies
             of the succeeded items.
         renamed: An output's name without its suffix, from the item's, each relative to its folder.
+        asked: What a request says of it, where that decides who plans the run.
         marked: Whether outputs carry the mark of their run. S3's own copies do not, and are never deleted.
     """
 
@@ -53,6 +54,7 @@ class ModelledWorkload:
     merged: Callable[[Sequence[tuple[str, bytes]]], Merged]
     marked: bool = True
     renamed: Callable[[str], str] = lambda name: name
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _sizes_body(chance: random.Random) -> bytes:

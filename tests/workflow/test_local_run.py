@@ -264,7 +264,7 @@ def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3
     broken = millrace("run", *arguments, "--run-id", first["run_id"])
 
     assert broken.returncode == 2
-    assert last_line(broken).startswith("millrace: error: Migrate Shards failed: DamagedFileError: ")
+    assert last_line(broken).startswith("millrace: error: Migrate And Merge Shards failed: DamagedFileError: ")
     assert re.search(r"\(child [0-2], the first of [1-3] failed of 3; job ", last_line(broken))
     assert "Array Child Job failed" not in broken.stderr
 
