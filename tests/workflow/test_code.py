@@ -110,8 +110,8 @@ def result_of(runs: Runs, run: Run) -> dict[str, Any]:
 
 
 def test_percentiles_by_code_alone(strict: Strict, tmp_path: Path) -> None:
-    """No image is built: module and dependency come with the run, under the deployed roles of plan, migrate and merge,
-    and the numbers are those of an independent count. A second run finds the zip there.
+    """No image is built: module and dependency come with the run, under the deployed roles, and the numbers are those
+    of an independent count. A second run finds the zip there.
     """
     objects, seconds, statuses = logs()
     folder, name = with_brought(tmp_path / "code"), new_name()
@@ -130,7 +130,7 @@ def test_percentiles_by_code_alone(strict: Strict, tmp_path: Path) -> None:
     for percent in (50, 90, 95, 99):
         low, high = (round(len(seconds) * each / 100) for each in (percent - 1, percent + 0.5))
         assert seconds[low] <= measured[f"p{percent}"] <= seconds[high]
-    assert [len(strict.runs.jobs(run, verb)) for verb in ("plan", "migrate", "merge")] == [1, 1, 1]
+    assert [len(strict.runs.jobs(run, verb)) for verb in ("plan", "migrate-and-merge-shards", "merge")] == [1, 1, 0]
     assert len(strict.runs.committed(run)) == 4
 
     code_of = [json.loads(strict.runs.file(run, "run.json"))["request"]["code"]]

@@ -55,7 +55,7 @@ SLOW: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per_ite
 
 def test_a_start_that_minds_the_run_at_work_is_skipped(runs: Runs, source: str, destination: str) -> None:
     """It has no job and no run folder; one that does not mind runs beside the first, and both give the same words."""
-    bodies = texts(4)
+    bodies = texts(40)
     runs.put(source, bodies)
     first = runs.start(source, destination, overlap="skip", **SLOW)
     until("the first run's folder", lambda: runs.read(first.folder.request))
