@@ -49,7 +49,7 @@ LINTERS_OF_TESTS := install $(if $(shell command -v npm),node_modules/.package-l
 test: $(LINTERS_OF_TESTS)  ## the tests that need no AWS account and no Docker, without the longest (TESTS="folder ...")
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m "not long" $(TESTS)
 
-test-long: $(LINTERS_OF_TESTS)  ## the longest tests: every permission taken away once, 10,000 items, 400 seeds, the mutants
+test-long: $(LINTERS_OF_TESTS)  ## the longest tests: deployments of other stacks, every permission taken away once, 10,000 items, 400 seeds, the mutants
 	$(BIN)/python -m pytest --numprocesses=$(TEST_PROCESSES) -m long $(TESTS)
 
 coverage: $(LINTERS_OF_TESTS)  ## the unit tests, and how much of the code they run; the floor is in pyproject.toml

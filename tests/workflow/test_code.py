@@ -27,6 +27,8 @@ from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Run, Runs, a_child_each, exit_codes
 from tests.workflow.strict_stack import Strict
 
+pytestmark = pytest.mark.long
+
 PERCENTILES = """
 from collections import Counter
 
@@ -141,7 +143,6 @@ def test_percentiles_by_code_alone(strict: Strict, tmp_path: Path) -> None:
     assert code_of[0].startswith(f"s3://{strict.stack.result_bucket}/_millrace/code/")
 
 
-@pytest.mark.long
 def test_one_runs_code_is_not_anothers(
     stack: LocalStack, runs: Runs, source: str, destination: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from tests.workflow.runs import Run, Runs, a_child_each, until
 from tests.workflow.sam import physical
 from tests.workflow.texts import NOT_TEXT, texts
 
+pytestmark = pytest.mark.long
+
 CHILDREN = 10_000
 
 
@@ -315,7 +317,6 @@ def test_what_no_rule_can_deliver_is_kept(
             )
 
 
-@pytest.mark.long
 def test_ten_thousand_children(runs: Runs, bus: Inbox, topic: Inbox, source: str, destination: str) -> None:
     """An array of 10,000 children that do nothing, beside a run in the same queue: their 10,000 ends are one event on
     the bus; with the run's own, one run message and at most six of jobs. Every event that AWS told of them, the

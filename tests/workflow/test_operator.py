@@ -20,6 +20,8 @@ from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Run, Runs, until
 from tests.workflow.texts import NOT_TEXT, texts
 
+pytestmark = pytest.mark.long
+
 Watcher = Callable[[str], str]
 Operator = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -201,7 +203,6 @@ def test_logs_are_followed_to_the_end(
     assert json.loads(operator("status", run_id, "--json").stdout)["status"] == "SUCCEEDED"
 
 
-@pytest.mark.long
 def test_a_broken_child_is_found_and_redriven(
     operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
 ) -> None:

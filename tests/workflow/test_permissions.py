@@ -28,6 +28,8 @@ from tests.workflow.runs import until
 from tests.workflow.strict_stack import PARAMETERS, PYTHON, TABLES, Strict
 from tests.workflow.texts import totals
 
+pytestmark = pytest.mark.long
+
 TEMPLATE = Sources(ROOT).expanded
 LOGS = "the embedded AWS delivers no state machine logs to CloudWatch"
 UNNOTICED: dict[tuple[str, str], str] = {
@@ -504,7 +506,6 @@ def usual(strict: Strict) -> Callable[[Callable[[Strict], Any]], Any]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-@pytest.mark.long
 def test_a_run_needs_no_more_than_its_roles(strict: Strict, count: int) -> None:
     """A run without, with one and with many shards succeeds where every job and function has only its own role."""
     name = new_name()
@@ -515,7 +516,6 @@ def test_a_run_needs_no_more_than_its_roles(strict: Strict, count: int) -> None:
     assert output["counts"]["succeeded"] == output["counts"]["shards"] == count
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("permission", PERMISSIONS, ids=str)
 def test_every_permission_is_needed(
     strict: Strict, usual: Callable[[Callable[[Strict], Any]], Any], permission: Permission
@@ -527,7 +527,6 @@ def test_every_permission_is_needed(
         assert part(strict) != expected
 
 
-@pytest.mark.long
 def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]], Any]) -> None:
     """With all permissions nothing is denied: the comparisons above start from success."""
     assert usual(whole_run)[0] == "SUCCEEDED"

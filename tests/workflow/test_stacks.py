@@ -18,6 +18,8 @@ from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.strict_stack import Strict
 
+pytestmark = pytest.mark.long
+
 NAME = "millrace-scoped"
 TEMPLATE = Sources(ROOT).expanded
 LAYER = "AWS::Lambda::LayerVersion"

@@ -21,6 +21,8 @@ from tests.workflow.runs import Run, Runs, until
 from tests.workflow.sam import physical, sam_deploy
 from tests.workflow.tables import Tables
 
+pytestmark = pytest.mark.long
+
 NAME = "millrace-uploads"
 HEADER = b"ProductId,ProductName,ProductDescription\n"
 PART_BYTES = 5 * 2**20

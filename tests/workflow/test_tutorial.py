@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from console.checkout import ROOT
 from console.embedded_aws import exports
 from tests.workflow.conftest import LocalStack
+
+pytestmark = pytest.mark.long
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
 DOWN = "millrace local down"

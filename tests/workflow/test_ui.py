@@ -22,6 +22,8 @@ from tests.workflow.conftest import LocalStack
 from tests.workflow.runs import Runs, until
 from tests.workflow.texts import NOT_TEXT, texts
 
+pytestmark = pytest.mark.long
+
 PORT = 4600
 HOSTILE = "<script>alert(1)</script>"
 

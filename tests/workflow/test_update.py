@@ -15,6 +15,8 @@ from tests.workflow.runs import Run, Runs, until
 from tests.workflow.sam import physical, sam_deploy
 from tests.workflow.texts import counted, texts, totals
 
+pytestmark = pytest.mark.long
+
 NAME = "millrace-updated"
 DEFINITIONS = {
     "plan": "PlanJobDefinition",

@@ -19,6 +19,8 @@ from tests.workflow.runs import Run, until
 from tests.workflow.strict_stack import PARAMETERS, SECRETS, Strict
 from tests.workflow.test_code import sent
 
+pytestmark = pytest.mark.long
+
 GREETING = json.loads(PARAMETERS["WorkloadEnvironment"])["GREETING"]
 TELLING = f"""
 import hashlib, logging, os, subprocess, sys
