@@ -13,7 +13,8 @@ from checks.__main__ import CHECKS, main
 from checks.faults import SourceError, ToolError
 from tests.infrastructure.checkout import REPOSITORY, Checkout, needs_tools
 
-MARKS = {"security": [needs_tools, pytest.mark.long], "deploy_failures": [pytest.mark.long]}
+LONG = pytest.mark.long
+MARKS = {"cloudformation": [LONG], "deploy_failures": [LONG], "security": [needs_tools, LONG]}
 """What a check cannot do without, and which take longest."""
 
 
