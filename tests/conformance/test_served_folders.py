@@ -220,6 +220,7 @@ def test_a_file_that_changes_or_goes(place: Place) -> None:
     assert (place.serve().changed, place.serve().deleted) == (0, 0)
 
 
+@pytest.mark.long
 def test_nobody_gets_parts_of_two_contents(account: Account, tmp_path: Path) -> None:
     """While a large file is written over and over, each read that ends is all of one content, of the ETag it names."""
     place = Place(account, tmp_path / "in")

@@ -34,6 +34,7 @@ ANSWERS = st.fixed_dictionaries({name: _values(parameter) for name, parameter in
 
 @settings(max_examples=150, deadline=None)
 @given(values=ANSWERS)
+@pytest.mark.long
 def test_no_reference_dangles(values: dict[str, str]) -> None:
     """For any mix of own or made buckets and network, with or without a schedule, every reference has its target."""
     resolver = Resolver(REAL.expanded, values)

@@ -75,6 +75,7 @@ def two_thousand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
     return folder, counts
 
 
+@pytest.mark.long
 def test_the_demo(millrace: Millrace, tmp_path: Path) -> None:
     """The README's first command counts the examples right, shows them, and a second one has nothing to build."""
     arguments = ("--source", "examples/documents", "--destination", str(tmp_path / "demo"))
@@ -99,6 +100,7 @@ def test_the_demo(millrace: Millrace, tmp_path: Path) -> None:
     assert "\x1b" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 def test_two_thousand_files_in_one_shard(
     millrace: Millrace, two_thousand: tuple[Path, dict[str, Counter[str]]], tmp_path: Path
 ) -> None:
@@ -373,6 +375,7 @@ def test_foreign_buckets_are_refused(millrace: Millrace, stack: Any, s3: Any, so
     assert [each["Key"] for each in s3.list_objects_v2(Bucket="somebody-elses")["Contents"]] == ["a.txt"]
 
 
+@pytest.mark.long
 def test_a_deployment_takes_parameters(tmp_path: Path) -> None:
     """A parameter reaches the stack and stays with later deployments; a slip, or one of our own, starts nothing."""
     command = [sys.executable, "-m", "console", "local"]
