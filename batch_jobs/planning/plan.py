@@ -17,7 +17,7 @@ from batch_jobs.workloads.own import own_part
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.key_order import ascending
-from millrace.planning.making import MergeSeconds, PlanMaker
+from millrace.planning.making import MergeSeconds, PlanMaker, cut_by
 from millrace.records.generations import Generation, read_generations
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
@@ -63,12 +63,15 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     else:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
-    kept_items = None if base is None else keep(request, folder, items, base, job, pace=maker.pace_of_shards(request))
+    known = maker.known_pace(request)
+    pace = cut_by(known.pace, request, reuses=True)
+    kept_items = None if base is None else keep(request, folder, items, base, job, pace=pace)
     made = maker.make(
         request,
         folder,
         items,
         skipped,
+        known=known,
         merge_seconds=_merge_seconds(workload, request.workload),
         retry_of=before[-1].plan.digest if before else "",
         kept=kept_items.sizes if kept_items else (),

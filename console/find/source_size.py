@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from millrace.cost.estimation import ShardSize
-from millrace.cost.ranges import ranges_of
+from millrace.cost.ranges import is_cut, ranges_of
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
-from millrace.planning.small_source import is_read_to_be_cut
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
 from millrace.source.filters import ItemFilter
 from millrace.source.sharding import cut
 from millrace.workload.pace import Pace
+from millrace.workload.registry import workload_records
 
 TOLD_EVERY = 1000
 """How often `seen` is called: once per page of the listing."""
@@ -71,13 +71,14 @@ def measure(
     lengths = array("q")
     waiting: list[Item] = []
     number = largest = archived = 0
-    read = False
+    record = workload_records().get(request.workload)
+    cuts_at_records, read = record is not None and record.cuts_at_records, False
     for number, item in enumerate(items_of(chosen), start=1):
         if number % TOLD_EVERY == 0:
             seen(number + chosen.skipped.total())
         largest = max(largest, item.size)
         archived += item.storage_class in ARCHIVED
-        read = read or is_read_to_be_cut(item, request)
+        read = read or (cuts_at_records and is_cut(item, request))
         ranges = _ranges(item, request)
         lengths.extend(map(len, ranges))
         if into is not None:

@@ -42,10 +42,15 @@ def ranges_of(item: Item, request: RunRequest) -> int:
 
     A workload of the user's own may have its objects cut as well: what it says is not known here.
     """
-    if item.size <= max(most_whole(request), LEAST_RANGE_BYTES) or not item.etag:
+    if not is_cut(item, request):
         return 1
-    record = workload_records().get(request.workload)
-    if record is None or not record.may_cut(request.options, item.key):
-        return 1
-    longest = longest_range(request, at_records=record.cuts_at_records)
+    longest = longest_range(request, at_records=workload_records()[request.workload].cuts_at_records)
     return min(ceil(item.size / max(longest, LEAST_RANGE_BYTES)), MOST_RANGES)
+
+
+def is_cut(item: Item, request: RunRequest) -> bool:
+    """Whether the plan job looks for places to cut an object at; as for `ranges_of`, of built-in workloads alone."""
+    if item.size <= max(most_whole(request), LEAST_RANGE_BYTES) or not item.etag:
+        return False
+    record = workload_records().get(request.workload)
+    return record is not None and record.may_cut(request.options, item.key)

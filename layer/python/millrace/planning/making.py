@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from millrace.cost.known_pace import known_pace
+from millrace.cost.known_pace import KnownPace, known_pace
 from millrace.errors import DamagedFileError, RunIdentityError, shortened
 from millrace.in_order import in_order
 from millrace.layout import RunFolder
@@ -74,6 +74,7 @@ class PlanMaker:
         items: ItemStore,
         skipped: Mapping[str, int],
         *,
+        known: KnownPace,
         merge_seconds: MergeSeconds | None,
         retry_of: str = "",
         kept: Sequence[int] = (),
@@ -86,6 +87,7 @@ class PlanMaker:
             folder: The run's folder, or the retry's.
             items: In the order of their keys.
             skipped: How many objects were no items, by reason.
+            known: The pace that the shards are cut by: `known_pace` says it.
             merge_seconds: How long the merge takes; None where it is never done in parts.
             retry_of: For a retry, the digest of the plan before it.
             kept: How many items each shard has that is taken over of an earlier run: these are the first items.
@@ -96,7 +98,6 @@ class PlanMaker:
             AccessDeniedError: The destination may not be written.
             StoppedError: The job or function has to stop.
         """
-        known = known_pace(request, self.s3, code_version=self.code_version)
         shards = items.cut(request.shard, cut_by(known.pace, request, reuses=reuse is not None), kept)
         digest = plan_digest(
             source=request.source,
@@ -153,9 +154,9 @@ class PlanMaker:
             raise DamagedFileError("plan.json vanished; plan again", operation="plan", target=str(folder.plan))
         return first
 
-    def pace_of_shards(self, request: RunRequest) -> Pace:
-        """The pace that shards are cut by in a run that reuses another."""
-        return cut_by(known_pace(request, self.s3, code_version=self.code_version).pace, request, reuses=True)
+    def known_pace(self, request: RunRequest) -> KnownPace:
+        """The pace of a run by this code: by its request, by what ran at its destination, or by its workload."""
+        return known_pace(request, self.s3, code_version=self.code_version)
 
     def check_same(self, request: RunRequest, kept: Plan, folder: RunFolder) -> None:
         """See that a plan is the request's.

@@ -5,7 +5,7 @@ What takes longer, what has to be read to be cut, and what needs the workload's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from millrace.cost.ranges import longest_range, most_whole
 from millrace.errors import StoppedError
@@ -14,7 +14,7 @@ from millrace.planning.listed_items import listed_items
 from millrace.planning.listing_pages import listing_pages
 from millrace.planning.making import PlanMaker
 from millrace.planning.named_objects import named_objects
-from millrace.planning.splitting import cut_large, whole_up_to
+from millrace.planning.splitting import cut_large
 from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
 from millrace.s3.listing_page import Page
@@ -55,7 +55,8 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
         return kept
     try:
         items, skipped = listed_items(request, _pages(request, maker), lambda found: _cut(found, request, record))
-        return maker.make(request, folder, items, skipped, merge_seconds=record.merge_seconds)
+        known = maker.known_pace(request)
+        return maker.make(request, folder, items, skipped, known=known, merge_seconds=record.merge_seconds)
     except (_TheJobsTurn, StoppedError):
         return None
 
@@ -67,14 +68,6 @@ def may_be_planned(request: RunRequest) -> bool:
     if is_own_workload(request.workload):
         return False
     return not workload_records()[request.workload].compares_outputs(request.options)
-
-
-def is_read_to_be_cut(item: Item, request: RunRequest) -> bool:
-    """Whether the plan job would read an object to find where it can be cut."""
-    record = workload_records().get(request.workload)
-    if record is None or not record.cuts_at_records or item.size <= whole_up_to(request) or not item.etag:
-        return False
-    return record.may_cut(request.options, item.key)
 
 
 def _pages(request: RunRequest, maker: PlanMaker) -> Iterator[Page]:
@@ -101,16 +94,15 @@ def _cut(items: Iterable[Item], request: RunRequest, record: WorkloadRecord) -> 
     Raises:
         _TheJobsTurn: One has to be read for that.
     """
+
+    def record_starts(_item: Item, _places: Sequence[int]) -> None:
+        if record.cuts_at_records:
+            raise _TheJobsTurn
+
     return cut_large(
-        _unread(items, request),
+        items,
         most_whole(request),
         lambda key: record.may_cut(request.options, key),
+        record_starts,
         range_bytes=longest_range(request, at_records=record.cuts_at_records),
     )
-
-
-def _unread(items: Iterable[Item], request: RunRequest) -> Iterator[Item]:
-    for item in items:
-        if is_read_to_be_cut(item, request):
-            raise _TheJobsTurn
-        yield item
