@@ -206,8 +206,8 @@ class _Taking:
     def _read(self, source: TakenPart) -> _BasePart:
         folder = self.base.of_retry(source.retry)
         uri = folder.commit(source.shard)
-        read = self.job.s3.read(uri)
-        text, head = CommitText.of(read, str(uri)), CommitHead.of(read)
+        text = CommitText.of(self.job.s3.read(uri), str(uri))
+        head = CommitHead.from_fields(text.head)
         if (head.shard, head.code_version) != (source.shard, self.plan.code_version) or head.partial is None:
             raise DamagedFileError("it is not the commit that was compared", operation="reuse", target=str(uri))
         stem = str(folder.partial(source.shard, head.partial.sha256, ""))

@@ -25,7 +25,7 @@ from batch_jobs.planning.take_over import TakenShard, _Taking, take_over
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
-from millrace.records.commit import CommitHead, CommitText, PartialFile
+from millrace.records.commit import CommitText, PartialFile
 from millrace.records.generations import RowReader, read_generations
 from millrace.records.latest import LatestRun, read_latest
 from millrace.records.plan import Plan
@@ -84,26 +84,20 @@ def codes_are_not_compared(patch: pytest.MonkeyPatch) -> None:
 def _ignoring_code_of_commits(patch: pytest.MonkeyPatch) -> None:
     """Where taking over compares the code once more, it would only be as if nothing could be taken over."""
 
-    class HeadOfAnyCode(CommitHead):
+    class OfAnyCode(CommitText):
         now = ""
 
         @classmethod
-        def of(cls, text: bytes) -> CommitHead:
-            return replace(CommitHead.of(text), code_version=cls.now)
-
-    class OfAnyCode(CommitText):
-        @classmethod
         def of(cls, text: bytes, name: str) -> CommitText:
             read = CommitText.of(text, name)
-            return replace(read, head={**read.head, "code_version": HeadOfAnyCode.now})
+            return replace(read, head={**read.head, "code_version": cls.now})
 
     taking = batch_jobs.planning.take_over.take_over
 
     def take_over_by_any_code(plan: Plan, folder: RunFolder, job: Job) -> None:
-        HeadOfAnyCode.now = plan.code_version
+        OfAnyCode.now = plan.code_version
         taking(plan, folder, job)
 
-    patch.setattr(batch_jobs.planning.take_over, "CommitHead", HeadOfAnyCode)
     patch.setattr(batch_jobs.planning.take_over, "CommitText", OfAnyCode)
     patch.setattr(batch_jobs.planning.plan, "take_over", take_over_by_any_code)
 

@@ -61,7 +61,15 @@ class CommitHead:
         before, found, _ = text.partition(b',"outcomes":')
         if not found:
             raise ValueError("the outcomes do not begin in the commit's first bytes")
-        given = read_json(before + b"}")
+        return cls.from_fields(read_json(before + b"}"))
+
+    @classmethod
+    def from_fields(cls, given: dict[str, Any]) -> CommitHead:
+        """From the fields before the outcomes.
+
+        Raises:
+            ValueError: They are not those of a commit.
+        """
         try:
             return cls(
                 datetime.fromisoformat(given["started_at"]),
@@ -243,7 +251,9 @@ class CommitText:
         """
         # Inside a JSON string the quotes would be escaped: these bytes are the fields.
         begin, end = text.find(_OUTCOMES), text.rfind(_DIGEST)
-        told = text.rfind(_STRETCHES, begin, end) if begin >= 0 else -1
+        if not 0 <= begin < end:
+            raise DamagedFileError("this is not a commit: it has no outcomes", operation="read the commit", target=name)
+        told = text.rfind(_STRETCHES, begin, end)
         try:
             head = read_json(text[:begin] + b"}")
             digest = read_json(b"{%b" % text[end + 1 :])["content_digest"]
@@ -251,7 +261,7 @@ class CommitText:
             content = {field: head[field] for field in head if field not in _WHO}
             outcomes = memoryview(text)[begin + len(_OUTCOMES) : told if told >= 0 else end]
             made = cls(head, outcomes, tuple((str(run), int(items)) for run, items in stretches))
-            CommitHead.of(text[: begin + len(_OUTCOMES)])  # which finds out that there are no outcomes, too
+            CommitHead.from_fields(head)
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedFileError(
                 f"this is not a commit: {error!r}", operation="read the commit", target=name
