@@ -69,7 +69,7 @@ def merge(
         plan.tolerated_failure_percent if tolerated_failure_percent is None else tolerated_failure_percent,
         plan.tolerated_failure_count if tolerated_failure_count is None else tolerated_failure_count,
     )
-    published, marked = folder.file("result.json"), _is_marked(folder, plan, job)
+    published, marked = folder.file("result.json"), is_marked(folder, plan, job.s3)
     merged = _merged(folder, plan, tolerance, job)
     result = merged.result
     accepted = cache(lambda: _merged(folder, plan, ALL_TOLERATED, job))
@@ -147,7 +147,7 @@ def _mark_incomplete(
     """
 
     def is_accepted() -> bool:
-        if not _is_marked(folder, plan, job):
+        if not is_marked(folder, plan, job.s3):
             return False
         there = _read(folder.file("result.json"), job)
         return outranks(rank_of(there), there)  # else no merge accepted it, although _SUCCESS is there
@@ -173,10 +173,6 @@ def _remove_incomplete(folder: RunFolder, job: Job) -> None:
     except ObjectNotFoundError:
         return
     job.s3.delete(uri)
-
-
-def _is_marked(folder: RunFolder, plan: Plan, job: Job) -> bool:
-    return is_marked(folder, plan, job.s3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,15 @@ def merge_part(folder: RunFolder, part: int, job: Job) -> None:
         return commit.partial
 
     partials = _present(in_order(partial_of, plan.shards_of_part(part), job.settings.concurrency))
+    digest, partial = _merged_digest(partials), None
+    if partials:
+        partial = _of_base(folder, part, plan, digest, job) or _merged(folder, part, plan, partials, job)
     commit = PartCommit(
         part=part,
         plan_digest=plan.digest,
         code_version=plan.code_version,
-        merged_digest=_merged_digest(partials),
-        partial=(_of_base(folder, part, plan, partials, job) or _merged(folder, part, plan, partials, job))
-        if partials
-        else None,
+        merged_digest=digest,
+        partial=partial,
         job={"id": job.settings.job_id, "attempt": job.settings.attempt},
         finished_at=job.timestamp(),
     )
@@ -135,7 +136,7 @@ def partials_to_merge(generation: Generation, job: Job) -> Iterator[PartialFile]
             yield commit.partial
 
 
-def _of_base(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFile], job: Job) -> PartialFile | None:
+def _of_base(folder: RunFolder, part: int, plan: Plan, merged_digest: str, job: Job) -> PartialFile | None:
     """The part as the run that is reused has it, copied by S3: if it is of the very same partials. Else None."""
     if plan.reuse is None or not plan.reuse.base:
         return None
@@ -143,7 +144,7 @@ def _of_base(folder: RunFolder, part: int, plan: Plan, partials: list[PartialFil
     try:
         there = _part_of(job.s3.read(base.part_commit(part)))
         stem = str(base.part_partial(part, there.partial.sha256, "")) if there.partial else ""
-        same = (there.code_version, there.merged_digest) == (plan.code_version, _merged_digest(partials))
+        same = (there.code_version, there.merged_digest) == (plan.code_version, merged_digest)
         if there.partial is None or not same or not there.partial.uri.startswith(stem):
             return None
         mine = folder.part_partial(part, there.partial.sha256, there.partial.uri.removeprefix(stem))

@@ -27,8 +27,7 @@ OWN_NETWORK = {"Network": "PRIVATE:subnet-0123456789abcdef0,subnet-0123456789abc
 EVERYTHING = {
     **SETTINGS[1], "ScheduleInput": "{}", "NotificationEmail": "me@example.com",
     "JobStorage": "100", "InstanceTypes": "m7g", "MonthlyBudget": "50",
-    "WorkloadEnvironment": '{"API_URL": "https://example.com"}', **ALL_SECRETS,
-    "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/ask-the-service",
+    **ALL_SECRETS, "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/ask-the-service",
 }  # fmt: skip
 COMBINATIONS: dict[str, dict[str, str]] = {
     "as it is": {},

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 from batch_jobs.workloads.function.gathered import Gathered, GatheredPartial, Place, place_of
@@ -174,36 +176,25 @@ def _write_rows(merged: GatheredPartial, results: Outputs, *, parquet: bool) -> 
 
 
 def _parquet_files(merged: GatheredPartial) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The name of each Parquet file of a table, and its rows as lines of JSON, which are to be read before the next.
+    """The name of each Parquet file of a table, and its rows as lines of JSON, to be read before the next file's.
 
     Where a file ends depends on the rows alone, not on the shards: a run that reuses another has the same files.
     """
-    lines = merged.lines()
     if merged.row_bytes() <= ONE_FILE_BYTES:
-        yield "rows.parquet", lines
+        yield "rows.parquet", merged.lines()
         return
-    first = next(lines, None)
-    number = 0
-    while first is not None:
-        part = _Part(first, lines)
-        yield f"rows-{number:05d}.parquet", iter(part)
-        first, number = part.after, number + 1
+    for number, numbered in groupby(_numbered(merged.lines()), key=itemgetter(0)):
+        yield f"rows-{number:05d}.parquet", (line for _, line in numbered)
 
 
-class _Part:
-    """The rows of one of several files: as many as have `PART_BYTES`."""
-
-    def __init__(self, first: bytes, lines: Iterator[bytes]) -> None:
-        self.after: bytes | None = first
-        """The first row of the next file, once these are read; None at the end."""
-        self._lines = lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        while self.after is not None and (size == 0 or size + len(self.after) <= PART_BYTES):
-            size += len(self.after)
-            line, self.after = self.after, next(self._lines, None)
-            yield line
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each row with the number of the file that it goes to: as many go to one as have `PART_BYTES`."""
+    number = size = 0
+    for line in lines:
+        if size and size + len(line) > PART_BYTES:
+            number, size = number + 1, 0
+        size += len(line)
+        yield number, line
 
 
 def _shown_type(kind: str) -> str:

@@ -112,12 +112,11 @@ class RunFigures:
             code = outcome.error_code.value
             self.codes[code] += 1
             examples = self.examples.setdefault(code, [])
-            if len(examples) < EXAMPLES or len(self.failed) < MOST_FAILED:
-                item = FailedItem(outcome.key, outcome.message or "", shard, code)
-                if len(examples) < EXAMPLES:
-                    examples.append(item)
-                if len(self.failed) < MOST_FAILED:
-                    self.failed.append(item)
+            item = FailedItem(outcome.key, outcome.message or "", shard, code)
+            if len(examples) < EXAMPLES:
+                examples.append(item)
+            if len(self.failed) < MOST_FAILED:
+                self.failed.append(item)
 
     @property
     def started(self) -> float:
