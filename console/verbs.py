@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -82,6 +82,15 @@ debug_option = click.option(
 )
 
 
+def with_options(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:
+    """A verb with options; its help shows them in this order."""
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    made: Function = decorated
+    return made
+
+
 def target_options(function: Function) -> Function:
     """The options of every verb that works on a stack: the verb gets `target`. See console/find/target.py."""
     return _target_options(function, usually_local=False)
@@ -107,11 +116,7 @@ def _target_options(function: Function, *, usually_local: bool) -> Function:
         click.option("--stack", metavar="NAME", help="The stack. [default: samconfig.toml's, else millrace]"),
         click.option("--config-env", metavar="NAME", help="The environment of samconfig.toml. [default: default]"),
     )
-    decorated: Any = debug_option(with_target)
-    for option in reversed(options):
-        decorated = option(decorated)
-    made: Function = decorated
-    return made
+    return with_options(cast("Function", debug_option(with_target)), options)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on standard output.")
@@ -139,11 +144,7 @@ def filter_options(function: Function) -> Function:
         click.option("--name", metavar="TEXT", help="With this in their name."),
         click.option("--tag", "tags", multiple=True, metavar="K[=V]", help="With this tag. [several times]"),
     )
-    decorated: Any = with_filter
-    for option in reversed(options):
-        decorated = option(decorated)
-    made: Function = decorated
-    return made
+    return with_options(cast("Function", with_filter), options)
 
 
 run_argument = click.argument("given", metavar="[RUN]", default="-")
@@ -178,11 +179,7 @@ def page_options(function: Function) -> Function:
         click.option("--open", "open_page", is_flag=True, help="Show the page in the browser."),
         click.option("--read-only", is_flag=True, help="Show runs, and change nothing."),
     )
-    decorated: Any = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    made: Function = decorated
-    return made
+    return with_options(function, options)
 
 
 def port_option(function: Function) -> Function:

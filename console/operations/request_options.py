@@ -14,6 +14,7 @@ from console.packing.dependencies import IMAGE_PYTHON, JobMachine
 from console.packing.package import pack, upload, workload_of
 from console.run_order import workload_options
 from console.terminal import Terminal, timed
+from console.verbs import with_options
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.layout import S3Uri
@@ -110,22 +111,14 @@ _WHOLE = (
 )
 
 
-def _with(options: Sequence[Callable[[Any], Any]], function: Function) -> Function:
-    decorated: Any = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    made: Function = decorated
-    return made
-
-
 def request_options(function: Function) -> Function:
     """The options, for `request_fields`."""
-    return _with((*_OPTIONS, *_CODE_MACHINE), function)
+    return with_options(function, (*_OPTIONS, *_CODE_MACHINE))
 
 
 def code_machine_options(function: Function) -> Function:
     """`--code-python` and `--code-platform`."""
-    return _with(_CODE_MACHINE, function)
+    return with_options(function, _CODE_MACHINE)
 
 
 allow_empty_option = click.option("--allow-empty", is_flag=True, help="Exit 0 even if the run found no items.")
@@ -137,7 +130,7 @@ def start_options(function: Function) -> Function:
 
     The file is the whole execution input, as `aws stepfunctions start-execution --input` takes it.
     """
-    return _with((*_PLACES, *_OPTIONS, *_CODE_MACHINE, *_WHOLE), function)
+    return with_options(function, (*_PLACES, *_OPTIONS, *_CODE_MACHINE, *_WHOLE))
 
 
 def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) -> dict[str, Any]:

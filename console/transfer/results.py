@@ -80,7 +80,7 @@ def failure_examples(aws: Aws, folder: RunFolder, result: Mapping[str, Any]) -> 
         return found
     try:
         with aws.s3.open(_uri(result.get("failure_rows"), folder.file("failures.jsonl"))) as chunks:
-            for line in _lines(chunks):
+            for line in lines_of(chunks):
                 row = read_json(line)
                 if row.get("error_code") in missing:
                     found[row["error_code"]] = row
@@ -201,7 +201,7 @@ def _uri(given: object, otherwise: S3Uri) -> S3Uri:
     return S3Uri.parse(given) if isinstance(given, str) else otherwise
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The lines of a stream, split at line feeds alone; empty ones are left out."""
     rest = b""
     for chunk in chunks:

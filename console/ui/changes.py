@@ -14,7 +14,7 @@ from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.operations.estimating import EstimatedRun, estimate_of
 from console.operations.starting import begin_request
-from console.ui.actions import described, perform
+from console.ui.actions import TITLES, described, perform
 from console.ui.guard import Access
 from console.ui.request_form import FIRST, command_of, option_fields, read_form, request_fields
 from console.watch.progress import RunProgress
@@ -117,9 +117,9 @@ class ChangePages:
 
     def do(self, name: str, action: str) -> Response:
         """Do it, and show the run by the execution that is at work on it now."""
-        found, progress = self._look(name)
-        if described(self._target, found, progress, self._counts(found, progress), action) is None:
+        if action not in TITLES:
             abort(404, "there is no such action")
+        found, _ = self._look(name)
         resumed = perform(self._target, found, action, request.form)
         return redirect(url_for("run", name=resumed.execution_arn.rpartition(":")[2]), 303)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.find.aws import Aws, workers
-from console.transfer.results import result_files
+from console.transfer.results import lines_of, result_files
 from millrace.errors import MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
@@ -105,13 +105,12 @@ class Failures:
             if key in self._merged:
                 return self._merged[key]
         rows: list[Failure] = []
-        rest, read = b"", 0
+        read = 0
         try:
             with self._aws.s3.open(S3Uri.parse(uri)) as chunks:
-                for chunk in chunks:
-                    read += len(chunk)
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    rows += [Failure.of(read_json(line), -1) for line in lines if line]
+                for line in lines_of(chunks):
+                    rows.append(Failure.of(read_json(line), -1))
+                    read += len(line)
                     if read > MOST_BYTES:
                         break
         except (ObjectNotFoundError, ValueError):

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from console.errors import RunNotFoundError
 from console.find.aws import workers
-from console.find.run_filter import DESCRIBED_AT_ONCE, RunFacts, RunFilter, RunIndex, moment_of
+from console.find.run_filter import DESCRIBED_AT_ONCE, FAILED, RunFacts, RunFilter, RunIndex, moment_of
 from console.find.run_lookup import FoundRun, described_run
 from console.find.target import Target
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS
@@ -277,7 +277,7 @@ def filter_of(given: Iterable[tuple[str, str]], now: datetime) -> tuple[RunFilte
 STATES = {
     "running": ("RUNNING",),
     "succeeded": ("SUCCEEDED",),
-    "failed": ("FAILED", "TIMED_OUT"),
+    "failed": FAILED,
     "cancelled": ("ABORTED",),
 }
 """What the page's states mean."""
