@@ -37,6 +37,7 @@ COMBINATIONS: dict[str, dict[str, str]] = {
     "GPUs": {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
     "Fargate on ARM": {"Compute": "FARGATE_SPOT_ARM64", "UploadWindowSeconds": "0"},
     "no notifications": {"NotificationEmail": "NONE"},
+    "no operations": {"MonthlyBudget": "NONE"},
     "own network": OWN_NETWORK,
     "secrets of SSM": ALL_PARAMETERS,
     "everything on Fargate": {**EVERYTHING, "Compute": "FARGATE_SPOT"},

@@ -61,7 +61,7 @@ SETTINGS: list[dict[str, str]] = [
         **ALL_PARAMETERS,
     },
     {"Compute": "EC2_GPU", "InstanceTypes": "g5"},
-    {"Compute": "FARGATE_ARM64"},
+    {"Compute": "FARGATE_ARM64", "MonthlyBudget": "NONE"},
     {"Compute": "EC2", "JobStorage": "100"},
     {"Compute": "FARGATE", "JobStorage": "100"},
 ]  # fmt: skip

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from checks.conditions import Resolver, dangling_references
-from checks.sources import Sources
-from tests.infrastructure.checkout import REAL, Checkout
-from tests.infrastructure.test_conditions import SETTINGS
+from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
@@ -239,9 +238,9 @@ def test_no_log_is_kept_for_ever() -> None:
 
 def test_a_budget_is_an_option() -> None:
     """None by default; with MonthlyBudget, two mails on what carries the stack's tag."""
-    assert RESOURCES["Budget"]["Condition"] == "HasBudget"
-    assert not Resolver(TEMPLATE, {}).holds("HasBudget")
-    assert Resolver(TEMPLATE, {"MonthlyBudget": "50"}).holds("HasBudget")
+    condition = RESOURCES["Budget"]["Condition"]
+    assert not Resolver(TEMPLATE, {}).holds(condition)
+    assert Resolver(TEMPLATE, {"MonthlyBudget": "50"}).holds(condition)
     budget = RESOURCES["Budget"]["Properties"]
     assert budget["Budget"]["BudgetLimit"] == {"Amount": {"Ref": "MonthlyBudget"}, "Unit": "USD"}
     assert budget["Budget"]["CostFilters"] == {"TagKeyValue": [{"Fn::Sub": "user:millrace:stack$${AWS::StackName}"}]}
@@ -295,19 +294,20 @@ def test_no_submission_takes_the_tags_away() -> None:
     assert [each.get("PropagateTags", True) for each in submissions] == [True] * 6
 
 
-def test_operations_can_be_left_out(checkout: Checkout) -> None:
-    """As docs/deploy.md says: without the resource Operations and the output DashboardUrl the rest refers to nothing
-    that is not there, and neither alarm nor dashboard is made.
+def test_operations_can_be_left_out() -> None:
+    """MonthlyBudget=NONE makes no alarm, dashboard, budget or function that measures queues, and nothing else goes;
+    what is left refers to nothing that is not there.
     """
-    text = (REAL.root / "template.yaml").read_text("utf-8")
-    for entry in ("Operations", "DashboardUrl"):
-        text, count = re.subn(rf"^  {entry}:.*\n(?:    .*\n)+", "", text, flags=re.MULTILINE)
-        assert count == 1
-    checkout.file("template.yaml").write_text(text, "utf-8")
-    for path in (*REAL.nested(), checkout.machine.path):
-        checkout.file(path).write_text((REAL.root / path).read_text("utf-8"), "utf-8")
-    expanded = Sources(checkout.root).expanded
-    for values in SETTINGS:
-        assert list(map(str, dangling_references(expanded, values))) == []
-    kinds = {each["Type"] for each in expanded["Resources"].values()}
-    assert not {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Budgets::Budget"} & kinds
+    values = {"MonthlyBudget": "NONE"}
+    assert list(map(str, dangling_references(TEMPLATE, values))) == []
+    before, after = Resolver(TEMPLATE, {}), Resolver(TEMPLATE, values)
+    gone = [
+        each["Type"]
+        for each in RESOURCES.values()
+        if "Condition" in each and before.holds(each["Condition"]) and not after.holds(each["Condition"])
+    ]
+    assert Counter(gone) == {
+        "AWS::CloudWatch::Alarm": 5, "AWS::CloudWatch::Dashboard": 1, "AWS::Events::Rule": 2,
+        "AWS::Lambda::Permission": 2, "AWS::Lambda::Function": 1, "AWS::IAM::Role": 1,
+    }  # fmt: skip
+    assert not after.holds(RESOURCES["Budget"]["Condition"])

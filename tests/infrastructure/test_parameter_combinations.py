@@ -40,7 +40,7 @@ ANSWERS: dict[str, list[str]] = {
     "WorkloadEnvironment": ["{}", '{"API_URL": "https://example.com"}'],
     "WorkloadSecrets": ["", ALL_SECRETS["WorkloadSecrets"], ALL_PARAMETERS["WorkloadSecrets"]],
     "WorkloadPolicyArn": ["", "arn:aws:iam::123456789012:policy/ask-the-service"],
-    "MonthlyBudget": ["0", "50"],
+    "MonthlyBudget": ["0", "50", "NONE"],
 }  # fmt: skip
 """Answers that decide conditions, each way; of the other parameters any value is as good as the default."""
 FOLLOW = {
@@ -53,7 +53,7 @@ def with_what_follows(values: dict[str, str]) -> dict[str, str]:
     """Answers, with those that they need beside them."""
     made = dict(values)
     for name, more in FOLLOW.items():
-        if made.get(name, "") not in {"", "0"}:
+        if made.get(name, "") not in {"", "0", "NONE"}:
             made |= more
     if made.get("Compute") == "EC2_GPU":
         made["InstanceTypes"] = "g5"

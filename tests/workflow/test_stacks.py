@@ -37,6 +37,7 @@ SCOPES = {
     "UploadWindowSeconds": "0",
     "AllowedWorkloads": "word-*,acme.*",
     "NotificationEmail": "NONE",
+    "MonthlyBudget": "NONE",
 }
 
 
@@ -58,8 +59,9 @@ def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict)
     for each in (strict, scoped):
         found = list(stack_resources(each.aws.cloudformation, each.stack.name))
         nested = {one["LogicalResourceId"] for one in found if one["ResourceType"] == NESTED}
-        always = {"JobNetwork", "Capacity", "Jobs", "Notifications", "Operations"}
-        assert nested == always | ({"Workload"} if each is strict else set())  # it alone has settings and secrets
+        always = {"JobNetwork", "Capacity", "Jobs", "Notifications"}
+        # It alone has settings and secrets, and operations.
+        assert nested == always | ({"Workload", "Operations"} if each is strict else set())
         wanted = {
             name for name, one in TEMPLATE["Resources"].items() if "Condition" not in one and one["Type"] != LAYER
         }
@@ -76,6 +78,14 @@ def test_a_stack_without_notifications_has_none(strict: Strict, scoped: Strict) 
         assert ("AWS::SNS::Topic" in found, not kinds & found) == (has, not has)
         assert (outputs & {"NotificationTopicArn", "EventBusName"} != set()) is has
         assert "UndeliveredQueueUrl" in outputs
+
+
+def test_a_stack_without_operations_has_none(strict: Strict, scoped: Strict) -> None:
+    """MonthlyBudget=NONE makes no alarm, dashboard or function that measures queues; runs need none of them."""
+    kinds = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
+    for each, has in ((strict, True), (scoped, False)):
+        found = {one["ResourceType"] for one in stack_resources(each.aws.cloudformation, each.stack.name)}
+        assert (kinds & found, "DashboardUrl" in each.stack.outputs) == ((kinds, True) if has else (set(), False))
 
 
 def test_two_stacks_run_side_by_side(strict: Strict, scoped: Strict) -> None:

@@ -21,8 +21,8 @@ def allowed(principal: Any, *actions: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Principal": principal, "Action": list(actions)}
 
 
-def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC, email: str = "") -> Any:
-    """The check on a topic with a key of this policy."""
+def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC, **parameters: str) -> Any:
+    """The check on a topic with a key of this policy, in a stack with these parameters."""
 
     def get_topic_attributes(**asked: Any) -> dict[str, Any]:
         assert asked == {"TopicArn": TOPIC}
@@ -37,7 +37,7 @@ def checked(*statements: dict[str, Any], key: str = KEY, topic: str = TOPIC, ema
         "kms": SimpleNamespace(get_key_policy=get_key_policy),
     }
     outputs = {"NotificationTopicArn": topic} if topic else {}
-    stack = SimpleNamespace(outputs=outputs, parameters={"NotificationEmail": email})
+    stack = SimpleNamespace(outputs=outputs, parameters=parameters)
     return alarms(SimpleNamespace(stack=stack, aws=SimpleNamespace(client=clients.__getitem__)))  # type: ignore[arg-type]
 
 
@@ -80,4 +80,5 @@ def test_a_topic_without_a_key_or_no_topic() -> None:
 
 def test_a_stack_without_notifications() -> None:
     """It has no topic on purpose: nothing to warn of."""
-    assert checked(topic="", email="NONE").outcome == "ok"
+    assert checked(topic="", NotificationEmail="NONE").outcome == "ok"
+    assert checked(topic="", MonthlyBudget="NONE").message == "the stack was deployed without alarms"
