@@ -196,7 +196,7 @@ bench: install $(BENCH)/installed  ## how fast it is, beside what else there is,
 	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --objects 20000 --plain --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.planning.planning --objects 100000 1000000 10000000 --output $(MEASURED)
-	$(BENCH_PYTHON) -m benchmarks.reuse --objects 100000 --output $(MEASURED)
+	$(BIN)/python -m benchmarks.reuse --objects 100000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 100 1000 10000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.images --output $(MEASURED)
@@ -208,7 +208,7 @@ bench-quick: install $(BENCH)/installed  ## the same on less, in under a minute,
 	$(BENCH_PYTHON) -m benchmarks.small_objects.cost_per_item --items 10 1000
 	$(BENCH_PYTHON) -m benchmarks.small_objects.comparison --objects 1000
 	$(BENCH_PYTHON) -m benchmarks.planning.planning --objects 100000
-	$(BENCH_PYTHON) -m benchmarks.reuse --objects 10000 --percent 1 --kinds inserted changed --workloads word-count
+	$(BIN)/python -m benchmarks.reuse --objects 10000 --percent 1 --kinds inserted changed --workloads word-count
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 --parts-of 10
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --rows 20000
 	$(BENCH_PYTHON) -m benchmarks.images --pictures 1 --rounds 3 --no-memory

@@ -18,14 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote_plus
 
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
-from mypy_boto3_s3 import S3Client
 
 from millrace.s3.requests import BotocoreRequests
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 """The storage classes whose objects cannot be read."""
