@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws.target import MOST_VCPUS, TAG, Target
-from tests.conformance.account import PACE, Account, until
+from tests.conformance.account import Account, until
 
 STACK = "millrace-conformance"
 TEMPLATE = Path(__file__).with_name("network.yaml")
@@ -14,7 +14,6 @@ IMAGE = "public.ecr.aws/docker/library/busybox:1.37"
 """A few megabytes, from a public registry that asks for no account."""
 WHOLE = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}]
 """Environments have whole vCPUs: where a test counts on a full one, its jobs take a whole one too."""
-REAL_PACE = {"deadline": 300.0, "pause": 2.0}
 
 
 class RealAccount(Account):
@@ -38,8 +37,6 @@ class RealAccount(Account):
             "networkConfiguration": {"assignPublicIp": "ENABLED"},
         }
         self.definition_settings = {"platformCapabilities": ["FARGATE"]}
-        if target.endpoint_url is None:
-            PACE.update(REAL_PACE)
 
     def client(self, service: Any) -> Any:
         """A client that tags what it makes."""

@@ -66,14 +66,20 @@ def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(document, "FOLDER", tmp_path)
     (folder / "recordings").mkdir(parents=True)
     outcomes = [("tests/aws/test_1_questions.py::test_a_time_out_stops_the_job[task]", "passed"), ("b.py::b", "failed")]
-    lines = [json.dumps({"test": test, "outcome": outcome}) for test, outcome in outcomes]
-    (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+    real.write_text(json.dumps({"a.py::a": "2026-11-30, eu-west-1", "b.py::b": "2026-11-30, eu-west-1"}))
+
+    def outcomes_of(source: str) -> None:
+        lines = [json.dumps({"test": test, "outcome": outcome, "source": source}) for test, outcome in outcomes]
+        (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+
     answer = {"of": "batch DescribeJobs", "when": "x", "evidence": "run", "exact": [], "answer": {}}
 
     written = folder / "recordings/a.json"
+    outcomes_of("rehearsed on 2026-12-01")
     written.write_text(json.dumps({**answer, "source": "rehearsed on 2026-12-01"}))
     with pytest.raises(ValueError, match="holds no run on a real account"):
         take(folder)
+    outcomes_of("run on 2026-12-01 in eu-west-3")
     written.write_text(json.dumps({**answer, "source": "run on 2026-12-01 in eu-west-3"}))
     take(folder)
 
@@ -81,6 +87,7 @@ def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytes
     assert evidence(promise) == ["run on a real account (2026-12-01, eu-west-3)", "recorded answer"]
     assert "run on a real account (2026-12-01, eu-west-3)" in document.verified()
     assert (
-        "Last run on a real AWS account: 2026-12-01, in eu-west-3: 1 tests passed." in document.readme_with_last_run()
+        "Last run on a real AWS account: 2026-12-01, in eu-west-3: 2 tests passed." in document.readme_with_last_run()
     )
+    assert set(document.real_run()) == {"a.py::a", outcomes[0][0]}  # an earlier one stays, unless it failed now
     assert (tmp_path / "real/a.json").is_file()
