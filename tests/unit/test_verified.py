@@ -35,7 +35,8 @@ def test_the_page_and_the_readme_are_fresh() -> None:
 @pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise["what"][:60])
 def test_what_stands_behind_a_promise_is_there(promise: dict[str, Any]) -> None:
     """Tests, questions and recordings by names that exist; evidence of a known kind, documented only with a source."""
-    assert set(promise) <= {"what", "evidence", "source", "tests", "questions", "recordings", "second_engine", "note"}
+    known = {"what", "evidence", "source", "tests", "case", "said", "questions", "recordings", "second_engine", "note"}
+    assert set(promise) <= known
     for test in [*promise.get("tests", ()), *promise.get("questions", ())]:
         assert there(test), test
     assert set(promise.get("recordings", ())) <= {each.name for each in recordings()}
@@ -55,8 +56,19 @@ def test_every_recording_stands_behind_a_promise() -> None:
 
 
 def test_the_26_known_differences_are_there() -> None:
-    """Each with its proof."""
+    """Each with its proof: tests by their names, of one over many cases the case, or the page that says it."""
     assert len(promises()["difference"]) == 26
+    for each in promises()["difference"]:
+        tests = each.get("tests", ())
+        assert tests or "said" in each, each["what"]
+        assert all("::" in test for test in tests), each["what"]
+        if any(test.endswith("::test_sees") for test in tests):
+            assert "case" in each, each["what"]
+        if "case" in each:
+            files = [(ROOT / test.partition("::")[0]).read_text("utf-8") for test in tests]
+            assert any(each["case"] in text for text in files), each["case"]
+        if "said" in each:
+            assert each["said"]["words"] in (ROOT / each["said"]["page"]).read_text("utf-8"), each["what"]
 
 
 def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

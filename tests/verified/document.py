@@ -126,10 +126,12 @@ def _last(none: str) -> str:
 def _rows(kind: str) -> Iterator[str]:
     for promise in promises()[kind]:
         tests = ", ".join(f"`{test}`" for test in promise.get("tests", ()))
+        tests += f" (case: {promise['case']})" if "case" in promise else ""
         questions = ", ".join(
             f"`{test.partition('::')[2] or Path(test).stem}`" for test in promise.get("questions", ())
         )
-        said = [promise.get("source", ""), promise.get("note", "")]
+        page = Path(promise["said"]["page"]).name if "said" in promise else ""
+        said = [promise.get("source", ""), page and f"said in [{page}]({page})", promise.get("note", "")]
         sources = {each.source for each in recordings() if each.name in promise.get("recordings", ())}
         source = "; ".join([*sorted(sources), *filter(None, said)])
         yield f"| {promise['what']} | {', '.join(evidence(promise))} | {source} | {tests} | {questions} |\n"
