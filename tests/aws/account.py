@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from tests.aws.static import NETWORK
 from tests.aws.target import MOST_VCPUS, TAG, Target
 from tests.conformance.account import Account, until
 
 STACK = "millrace-conformance"
-TEMPLATE = Path(__file__).with_name("network.yaml")
 IMAGE = "public.ecr.aws/docker/library/busybox:1.37"
 """A few megabytes, from a public registry that asks for no account."""
 WHOLE = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}]
@@ -87,7 +86,7 @@ def _deployed(target: Target) -> dict[str, str]:
     if STACK not in existing:
         client.create_stack(
             StackName=STACK,
-            TemplateBody=TEMPLATE.read_text("utf-8"),
+            TemplateBody=NETWORK.read_text("utf-8"),
             Capabilities=["CAPABILITY_IAM"],
             Tags=[{"Key": TAG, "Value": target.run}],
         )

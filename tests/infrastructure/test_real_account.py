@@ -21,6 +21,8 @@ from tests.aws.target import MOST_JOB_SECONDS, MOST_VCPUS, TAG, Target, TargetEr
 from tests.conformance.recorded import FOLDER, compared
 
 NAMED = {"MILLRACE_AWS_ACCOUNT": "210987654321", "MILLRACE_AWS_REGION": "eu-west-3"}
+MOST_TEMPLATE_BYTES = 51_200
+"""What ValidateTemplate takes without a bucket (CloudFormation quotas)."""
 PLACE = "eu-west-3:210987654321"
 
 
@@ -171,6 +173,7 @@ def test_every_question_of_stage_0_fits_its_service() -> None:
         shape: Any = model.operation_model(operation).input_shape
         report = ParamValidator().validate(question.arguments, shape)
         assert not report.has_errors(), f"{question.name}: {report.generate_report()}"
+        assert len(question.arguments.get("TemplateBody", "").encode()) <= MOST_TEMPLATE_BYTES, question.name
     states = json.loads((ROOT / "statemachine/migration.asl.json").read_text("utf-8"))["States"]
     judged = {question.arguments["stateName"] for question in asked if question.operation == "test_state"}
     assert judged == set(states)
