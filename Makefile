@@ -70,11 +70,13 @@ test-stepfunctions-local: install  ## the state machine's cases on AWS Step Func
 # The real check, for whoever has an account: docs/test-aws.md. PLAN=1 lists what would be made, and the dollars.
 PLAN ?=
 STAGES ?=
+ONLY ?=
+PARTS = $(if $(ONLY),--only "$(ONLY)") $(if $(STAGES),--stages $(STAGES))
 test-aws: install  ## Millrace on a real account, for under a dollar (MILLRACE_AWS_ACCOUNT, MILLRACE_AWS_REGION; PLAN=1: a dry run)
-	$(BIN)/python -m tests.aws $(if $(PLAN),--plan) $(if $(STAGES),--stages $(STAGES))
+	$(BIN)/python -m tests.aws $(if $(PLAN),--plan) $(PARTS)
 
-test-aws-rehearsal: install  ## the same on an embedded AWS that stands for the account
-	$(BIN)/python -m tests.aws --rehearse $(if $(STAGES),--stages $(STAGES))
+test-aws-rehearsal: install  ## the same on an embedded AWS that stands for the account (STAGES=2 ONLY="reuse or uploads")
+	$(BIN)/python -m tests.aws --rehearse $(PARTS)
 
 test-aws-clean: install  ## delete what a run of test-aws that was killed has left, by its tag
 	$(BIN)/python -m tests.aws.cleaning

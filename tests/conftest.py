@@ -12,6 +12,7 @@ SHARING = {
     "tests/workflow/": "the stack",
     "tests/conformance/": "the server",
     "tests/statemachine/": "the state machine",
+    "tests/infrastructure/test_real_account.py": "the rehearsal's folder",
     "tests/simulation/test_simulation.py": "the first seeds",
 }
 """What the tests of a file or folder share; the first that fits counts. What is missing costs time, no more."""

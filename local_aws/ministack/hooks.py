@@ -69,6 +69,7 @@ PRIVATE_NAMES = {
     "ministack.services.stepfunctions": (
         "_ExecutionError", "_add_event", "_apply_input_path", "_apply_parameters", "_apply_output_path",
         "_describe_execution",
+        "_list_executions",
         "_get_execution_history",
         "_emit_execution_status_event", "_error_matches", "_eval_intrinsic_arg", "_evaluate_intrinsic",
         "_evaluate_rule", "_execute_choice", "_execute_map", "_execute_parallel", "_execute_pass", "_execute_task",

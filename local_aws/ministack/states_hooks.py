@@ -318,6 +318,22 @@ class StatesEngine:
 
         states._start_execution, states._stop_execution = start_execution, stop_execution
         states._describe_execution, states.handle_request = describe_execution, handle_request
+        self._install_list()
+
+    def _install_list(self) -> None:
+        """ListExecutions says how often each was redriven."""
+        states, list_all = self._states, self._states._list_executions
+
+        def list_executions(data: dict[str, Any]) -> Any:
+            status, headers, body = list_all(data)
+            if status != 200:
+                return status, headers, body
+            answer = json.loads(body)
+            for each in answer["executions"]:
+                each["redriveCount"] = (self.execution(each["executionArn"]) or {}).get("redriveCount", 0)
+            return states.json_response(answer)
+
+        states._list_executions = list_executions
 
     def _same_running(self, data: dict[str, Any]) -> Execution | None:
         """StartExecution with the name and the input of a running execution starts nothing (API: StartExecution)."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from tests.aws.static import NETWORK
 from tests.aws.target import MOST_VCPUS, TAG, Target
-from tests.conformance.account import PACE, Account, until
+from tests.conformance.account import Account, until
 
 STACK = "millrace-conformance"
-TEMPLATE = Path(__file__).with_name("network.yaml")
 IMAGE = "public.ecr.aws/docker/library/busybox:1.37"
 """A few megabytes, from a public registry that asks for no account."""
 WHOLE = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "2048"}]
 """Environments have whole vCPUs: where a test counts on a full one, its jobs take a whole one too."""
-REAL_PACE = {"deadline": 300.0, "pause": 2.0}
 
 
 class RealAccount(Account):
@@ -38,8 +36,6 @@ class RealAccount(Account):
             "networkConfiguration": {"assignPublicIp": "ENABLED"},
         }
         self.definition_settings = {"platformCapabilities": ["FARGATE"]}
-        if target.endpoint_url is None:
-            PACE.update(REAL_PACE)
 
     def client(self, service: Any) -> Any:
         """A client that tags what it makes."""
@@ -90,7 +86,7 @@ def _deployed(target: Target) -> dict[str, str]:
     if STACK not in existing:
         client.create_stack(
             StackName=STACK,
-            TemplateBody=TEMPLATE.read_text("utf-8"),
+            TemplateBody=NETWORK.read_text("utf-8"),
             Capabilities=["CAPABILITY_IAM"],
             Tags=[{"Key": TAG, "Value": target.run}],
         )

@@ -11,7 +11,11 @@ import pytest
 
 from tests.aws import cleaning, expenses
 from tests.aws.target import Target
+from tests.conformance.account import PACE
 from tests.conformance.recorded import Recorder
+
+REAL_PACE = {"deadline": 300.0, "pause": 2.0}
+"""A job on Fargate needs a minute to start, and an account throttles who asks too often."""
 
 
 @cache
@@ -35,7 +39,10 @@ def _recorder() -> Recorder:
 def target() -> Target:
     """The account under test."""
     _recorder()
-    return _target()
+    target = _target()
+    if target.endpoint_url is None:
+        PACE.update(REAL_PACE)
+    return target
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,6 +50,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("embedded")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def _outcomes() -> Path:
+    return _target().folder / "outcomes.jsonl"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Forget what became of these tests earlier: stages and parts can be run one by one."""
+    again = {item.nodeid for item in session.items}
+    if _outcomes().is_file():
+        lines = _outcomes().read_text("utf-8").splitlines(keepends=True)
+        _outcomes().write_text("".join(line for line in lines if json.loads(line)["test"] not in again), "utf-8")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -53,10 +72,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep what became of each test: docs/verified.md is made of it."""
     if report.when == "call" or report.outcome != "passed":
-        folder = _target().folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "outcomes.jsonl").open("a") as outcomes:
-            outcomes.write(json.dumps({"test": report.nodeid, "outcome": report.outcome}) + "\n")
+        _outcomes().parent.mkdir(parents=True, exist_ok=True)
+        line = {"test": report.nodeid, "outcome": report.outcome, "source": _recorder().source}
+        with _outcomes().open("a") as outcomes:
+            outcomes.write(json.dumps(line) + "\n")
 
 
 def pytest_sessionfinish() -> None:

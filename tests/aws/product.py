@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from console.find.stack import Stack
-from console.local.deployment import STAND_IN_IMAGE
+from console.checkout import Checkout
+from console.find.stack import NESTED, Stack, stack_resources
+from console.local.deployment import STAND_IN_IMAGE, alone
+from millrace.aws.run_jobs import read_run_jobs
 from millrace.layout import RunFolder, S3Uri
 from tests.aws.static import ROOT
-from tests.aws.target import MOST_VCPUS, TAG, Target
+from tests.aws.target import MOST_JOB_SECONDS, MOST_VCPUS, TAG, Target
 from tests.conformance.account import until
 from tests.workflow.texts import totals
 
@@ -34,6 +38,17 @@ def texts(number: int) -> dict[str, bytes]:
 def counted(bodies: dict[str, bytes]) -> dict[str, int]:
     """How often each word stands in them, counted here."""
     return dict(Counter(word for body in bodies.values() for word in body.decode().split()))
+
+
+def stacks(target: Target) -> dict[str, str]:
+    """The stacks that are there, nested ones too: name by id."""
+    pages = target.client("cloudformation").get_paginator("describe_stacks").paginate()
+    return {
+        each["StackId"]: each["StackName"]
+        for page in pages
+        for each in page["Stacks"]
+        if each["StackStatus"] != "DELETE_COMPLETE"
+    }
 
 
 @dataclass
@@ -66,7 +81,7 @@ class Product:
 
     def deploy(self, **parameters: str) -> str:
         """`make deploy` with these parameters beside the earlier ones; returns what it printed."""
-        self.parameters |= {"MaxvCpus": str(MOST_VCPUS), **parameters}
+        self.parameters |= {"MaxvCpus": str(MOST_VCPUS), "AttemptSeconds": str(MOST_JOB_SECONDS), **parameters}
         given = dict(self.parameters)
         image = {}
         if self.target.endpoint_url is not None:
@@ -74,10 +89,21 @@ class Product:
             image = {"IMAGE": STAND_IN_IMAGE, "SAM_CLI_POLL_DELAY": "0.5"}
         words = " ".join(f'{name}="{_escaped(value)}"' for name, value in given.items())
         made = {"STACK": self.name, "PARAMETERS": words, "TAGS": f"{TAG}={self.target.run}", **image}
-        return self._program(["make", "deploy"], made, answer="y\n")
+        with alone(Checkout(ROOT, Path()).build):  # other tests build there too
+            return self._program(["make", "deploy"], made, answer="y\n")
+
+    def touched(self) -> dict[str, Any]:
+        """When each resource was last made or changed, those of nested stacks too, by its id.
+
+        Without the nested stacks themselves: AWS finds out whether one changes by updating it.
+        """
+        found = stack_resources(self.cloudformation, self.name)
+        return {
+            each["PhysicalResourceId"]: each["LastUpdatedTimestamp"] for each in found if each["ResourceType"] != NESTED
+        }
 
     def delete(self) -> str:
-        """Empty its buckets, which a stack leaves behind, and delete it by `sam delete`."""
+        """Delete it by `sam delete`; the buckets, which a stack leaves behind, go when the tests have ended."""
         self._look_at_jobs()
         buckets = {self.stack.source_bucket, self.stack.result_bucket}
         sam = str(ROOT / ".venv/bin/sam")
@@ -126,6 +152,17 @@ class Product:
     def words(self, destination: str, run_id: str) -> dict[str, int]:
         """What a run has counted."""
         return totals(self.file(destination, run_id, "words.csv"))
+
+    def result(self, destination: str, run_id: str) -> dict[str, Any]:
+        """A run's result.json."""
+        found: dict[str, Any] = json.loads(self.file(destination, run_id, "result.json"))
+        return found
+
+    def works(self, destination: str, run_id: str) -> bool:
+        """Whether a job of a run has started to work its items."""
+        folder = RunFolder.of(S3Uri.parse_folder(destination), run_id)
+        jobs = read_run_jobs(self.client("batch"), self.stack.job_queue_arns, folder)
+        return any(attempt.stage.startswith("migrate") for attempt in jobs.attempts)
 
     def execution(self, run_id: str) -> str:
         """A run's execution."""

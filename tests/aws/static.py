@@ -14,6 +14,7 @@ from checks.sources import Sources
 
 ROOT = Path(__file__).parents[2]
 MOCKS = ROOT / "tests/statemachine/MockConfigFile.json"
+NETWORK = Path(__file__).with_name("network.yaml")
 PLACE = re.compile(r"\$\{(\w+)\}")
 REQUEST = {"source": "s3://letters/in/", "destination": "s3://results/out/"}
 
@@ -56,9 +57,10 @@ def questions(account: str, region: str) -> Iterator[Question]:
         "the definition", "stepfunctions", "validate_state_machine_definition", {"definition": json.dumps(machine)}
     )
     yield from _states(machine, account, region)
-    for path in (Path("template.yaml"), *sorted(Path("stacks").glob("*.yaml"))):
-        text = (ROOT / path).read_text("utf-8")
-        yield Question(str(path), "cloudformation", "validate_template", {"TemplateBody": text})
+    own = [ROOT / "template.yaml", *sorted(ROOT.glob("stacks/*.yaml")), *sorted(ROOT.glob("image/*.yaml")), NETWORK]
+    for path in own:
+        body = {"TemplateBody": path.read_text("utf-8")}
+        yield Question(str(path.relative_to(ROOT)), "cloudformation", "validate_template", body)
     for name, document in policy_documents(Sources(ROOT).expanded):
         given = {"policyDocument": json.dumps(document), "policyType": "IDENTITY_POLICY"}
         yield Question(f"policy {name}", "accessanalyzer", "validate_policy", given)

@@ -1,34 +1,61 @@
-"""Stage 2: the product from nothing to nothing, each total beside a count of our own. The tests go in this order."""
+"""Stage 2: the product from nothing to nothing, each total beside a count of our own.
+
+The tests go in this order. Each can be run alone, with what it needs: ONLY=reuse.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from tests.aws.product import NAME, Product, counted, texts
+from console.find.stack import NESTED, Stack, stack_resources
+from tests.aws.product import NAME, Product, counted, stacks, texts
 from tests.aws.target import Target
 from tests.conformance.account import unique, until
 
-OWN = """
+OWN = '''
+import os
 import time
 
+import boto3
+from botocore.exceptions import ClientError
 from millrace import workload
 
 
 @workload()
-def lines(body):
-    return {"lines": sum(1 for _ in body.lines())}
+def words(body):
+    return {"words": sum(len(line.split()) for line in body.lines())}
 
 
 @workload()
-def slow(body):
-    time.sleep(20)
-    return {"lines": sum(1 for _ in body.lines())}
-"""
+def held(body, *, bucket: str, gate: str):
+    """Words, once the gate is open.
+
+    Args:
+        bucket: Where the gate is.
+        gate: The key of an object: the gate is open when it is there.
+    """
+    client = boto3.client("s3", region_name=os.environ["AWS_REGION"])
+    while True:
+        try:
+            client.head_object(Bucket=bucket, Key=gate)
+            return {"words": sum(len(line.split()) for line in body.lines())}
+        except ClientError:  # without the right to list, S3 says 403 of what is not there
+            time.sleep(1)
+'''
+STARTS = {
+    "UploadRequest": '{"workload": "word-count"}',
+    "UploadKeys": "up/*",
+    "UploadWindowSeconds": "1",
+    "ScheduleExpression": "rate(5 minutes)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,41 +66,87 @@ def product(target: Target) -> Iterator[Product]:
         product.deploy()
         yield product
     finally:
-        arns = [each["StackId"] for each in target.client("cloudformation").describe_stacks()["Stacks"]]
-        target.made.extend(arn for arn in arns if f":stack/{NAME}" in arn)
+        target.made.extend(arn for arn in stacks(target) if f":stack/{NAME}" in arn)
 
 
-def test_a_word_count_is_right(product: Product) -> None:
-    """An array of children, and the words of an independent count."""
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a module of the caller's."""
+    folder = tmp_path_factory.mktemp("code")
+    (folder / "own.py").write_text(OWN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def words(product: Product) -> tuple[str, str]:
+    """Source and destination of a run `words` that has counted twelve texts, as an array of children."""
     source, destination = product.place("words")
     product.put(source, texts(12))
     product.millrace(
-        "run", "--source", source, "--destination", destination, "--max-items", "3", "--name", "words",
+        "run", "--source", source, "--destination", destination, "--max-items", "3", "--id", "words",
         "--seconds-per-item", "20",
     )  # fmt: skip
-    assert product.words(destination, "words") == counted(texts(12))
+    return source, destination
 
 
-def test_reuse_works_only_what_is_new(product: Product) -> None:
+@dataclass(frozen=True)
+class Held:
+    """Runs over four texts that wait at a gate, at work, until it is opened."""
+
+    product: Product
+    name: str
+    destination: str
+
+    @classmethod
+    def start(cls, product: Product, code: Path, name: str, runs: tuple[str, ...]) -> Held:
+        """Start them, and wait until each is at its gate."""
+        source, destination = product.place(name)
+        product.put(source, texts(4))
+        for run_id in runs:
+            product.millrace(
+                "start", "--source", source, "--destination", destination, "--id", run_id, "--max-items", "2",
+                "--workload", "own:held", "--code", str(code), "--option", f"bucket={product.stack.source_bucket}",
+                "--option", f"gate=gates/{name}",
+            )  # fmt: skip
+        for run_id in runs:
+            until(f"{run_id} at work", partial(product.works, destination, run_id), 600)
+        return cls(product, name, destination)
+
+    def open(self) -> None:
+        """Open the gate."""
+        self.product.put(f"s3://{self.product.stack.source_bucket}/gates/", {self.name: b""})
+
+    def check(self, run_id: str) -> None:
+        """A run that has ended counted every word of the four texts, once."""
+        result = self.product.result(self.destination, run_id)
+        assert result["counts"]["succeeded"] == 4
+        assert result["result"]["words"] == sum(counted(texts(4)).values())
+
+
+def test_a_word_count_is_right(product: Product, words: tuple[str, str]) -> None:
+    """An array of children, and the words of an independent count."""
+    assert product.words(words[1], "words") == counted(texts(12))
+
+
+def test_reuse_works_only_what_is_new(product: Product, words: tuple[str, str]) -> None:
     """Twelve objects are kept, one is new, and the words are those of all thirteen."""
-    source, destination = product.place("words")
+    source, destination = words
     product.put(source, {"new.txt": b"mill pond"})
-    product.millrace("run", "--source", source, "--destination", destination, "--name", "again", "--reuse", "latest")
-    result = json.loads(product.file(destination, "again", "result.json"))
-    assert (result["reuse"]["kept"], result["reuse"]["new"]) == (12, 1)
+    product.millrace("run", "--source", source, "--destination", destination, "--id", "again", "--reuse", "latest")
+    reuse = product.result(destination, "again")["reuse"]
+    assert (reuse["kept"], reuse["new"]) == (12, 1)
     assert product.words(destination, "again") == counted({**texts(12), "new.txt": b"mill pond"})
 
 
-def test_own_code_comes_with_the_run(product: Product, tmp_path: Path) -> None:
+def test_own_code_comes_with_the_run(product: Product, code: Path) -> None:
     """A module of the caller's runs in the job image."""
-    (tmp_path / "own.py").write_text(OWN)
     source, destination = product.place("own")
     product.put(source, texts(3))
     product.millrace(
-        "run", "--source", source, "--destination", destination, "--name", "own", "--workload", "own:lines",
-        "--code", str(tmp_path),
+        "run", "--source", source, "--destination", destination, "--id", "own", "--workload", "own:words",
+        "--code", str(code),
     )  # fmt: skip
-    assert json.loads(product.file(destination, "own", "result.json"))["counts"]["succeeded"] == 3
+    assert product.result(destination, "own")["result"]["words"] == sum(counted(texts(3)).values())
 
 
 def test_a_notification_comes_into_a_queue(product: Product) -> None:
@@ -92,7 +165,7 @@ def test_a_notification_comes_into_a_queue(product: Product) -> None:
     )
     source, destination = product.place("told")
     product.put(source, texts(1))
-    product.millrace("run", "--source", source, "--destination", destination, "--name", "told")
+    product.millrace("run", "--source", source, "--destination", destination, "--id", "told")
     seen: list[str] = []
 
     def told() -> bool:
@@ -103,46 +176,62 @@ def test_a_notification_comes_into_a_queue(product: Product) -> None:
     until("a message on the run", told)
 
 
-def test_a_run_is_cancelled_redriven_and_resumed(product: Product, tmp_path: Path) -> None:
-    """Cancelled in the middle, it is ABORTED; redriven, its execution goes on; so does a run that is resumed."""
-    (tmp_path / "own.py").write_text(OWN)
-    source, destination = product.place("stopped")
-    product.put(source, texts(4))
-    for name in ("redriven", "resumed"):
-        execution = product.execution(name)
-        product.millrace(
-            "start", "--source", source, "--destination", destination, "--name", name, "--max-items", "2",
-            "--workload", "own:slow", "--code", str(tmp_path),
-        )  # fmt: skip
-        product.millrace("cancel", name)
-        product.ended(execution, "ABORTED")
-        if name == "redriven":
-            product.client("stepfunctions").redrive_execution(executionArn=execution)
-            product.ended(execution, "SUCCEEDED")
-        else:
-            product.millrace("resume", name)
-        assert json.loads(product.file(destination, name, "result.json"))["counts"]["succeeded"] == 4
+def test_a_run_is_cancelled_redriven_and_resumed(product: Product, code: Path) -> None:
+    """Cancelled at work, they are ABORTED; one execution is redriven, the other run resumed, and both count all."""
+    runs = ("redriven", "resumed")
+    held = Held.start(product, code, "stopped", runs)
+    for run_id in runs:
+        product.millrace("cancel", run_id)
+        product.ended(product.execution(run_id), "ABORTED")
+    held.open()
+    product.millrace("resume", "redriven", "--redrive")
+    product.ended(product.execution("redriven"), "SUCCEEDED")
+    product.millrace("resume", "resumed")
+    for run_id in runs:
+        held.check(run_id)
 
 
 def test_deploying_again_changes_nothing(product: Product) -> None:
     """The same image and the same template: no tag is pushed twice, and no resource is touched."""
-    client = product.client("cloudformation")
-    before = client.describe_stacks(StackName=NAME)["Stacks"][0].get("LastUpdatedTime")
+    before = product.touched()
     product.deploy()
-    assert client.describe_stacks(StackName=NAME)["Stacks"][0].get("LastUpdatedTime") == before
+    assert product.touched() == before
 
 
-def test_an_update_in_flight_leaves_the_run_alone(product: Product) -> None:
+@pytest.mark.parametrize("kind", [{"Network": "PRIVATE"}, {"Compute": "EC2"}], ids=["private-network", "ec2"])
+def test_another_kind_of_stack_counts_too(target: Target, kind: dict[str, str]) -> None:
+    """Without a way to the internet but the endpoints; on instances. The stack goes at once: it is paid by the hour."""
+    (value,) = kind.values()
+    other = Product(target, f"{NAME}-{value.lower()}")
+    try:
+        other.deploy(**kind)
+        source, destination = other.place("words")
+        other.put(source, texts(4))
+        other.millrace("run", "--source", source, "--destination", destination, "--id", "words")
+        assert other.words(destination, "words") == counted(texts(4))
+        other.delete()
+    finally:
+        target.made.extend(arn for arn, name in stacks(target).items() if name.startswith(other.name))
+
+
+@pytest.fixture(scope="module")
+def updated(product: Product, code: Path) -> tuple[Held, set[str]]:
+    """A run that was at work while the stack was updated, and the executions until then; from now on uploads and a
+    schedule start runs.
+    """
+    held = Held.start(product, code, "flight", ("flight",))
+    known, before = executions(product), product.touched()
+    product.deploy(LogLevel="DEBUG", **STARTS)
+    assert product.touched() != before
+    assert product.status(product.execution("flight")) == "RUNNING"
+    held.open()
+    return held, known
+
+
+def test_an_update_in_flight_leaves_the_run_alone(product: Product, updated: tuple[Held, set[str]]) -> None:
     """A stack that is updated while a run is at work: the run ends as it would have."""
-    source, destination = product.place("flight")
-    product.put(source, texts(4))
-    product.millrace(
-        "start", "--source", source, "--destination", destination, "--max-items", "1", "--seconds-per-item", "60",
-        "--name", "flight",
-    )  # fmt: skip
-    product.deploy(LogLevel="DEBUG")
     product.ended(product.execution("flight"), "SUCCEEDED")
-    assert product.words(destination, "flight") == counted(texts(4))
+    updated[0].check("flight")
 
 
 def executions(product: Product) -> set[str]:
@@ -151,18 +240,13 @@ def executions(product: Product) -> set[str]:
     return {each["executionArn"] for each in listed["executions"]}
 
 
-def test_uploads_and_a_schedule_start_runs(product: Product) -> None:
+def test_uploads_and_a_schedule_start_runs(product: Product, updated: tuple[Held, set[str]]) -> None:
     """An upload whose key has quote, backslash, blank and emoji is worked; a schedule starts runs by itself."""
-    known, key = executions(product), 'up/a "b" \\ c \U0001f600.txt'
-    product.deploy(
-        UploadRequest='{"workload": "word-count"}', UploadKeys="up/*", UploadWindowSeconds="1",
-        ScheduleExpression="rate(5 minutes)",
-    )  # fmt: skip
-    states = product.client("stepfunctions")
+    states, key = product.client("stepfunctions"), 'up/a "b" \\ c \U0001f600.txt'
     product.client("s3").put_object(Bucket=product.stack.source_bucket, Key=key, Body=b"mill mill race")
 
     def started(*, by_upload: bool) -> dict[str, Any] | None:
-        for arn in executions(product) - known:
+        for arn in executions(product) - updated[1]:
             found: dict[str, Any] = states.describe_execution(executionArn=arn)
             if ("keys" in json.loads(found["input"])) == by_upload:
                 return found
@@ -177,23 +261,32 @@ def test_uploads_and_a_schedule_start_runs(product: Product) -> None:
     product.ended(scheduled["executionArn"], "SUCCEEDED")
 
 
-@pytest.mark.parametrize("kind", [{"Network": "PRIVATE"}, {"Compute": "EC2"}], ids=["private-network", "ec2"])
-def test_another_kind_of_stack_counts_too(target: Target, product: Product, kind: dict[str, str]) -> None:
-    """Without a way to the internet but the endpoints; on instances. The stack goes at once: it is paid by the hour."""
-    (value,) = kind.values()
-    other = Product(target, f"{product.name}-{value.lower()}")
+def gone(ask: Any, **arguments: str) -> bool:
+    """Whether a resource is not there, or about to go once its executions have ended."""
     try:
-        other.deploy(**kind)
-        source, destination = other.place("words")
-        other.put(source, texts(4))
-        other.millrace("run", "--source", source, "--destination", destination, "--name", "words")
-        assert other.words(destination, "words") == counted(texts(4))
-    finally:
-        other.delete()
+        return bool(ask(**arguments)["status"] == "DELETING")
+    except ClientError as error:
+        return "DoesNotExist" in error.response["Error"]["Code"]
 
 
-def test_a_deleted_stack_is_gone(product: Product) -> None:
-    """`sam delete` leaves the buckets with their objects, and nothing else."""
+def test_a_deleted_stack_is_gone(product: Product, target: Target) -> None:
+    """`sam delete` leaves the buckets with their objects, and nothing else, also while the schedule starts runs."""
+    found: Stack = product.stack
+    parts = {
+        each["PhysicalResourceId"]
+        for each in stack_resources(product.cloudformation, NAME)
+        if each["ResourceType"] == NESTED
+    }
+    buckets = (found.source_bucket, found.result_bucket)
+    for bucket in buckets:
+        product.put(f"s3://{bucket}/", {"kept.txt": b"kept"})
     product.delete()
-    found = product.client("cloudformation").describe_stacks()["Stacks"]
-    assert NAME not in [each["StackName"] for each in found if each["StackStatus"] != "DELETE_COMPLETE"]
+    left = stacks(target)
+    assert NAME not in left.values()
+    assert len(parts) > 3
+    assert parts & left.keys() == set()
+    assert gone(product.client("stepfunctions").describe_state_machine, stateMachineArn=found.state_machine_arn)
+    queues = product.client("batch").describe_job_queues(jobQueues=list(found.job_queue_arns))["jobQueues"]
+    assert [queue for queue in queues if queue["status"] not in ("DELETING", "DELETED")] == []
+    for bucket in buckets:
+        assert product.client("s3").get_object(Bucket=bucket, Key="kept.txt")["Body"].read() == b"kept"

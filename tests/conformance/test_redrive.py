@@ -54,6 +54,8 @@ def test_it_can_fail_again(account: Account, broken: tuple[str, Path]) -> None:
         account.states.redrive_execution(executionArn=arn)
         execution = account.execution(arn)
         assert (execution["status"], execution["redriveCount"]) == ("FAILED", count)
+        (listed,) = account.states.list_executions(stateMachineArn=execution["stateMachineArn"])["executions"]
+        assert listed["redriveCount"] == count
 
 
 @pytest.mark.embedded("its job reads a file of this machine")

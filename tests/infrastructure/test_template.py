@@ -56,6 +56,14 @@ def test_the_log_level_reaches_lambda(level: str) -> None:
     assert len(functions) == 5
 
 
+def test_no_rule_rewrites_an_event() -> None:
+    """A key with quotes and backslashes passes through no template of EventBridge: functions get the whole event."""
+    rules = [each for each in TEMPLATE["Resources"].values() if each["Type"] == "AWS::Events::Rule"]
+    targets = [target for rule in rules for target in rule["Properties"]["Targets"]]
+    assert len(targets) >= 3
+    assert [target for target in targets if target.keys() & {"InputTransformer", "InputPath"}] == []
+
+
 @pytest.mark.parametrize("compute", ["FARGATE", "EC2"])
 def test_a_volume_has_a_host_on_ec2_alone(compute: str) -> None:
     """Fargate's volumes have no host."""

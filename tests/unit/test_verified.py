@@ -35,7 +35,8 @@ def test_the_page_and_the_readme_are_fresh() -> None:
 @pytest.mark.parametrize("promise", ALL, ids=lambda promise: promise["what"][:60])
 def test_what_stands_behind_a_promise_is_there(promise: dict[str, Any]) -> None:
     """Tests, questions and recordings by names that exist; evidence of a known kind, documented only with a source."""
-    assert set(promise) <= {"what", "evidence", "source", "tests", "questions", "recordings", "second_engine", "note"}
+    known = {"what", "evidence", "source", "tests", "case", "said", "questions", "recordings", "second_engine", "note"}
+    assert set(promise) <= known
     for test in [*promise.get("tests", ()), *promise.get("questions", ())]:
         assert there(test), test
     assert set(promise.get("recordings", ())) <= {each.name for each in recordings()}
@@ -55,8 +56,19 @@ def test_every_recording_stands_behind_a_promise() -> None:
 
 
 def test_the_26_known_differences_are_there() -> None:
-    """Each with its proof."""
+    """Each with its proof: tests by their names, of one over many cases the case, or the page that says it."""
     assert len(promises()["difference"]) == 26
+    for each in promises()["difference"]:
+        tests = each.get("tests", ())
+        assert tests or "said" in each, each["what"]
+        assert all("::" in test for test in tests), each["what"]
+        if any(test.endswith("::test_sees") for test in tests):
+            assert "case" in each, each["what"]
+        if "case" in each:
+            files = [(ROOT / test.partition("::")[0]).read_text("utf-8") for test in tests]
+            assert any(each["case"] in text for text in files), each["case"]
+        if "said" in each:
+            assert each["said"]["words"] in (ROOT / each["said"]["page"]).read_text("utf-8"), each["what"]
 
 
 def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,14 +78,20 @@ def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(document, "FOLDER", tmp_path)
     (folder / "recordings").mkdir(parents=True)
     outcomes = [("tests/aws/test_1_questions.py::test_a_time_out_stops_the_job[task]", "passed"), ("b.py::b", "failed")]
-    lines = [json.dumps({"test": test, "outcome": outcome}) for test, outcome in outcomes]
-    (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+    real.write_text(json.dumps({"a.py::a": "2026-11-30, eu-west-1", "b.py::b": "2026-11-30, eu-west-1"}))
+
+    def outcomes_of(source: str) -> None:
+        lines = [json.dumps({"test": test, "outcome": outcome, "source": source}) for test, outcome in outcomes]
+        (folder / "outcomes.jsonl").write_text("\n".join(lines) + "\n")
+
     answer = {"of": "batch DescribeJobs", "when": "x", "evidence": "run", "exact": [], "answer": {}}
 
     written = folder / "recordings/a.json"
+    outcomes_of("rehearsed on 2026-12-01")
     written.write_text(json.dumps({**answer, "source": "rehearsed on 2026-12-01"}))
     with pytest.raises(ValueError, match="holds no run on a real account"):
         take(folder)
+    outcomes_of("run on 2026-12-01 in eu-west-3")
     written.write_text(json.dumps({**answer, "source": "run on 2026-12-01 in eu-west-3"}))
     take(folder)
 
@@ -81,6 +99,7 @@ def test_a_real_run_is_the_strongest_evidence(tmp_path: Path, monkeypatch: pytes
     assert evidence(promise) == ["run on a real account (2026-12-01, eu-west-3)", "recorded answer"]
     assert "run on a real account (2026-12-01, eu-west-3)" in document.verified()
     assert (
-        "Last run on a real AWS account: 2026-12-01, in eu-west-3: 1 tests passed." in document.readme_with_last_run()
+        "Last run on a real AWS account: 2026-12-01, in eu-west-3: 2 tests passed." in document.readme_with_last_run()
     )
+    assert set(document.real_run()) == {"a.py::a", outcomes[0][0]}  # an earlier one stays, unless it failed now
     assert (tmp_path / "real/a.json").is_file()

@@ -16,7 +16,9 @@ from tests.conformance.recorded import FOLDER, recordings
 ROOT = Path(__file__).parents[2]
 PROMISES = Path(__file__).with_name("promises.toml")
 REAL_RUN = Path(__file__).with_name("real_run.json")
-"""The last run on a real account: date, region, and the tests that passed; missing as long as there was none."""
+"""The tests that passed on a real account, each with its date and Region; missing as long as there was none."""
+RUN = "run on "
+"""How the source of a recording or an outcome begins that is from a real account: `run on 2026-12-01 in eu-west-3`."""
 VERIFIED, README = ROOT / "docs/verified.md", ROOT / "README.md"
 EVIDENCE = {"documented": "documented", "emulator": "own emulator only", "unknown": "nothing"}
 DOUBTS = """\
@@ -47,8 +49,8 @@ def promises() -> dict[str, list[dict[str, Any]]]:
     return tomllib.loads(PROMISES.read_text("utf-8"))
 
 
-def real_run() -> dict[str, Any]:
-    """The last run on a real account; empty where there was none."""
+def real_run() -> dict[str, str]:
+    """What passed on a real account: test by test, its date and Region, as in `2026-12-01, eu-west-3`."""
     return dict(json.loads(REAL_RUN.read_text("utf-8"))) if REAL_RUN.is_file() else {}
 
 
@@ -72,11 +74,9 @@ def readme_with_last_run() -> str:
 
 def evidence(promise: dict[str, Any]) -> list[str]:
     """What stands behind a promise, the strongest first."""
-    run = real_run()
-    found = []
-    passed = set(run.get("passed", ()))
-    if any(_bare(test).startswith(question) for question in promise.get("questions", ()) for test in passed):
-        found.append(f"run on a real account ({run['date']}, {run['region']})")
+    asked = tuple(promise.get("questions", ()))
+    runs = [run for test, run in real_run().items() if asked and _bare(test).startswith(asked)]
+    found = [f"run on a real account ({max(runs)})"] if runs else []
     if promise.get("recordings"):
         found.append("recorded answer")
     if "evidence" in promise:
@@ -89,21 +89,23 @@ def evidence(promise: dict[str, Any]) -> list[str]:
 def take(folder: Path) -> None:
     """Take over a run of `make test-aws` on a real account: which tests passed, where and when; its recordings.
 
+    What passed earlier stays, unless it failed now: stages and parts can be run on different days.
+
     Args:
         folder: What the run wrote: `outcomes.jsonl` and `recordings/`.
 
     Raises:
         ValueError: It was a rehearsal, or nothing passed.
     """
-    found = recordings(folder / "recordings")
-    source = next((each.source for each in found if each.source.startswith("run on ")), None)
+    found = [each for each in recordings(folder / "recordings") if each.source.startswith(RUN)]
     outcomes = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text("utf-8").splitlines()]
+    real = {each["test"]: each["source"] for each in outcomes if each["source"].startswith(RUN)}
     failed = {each["test"] for each in outcomes if each["outcome"] != "passed"}
-    passed = sorted({each["test"] for each in outcomes} - failed)
-    if source is None or not passed:
+    passed = {test: source.removeprefix(RUN).replace(" in ", ", ") for test, source in real.items()}
+    if not found or not set(passed) - failed:
         raise ValueError(f"{folder} holds no run on a real account")
-    date, _, region = source.removeprefix("run on ").partition(" in ")
-    REAL_RUN.write_text(json.dumps({"date": date, "region": region, "passed": passed}, indent=1) + "\n", "utf-8")
+    known = {test: run for test, run in {**real_run(), **passed}.items() if test not in failed}
+    REAL_RUN.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", "utf-8")
     for each in found:
         (FOLDER / "real").mkdir(exist_ok=True)
         shutil.copy(folder / "recordings" / f"{each.name}.json", FOLDER / "real" / f"{each.name}.json")
@@ -115,16 +117,21 @@ def _bare(test: str) -> str:
 
 def _last(none: str) -> str:
     run = real_run()
-    return f"{run['date']}, in {run['region']}: {len(run['passed'])} tests passed." if run else none
+    if not run:
+        return none
+    date, _, region = max(run.values()).partition(", ")
+    return f"{date}, in {region}: {len(run)} tests passed."
 
 
 def _rows(kind: str) -> Iterator[str]:
     for promise in promises()[kind]:
         tests = ", ".join(f"`{test}`" for test in promise.get("tests", ()))
+        tests += f" (case: {promise['case']})" if "case" in promise else ""
         questions = ", ".join(
             f"`{test.partition('::')[2] or Path(test).stem}`" for test in promise.get("questions", ())
         )
-        said = [promise.get("source", ""), promise.get("note", "")]
+        page = Path(promise["said"]["page"]).name if "said" in promise else ""
+        said = [promise.get("source", ""), page and f"said in [{page}]({page})", promise.get("note", "")]
         sources = {each.source for each in recordings() if each.name in promise.get("recordings", ())}
         source = "; ".join([*sorted(sources), *filter(None, said)])
         yield f"| {promise['what']} | {', '.join(evidence(promise))} | {source} | {tests} | {questions} |\n"
