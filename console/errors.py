@@ -8,6 +8,7 @@ MillraceError
 │   └── DeployError          `sam build` or `sam deploy` failed
 ├── StackNotFoundError       exit 1: the stack is not deployed, or not there yet
 ├── ServerDownError          exit 1: the embedded AWS that is meant is not up
+├── ServerRunsError          exit 2: the embedded AWS is up, and was started in another way
 ├── PortInUseError           exit 1: the port is another program's
 ├── RunNotFoundError         exit 2: there is no such run, or more than one fits
 ├── EmptySourceError         exit 2: a run worked no item, and --allow-empty was not given
@@ -62,6 +63,12 @@ class StackNotFoundError(MillraceError):
 
 class ServerDownError(MillraceError):
     """The embedded AWS that the command needs is not up."""
+
+
+class ServerRunsError(MillraceError):
+    """The embedded AWS runs already, without what this start asks for."""
+
+    exit_code = 2
 
 
 class PortInUseError(MillraceError):

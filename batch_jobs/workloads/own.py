@@ -63,7 +63,7 @@ def own_class(name: str) -> Any:
 
 def _check_class(name: str, module_name: str, attribute: str, found: Any) -> None:
     if not isinstance(found, type):
-        what = "does not decorate its function with @workload()," if callable(found) else "has no class or function"
+        what = "does not have @workload() above its function" if callable(found) else "has no class or function"
         raise _unavailable(name, f"the module {module_name} {what} {attribute}")
     missing = [wanted for wanted in _REQUIRED if not hasattr(found, wanted)]
     if missing:

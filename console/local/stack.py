@@ -14,13 +14,14 @@ from console.local.deployment import alone, deploy
 from console.terminal import Terminal, timed
 
 
-def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> EmbeddedAws:
+def bring_up(checkout: Checkout, port: int | None, terminal: Terminal, *, enforce_iam: bool = False) -> EmbeddedAws:
     """Start the embedded AWS, or find the one that runs.
 
     Args:
         checkout: Whose embedded AWS.
         port: The port for a new one; one that runs keeps its own. None: the usual one, or a free one.
         terminal: Gets a line for each step.
+        enforce_iam: Whether a new one checks IAM policies.
 
     Raises:
         EmbeddedAwsError: It does not start: the port that was asked for is taken, say.
@@ -33,6 +34,7 @@ def bring_up(checkout: Checkout, port: int | None, terminal: Terminal) -> Embedd
             return server
         install_server(checkout, lambda line: terminal.note(f"{line[0].upper()}{line[1:]} ..."))
         options = ["--job-python", sys.executable] if checkout.is_carried else []
+        options += ["--enforce-iam"] if enforce_iam else []
         with timed() as took:
             try:
                 server = start(DEFAULT_PORT if port is None else port, state_dir=checkout.state, options=options)

@@ -34,6 +34,8 @@ _SCRIPT = re.compile(r"^# /// script *$\n(?P<text>(?:^#(?:| .*)$\n)+?)^# /// *$"
 _OURS = re.compile(r"\s*millrace\s*(?:[\[=<>~!;@,#]|$)")
 _NO_WHEEL = re.compile(r"([A-Za-z0-9][\w.-]*?)(?:==\S+)? has no (?:usable )?wheels")
 
+_EXACT = re.compile(r"\b([a-z0-9][\w.-]*==\w[\w.]*\w)")
+
 
 @dataclass(frozen=True)
 class JobMachine:
@@ -168,7 +170,8 @@ def _run(command: list[str], file: Path, job: JobMachine) -> None:
         if without
         else f"they cannot be resolved for Python {job.python} on {job.machine}"
     )
-    jobs = f" (with the versions in {JOBS_REQUIREMENTS.name} of the jobs)" if "batch_jobs" in said else ""
+    held = sorted(set(_EXACT.findall(JOBS_REQUIREMENTS.read_text("utf-8"))) & set(_EXACT.findall(said)))
+    jobs = f" (the jobs themselves work with {', '.join(held)}: ask for that version, or for none)" if held else ""
     raise CodePackageError(
         f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=shown(str(file))
     )

@@ -14,7 +14,7 @@ from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
-from millrace.errors import TooManyFailuresError
+from millrace.errors import CodePackageError, InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
 from millrace.request.tolerance import Tolerance
 from millrace.text import bytes_text, plural, reuse_text
 
@@ -111,6 +111,10 @@ def _value(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
 
 
+_OF_THE_RUN_ITSELF = (InvalidRunRequest.__name__, WorkloadUnavailableError.__name__)
+"""What is wrong with the request or the code, which a run keeps for good."""
+
+
 def next_commands(
     found: FoundRun, failure: RunFailedError, target: Target, result: Mapping[str, Any] | None = None
 ) -> list[str]:
@@ -124,18 +128,24 @@ def next_commands(
     """
     if found.folder is None or failure.state == "Prepare Run":
         return []
-    rows = f"Rows    {target.command('report', found.run_id)}"
+    # A run that ended before it had a plan has no rows.
+    rows = [] if failure.state == "Plan" else [f"Rows    {target.command('report', found.run_id)}"]
     if failure.exit_code == TooManyFailuresError.exit_code:
         failed, items = ((result or {}).get("counts", {}).get(name, 0) for name in ("failed", "items"))
         # What failed once mostly fails again: first the line that certainly succeeds.
         percent = ("--tolerated-failure-percent", Tolerance.accepting(failed, items) if failed else "100")
         return [
-            rows,
+            *rows,
             f"Accept  {target.command('resume', found.run_id, *percent)}",
             f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
         ]
+    way_on = f"On      {target.command('resume', found.run_id)}"
+    # A zip that is gone or altered later on can be put back.
+    bad_zip = failure.state == "Plan" and failure.error == CodePackageError.__name__
+    if bad_zip or failure.error in _OF_THE_RUN_ITSELF:
+        way_on = "Anew    a run keeps its request and its code: put them right, and start a new run"
     return [
         *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),
-        rows,
-        f"On      {target.command('resume', found.run_id)}",
+        *rows,
+        way_on,
     ]

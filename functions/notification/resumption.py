@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.aws.events import RunEnded
 from millrace.aws.job_failures import RunError
-from millrace.errors import InvalidRunRequest, TooManyFailuresError
+from millrace.errors import InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
 from millrace.request.tolerance import Tolerance
 
 LINE_CHARACTERS = 4000
@@ -20,7 +20,7 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
     """The commands that resume a run, by name: millrace, redrive, start, retry_failed.
 
     A line that cannot be run, or that would only end the same way, is None: all of them for a run that succeeded
-    wholly and for a request that was refused; a redrive where too many items failed, because every shard is committed
+    wholly, and where request or code are at fault, which a run keeps for good; a redrive where too many items failed, because every shard is committed
     then and merge would say the same again.
 
     Args:
@@ -31,7 +31,7 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
     """
     none: dict[str, str | None] = dict.fromkeys(("millrace", "redrive", "start", "retry_failed"))
     succeeded, too_many = ended.status == "SUCCEEDED", _is(error, TooManyFailuresError)
-    if (succeeded and not failed) or (_is(error, InvalidRunRequest) and error is not None and error.job_id is None):
+    if (succeeded and not failed) or _is(error, InvalidRunRequest) or _is(error, WorkloadUnavailableError):
         return none
     return {
         "millrace": _millrace(ended, stack_name, *(["--retry-failed"] if succeeded or too_many else [])),
@@ -44,7 +44,10 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
 def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a message about a run's end that say how to resume it."""
     lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")
-    too_many = (detail["error"] or {}).get("name") == TooManyFailuresError.__name__
+    name = (detail["error"] or {}).get("name")
+    if name in (InvalidRunRequest.__name__, WorkloadUnavailableError.__name__):
+        yield from ("", "A run keeps its request and its code: put them right, and start a new run.")
+    too_many = name == TooManyFailuresError.__name__
     if too_many or detail["status"] == "SUCCEEDED_WITH_FAILURES":
         first, ways = "To rerun the failed items:", [("or without millrace:", lines["retry_failed"])]
     else:

@@ -7,6 +7,7 @@ import gzip
 import json
 import random
 import subprocess
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -186,6 +187,70 @@ def test_local_run_with_code(millrace: Callable[..., subprocess.CompletedProcess
     wrong = millrace("run", *arguments, "--code", "examples/log_analysis/slow_requests.py:slow")
     assert wrong.returncode == 2
     assert "it has latencies, slow_requests" in wrong.stderr
+
+
+HEAD = "from millrace import workload\n@workload()\ndef w(item, body, *, limit: float = 1.0):\n    "
+BAD = {
+    "import": (
+        f"import no_such_package\n{HEAD}return None",
+        2,
+        "cannot be imported (No module named 'no_such_package')",
+    ),
+    "raises": (
+        f"{HEAD}return None\nraise OSError('no such disk')",
+        2,
+        "fails when it is imported: OSError: no such disk",
+    ),
+    "no-workload": ("def w(body):\n    return None\n", 2, "does not have @workload() above its function w"),
+    "kinds": (f"{HEAD}return {{'n': 1}} if item.key.endswith('a.txt') else [{{'a': 1}}]", 2, "one kind can be merged"),
+    "large-row": (
+        f"{HEAD}yield {{'a': 'x' * 1_100_000}}",
+        3,
+        "a row has 1,100,009 bytes as JSON; the most is 1,000,000",
+    ),
+    "never": (f"{HEAD.replace('()', '(item_seconds=1)', 1)}\n    while True: pass", 3, "ITEM_TIMED_OUT"),
+    "option": (f"{HEAD}return None", 2, "options.limit is 'fast'; allowed: a finite number"),
+    "absolute": (f"{HEAD}return None", 2, "the name '/etc/evil.py', which would lie outside its folder"),
+    "bomb": (f"{HEAD}return None", 2, "it unpacks to more than 1,000,000,000 bytes"),
+}
+"""Code that cannot be used: the module, the exit code, and what the user is told."""
+
+
+def with_member(package: Path, name: str, megabytes: int) -> None:
+    """Add a file of zeros to a zip."""
+    with zipfile.ZipFile(package, "a", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as member:
+        for _ in range(megabytes):
+            member.write(bytes(1_000_000))
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_the_user_is_told_of_bad_code(
+    kind: str, millrace: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """The command ends with the exit code and names what is wrong; nobody is sent to a resume that would end alike."""
+    module, code, says = BAD[kind]
+    texts, folder = tmp_path / "texts", tmp_path / "code"
+    for place in (texts, folder):
+        place.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (texts / name).write_text("one\n")
+    (folder / "jobs.py").write_text(module)
+    given = folder / "jobs.py"
+    if kind in ("absolute", "bomb"):
+        given = tmp_path / "jobs.zip"
+        command = [sys.executable, "-m", "console", "package", str(folder), "--output", str(given)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        with_member(given, "/etc/evil.py" if kind == "absolute" else "code/zeros", 1 if kind == "absolute" else 1001)
+    workload = f"{given}:w" if kind == "no-workload" else str(given)
+    options = ("--option", "limit=fast") if kind == "option" else ()
+    ended = millrace(
+        "run", "--source", str(texts), "--destination", str(tmp_path / "out"), "--code", workload, *options
+    )
+    last = ended.stderr.splitlines()[-1]
+    assert ended.returncode == code, ended.stderr
+    assert last.startswith("millrace: error: ")
+    assert says in (ended.stdout + ended.stderr if code == 3 else last)
+    assert ("millrace resume" in ended.stderr) == (code == 3)
 
 
 def test_a_run_from_python(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -538,6 +538,25 @@ def test_status_and_down(tmp_path: Path) -> None:
     assert "is not up" in local("down").stderr
 
 
+def test_up_with_iam(tmp_path: Path) -> None:
+    """`up --enforce-iam` starts a server that checks policies; one that runs without is not taken for it."""
+
+    def local(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "console", "local", *arguments, "--state-dir", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    try:
+        assert local("up", "--port", "0", "--enforce-iam").returncode == 0
+        server = embedded_aws.find(tmp_path)
+        assert server is not None
+        assert "--enforce-iam" in Path(f"/proc/{server.pid}/cmdline").read_text().split("\0")
+        refused = local("up", "--enforce-iam")
+    finally:
+        local("down")
+    assert refused.returncode == 2
+    assert "millrace local down" in last_line(refused)
+
+
 def test_a_copy_and_the_runs_own_files_stay_apart(millrace: Millrace, tmp_path: Path) -> None:
     """Every Spark output has a `_SUCCESS`: it arrives as it is, and so does the user's own file that was there."""
     source, destination = tmp_path / "source", tmp_path / "destination"

@@ -476,6 +476,17 @@ def test_a_lambdas_error(services: Services) -> None:
     assert set(detail["resume"].values()) == {None}  # the same input would be refused again
 
 
+@pytest.mark.parametrize("error", ["InvalidRunRequest", "WorkloadUnavailableError"])
+def test_what_a_run_keeps_for_good_has_no_resume(services: Services, error: str) -> None:
+    """Where the request or the code is at fault, a resume would end the same way; the message says what helps."""
+    cause = json.dumps({"errorType": error, "errorMessage": "the module jobs cannot be imported"})
+    detail = services.told(run_event("FAILED", error=error, cause=cause))
+    text = json.loads(services.topic.published[-1]["Message"])["default"]
+    assert set(detail["resume"].values()) == {None}
+    assert "millrace resume" not in text
+    assert "start a new run" in text
+
+
 def test_a_blocked_queue(services: Services) -> None:
     """Its reason is passed on; the same job for another reason is news, the same reason again is not."""
     text = services.text(blocked_event())

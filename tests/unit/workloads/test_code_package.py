@@ -177,7 +177,7 @@ def test_the_jobs_own_packages_are_not_replaced(client: InMemoryS3Client, tmp_pa
     [
         (b"raise OSError('no such disk')", "fails when it is imported: OSError: no such disk"),
         (b"import sent_nothing", "cannot be imported"),
-        (b"def lines(body): ...", "does not decorate its function with @workload"),
+        (b"def lines(body): ...", "does not have @workload\\(\\) above its function"),
         (b"other = 1", "has no class or function"),
     ],
 )

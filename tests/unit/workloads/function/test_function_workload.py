@@ -460,5 +460,5 @@ def test_it_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     part, files = run(program, [[("in/a", lines)]])
     assert part["rows"] == 1
     assert files.rows("rows.csv")[1] == ["/b", "3.5"]
-    with pytest.raises(WorkloadUnavailableError, match="does not decorate its function"):
+    with pytest.raises(WorkloadUnavailableError, match="above its function"):
         load_workload("own_requests:bare", {})
