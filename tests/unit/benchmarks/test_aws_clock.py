@@ -47,13 +47,25 @@ def test_it_leaves_logging_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert logging.root.manager.disable == logging.NOTSET
 
 
-def test_an_upload_takes_half_the_time_and_a_third_of_what_is_billed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_upload_takes_half_the_time_and_a_third_of_the_dollars(capsys: pytest.CaptureFixture[str]) -> None:
     """One upload is one job instead of three; fifty in a minute are one to three runs."""
     one, _, fifty = told(capsys, "--only", "upload", "--seeds", "3")
     assert one["time_ratio"] <= 0.5 * one["today"]["time_ratio"]
+    assert one["dollars_by_today"] <= 1 / 3
     assert one["billed_seconds"] == MINIMUM_BILLED == one["today"]["billed_ratio"] * one["least"]["billed_seconds"] / 3
     assert 1 <= fifty["runs"] <= 3
     assert fifty["dollars"] < fifty["today"]["dollars"] / 3
+
+
+def test_a_small_job_that_loses_its_host_is_followed_by_a_full_one() -> None:
+    """It is counted as that: two small starts and a full one; its work is done once more, at four times the speed."""
+    undisturbed = Run(Scenario("small", 300, 10_000, TEXTS, 16), 1).work()
+    disturbed = Run(Scenario("small", 300, 10_000, TEXTS, 16, reclaims_per_hour=3600), 1).work()
+    assert (undisturbed.children, undisturbed.jobs, undisturbed.small) == ([1], 1, undisturbed.billed)
+    assert disturbed.children == [1, 1]
+    assert disturbed.failed == 0
+    assert 0 < disturbed.small < disturbed.billed
+    assert disturbed.calls >= undisturbed.calls + 3
 
 
 @pytest.mark.parametrize("pace_error", [0.1, 1.0, 10.0])
