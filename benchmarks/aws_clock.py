@@ -231,7 +231,7 @@ def others_table(rows: Sequence[dict[str, Any]]) -> Table:
                 "faster": ", ".join(OTHERS[name] for name in row["faster"]) or "none",
             }
         )
-    table.note("Time by the least, and dollars of compute and of what steers it.")
+    table.note("Time by the least, and dollars of compute and orchestration.")
     return table
 
 
