@@ -1,4 +1,4 @@
-"""What differs between Fargate and EC2: the region's variables, the sizes of jobs, the words for a start that failed."""
+"""What differs between Fargate and EC2: the region's variables, jobs' sizes, and the words for a start that failed."""
 
 from __future__ import annotations
 
