@@ -84,12 +84,14 @@ def _run(given: argparse.Namespace) -> None:
         merge_part(folder, settings.array_index if given.part == FROM_ENVIRONMENT else given.part, job)
     else:
         percent, count = given.tolerated_failure_percent, given.tolerated_failure_count
-        (merge if given.verb == "merge" else migrate_and_merge)(
-            folder,
-            job,
+        tolerance = (
             None if percent is None else checked_percent(percent),
             None if count is None else checked_count(count),
         )
+        if given.verb == "merge":
+            merge(folder, job, *tolerance)
+        else:
+            migrate_and_merge(folder, job, *tolerance, size=given.size)
 
 
 def _read_request(folder: RunFolder, text: bytes, code_version: str | None = None) -> RunRequest:

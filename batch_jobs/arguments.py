@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from millrace.errors import UsageError
 from millrace.json_text import check_arguments
+from millrace.records.sizing import FULL, SMALL, SMALL_MIB, SMALL_VCPUS
 from millrace.request.run_request import RunRequest
 from millrace.workload.registry import option_value
 
@@ -65,6 +66,13 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     both.add_argument("--plan", required=True, metavar="URI", help="the run's plan.json")
     _add_tolerance(both)
+    both.add_argument(
+        "--size",
+        choices=(SMALL, FULL),
+        default=FULL,
+        help=f"what the job has: {SMALL} is {SMALL_VCPUS} vCPU and {SMALL_MIB} MiB, and no second attempt; "
+        "default: what the stack says",
+    )
     check_arguments(arguments)
     return parser.parse_args(arguments)
 

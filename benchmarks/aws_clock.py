@@ -132,7 +132,15 @@ def _medians(scenario: Scenario, runs: list[Once]) -> dict[str, Any]:
         "billed_ratio": middle(lambda run: run.billed / run.least.billed),
         "seconds": middle(lambda run: run.seconds, 0),
         "billed_seconds": middle(lambda run: run.billed, 0),
-        "dollars": middle(lambda run: run_dollars(run.billed, run.states, run.calls, run.planning), 6),
+        "dollars": middle(lambda run: run_dollars(run.billed, run.states, run.calls, run.planning, run.small), 6),
+        "dollars_by_today": round(
+            statistics.median(
+                run_dollars(run.made.billed, run.made.states, run.made.calls, run.made.planning, run.made.small)
+                / run.others["today"].dollars
+                for run in runs
+            ),
+            3,
+        ),
         "least": {
             "children": typical.least.children,
             "seconds": middle(lambda run: run.least.seconds, 0),
@@ -223,7 +231,7 @@ def others_table(rows: Sequence[dict[str, Any]]) -> Table:
                 "faster": ", ".join(OTHERS[name] for name in row["faster"]) or "none",
             }
         )
-    table.note("Time by the least, and dollars of compute and of what steers it.")
+    table.note("Time by the least, and dollars of compute and orchestration.")
     return table
 
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.cost.known_pace import pace_so_far
+from millrace.cost.known_pace import pace_so_far, record_memory
 from millrace.errors import ObjectNotFoundError, StalledError
 from millrace.in_order import in_order
 from millrace.layout import RunFolder, S3Uri
@@ -21,7 +21,18 @@ from millrace.records.commit import CommitHead
 from millrace.records.files import is_marked, listed_shards, read_commit_head
 from millrace.records.generations import NAMED_SHARDS
 from millrace.records.plan import Plan
-from millrace.records.sizing import LEAST_ARRAY, Left, children_for, children_merge
+from millrace.records.sizing import (
+    FULL,
+    LEAST_ARRAY,
+    SMALL,
+    SMALL_MIB,
+    SMALL_VCPUS,
+    Left,
+    children_for,
+    children_merge,
+    fits_small_job,
+    has_small_jobs,
+)
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings
 
@@ -63,11 +74,12 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
             that has migrated since then, empty where there was none; `execution`, the context object's: how often it
             was redriven.
         s3: The client to read with.
-        settings: How many jobs run at once.
+        settings: How many jobs run at once, and what one has.
 
     Returns:
         What the state machine keeps as `$.plan`: shards (0 to 100,000), items, bytes, digest and merge_parts (0, or 2
         to 10,000) of the plan; shards_left; children (0, where nothing is left, to 10,000), the size of the next array;
+        job, the size of a job that works it all alone, `small` or `full`, and the resources that Batch is asked for;
         merging, whether these merge as well, and merged, whether the last ones have; and for the next call and for Read
         Result pass (from 1), redrives, and jobs, the ids of those that migrated in this execution.
 
@@ -84,7 +96,8 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     committed = list(listed_shards(folder.commit, range(plan.shards), s3))
     left = plan.shards - len(committed)
     # After a redrive an array may try once more: what was wrong may have been put right.
-    if left and before["pass"] and before["redrives"] == redrives:
+    # A small job that handed back has no need to commit anything: what follows it is larger.
+    if left and before["pass"] and before["redrives"] == redrives and not _was_small(before):
         _check_progress(folder, plan, committed, before)
     job = event["migrate_job"]
     to_do = Left(left, _seconds_left(folder, plan, committed, s3))
@@ -97,6 +110,7 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
         "merge_parts": plan.merge_parts,
         "shards_left": left,
         "children": children,
+        "job": _job(plan, to_do, children, before, settings),
         "merging": _merging(plan, to_do, children, merge_job=event.get("merge_job", False)),
         "merged": not left and _merged(folder, plan, before, s3),
         "pass": before["pass"] + 1,
@@ -115,6 +129,31 @@ def _text_of_plan(uri: S3Uri, folder: RunFolder, s3: S3) -> bytes:
             operation="read the plan",
             target=str(uri),
         ) from None
+
+
+def _job(
+    plan: Plan, left: Left, children: int, before: dict[str, Any], settings: FunctionSettings
+) -> dict[str, object]:
+    """The size of a job that works and merges alone. Only the first of an execution may be small."""
+    if (
+        children == 1
+        and not before["pass"]
+        and has_small_jobs(settings.compute, settings.job_vcpus, settings.job_mib)
+        and fits_small_job(left, record_memory(plan.workload))
+    ):
+        return {"size": SMALL, "resources": _resources(SMALL_VCPUS, SMALL_MIB)}
+    resources = _resources(settings.job_vcpus, settings.job_mib)
+    if settings.compute == "EC2_GPU":
+        resources.append({"Type": "GPU", "Value": "1"})
+    return {"size": FULL, "resources": resources}
+
+
+def _resources(vcpus: float, mib: int) -> list[dict[str, str]]:
+    return [{"Type": "VCPU", "Value": f"{vcpus:g}"}, {"Type": "MEMORY", "Value": str(mib)}]
+
+
+def _was_small(before: dict[str, Any]) -> bool:
+    return (before.get("job") or {}).get("size") == SMALL
 
 
 def _merging(plan: Plan, left: Left, children: int, *, merge_job: bool) -> bool:

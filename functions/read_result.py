@@ -9,9 +9,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from millrace.errors import DamagedFileError, ObjectNotFoundError
+from millrace.errors import DamagedFileError, HandedBackError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.records import files as run_files
+from millrace.records.sizing import SMALL
 from millrace.s3.verbs import S3, connect
 
 logger = Logger()
@@ -43,7 +44,8 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
 
     Args:
         event: `plan`, the URI of the plan.json that was worked, of the run or of a retry; `migrate_jobs`, the ids
-            of the jobs that this execution migrated shards with, and `migrate_job`, the last one; empty where none.
+            of the jobs that this execution migrated shards with, and `migrate_job`, the last one; empty where none;
+            `size`, that of a job that worked alone.
         s3: The client to read with.
 
     Returns:
@@ -54,12 +56,15 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
         256 KiB.
 
     Raises:
+        HandedBackError: The job was small, and has left what is left to a full one: what is there is no result of it.
         ObjectNotFoundError: There is none.
         DamagedFileError: The file is not a result, not that of the plan, or does not go with its files.
         StorageError: It cannot be read.
     """
     folder = RunFolder.of_plan(S3Uri.parse(event["plan"], "plan"))
     uri = folder.file("result.json")
+    if event.get("size") == SMALL:
+        _check_handed_back(folder, event["migrate_job"], s3)
     found = run_files.read_result(folder, s3)
     if found is None:
         raise ObjectNotFoundError(
@@ -80,6 +85,19 @@ def read_result(event: dict[str, Any], s3: S3) -> dict[str, Any]:
             f"this is not a result: {error!r}", operation="read the result", target=str(uri)
         ) from error
     return {**output, "result": str(uri)}
+
+
+def _check_handed_back(folder: RunFolder, job_id: str, s3: S3) -> None:
+    mark = folder.handed_back(job_id)
+    try:
+        s3.read(mark)
+    except ObjectNotFoundError:
+        return
+    raise HandedBackError(
+        "the small job lost an attempt, out of memory maybe: a job of the stack's JobSize goes on",
+        operation="read the result",
+        target=str(mark),
+    )
 
 
 def _reused(found: dict[str, Any], migrate_jobs: AbstractSet[str]) -> dict[str, int]:

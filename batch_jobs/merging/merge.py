@@ -36,7 +36,7 @@ from millrace.records.result import Result, rank_of
 from millrace.records.reused import RunReuse
 from millrace.report.completion import ReportWriter
 from millrace.request.tolerance import Tolerance
-from millrace.workload.pace import fitted
+from millrace.workload.pace import WorkedShard, fitted
 
 log = logging.getLogger(__name__)
 
@@ -160,10 +160,17 @@ def _mark_incomplete(
 
 
 def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
+    """Leave the plan's mark, once: two merges that find a forged one do not both replace it."""
     mark = mark_of(plan)
-    if not job.s3.put_if_absent(uri, mark, content_type="text/plain") and _read(uri, job) != mark:
-        log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
-        job.s3.put(uri, mark, content_type="text/plain")
+    while not job.s3.put_if_absent(uri, mark, content_type="text/plain"):
+        try:
+            with job.s3.open(uri) as chunks:
+                there = b"".join(chunks)
+            if there == mark or job.s3.put_if_same(uri, mark, chunks.etag, content_type="text/plain"):
+                break
+            log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
+        except ObjectNotFoundError:  # it was taken away meanwhile
+            continue
 
 
 def _remove_incomplete(folder: RunFolder, job: Job) -> None:
@@ -250,7 +257,10 @@ def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
     plan = result.plan
     # Those of an earlier run tell of the pace as well, and of most days they are nearly all.
     whole = [shard for shard in (*figures.taken_over, *figures.shards) if shard.whole]
-    pace = fitted(whole, record_pace(plan.workload))
+    # In seconds of a whole vCPU: a small job takes four times as long, and says as little in ten seconds as in two.
+    speed = min(1.0, job.settings.vcpus)
+    worked = (WorkedShard(shard.items, shard.bytes, shard.seconds * speed) for shard in whole)
+    pace = fitted(worked, record_pace(plan.workload))
     return LatestRun(
         run_id=plan.run_id,
         retry=result.rank[0],
@@ -261,7 +271,7 @@ def _latest(result: Result, figures: RunFigures, job: Job) -> LatestRun:
         plan_digest=plan.digest,
         started_at=plan.planned_at,
         finished_at=result.finished_at,
-        pace=pace.slower(min(1.0, job.settings.vcpus)).known() if pace else None,
+        pace=pace.known() if pace else None,
         over_keys=plan.over_keys,
     )
 

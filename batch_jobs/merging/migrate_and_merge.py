@@ -6,7 +6,9 @@ from doing it twice; two that do it write the same bytes, as two merge jobs woul
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import replace
 
 from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
@@ -15,6 +17,7 @@ from batch_jobs.migrating.migrate import migrate
 from millrace.errors import TooManyFailuresError
 from millrace.layout import RunFolder
 from millrace.records.files import listed_shards
+from millrace.records.sizing import FULL, SMALL, SMALL_VCPUS
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ def migrate_and_merge(
     job: Job,
     tolerated_failure_percent: float | None = None,
     tolerated_failure_count: int | None = None,
+    size: str = FULL,
 ) -> None:
     """Work what has no commit, then merge.
 
@@ -35,13 +39,19 @@ def migrate_and_merge(
         job: The job's surroundings.
         tolerated_failure_percent: As for `merge`.
         tolerated_failure_count: As for `merge`.
+        size: What the job has, `small` or `full`. A small one has one attempt: it may have had too little memory. The
+            next attempt says so and ends well, without a result, and a full job works what is left.
 
     Raises:
         StoppedError: The job had to stop; what was done is kept.
         TooManyFailuresError: As for `merge`; a child of an array leaves that to the merge job.
         MillraceError: As for `migrate` and `merge`.
     """
-    if job.settings.array_size is None:
+    if size == SMALL and job.settings.attempt > 1:
+        _hand_back(folder, job)
+    elif job.settings.array_size is None:
+        if size == SMALL:
+            job = replace(job, settings=replace(job.settings, vcpus=SMALL_VCPUS))  # its pace is that of a slow job
         migrate(folder, job, whole=True)
         job.stop.check()
         merge(folder, job, tolerated_failure_percent, tolerated_failure_count)
@@ -52,6 +62,14 @@ def migrate_and_merge(
         except TooManyFailuresError as error:
             # A child that failed would have its whole array started again by a redrive.
             log.warning("left to the merge job", extra={"fields": {"why": error.message}})
+
+
+def _hand_back(folder: RunFolder, job: Job) -> None:
+    """Say that the job leaves what is left: Read Result finds the mark and trusts no result that is there."""
+    job.read_plan(folder)  # other code than the plan's is refused here as elsewhere
+    mark = {"job": job.settings.job_id, "attempt": job.settings.attempt, "at": job.timestamp()}
+    job.s3.put(folder.handed_back(job.settings.job_id), json.dumps(mark).encode(), content_type="application/json")
+    log.warning("left to a job of full size", extra={"fields": {"attempt": job.settings.attempt}})
 
 
 def _is_mine(folder: RunFolder, job: Job) -> bool:

@@ -189,6 +189,7 @@ class Fleet:
         reclaimed: How many of them lost their host.
         failed: How many jobs failed.
         first_start: When the last array's first process started.
+        fill: Launches what waits for slots that are free now.
     """
 
     clock: Clock
@@ -202,6 +203,7 @@ class Fleet:
     reclaimed: int = 0
     failed: int = 0
     first_start: float = math.inf
+    fill: Callable[[], None] = lambda: None
     _next_launch: float = 0.0
     _free: int = field(init=False)
 
@@ -254,6 +256,7 @@ class Fleet:
             if not left and waiter is not None:
                 self.clock.wake(waiter)
 
+        self.fill = fill
         fill()
         self.clock.park()
 

@@ -23,6 +23,7 @@ from benchmarks.clock.fargate import (
 from benchmarks.clock.run import LAMBDA_SECONDS, REQUEST_SECONDS, SHARD_REQUESTS, Measured
 from benchmarks.clock.scenarios import PAGE, UPLOAD_SECONDS, Scenario
 from millrace.cost.prices import call_dollars, compute_dollars, planning_dollars, prices
+from millrace.records.sizing import SMALL_MIB, SMALL_VCPUS
 
 LAMBDA_AT_ONCE = 1000
 """Concurrent executions of an account and region, at first (Lambda quotas)."""
@@ -86,10 +87,11 @@ def fargate_dollars(billed: float) -> float:
     return compute_dollars(billed, 1.0, 2.0, "X86_64", "FARGATE_SPOT")
 
 
-def run_dollars(billed: float, states: int, calls: int, planning: float = 0.0) -> float:
-    """The price of a run: compute, transitions, calls of functions, and how long one of them planned."""
+def run_dollars(billed: float, states: int, calls: int, planning: float = 0.0, small: float = 0.0) -> float:
+    """The price of a run: compute, `small` seconds of it a small job's, transitions, calls, and planning in a call."""
     transition: float = prices()["step_functions"]["transitions_per_1000"] / 1000
-    return fargate_dollars(billed) + states * transition + call_dollars(calls) + planning_dollars(planning)
+    saved = fargate_dollars(small) - compute_dollars(small, SMALL_VCPUS, SMALL_MIB / 1024, "X86_64", "FARGATE_SPOT")
+    return fargate_dollars(billed) - saved + states * transition + call_dollars(calls) + planning_dollars(planning)
 
 
 def today(scenario: Scenario, run: Measured, lengths: array[int], dice: random.Random) -> Other:

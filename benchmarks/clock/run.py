@@ -30,13 +30,14 @@ from batch_jobs.migrating.shard_order import Stay
 from batch_jobs.stop import Stop
 from benchmarks.clock.fargate import Attempt, Clock, Fleet
 from benchmarks.clock.scenarios import PLANNING_SECONDS_PER_OBJECT, Least, Scenario
-from millrace.errors import ObjectNotFoundError, StoppedError
+from millrace.errors import HandedBackError, ObjectNotFoundError, StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning import small_source
 from millrace.records.commit import Commit
 from millrace.records.files import mark_of
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan
+from millrace.records.sizing import FULL, SMALL, SMALL_VCPUS
 from millrace.s3.verbs import S3, ListedObject
 from millrace.settings import FunctionSettings, JobSettings
 from millrace.source.sharding import SHARD_SECONDS, ShardLimits, cut
@@ -51,6 +52,7 @@ os.environ.setdefault("POWERTOOLS_TRACE_DISABLED", "1")
 
 from prepare_run import PLANNING_SECONDS
 from read_plan import read_plan
+from read_result import _check_handed_back
 
 LAMBDA_SECONDS = 1.0
 """A call of one of the stack's functions, and the state machine's step to it: as prices.toml has it."""
@@ -63,6 +65,10 @@ SHARD_REQUESTS = 5
 
 SAVE_SECONDS = 60.0
 """How often a child writes its claim anew: what `batch_jobs.migrating.shard_work` does."""
+
+PROCESS_SECONDS = 0.5
+"""CPU of a job beside its items, from its process to its first request and from its last one to its end, reports
+included: of one vCPU, measured (docs/performance.md, Start-up). A small job takes four times as long."""
 
 ATTEMPT_SECONDS = 14_400
 """The template's default of AttemptSeconds."""
@@ -159,6 +165,7 @@ class Measured:
         least: The least that it could have been.
         seconds: To the result.
         billed: Seconds billed.
+        small: How many of these were a small job's.
         parts: What the time went to, in seconds: wait, plan, start, migrate, merge, lambda.
         children: The size of each array.
         shards: How many shards there were.
@@ -168,13 +175,14 @@ class Measured:
         reclaimed: How many of them lost their host.
         failed: How many jobs failed.
         states: How many states the execution went through.
-        calls: How many functions it called.
+        calls: How many functions it called, and those that tell of the ends of its jobs and of itself.
         planning: How long Prepare Run planned.
     """
 
     least: Least
     seconds: float
     billed: float
+    small: float
     parts: dict[str, float]
     children: list[int]
     shards: int
@@ -221,6 +229,8 @@ class Run:
     calls: int = 0
     planning: float = 0.0
     merged: float = 0.0
+    small: float = 0.0
+    slower: float = 1.0
 
     def __post_init__(self) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - the same run every time is the point
@@ -256,7 +266,7 @@ class Run:
         """Run it through the real state machine, from the input to the result."""
         data: dict[str, Any] = {"run": {"overlap": "", "planned": False}}
         machine = state_machine()
-        name, self.states = machine["StartAt"], 1
+        name, self.states, self.calls = machine["StartAt"], 1, 1  # the start, and notify at the end
         with patch.multiple(migrate_and_merge_module, migrate=self._migrate, merge=self._merge):
             while name:
                 self.states += 1
@@ -264,12 +274,16 @@ class Run:
                 if state["Type"] == "Choice":
                     name = chosen(state, data)
                     continue
-                self._enter(name, state, data)
-                name = state.get("Next", "")
+                try:
+                    self._enter(name, state, data)
+                    name = state.get("Next", "")
+                except HandedBackError:
+                    (name,) = (each["Next"] for each in state["Catch"] if "HandedBackError" in each["ErrorEquals"])
         return Measured(
             least=Least.of(self.scenario, sum(self.seconds), self.longest, len(self.shards)),
             seconds=self.clock.now,
             billed=self.fleet.billed,
+            small=self.small,
             parts=self.parts,
             children=self.children,
             shards=len(self.shards),
@@ -294,17 +308,22 @@ class Run:
             self._one_job("plan", self.scenario.plan_seconds)
         elif name == "Read Plan":
             self.store.put(FOLDER.plan, self.plan.to_json())
-            settings = FunctionSettings(queues={}, slots=self.scenario.slots)
+            settings = FunctionSettings(queues={}, slots=self.scenario.slots, compute="FARGATE_SPOT")
             event = {"plan": str(FOLDER.plan), "before": plan, "migrate_job": "", "execution": {"RedriveCount": 0}}
             data["plan"] = read_plan(event, cast("S3", self.store), settings)
             self._call()
         elif name in {"Migrate And Merge", "Migrate And Merge Shards", "Migrate Shards"}:
             self.children.append(plan["children"])
-            self._array(plan["children"], merging=name != "Migrate Shards")
+            size = plan["job"]["size"] if name == "Migrate And Merge" else FULL
+            before = self.fleet.billed
+            self._array(plan["children"], merging=name != "Migrate Shards", size=size)
+            self.small += self.fleet.billed - before if size == SMALL else 0.0
         elif name == "Merge":
             self._one_job("merge", self.scenario.merge_seconds(len(self.shards)))
         elif name == "Read Result":
             self._call()
+            if plan["job"]["size"] == SMALL:
+                _check_handed_back(FOLDER, f"array{len(self.children)}:0", cast("S3", self.store))
         else:
             raise NotImplementedError(f"the clock does not know the state {name}")
 
@@ -319,15 +338,19 @@ class Run:
         self._wait("plan", self.planning)
         return needed <= most
 
-    def _array(self, children: int, *, merging: bool) -> None:
+    def _array(self, children: int, *, merging: bool, size: str) -> None:
         begun = self.clock.now
         self.merged = 0.0
-        self.fleet.run(children, lambda index, attempt: self._child(index, children, attempt, merging=merging))
+        self.calls += 1  # notify, at the job's end
+        self.slower = 1 / SMALL_VCPUS if size == SMALL else 1.0
+        self.fleet.run(
+            children, lambda index, attempt: self._child(index, children, attempt, merging=merging, size=size)
+        )
         self.parts["start"] += self.fleet.first_start - begun
         self.parts["migrate"] += self.clock.now - self.fleet.first_start - self.merged
         self.parts["merge"] += self.merged
 
-    def _child(self, index: int, children: int, attempt: Attempt, *, merging: bool) -> int:
+    def _child(self, index: int, children: int, attempt: Attempt, *, merging: bool, size: str) -> int:
         clock, task = self.clock, self.clock.task
         settings = JobSettings(
             array_index=index,
@@ -354,9 +377,10 @@ class Run:
             now=lambda: BEGIN + timedelta(seconds=clock.now),
             clock=clock.time,
         )
+        clock.sleep(PROCESS_SECONDS * self.slower)
         try:
             if merging:
-                migrate_and_merge_module.migrate_and_merge(FOLDER, job)
+                migrate_and_merge_module.migrate_and_merge(FOLDER, job, size=size)
             else:
                 self._migrate(FOLDER, job)
         except StoppedError as error:
@@ -372,7 +396,7 @@ class Run:
     def _merge(self, folder: RunFolder, job: Job, *_tolerance: object) -> None:
         """In the place of `merge`: its time, and its mark."""
         begun = self.clock.now
-        self.clock.sleep(self.scenario.merge_seconds(len(self.shards)))
+        self.clock.sleep(self.scenario.merge_seconds(len(self.shards)) * self.slower)
         job.stop.check()
         self.store.put_if_absent(folder.file("_SUCCESS"), mark_of(self.plan))
         self.merged = self.clock.now - begun
@@ -386,6 +410,7 @@ class Run:
             return 0 if self.clock.sleep(seconds) else 1
 
         self.fleet.run(1, work)
+        self.calls += 1  # notify, at the job's end
         self.parts[part] += self.clock.now - begun
 
     def _call(self) -> None:
@@ -430,7 +455,7 @@ class _Shards:
         """Work it, from where an attempt before has left off, and commit it."""
         run, clock = self.run, self.run.clock
         begun = clock.now
-        whole = run.seconds[index] + SHARD_REQUESTS * REQUEST_SECONDS
+        whole = run.seconds[index] * run.slower + SHARD_REQUESTS * REQUEST_SECONDS
         before = done = run.progress.get(index, 0.0)
         while done < whole:
             step, since = min(SAVE_SECONDS, whole - done, max(0.0, self.job.stop.seconds_left or 0.0)), clock.now

@@ -58,6 +58,7 @@ def uploaded(scenario: Scenario, seed: int, *, mirrored: bool) -> tuple[Run, Mea
         least=replace(least, seconds=least.seconds + last),
         seconds=ended,
         billed=sum(run.billed for run in made),
+        small=sum(run.small for run in made),
         parts=parts,
         children=made[0].children,
         shards=shards,

@@ -24,11 +24,15 @@ KEPT_OF_A_JOB = (
     "StoppedAt",
 )
 """What a ResultSelector may keep of DescribeJobs' answer; Container holds the whole environment."""
+LAMBDA = "arn:aws:states:::lambda:invoke"
+GOING_ON = frozenset({"HandedBackError"})
+"""Errors of the functions that are no failures: they say which state is next, without a Choice for each run."""
+
 PATH = re.compile(r"(?<!\$)\$(?!\$)(?:\.(?P<member>\w+))?(?P<rest>[^\s,)'\"]*)")
 
 
 def check(sources: Sources) -> Iterator[Fault]:
-    """Comments, time limits, no Catch, and results that keep ids and counts only."""
+    """Comments, time limits, no Catch of a failure, and results that keep ids and counts only."""
     for machine in sources.machines:
         for field in ("Comment", "TimeoutSeconds"):
             if field not in machine.definition:
@@ -38,6 +42,7 @@ def check(sources: Sources) -> Iterator[Fault]:
         for name, state in machine.states():
             where = machine.where(name)
             yield from _state_faults(state, where)
+            yield from _catch_faults(state, machine.definition["States"], where)
             if state.get("Type") == "Task":
                 yield from _task_faults(state, where)
 
@@ -45,11 +50,17 @@ def check(sources: Sources) -> Iterator[Fault]:
 def _state_faults(state: dict[str, Any], where: str) -> Iterator[Fault]:
     if not state.get("Comment"):
         yield Fault(where, "has no Comment: say what the state is for")
-    if "Catch" in state:
-        yield Fault(where, "has a Catch: a failure that is caught cannot be redriven; EventBridge reports it")
     for field in JSONATA_FIELDS:
         if field in state:
             yield Fault(where, f"has {field}: the machine is written in JSONPath without variables")
+
+
+def _catch_faults(state: dict[str, Any], states: dict[str, Any], where: str) -> Iterator[Fault]:
+    """A function may ask by an error of its own to go on elsewhere; that error and no other, and not to an end."""
+    for catch in state.get("Catch", ()):
+        asks = state.get("Resource") == LAMBDA and set(catch.get("ErrorEquals", ())) <= GOING_ON
+        if not asks or states.get(catch.get("Next"), {}).get("Type") != "Task":
+            yield Fault(where, "has a Catch: a failure that is caught cannot be redriven; EventBridge reports it")
 
 
 def _task_faults(state: dict[str, Any], where: str) -> Iterator[Fault]:

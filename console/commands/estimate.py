@@ -75,8 +75,8 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
         each = f"the largest {plural(largest.items, 'item')}, {bytes_text(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"Children    {made.children:,} of {jobs.vcpus:g} vCPU, {jobs.memory_mib:,} MiB, {jobs.compute}; "
-            f"{jobs.at_once:,} run at once"
+            f"Children    {made.children:,} of {made.each.vcpus:g} vCPU, {made.each.memory_mib:,} MiB, "
+            f"{jobs.compute}; {jobs.at_once:,} run at once"
         )
     terminal.print("")
     terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")

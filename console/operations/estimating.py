@@ -13,7 +13,7 @@ from console.find.source_size import SourceSize, measure
 from console.find.stack import job_size
 from console.find.target import Target
 from millrace.cost.estimation import Estimate, Jobs, estimate
-from millrace.cost.known_pace import KnownPace, known_pace
+from millrace.cost.known_pace import KnownPace, known_pace, record_memory
 from millrace.cost.prices import prices
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
@@ -68,6 +68,7 @@ class EstimatedRun:
             "shards": len(self.found.shards),
             "largest_shard": None if largest is None else asdict(largest),
             "children": self.made.children,
+            "each_child": {"vcpus": self.made.each.vcpus, "memory_mib": self.made.each.memory_mib},
             "jobs_at_once": self.jobs.at_once,
             "seconds": {**self.made.seconds, "total": self.made.total_seconds},
             "dollars": {**self.made.dollars, "total": self.made.total_dollars},
@@ -121,7 +122,8 @@ def estimate_of(
     jobs = _jobs(target, note)
     planned = may_be_planned(request) and found.listed <= MOST_OBJECTS and not found.read_to_be_cut
     shards = reused.shards if reused else found.shards
-    made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned)
+    memory = record_memory(request.workload)
+    made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory)
     foreseen = None if reused is None else _foreseen(reused, found, made, jobs, known)
     return EstimatedRun(request, replace(found, shards=shards), made, jobs, known, foreseen)
 

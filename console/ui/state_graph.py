@@ -67,7 +67,8 @@ def draw(machine: Mapping[str, Any], statuses: Mapping[str, str] | None = None, 
 def _ways(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The states that may follow, each with what the way there is called: empty where there is only one."""
     if state["Type"] != "Choice":
-        return [(state["Next"], "")] if "Next" in state else []
+        caught = [(catch["Next"], "handed back") for catch in state.get("Catch", ())]
+        return [*([(state["Next"], "")] if "Next" in state else []), *caught]
     chosen = [
         (choice["Next"], "yes" if choice.get("BooleanEquals") else _compared(choice)) for choice in state["Choices"]
     ]

@@ -1,4 +1,4 @@
-"""What differs between Fargate and EC2: the region's variables, and the words for a start that failed."""
+"""What differs between Fargate and EC2: the region's variables, jobs' sizes, and the words for a start that failed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.conformance.account import Account
 
@@ -66,3 +67,30 @@ def test_a_start_that_fails_is_told_in_the_platforms_words(account: Account, que
         assert first["container"].get("reason") == reason
         assert "exitCode" not in first["container"]
         assert (job["status"], len(job["attempts"])) == ("SUCCEEDED", 2)
+
+
+def needs(vcpus: str, mib: str) -> dict[str, Any]:
+    """The size that a submission asks for, instead of its definition's."""
+    return {"resourceRequirements": [{"type": "VCPU", "value": vcpus}, {"type": "MEMORY", "value": mib}]}
+
+
+def test_a_submission_may_ask_for_another_size(account: Account, queue: str) -> None:
+    """It takes the place of the definition's, kind by kind, in what DescribeJobs says; the definition stays."""
+    fargate = account.shell("true", platformCapabilities=["FARGATE"], container=dict(FARGATE["container"]))
+    job = account.ended(account.submit(queue, fargate, containerOverrides=needs("0.25", "1024")))
+    assert (job["status"], job["container"]["resourceRequirements"]) == (
+        "SUCCEEDED", needs("0.25", "1024")["resourceRequirements"],
+    )  # fmt: skip
+    memory_alone = {"resourceRequirements": needs("", "2048")["resourceRequirements"][1:]}
+    job = account.ended(account.submit(queue, fargate, containerOverrides=memory_alone))
+    assert job["container"]["resourceRequirements"] == needs("0.25", "2048")["resourceRequirements"]
+    (definition,) = account.batch.describe_job_definitions(jobDefinitions=[fargate])["jobDefinitions"]
+    assert definition["containerProperties"]["resourceRequirements"] == FARGATE["container"]["resourceRequirements"]
+
+
+@pytest.mark.parametrize(("vcpus", "mib"), [("0.25", "4096"), ("0.3", "1024"), ("0", "1024"), ("a", "1024")])
+def test_a_size_that_fargate_has_not_is_refused(account: Account, queue: str, vcpus: str, mib: str) -> None:
+    """At once, by SubmitJob: Batch API reference, ResourceRequirement, has the pairs."""
+    fargate = account.shell("true", platformCapabilities=["FARGATE"], container=dict(FARGATE["container"]))
+    with pytest.raises(ClientError, match="resource"):
+        account.submit(queue, fargate, containerOverrides=needs(vcpus, mib))

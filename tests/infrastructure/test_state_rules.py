@@ -48,6 +48,21 @@ PLANTS = [
         "Plan: has a Catch",
     ),
     Plant(
+        "A job's failure that is caught cannot be redriven, whatever it is called.",
+        lambda c: c.state("Merge").update(Catch=[{"ErrorEquals": ["HandedBackError"], "Next": "Read Plan"}]),
+        "Merge: has a Catch",
+    ),
+    Plant(
+        "A function's failure is none of the errors that say where to go on.",
+        lambda c: c.state("Read Result")["Catch"][0].update(ErrorEquals=["HandedBackError", "States.ALL"]),
+        "Read Result: has a Catch",
+    ),
+    Plant(
+        "What leads to an end is not gone on with.",
+        lambda c: c.state("Read Result")["Catch"][0].update(Next="Skip Run"),
+        "Read Result: has a Catch",
+    ),
+    Plant(
         "A job's answer holds its whole environment.",
         lambda c: c.state("Merge").pop("ResultSelector"),
         "Merge: has no ResultSelector",

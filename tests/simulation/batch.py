@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from millrace.records.sizing import SMALL
 from millrace.settings import JobSettings
 from tests.simulation.jobs import run_job
 from tests.simulation.keys import run_of_uri
@@ -132,6 +133,9 @@ class Batch:
             concurrency=1,
             slots=world.slots,
         )
+        if SMALL in job.command and not world.small_is_enough:
+            process.calls_left = chance.randrange(6, 20)
+            world.faults.note("small job out of memory")
         job.processes.append(process)
         world.processes.append(process)
 

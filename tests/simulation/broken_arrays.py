@@ -9,6 +9,7 @@ import pytest
 
 import batch_jobs.merging.migrate_and_merge
 import read_plan
+import read_result
 import tests.simulation.jobs
 from batch_jobs.job import Job
 from batch_jobs.migrating.claims import Claims
@@ -86,11 +87,41 @@ def nobody_looks_after_a_merging_array(patch: pytest.MonkeyPatch) -> None:
 def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:
     """Migrate And Merge ends well after its first shard, and merges nothing."""
 
-    def migrate_and_merge(folder: RunFolder, job: Job, *given: Any) -> None:
+    def migrate_and_merge(folder: RunFolder, job: Job, *given: Any, **named: Any) -> None:
         plan = job.read_plan(folder)
         if plan.shards > 1:
             migrate_shard(folder, 0, job)
             return
+        real(folder, job, *given, **named)
+
+    real = batch_jobs.merging.migrate_and_merge.migrate_and_merge
+    patch.setattr(tests.simulation.jobs, "migrate_and_merge", migrate_and_merge)
+
+
+def nobody_goes_on_after_a_small_job(patch: pytest.MonkeyPatch) -> None:
+    """A small job hands back, and the execution fails for want of a result: as often as it is started again."""
+    patch.delitem(MACHINE.states["Read Result"], "Catch")
+
+
+def what_a_small_job_left_is_taken_for_its_result(patch: pytest.MonkeyPatch) -> None:
+    """Read Result looks for no mark: what an earlier job has merged is the result."""
+    patch.setattr(read_result, "_check_handed_back", lambda _folder, _job_id, _s3: None)
+
+
+def each_job_alone_is_small(patch: pytest.MonkeyPatch) -> None:
+    """Read Plan chooses the size by the work alone, and forgets that a small job has just handed back."""
+    real = read_plan._job
+
+    def job(plan: Any, left: Any, children: int, before: dict[str, Any], settings: Any) -> dict[str, object]:
+        return real(plan, left, children, {**before, "pass": 0}, settings)
+
+    patch.setattr(read_plan, "_job", job)
+
+
+def a_small_job_tries_again(patch: pytest.MonkeyPatch) -> None:
+    """Each attempt of a small job works, whatever ended the one before."""
+
+    def migrate_and_merge(folder: RunFolder, job: Job, *given: Any, **_size: Any) -> None:
         real(folder, job, *given)
 
     real = batch_jobs.merging.migrate_and_merge.migrate_and_merge

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from millrace.errors import MillraceError
+from millrace.records.sizing import SMALL
 from tests.simulation.batch import Batch, BatchJob
 from tests.simulation.errors import Crash
 from tests.simulation.jobs import run_function
@@ -65,6 +66,7 @@ class Execution:
         self._calls = 0
         self._aborted = False
         self._committed_before: int | None = None
+        self._was_small = False
         self._context: dict[str, Any] = {
             "Execution": {
                 "Input": request,
@@ -94,6 +96,7 @@ class Execution:
         """RedriveExecution: go on at the state that failed, with the same input."""
         self._world.faults.note(f"redrive at {self.state}")
         self.status, self.failure, self._aborted, self._committed_before = "RUNNING", None, False, None
+        self._was_small = False
         self._context["Execution"]["RedriveCount"] += 1
         self._world.trace(f"execution {self.name}", f"is redriven at {self.state}")
         self._world.scheduler.spawn(f"execution {self.name}", self._walk)
@@ -120,7 +123,14 @@ class Execution:
                     break
                 parameters = filled(state["Parameters"], self._data, self._context)
                 if state["Resource"] == LAMBDA:
-                    raw = {"Payload": self._invoke(parameters["Payload"])}
+                    try:
+                        raw = {"Payload": self._invoke(parameters["Payload"])}
+                    except ExecutionFailed as failure:
+                        caught = MACHINE.caught(self.state, type(failure.cause).__name__)
+                        if caught is None:
+                            raise
+                        self.state = caught
+                        continue
                 else:
                     raw = self._submit(parameters)
                 self._data = after(state, self._data, raw)
@@ -163,6 +173,9 @@ class Execution:
             gained = committed != self._committed_before
             world.promises.check(Promise.ENDS, gained, f"a pass after one that committed nothing: {committed} commits")
             self._committed_before = committed
+        if SMALL in command:
+            world.promises.check(Promise.ENDS, not self._was_small, "a small job after one that handed back")
+            self._was_small = True
         if world.faults.happens(f"duplicate SubmitJob of {command[0]}", 0.06) and MACHINE.retries(
             self.state, BATCH_BROKE
         ):

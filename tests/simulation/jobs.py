@@ -109,7 +109,7 @@ def run_function(world: World, process: Process, event: dict[str, Any]) -> dict[
     if process.runs == "prepare_run":
         answer = prepare_run(event, s3, replace(SETTINGS, jobs_code=world.code if world.plans_at_once else ""))
     elif process.runs == "read_plan":
-        answer = read_plan(event, s3, replace(SETTINGS, slots=world.slots))
+        answer = read_plan(event, s3, replace(SETTINGS, slots=world.slots, compute=world.compute))
     else:
         answer = read_result(event, s3)
     world.trace(process, f"answers {answer}")
@@ -131,5 +131,8 @@ def _dispatch(world: World, process: Process, command: list[str], settings: JobS
         merge_part(folder, settings.array_index, job)
     else:
         process.percent = given.tolerated_failure_percent
-        last = merge if given.verb == "merge" else migrate_and_merge
-        last(folder, job, given.tolerated_failure_percent, given.tolerated_failure_count)
+        tolerance = (given.tolerated_failure_percent, given.tolerated_failure_count)
+        if given.verb == "merge":
+            merge(folder, job, *tolerance)
+        else:
+            migrate_and_merge(folder, job, *tolerance, size=given.size)

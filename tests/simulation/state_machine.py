@@ -39,7 +39,7 @@ STATES = {
 _FIELDS = {
     "Task": {
         *("Type", "Comment", "Resource", "Parameters", "ResultSelector", "ResultPath", "OutputPath", "TimeoutSeconds"),
-        *("Retry", "Next", "End"),
+        *("Retry", "Catch", "Next", "End"),
     },
     "Choice": {"Type", "Comment", "Choices", "Default"},
     "Succeed": {"Type", "Comment", "OutputPath"},
@@ -90,6 +90,15 @@ class StateMachine:
             if value(choice["Variable"], data, {}) == choice[comparison]:
                 return str(choice["Next"])
         return str(state["Default"])
+
+    def caught(self, name: str, error: str) -> str | None:
+        """The state that follows an error of a function; None where nothing catches it. The data is as it was."""
+        for rule in self.states[name].get("Catch", ()):
+            if set(rule) != {"ErrorEquals", "ResultPath", "Next"} or rule["ResultPath"] is not None:
+                raise UnknownStateError(f"state {name} catches in a way that the simulator does not know: {rule}")
+            if error in rule["ErrorEquals"]:
+                return str(rule["Next"])
+        return None
 
     def retries(self, name: str, error: str) -> bool:
         """Whether a state is tried again after an error."""

@@ -24,7 +24,7 @@ def test_every_state_of_the_file_is_known() -> None:
     "change",
     [
         lambda states: states.update({"Tidy Up": states["Read Result"]}),
-        lambda states: states["Merge"].update(Catch=[]),
+        lambda states: states["Merge"].update(ResultWriter={}),
         lambda states: states["Merge"]["Parameters"]["ContainerOverrides"].update(
             {"Command.$": "States.Array('migrate', '--plan', $.run.plan)"}
         ),

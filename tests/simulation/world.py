@@ -58,6 +58,8 @@ class World:
         uploads: Whether objects are uploaded, and start runs, at the end.
         slots: How many jobs run at once, as Read Plan is told.
         reuses: Whether the next run reuses the latest one before it.
+        compute: What jobs run on: on Fargate the first one of an execution may be a small one.
+        small_is_enough: Whether a small job has the memory that it needs; else it is killed, at whatever it does.
         plans_at_once: Whether Prepare Run plans small sources itself.
         named: The keys that a run is over, by the run, where its request names them.
         forged: The keys of what somebody damaged or forged, until a merge has written it anew.
@@ -95,6 +97,8 @@ class World:
         self.slots = self.codes.choice((1, 2, 3, 5, 16))
         self.uploads = workload is None and random.Random(f"{seed} whether there are uploads").random() < UPLOADING
         self.reuses = random.Random(f"{seed} reuse").random() < 0.4
+        self.compute = random.Random(f"{seed} compute").choice(("FARGATE_SPOT", "FARGATE_SPOT", "EC2"))
+        self.small_is_enough = random.Random(f"{seed} memory").random() < 0.7
         self.plans_at_once = random.Random(f"{seed} planning").random() < 0.5
 
     @property

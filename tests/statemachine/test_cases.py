@@ -126,6 +126,7 @@ def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, b
     [
         ("OneShard", [*BEFORE, "Migrate And Merge"], 1),
         ("PlannedAtOnce", [*PREPARED, *AGAIN, "Migrate And Merge"], 1),
+        ("SmallJobHandedBack", [*PREPARED, *AGAIN, "Migrate And Merge", "Read Result", *AGAIN, "Migrate And Merge"], 1),
         ("MergedByAChild", [*PREPARED, *AGAIN, "Migrate And Merge Shards", *AGAIN], 3),
         ("MergedByNoChild", [*PREPARED, *AGAIN, "Migrate And Merge Shards", *AGAIN, "Merge In Parts?", "Merge"], 3),
         ("ThreePasses", [*BEFORE, "Migrate Shards", *AGAIN, "Migrate Shards", *AGAIN, "Migrate And Merge"], 3),

@@ -17,9 +17,9 @@ A_SHARD = 7
 commit written, both read by the merge. In an array it is claimed as well. Prepare Run or the plan job writes its file.
 """
 OF_JOBS = 17
-OF_FUNCTIONS = 17
+OF_FUNCTIONS = 18
 """S3 requests of a run besides: of its one job, and of the state machine's functions, of which Prepare Run plans and
-Read Result compares each file of the result with its digest."""
+Read Result compares each file of the result with its digest, and looks whether a small job has handed back."""
 OF_NOTIFICATION = 5
 """The notification of the run's end reads the request, looks for a retry's, reads plan and result, and writes the cost.
 """

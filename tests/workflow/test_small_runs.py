@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,6 +109,66 @@ def test_the_long_way_gives_the_same(runs: Runs, source: str, destination: str) 
     }
 
 
+FULL = {"seconds_per_item": 1}
+"""The pace of a few objects that are one job, and not a small one."""
+
+
+def sizes(runs: Runs, run: Run, verb: str) -> list[tuple[str, str, list[int | None]]]:
+    """vCPUs, MiB and the attempts' exit codes of each job of a kind, the first one first."""
+    found = []
+    for job in sorted(runs.jobs(run, verb), key=lambda job: job["createdAt"]):
+        needs = {need["type"]: need["value"] for need in job["container"]["resourceRequirements"]}
+        found.append((needs["VCPU"], needs["MEMORY"], exit_codes(job)))
+    return found
+
+
+def test_seconds_of_work_are_a_small_job(runs: Runs, source: str, destination: str) -> None:
+    """A quarter of a vCPU, and its bill; with a pace of a second an object it is what the stack's jobs have."""
+    runs.put(source, texts(4))
+    small = runs.start(source, f"{destination}a/")
+    full = runs.start(source, f"{destination}b/", pace=FULL)
+    for run in (small, full):
+        runs.wait(run)
+    assert sizes(runs, small, "migrate-and-merge") == [("0.25", "1024", [0])]
+    assert sizes(runs, full, "migrate-and-merge") == [("1", "2048", [0])]
+    assert runs.file(small, "words.csv") == runs.file(full, "words.csv")
+    costs = [json.loads(until("the cost", partial(runs.read, run.folder.file("cost.json")))) for run in (small, full)]
+    assert [cost["usage"]["vcpu_seconds"] for cost in costs] == [15, 60]
+    assert costs[0]["parts"]["compute"] < costs[1]["parts"]["compute"] / 3
+    assert costs[0]["estimated_dollars"] == pytest.approx(costs[0]["dollars"], rel=0.05)
+
+
+KILLED = {
+    "/shards/00000.json$": {"migrate-and-merge": 2},
+    "/result.json$": {"migrate-and-merge": 1, "merge": 1},
+    "/_SUCCESS$": {"migrate-and-merge": 1, "merge": 1},
+}
+"""The jobs of a run whose small job is killed instead of writing this."""
+
+
+@pytest.mark.parametrize("written", KILLED)
+def test_a_small_job_that_is_killed_is_followed_by_a_full_one(
+    runs: Runs, proxy: FaultProxy, source: str, destination: str, written: str
+) -> None:
+    """As for want of memory: its next attempt hands back, and the same execution goes on with a job of full size."""
+    runs.put(source, texts(6))
+    started: list[Run] = []
+
+    def kill(_exchange: Exchange) -> None:
+        runs.kill(runs.job(started[0], "migrate-and-merge")["jobId"])
+
+    with proxy.when("PUT", written, call_instead(kill), times=1):
+        started.append(runs.start(source, destination))
+        output = runs.wait(started[0])
+    run = started[0]
+    assert submitted(runs, run) == KILLED[written]
+    small, *others = sizes(runs, run, "migrate-and-merge")
+    assert small == ("0.25", "1024", [137, 0])
+    assert others + sizes(runs, run, "merge") == [("1", "2048", [0])]
+    assert output["counts"]["succeeded"] == 6
+    assert totals(runs.file(run, "words.csv")) == counted(texts(6).values())
+
+
 def test_redrive_after_the_one_job_failed(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:
     """Killed in every attempt as it writes the result, the job fails; redriven it reads no item again."""
     runs.put(source, texts(6))
@@ -117,7 +178,7 @@ def test_redrive_after_the_one_job_failed(runs: Runs, proxy: FaultProxy, source:
         runs.kill(runs.job(started[0], "migrate-and-merge")["jobId"])
 
     with proxy.when("PUT", "/result.json$", call_instead(kill)):
-        started.append(runs.start(source, destination, max_items=2))
+        started.append(runs.start(source, destination, max_items=2, pace=FULL))
         run = started[0]
         runs.wait(run, "FAILED")
     assert set(exit_codes(runs.job(run, "migrate-and-merge"))) == {137}

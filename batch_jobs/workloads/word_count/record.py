@@ -46,6 +46,7 @@ RECORD = WorkloadRecord(
     item_suffixes=_item_suffixes,
     splits=lambda _options, _key: True,
     pace=Pace(seconds_per_item=0.006, bytes_per_second=30_000_000, outputs=1),
+    memory_mib=512,
     merge_seconds=merge_seconds,
     keeps_contributions=False,
     report=ReportPart(titles={"top": "Most frequent words"}),

@@ -222,6 +222,10 @@ class StalledError(MillraceError):
     """An array job ended without a failure and without a new commit: another one would do no better."""
 
 
+class HandedBackError(MillraceError):
+    """A small job has lost an attempt, and leaves what is left to one of full size: the state machine goes on."""
+
+
 class DamagedFileError(MillraceError):
     """A file of the run folder is not what Millrace wrote there."""
 

@@ -210,6 +210,10 @@ class RunFolder:
         """`claims/merge`: which child of an array merges; a hint like the others."""
         return self.root.join("claims/merge")
 
+    def handed_back(self, job_id: str) -> S3Uri:
+        """`claims/handed-back-{job id}`: a small job that did not get through, and left what is left to a full one."""
+        return self.root.join(f"claims/handed-back-{job_id}")
+
     def progress_folder(self, index: int) -> S3Uri:
         """`progress/00042/`: what interrupted attempts of shard 42 saved."""
         return self.root.join(f"progress/{index:05d}/")

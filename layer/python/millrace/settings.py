@@ -103,6 +103,9 @@ class FunctionSettings:
         jobs_code: The digest of the jobs' code, as the build of the layer found it; empty where it is not known.
         image: The job image, NAME@sha256:DIGEST; empty where the deployment does not say.
         slots: How many jobs of a queue run at once.
+        compute: The parameter Compute; empty where the deployment does not say.
+        job_vcpus: vCPUs of one job.
+        job_mib: Memory of one job, in MiB.
         workload_secrets: The parameter WorkloadSecrets: names and ARNs.
     """
 
@@ -113,6 +116,9 @@ class FunctionSettings:
     jobs_code: str = ""
     image: str = ""
     slots: int = USUAL_SLOTS
+    compute: str = ""
+    job_vcpus: float = 1.0
+    job_mib: int = 2048
     workload_secrets: str = ""
 
     @classmethod
@@ -139,6 +145,9 @@ class FunctionSettings:
             jobs_code=JOBS_CODE.read_text().strip() if JOBS_CODE.is_file() else "",
             image=environ.get("MILLRACE_IMAGE", ""),
             slots=_slots(environ) or USUAL_SLOTS,
+            compute=environ.get("MILLRACE_COMPUTE", ""),
+            job_vcpus=_vcpus(environ),
+            job_mib=_whole(environ, "MILLRACE_JOB_MIB", 1) or 2048,
             workload_secrets=environ.get("MILLRACE_WORKLOAD_SECRETS", ""),
         )
 

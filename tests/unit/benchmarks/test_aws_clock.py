@@ -47,13 +47,25 @@ def test_it_leaves_logging_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert logging.root.manager.disable == logging.NOTSET
 
 
-def test_an_upload_takes_half_the_time_and_a_third_of_what_is_billed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_upload_takes_half_the_time_and_a_third_of_the_dollars(capsys: pytest.CaptureFixture[str]) -> None:
     """One upload is one job instead of three; fifty in a minute are one to three runs."""
     one, _, fifty = told(capsys, "--only", "upload", "--seeds", "3")
     assert one["time_ratio"] <= 0.5 * one["today"]["time_ratio"]
+    assert one["dollars_by_today"] <= 1 / 3
     assert one["billed_seconds"] == MINIMUM_BILLED == one["today"]["billed_ratio"] * one["least"]["billed_seconds"] / 3
     assert 1 <= fifty["runs"] <= 3
     assert fifty["dollars"] < fifty["today"]["dollars"] / 3
+
+
+def test_a_small_job_that_loses_its_host_is_followed_by_a_full_one() -> None:
+    """It is counted as that: two small starts and a full one; its work is done once more, at four times the speed."""
+    undisturbed = Run(Scenario("small", 300, 10_000, TEXTS, 16), 1).work()
+    disturbed = Run(Scenario("small", 300, 10_000, TEXTS, 16, reclaims_per_hour=3600), 1).work()
+    assert (undisturbed.children, undisturbed.jobs, undisturbed.small) == ([1], 1, undisturbed.billed)
+    assert disturbed.children == [1, 1]
+    assert disturbed.failed == 0
+    assert 0 < disturbed.small < disturbed.billed
+    assert disturbed.calls >= undisturbed.calls + 3
 
 
 @pytest.mark.parametrize("pace_error", [0.1, 1.0, 10.0])
@@ -105,6 +117,60 @@ def test_ten_hours_of_spot_fail_no_child() -> None:
     assert run.work().failed > 0
 
 
+def test_all_children_but_one_are_reclaimed_at_once() -> None:
+    """Ten minutes into the run: the one works on, the others' next attempts come back, and nothing is lost."""
+    calm = replace(SMALL, reclaims_per_hour=0.0)
+    run, usual = Run(calm, 1), Run(calm, 1).work()
+    first: dict[int, Attempt] = {}
+    child = run._child
+
+    def watched(index: int, children: int, attempt: Attempt, **given: Any) -> int:
+        if not run.fleet.reclaimed:
+            first[index] = attempt
+        return child(index, children, attempt, **given)
+
+    def reclaim() -> None:
+        for index in sorted(first)[1:]:
+            run.fleet.reclaimed += 1
+            first[index].notice()
+
+    run._child = watched  # type: ignore[method-assign]
+    run.clock.at(200, reclaim)
+    made = run.work()
+    assert made.reclaimed == usual.children[0] - 1 >= 10
+    assert made.failed == 0
+    assert sum(1 for _ in run.store.list(simulated.FOLDER.commits.bucket, simulated.FOLDER.commits.key)) == made.shards
+    assert usual.seconds < made.seconds < usual.seconds + 300
+
+
+@pytest.mark.parametrize("scenario", [SMALL, Scenario("one", 1, 10_000, TEXTS, 16)], ids=["array", "one-job"])
+def test_no_slot_is_free_for_an_hour(scenario: Scenario) -> None:
+    """The run waits, is not billed for it, and ends as it would have: nobody gives up, and no claim is taken over."""
+    calm = replace(scenario, reclaims_per_hour=0.0)
+    usual, run = Run(calm, 1).work(), Run(calm, 1)
+    slots, run.fleet._free = run.fleet._free, 0
+
+    def free() -> None:
+        run.fleet._free = slots
+        run.fleet.fill()
+
+    run.clock.at(3600, free)
+    made = run.work()
+    assert made.children == usual.children
+    assert (made.failed, made.jobs) == (0, usual.jobs)
+    assert made.billed == pytest.approx(usual.billed, rel=0.02)
+    assert made.seconds == pytest.approx(usual.seconds + 3600, rel=0.02)
+
+
+@pytest.mark.long
+def test_every_scenario_meets_its_goal(capsys: pytest.CaptureFixture[str]) -> None:
+    """More than a minute's work: time and bill within a quarter of the least, and half with a pace wrong by ten."""
+    found = told(capsys, "--seeds", "3")
+    assert len(found) > 20
+    assert [one["name"] for one in found if one["goal"]["met"] is False] == []
+    assert all(one["failed_children"] == 0 for one in found)
+
+
 def test_a_minute_is_billed_at_least_and_launches_take_their_time() -> None:
     """A hundred jobs of a second in a hundred slots: a minute each, and the last one launched five seconds late."""
     clock, dice = Clock(), random.Random(1)
@@ -154,7 +220,10 @@ def test_the_least_is_one_start_and_the_work_spread() -> None:
     assert Least.of(texts, 1.0, 1.0, 1).children == 1
 
 
-@pytest.mark.parametrize(("uploads", "window", "most"), [(1, 60, 1), (50, 60, 2 * READERS), (50, 0, 50), (3000, 60, 8)])
+@pytest.mark.parametrize(
+    ("uploads", "window", "most"),
+    [(1, 60, 1), (50, 60, 2 * READERS), (50, 0, 50), (10_000, 60, 12), (10_000, 0, 10_000)],
+)
 def test_uploads_are_batches(uploads: int, window: float, most: int) -> None:
     """Each upload is in one batch, none is larger than `keys` may be, and without a window each is one."""
     made = batches(replace(SMALL, uploads=uploads, window=window), random.Random(5))

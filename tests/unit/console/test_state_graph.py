@@ -21,7 +21,8 @@ def test_every_state_and_every_way_is_drawn() -> None:
     texts = [each.text for each in drawn.iter(f"{SVG}text")]
     assert set(MACHINE["States"]) <= set(texts)
     ways = sum(
-        len(state.get("Choices", ())) + ("Default" in state) + ("Next" in state) for state in MACHINE["States"].values()
+        len(state.get("Choices", ())) + len(state.get("Catch", ())) + ("Default" in state) + ("Next" in state)
+        for state in MACHINE["States"].values()
     )
     assert len([each for each in drawn.iter(f"{SVG}path") if each.get("class") == "edge"]) == ways
 

@@ -71,6 +71,90 @@ def call(client: InMemoryS3Client, before: dict[str, Any] = FIRST, *, slots: int
     return read_plan(event, S3(client.stub), FunctionSettings(queues={}, slots=slots))
 
 
+def size_of(vcpus: str, mib: str, *gpus: str) -> list[dict[str, str]]:
+    """What Batch is asked for."""
+    needs = [("VCPU", vcpus), ("MEMORY", mib), *(("GPU", each) for each in gpus)]
+    return [{"Type": kind, "Value": value} for kind, value in needs]
+
+
+SECONDS_OF_WORK = replace(PLAN, shards=1, items=100, total_bytes=1_000_000)
+"""0.6 s of one vCPU."""
+
+
+def job_of(plan: Plan = SECONDS_OF_WORK, before: dict[str, Any] = FIRST, **given: Any) -> Any:
+    """The size that one job is given; by default on Fargate, with 1 vCPU and 2 GB."""
+    event = {"plan": str(FOLDER.plan), "before": before, "migrate_job": "", "execution": {"RedriveCount": 0}}
+    settings = FunctionSettings(queues={}, **{"compute": "FARGATE_SPOT", **given})
+    return read_plan(event, S3(run_of(plan).stub), settings)["job"]
+
+
+SMALL, FULL = (
+    {"size": "small", "resources": size_of("0.25", "1024")},
+    {"size": "full", "resources": size_of("1", "2048")},
+)
+
+
+def test_seconds_of_work_are_a_small_jobs() -> None:
+    """A quarter of a vCPU, where the pace says that it is through in seconds; else what the stack's jobs have."""
+    assert job_of() == SMALL
+    assert job_of(replace(SECONDS_OF_WORK, items=480, total_bytes=0)) == SMALL  # 2.88 s, and 0.05 for the shard
+    assert job_of(replace(SECONDS_OF_WORK, items=500, total_bytes=0)) == FULL
+    assert job_of(replace(SECONDS_OF_WORK, items=1, total_bytes=300_000_000)) == FULL
+    assert job_of(PLAN) == FULL
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        replace(SECONDS_OF_WORK, pace=None),
+        replace(SECONDS_OF_WORK, workload="images"),
+        replace(SECONDS_OF_WORK, workload="command"),
+        replace(SECONDS_OF_WORK, workload="mine:Own"),
+        replace(SECONDS_OF_WORK, shards=60),
+        replace(SECONDS_OF_WORK, shards=0, items=0, total_bytes=0),
+        replace(SECONDS_OF_WORK, shards=2, merge_parts=2),
+    ],
+    ids=[
+        "pace-unknown",
+        "images-take-more",
+        "any-program",
+        "own-code",
+        "sixty-shards",
+        "nothing-left",
+        "merge-in-parts",
+    ],
+)
+def test_what_may_need_more_gets_all(plan: Plan) -> None:
+    """Where time or memory is not known to be little, and where more than one child works."""
+    assert job_of(plan) == FULL
+
+
+@pytest.mark.parametrize(
+    ("compute", "vcpus", "mib", "expected"),
+    [
+        ("FARGATE", 1.0, 2048, SMALL),
+        ("FARGATE_ARM64", 4.0, 30_720, SMALL),
+        ("FARGATE_SPOT", 0.25, 512, {"size": "full", "resources": size_of("0.25", "512")}),
+        ("FARGATE_SPOT", 0.5, 1024, {"size": "full", "resources": size_of("0.5", "1024")}),
+        ("EC2", 1.0, 2048, FULL),
+        ("EC2_ARM64", 1.0, 2048, FULL),
+        ("EC2_GPU", 4.0, 16_384, {"size": "full", "resources": size_of("4", "16384", "1")}),
+        ("", 1.0, 2048, FULL),
+    ],
+)
+def test_a_job_of_fargate_alone_is_small(compute: str, vcpus: float, mib: int, expected: dict[str, Any]) -> None:
+    """On EC2 the instances are paid for. A full size is what the job definition has, GPU and all."""
+    assert job_of(compute=compute, job_vcpus=vcpus, job_mib=mib) == expected
+
+
+def test_after_a_small_job_comes_a_full_one() -> None:
+    """It need not have committed anything. After a full one that is the end, as ever."""
+    handed_back = {**FIRST, "pass": 1, "shards_left": 1, "job": SMALL}
+    assert job_of(before=handed_back) == FULL
+    with pytest.raises(StalledError):
+        job_of(before={**handed_back, "job": FULL})
+
+
 def test_the_first_array_is_sized_from_the_plan() -> None:
     """The state machine gets numbers, not strings: 633 s of work are 11 children, or as many as there are slots."""
     expected = {
@@ -81,6 +165,7 @@ def test_the_first_array_is_sized_from_the_plan() -> None:
         "merge_parts": 0,
         "shards_left": 100,
         "children": 11,
+        "job": {"size": "full", "resources": size_of("1", "2048")},
         "merging": True,
         "merged": False,
         "pass": 1,

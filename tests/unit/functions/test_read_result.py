@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from millrace.errors import DamagedFileError, ObjectNotFoundError
+from millrace.errors import DamagedFileError, HandedBackError, ObjectNotFoundError
 from millrace.s3.verbs import S3
 from read_result import read_result
 from tests.run_in_memory import RESULT, RunInMemory, fast
@@ -50,6 +50,23 @@ def test_the_output_is_small_whatever_the_workload_wrote() -> None:
         "result": "s3://result/out/_millrace/run/result.json",
     }
     assert len(json.dumps(said)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("size", "left_by", "handed_back"),
+    [("small", "second", True), ("small", "another", False), ("small", "", False), ("full", "second", False)],
+)
+def test_what_a_small_job_has_left_is_no_result(size: str, left_by: str, handed_back: object) -> None:
+    """Whatever result is there, of an earlier job, the mark that this one left says that it is none of its own."""
+    run = merged()
+    if left_by:
+        run.client.store(RESULT, run.folder.handed_back(left_by).key, b"{}")
+    event = {"plan": str(run.folder.plan), "migrate_jobs": [], "migrate_job": "second", "size": size}
+    if not handed_back:
+        assert read_result(event, S3(run.client.stub, fast()))["run_id"] == "run"
+        return
+    with pytest.raises(HandedBackError, match="JobSize goes on"):
+        read_result(event, S3(run.client.stub, fast()))
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"3", b"[" * 100_000])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from millrace.cost.prices import (
@@ -15,7 +15,17 @@ from millrace.cost.prices import (
     request_dollars,
 )
 from millrace.cost.s3_requests import S3Requests
-from millrace.records.sizing import MAX_CHILDREN, Left, children_for, children_merge, slots_of
+from millrace.records.sizing import (
+    MAX_CHILDREN,
+    SMALL_MIB,
+    SMALL_VCPUS,
+    Left,
+    children_for,
+    children_merge,
+    fits_small_job,
+    has_small_jobs,
+    slots_of,
+)
 from millrace.workload.pace import Pace
 
 STATES = {"migrate": 3, "migrate-and-merge-shards": 3, "merge": 2}
@@ -65,6 +75,13 @@ class Jobs:
         """How many jobs run at once."""
         return slots_of(self.max_vcpus, self.vcpus)
 
+    @property
+    def small(self) -> Jobs | None:
+        """The small job that may work seconds of work; None where there are none that are smaller."""
+        if not has_small_jobs(self.compute, self.vcpus, self.memory_mib):
+            return None
+        return replace(self, vcpus=SMALL_VCPUS, memory_mib=SMALL_MIB)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -75,12 +92,14 @@ class Estimate:
         dollars: What costs how much.
         children: How many children work the shards: what Read Plan starts first.
         due: How many would, were there a slot for each.
+        each: What each of them has.
     """
 
     seconds: dict[str, float]
     dollars: dict[str, float]
     children: int
     due: int
+    each: Jobs
 
     @property
     def total_seconds(self) -> float:
@@ -117,6 +136,7 @@ def estimate(
     *,
     measured: bool = True,
     planned: bool = False,
+    memory_mib: int | None = None,
 ) -> Estimate:
     """Work out what a run would take.
 
@@ -127,13 +147,20 @@ def estimate(
         pace: How fast a job of one vCPU works.
         measured: Whether it is known; a guess is no reason to start fewer children than there are slots.
         planned: Whether Prepare Run plans it, so that there is no plan job.
+        memory_mib: The most memory that the workload takes, in MiB, as its record has it; None where that is not known.
     """
     table = prices()
-    start, small = table["fargate_start"], table["jobs"]
+    start, beside = table["fargate_start"], table["jobs"]
+    work_on_one = sum(pace.seconds(each.items, each.bytes) for each in shards)
+    alone = Left(len(shards), work_on_one if measured else None)
+    # What a plan job takes is billed by the stack's own size: its work is small where it is not Prepare Run's.
+    own, small = jobs, jobs.small
+    if small and children_for(alone, jobs.at_once) == 1 and fits_small_job(alone, memory_mib):
+        jobs = small
     speed = min(1.0, jobs.vcpus)  # a job's work is one process's: more vCPUs than one do not make it faster
     worked = [pace.seconds(each.items, each.bytes) / speed for each in shards]
     plan = planning_seconds(listed, len(shards))
-    merge = len(shards) * small["merge_seconds_per_shard"] / speed
+    merge = len(shards) * beside["merge_seconds_per_shard"] / speed
     work = sum(worked)
     left = Left(len(shards), work if measured else None)
     children = children_for(left, jobs.at_once)
@@ -144,7 +171,7 @@ def estimate(
         rounds = ceil(children / jobs.at_once)
         migrate = rounds * start["seconds"] + max(each * rounds, *worked, children / start["launches_per_second"])
     stages = [] if planned else ["plan"]
-    working = [] if planned else [plan]
+    working: list[float] = []
     merging = children_merge(left, children)
     if children == 1:  # one job works and merges
         stages, working = [*stages, "migrate-and-merge"], [*working, work + merge]
@@ -153,7 +180,7 @@ def estimate(
     else:
         stages = [*stages, *(["migrate"] if children else []), "merge"]
         working = [*working, *[each] * children, merge]
-    billed = sum(map(billed_seconds, working))
+    billed, planning = sum(map(billed_seconds, working)), 0.0 if planned else billed_seconds(plan)
     requests = S3Requests.of(
         listed=listed, items=sum(shard.items for shard in shards), shards=len(shards), outputs=pace.outputs
     )
@@ -164,12 +191,17 @@ def estimate(
             "merge": merge if merging else start["seconds"] + merge,
         },
         {
-            "compute": compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute),
-            "public_ipv4": billed / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
+            "compute": _compute_dollars(billed, jobs) + _compute_dollars(planning, own),
+            "public_ipv4": (billed + planning) / 3600 * table["network"]["public_ipv4_hour"] if jobs.public_ip else 0.0,
             "s3_requests": request_dollars(requests.put, requests.get),
             "step_functions": transitions(stages) / 1000 * table["step_functions"]["transitions_per_1000"],
             "lambda": call_dollars(calls(stages)) + (planning_dollars(plan) if planned else 0.0),
         },
         children,
         children_for(left, MAX_CHILDREN),
+        jobs,
     )
+
+
+def _compute_dollars(billed: float, jobs: Jobs) -> float:
+    return compute_dollars(billed, jobs.vcpus, jobs.memory_mib / 1024, jobs.architecture, jobs.compute)

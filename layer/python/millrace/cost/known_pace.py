@@ -41,6 +41,12 @@ def record_pace(workload: str) -> Pace:
     return record.pace if record else UNKNOWN_PACE
 
 
+def record_memory(workload: str) -> int | None:
+    """The most memory that a workload takes, in MiB, as its record has it; None where that is not known."""
+    record = workload_records().get(workload)
+    return record.memory_mib if record else None
+
+
 def known_pace(request: RunRequest, s3: S3 | None, *, code_version: str | None = None) -> KnownPace:
     """The pace to estimate a run with.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
 from millrace.cost.bill import Used, bill
 from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, planning_seconds, transitions
-from millrace.cost.known_pace import record_pace
+from millrace.cost.known_pace import record_memory, record_pace
 from millrace.cost.prices import prices
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
@@ -95,7 +95,7 @@ def _estimates(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> dict[
     """
     if not attempts or not worked.shards:
         return {"estimated_dollars": None, **({"saved_dollars": None} if worked.reuses else {})}
-    first = attempts[0]
+    first = max(attempts, key=lambda attempt: attempt.vcpus)  # a small job's size is not the stack's
     jobs = Jobs(
         vcpus=first.vcpus,
         memory_mib=round(first.gb * 1024),
@@ -107,7 +107,9 @@ def _estimates(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> dict[
 
     def dollars(items: int, size: int, shards: int) -> float:
         each = [ShardSize(round(items / shards), round(size / shards))] * shards if shards else []
-        return estimate(each, worked.listed, jobs, pace, planned=planned).total_dollars
+        return estimate(
+            each, worked.listed, jobs, pace, planned=planned, memory_mib=record_memory(worked.workload)
+        ).total_dollars
 
     left = worked.shards - worked.kept_shards
     cost = dollars(worked.items - worked.kept_items, worked.bytes - worked.kept_bytes, left)

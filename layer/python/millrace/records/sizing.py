@@ -35,6 +35,21 @@ MERGING_SECONDS = 900.0
 5 % of that time, and more. Longer arrays have the narrower role, and a merge job with an attempt of its own."""
 
 
+SMALL, FULL = "small", "full"
+"""The sizes of a job that works and merges alone: the smallest useful one of Fargate, and the stack's JobSize."""
+
+SMALL_VCPUS, SMALL_MIB = 0.25, 1024
+"""What a small job has. Its minute costs a quarter to a third of that of one vCPU and 2 GB; half of its memory would
+save another tenth of that, and is not enough for every workload that streams."""
+
+SMALL_SECONDS = 3.0
+"""Up to so much work, of one vCPU, is a small job's, which takes four times as long: ten seconds on top of a start of
+45. Even where the work is ten times as much as was thought, it is less than a minute of a full job."""
+
+SMALL_SHARD_SECONDS = 0.05
+"""What a shard takes beside its items, its merge included (`cost/prices.toml`, `jobs`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """What of a run has no commit yet.
@@ -71,6 +86,29 @@ def children_for(left: Left, slots: int) -> int:
     if left.seconds <= (ALONE_SECONDS if most > 1 else MOST_ALONE_SECONDS):
         return 1
     return max(LEAST_ARRAY, min(most, ceil(left.seconds / CHILD_SECONDS)))
+
+
+def fits_small_job(left: Left, memory_mib: int | None) -> bool:
+    """Whether a small job works and merges what is left in seconds.
+
+    Args:
+        left: What has no commit.
+        memory_mib: The most memory that the workload takes, in MiB; None where that is not known.
+    """
+    if memory_mib is None or memory_mib > SMALL_MIB or left.seconds is None:
+        return False
+    return left.shards > 0 and left.seconds + left.shards * SMALL_SHARD_SECONDS <= SMALL_SECONDS
+
+
+def has_small_jobs(compute: str, vcpus: float, memory_mib: int) -> bool:
+    """Whether there are jobs smaller than the stack's own: on Fargate, where each job is billed by its size.
+
+    Args:
+        compute: The parameter Compute.
+        vcpus: vCPUs of the stack's jobs.
+        memory_mib: Their memory.
+    """
+    return compute.startswith("FARGATE") and vcpus > SMALL_VCPUS and memory_mib > SMALL_MIB
 
 
 def children_merge(left: Left, children: int) -> bool:

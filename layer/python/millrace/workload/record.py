@@ -56,6 +56,8 @@ class WorkloadRecord:
         splits: From the checked options and a key, whether the object may be cut into byte ranges; None where none may.
         cuts_at_records: Whether the plan job reads the object to cut it (`RecordSplitting`).
         pace: How fast a child of one vCPU works it, until a run has shown it.
+        memory_mib: The most memory that a job takes for it, in MiB, whatever the items are: measured, and rounded up;
+            None where the items, the options or the program decide. It decides whether a small job may work it.
         merge_seconds: From the number of shards and the bytes of their items, about how long one job takes to merge
             (`MergingInParts`); None where it is never done in parts.
         compares_outputs: From the checked options, whether the plan job has to compare the keys of the outputs
@@ -73,6 +75,7 @@ class WorkloadRecord:
     splits: Callable[[Mapping[str, Any], str], bool] | None = None
     cuts_at_records: bool = False
     pace: Pace = UNKNOWN_PACE
+    memory_mib: int | None = None
     merge_seconds: Callable[[int, int], float] | None = None
     compares_outputs: Callable[[Mapping[str, Any]], bool] = no_comparison
     keeps_contributions: bool = True

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +14,8 @@ import pytest
 from batch_jobs.merging.migrate_and_merge import migrate_and_merge
 from batch_jobs.stop import Stop
 from millrace.errors import MillraceError, StoppedError, TooManyFailuresError
+from millrace.layout import S3Uri
+from millrace.records.latest import read_latest
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
 
 OBJECTS = {f"in/{number}": b"x" * number for number in range(6)}
@@ -89,6 +95,43 @@ def test_a_shard_that_breaks_leaves_no_result() -> None:
     run.client.denied.clear()
     migrate_and_merge(run.folder, run.job())
     assert run.file("_SUCCESS") is not None
+
+
+def test_a_small_job_does_what_a_full_one_does() -> None:
+    """In its first attempt."""
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+    migrate_and_merge(run.folder, run.job(job_id="small"), size="small")
+    assert run.file("_SUCCESS") is not None
+    assert run.file("claims/handed-back-small") is None
+
+
+def test_a_second_attempt_of_a_small_job_hands_back() -> None:
+    """It reads no item and merges nothing, whatever is there: the mark that it leaves names the job."""
+    run = RunInMemory(OBJECTS, SHARDS)
+    run.plan()
+    run.migrate(0)
+    wrote: list[str] = []
+    run.client.before = lambda verb, _bucket, key: wrote.append(key) if verb == "put_object" else None
+    migrate_and_merge(run.folder, run.job(job_id="small", attempt=2), size="small")
+    assert wrote == [run.folder.handed_back("small").key]
+    assert json.loads(run.file("claims/handed-back-small") or b"")["job"] == "small"
+    migrate_and_merge(run.folder, run.job(job_id="full", attempt=2))
+    assert run.result()["counts"]["succeeded"] == 6
+
+
+def test_the_pace_of_a_small_job_is_that_of_a_full_one() -> None:
+    """Its seconds count a quarter: the next run is sized by what a child of one vCPU takes. A few say nothing."""
+    paces = []
+    for size, step in (("full", 20.0), ("small", 80.0), ("small", 8.0)):
+        run = RunInMemory(OBJECTS)
+        run.plan()
+        dates = (datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=step * tick) for tick in itertools.count())
+        migrate_and_merge(run.folder, replace(run.job(), now=partial(next, dates)), size=size)
+        (latest,) = read_latest(S3Uri(RESULT, "out/"), run.job().s3)
+        paces.append(latest.pace)
+    assert paces[0] == paces[1] is not None
+    assert paces[2] is None
 
 
 def child(run: RunInMemory, index: int, size: int = 3, attempt: int = 1, job: str = "array") -> None:
