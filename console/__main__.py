@@ -35,6 +35,7 @@ from millrace.version import VERSION
         "resume": "console.commands.resume:resume",
         "cancel": "console.commands.cancel:cancel",
         "ui": "console.commands.ui:ui",
+        "schedule": "console.commands.schedule.group:schedule",
         "estimate": "console.commands.estimate:estimate_run",
         "doctor": "console.commands.doctor:doctor",
         "deploy": "console.commands.deploy:deploy",

@@ -26,8 +26,8 @@ from local_aws.batch.faults import Fault
 from local_aws.batch.jobs import Job
 from local_aws.batch.scheduler import Scheduler
 from local_aws.errors import BatchApiError, ClientError
+from local_aws.kept_events import KeptEvents
 from local_aws.ministack.hooks import EXPECTED_VERSION
-from local_aws.ministack.kept_events import KeptEvents
 from local_aws.ministack.request_log import RequestLog
 from local_aws.ministack.storage_hooks import ServedFolders
 from local_aws.scope import Scope

@@ -21,7 +21,7 @@ from local_aws.signatures import Request, Signature, SignatureRefusedError
 Application = Callable[..., Awaitable[None]]
 SERVICES = frozenset({
     "batch", "cloudformation", "dynamodb", "events", "iam", "kms", "lambda", "logs", "monitoring", "s3",
-    "secretsmanager", "sns", "sqs", "ssm", "states", "sts",
+    "scheduler", "secretsmanager", "sns", "sqs", "ssm", "states", "sts",
 })  # fmt: skip
 """What the stack uses, by the name that requests are signed for."""
 CONTROL_SERVICE = "millrace"

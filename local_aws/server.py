@@ -39,6 +39,7 @@ from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
 from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
 from local_aws.ministack.object_requests import ObjectRequests
+from local_aws.ministack.schedules_hooks import Schedules
 from local_aws.ministack.states_hooks import StatesEngine
 from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_targets
@@ -200,6 +201,7 @@ def build(options: Options, directory: Path) -> Server:
     ministack.serve_batch(api.request, batch.reset)
     ministack.name_resources(batch_resource_arn, log_stream_arn)
     ministack.scale_schedules(options.schedule_scale)
+    Schedules(ministack, options.schedule_scale)
     complete_nested_stacks(ministack)
     read_templates_as_cloudformation(ministack)
     BatchTypes(api, ministack).register()

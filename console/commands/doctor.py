@@ -24,8 +24,8 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
     """Check that a run would work: credentials, the stack and its drift, buckets, queue, image, quotas, waiting jobs.
 
-    It also reports undelivered notifications in the dead-letter queue, alarms that the topic's key rejects, and runs to
-    reuse that are about to expire.
+    It also reports undelivered notifications in the dead-letter queue, alarms that the topic's key rejects, schedules
+    that would start nothing, and runs to reuse that are about to expire.
 
     Each check is ok, warn (a run may be slow, or not what you expect) or fail (a run would fail), with what to do.
 

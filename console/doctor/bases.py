@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,8 +10,9 @@ from typing import Any
 from console.doctor.check import Check
 from console.find.run_lookup import executions_of
 from console.find.target import Target
+from console.operations.schedules import schedules
+from millrace.aws.events import json_object
 from millrace.errors import InvalidRunRequest
-from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.latest import LatestRun, read_latest
 
@@ -61,28 +61,15 @@ def bases(target: Target, now: datetime | None = None) -> Check:
 
 
 def _requests(target: Target) -> Iterator[dict[str, Any]]:
-    """The requests that reuse: the schedule's, and those of the last executions, as far as they are requests."""
-    texts = [*_scheduled(target), *_started(target)]
-    for text in texts:
+    """The requests that reuse: the schedules', and those of the last executions, as far as they are requests."""
+    scheduled = (each.request for each in schedules(target))
+    for request in (*scheduled, *map(json_object, _started(target))):
         try:
-            request = read_json(text)
-            if isinstance(request, dict) and request.get("reuse"):
+            if request.get("reuse"):
                 places = {name: str(S3Uri.parse_folder(request.get(name))) for name in ("source", "destination")}
                 yield {**request, **places}
-        except (ValueError, InvalidRunRequest):
+        except InvalidRunRequest:
             continue  # Prepare Run refuses it
-
-
-def _scheduled(target: Target) -> Iterator[str]:
-    stack = target.stack
-    given = stack.parameters
-    if not given.get("ScheduleExpression"):
-        return
-    places = {
-        "source": f"s3://{stack.source_bucket}/{given.get('SourcePrefix', '')}",
-        "destination": f"s3://{stack.result_bucket}/{given.get('ResultPrefix', '')}scheduled/",
-    }
-    yield given.get("ScheduleInput") or json.dumps({**places, "reuse": "latest"})
 
 
 def _started(target: Target) -> Iterator[str]:

@@ -12,6 +12,8 @@ from console.doctor.bases import bases
 from console.doctor.check import Check, Outcome
 from console.doctor.drift import drift
 from console.doctor.limits import quota_behind, rates, vcpu_quota
+from console.doctor.schedules import NAME as SCHEDULES
+from console.doctor.schedules import check_schedules
 from console.doctor.undelivered import undelivered
 from console.errors import StackNotFoundError
 from console.find.target import Target
@@ -57,6 +59,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     yield _asked("waiting jobs", lambda: _waiting(target))
     yield _asked("undelivered notifications", lambda: undelivered(target))
     yield _asked("alarms", lambda: alarms(target))
+    yield _asked(SCHEDULES, lambda: check_schedules(target))
     yield _asked(REUSE, lambda: bases(target))
 
 
@@ -78,6 +81,7 @@ _TODO = {
     "credentials": "log in: aws sso login, or set AWS_PROFILE; --profile names another one",
     "vCPU quota": "look it up in the Service Quotas console, AWS Fargate",
     "alarms": "give your own identity sns:GetTopicAttributes on the topic and kms:GetKeyPolicy on its key",
+    SCHEDULES: "give your own identity scheduler:ListSchedules and scheduler:GetSchedule on the group's schedules",
     REUSE: "give your own identity s3:GetLifecycleConfiguration on the result bucket",
     "undelivered notifications": "give your own identity sqs:GetQueueAttributes and sqs:ReceiveMessage on the queue",
 }

@@ -86,6 +86,21 @@ class Stack:
         self._output("JobQueueArn")
         return [value for name, value in sorted(self.outputs.items()) if name.endswith("JobQueueArn")]
 
+    @property
+    def undelivered_queue_url(self) -> str:
+        """The dead-letter queue of notifications, uploads and schedules."""
+        return self._output("UndeliveredQueueUrl")
+
+    @property
+    def schedule_group(self) -> str:
+        """The group of EventBridge Scheduler that the stack's schedules are in."""
+        return self._output("ScheduleGroupName")
+
+    @property
+    def schedule_role_arn(self) -> str:
+        """The role that schedules start runs with."""
+        return self._output("ScheduleRoleArn")
+
     def _output(self, name: str) -> str:
         if name not in self.outputs:
             raise StackNotFoundError(

@@ -94,21 +94,22 @@ _PLACES = (
     click.option("--destination", metavar="S3-URI", help="Where outputs and results go."),
 )
 
-_WHOLE = (
-    click.option(
-        "--input",
-        "input_file",
-        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-        metavar="FILE",
-        help="The execution input as JSON, - for standard input; the other options override it.",
-    ),
-    click.option("--id", "given_id", metavar="ID", help="The run's id. [default: the time and eight digits]"),
-    click.option(
+_INPUT = click.option(
+    "--input",
+    "input_file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="FILE",
+    help="The execution input as JSON, - for standard input; the other options override it.",
+)
+_ID = click.option("--id", "given_id", metavar="ID", help="The run's id. [default: the time and eight digits]")
+
+
+def _overlap(default: str) -> Callable[[Any], Any]:
+    return click.option(
         "--overlap",
         type=click.Choice(["run", "skip", "queue"]),
-        help="What to do while another run that minds is at work. [default: run]",
-    ),
-)
+        help=f"What to do while another run that minds is at work. [default: {default}]",
+    )
 
 
 def request_options(function: Function) -> Function:
@@ -130,7 +131,12 @@ def start_options(function: Function) -> Function:
 
     The file is the whole execution input, as `aws stepfunctions start-execution --input` takes it.
     """
-    return with_options(function, (*_PLACES, *_OPTIONS, *_CODE_MACHINE, *_WHOLE))
+    return with_options(function, (*_PLACES, *_OPTIONS, *_CODE_MACHINE, _INPUT, _ID, _overlap("run")))
+
+
+def schedule_options(function: Function) -> Function:
+    """The same for a schedule: each of its runs has an id of its own, and skips while the last one is at work."""
+    return with_options(function, (*_PLACES, *_OPTIONS, *_CODE_MACHINE, _INPUT, _overlap("skip")))
 
 
 def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) -> dict[str, Any]:

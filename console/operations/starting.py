@@ -30,10 +30,24 @@ def begin(target: Target, input_file: Path | None, given_id: str | None, given: 
         CodePackageError: `--code` cannot be packed.
         InvalidRunRequest: The request is wrong, or the id is taken; nothing was started.
     """
+    request, named = asked_request(input_file, given)
+    return begin_request(target, request, given_id, given, named)
+
+
+def asked_request(input_file: Path | None, given: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The execution input that a command's options and its file stand for, and the workload that the user named.
+
+    Args:
+        input_file: The execution input, or None.
+        given: The command's options: they go before the input's fields.
+
+    Raises:
+        CodePackageError: `--code` names no workload, or several.
+        InvalidRunRequest: The file has no JSON object, or an option cannot be read.
+    """
     request = read_input(input_file)
     request |= {place: _uri(place, given[place]) for place in ("source", "destination") if given[place] is not None}
-    named = given["workload"] or request.get("workload")
-    return begin_request(target, request_fields(given, request), given_id, given, named)
+    return request_fields(given, request), given["workload"] or request.get("workload")
 
 
 def begin_request(
@@ -52,16 +66,35 @@ def begin_request(
         CodePackageError: The code cannot be packed.
         InvalidRunRequest: The request is wrong, or the id is taken; nothing was started.
     """
+    request = checked_request(target, request, code, workload)
+    taken = new_name if given_id is None else _once(checked_run_id(given_id))
+    run = start(target.aws, target.stack.state_machine_arn, request, name=taken)
+    return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)
+
+
+def checked_request(
+    target: Target, request: dict[str, Any], code: Mapping[str, Any], workload: str | None
+) -> dict[str, Any]:
+    """Check a whole request by Prepare Run's own rules, and send its code; what is returned names the code.
+
+    Args:
+        target: Where.
+        request: The execution input, without `code`.
+        code: The options `code`, `code_python` and `code_platform`.
+        workload: The workload in `code`, where the user named it.
+
+    Raises:
+        CodePackageError: The code cannot be packed.
+        InvalidRunRequest: The request is wrong.
+    """
     RunRequest.parse(request, queues=(request.get("queue", "standard"),))
     if target.is_local:
         refuse_foreign_buckets(request, target.stack.source_bucket, target.stack.result_bucket)
     if code["code"]:
         refuse_foreign_buckets(request, None, target.stack.result_bucket)
-        request |= send_code(code, target.aws, target.stack, Terminal(), workload)
+        request = request | send_code(code, target.aws, target.stack, Terminal(), workload)
         RunRequest.parse(request, queues=(request.get("queue", "standard"),))
-    taken = new_name if given_id is None else _once(checked_run_id(given_id))
-    run = start(target.aws, target.stack.state_machine_arn, request, name=taken)
-    return find_run(target.aws, target.stack.state_machine_arn, run.execution_arn)
+    return request
 
 
 def _uri(field: str, text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from local_aws.executors.container_secrets import SecretRefusedError
 from local_aws.executors.executor import TaskStartError
-from local_aws.ministack.kept_events import KeptEvents
+from local_aws.kept_events import KeptEvents
 from local_aws.scope import Scope
 
 EXPECTED_VERSION = "1.5.33"
@@ -48,13 +48,16 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.eventbridge": (
         "_rules", "_put_events", "_put_targets", "_parse_rate_seconds", "_SCHEDULER_TICK_INTERVAL", "_invoke_target",
-        "_dispatch_to_lambda", "_dispatch_to_sqs",
+        "_cron_next_fire", "_dispatch_to_lambda", "_dispatch_to_sqs", "_parse_cron_fields",
     ),
     "ministack.services.iam": ("_roles", "attach_managed_policy", "policy_known"),
     "ministack.services.lambda_svc": (
         "_create_esm", "_esms", "_execute_function_warm", "_execution_record_for_config", "_functions",
         "_get_func_record_for_ref", "_update_esm",
         "_route_async_failure", "invoke_async_with_retry",
+    ),
+    "ministack.services.scheduler": (
+        "_SCHEDULE_TICK_INTERVAL", "_create_schedule", "_error", "_schedules", "_tick_schedules", "_update_schedule",
     ),
     "ministack.services.secretsmanager": ("_get_secret_value",),
     "ministack.services.sns": (
@@ -123,6 +126,7 @@ class Ministack:
         self._responses: Any = importlib.import_module("ministack.core.responses")
         self._logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
         self.events: Any = importlib.import_module("ministack.services.eventbridge")
+        self.schedules: Any = importlib.import_module("ministack.services.scheduler")
         self._sts: Any = importlib.import_module("ministack.services.sts")
         self.iam: Any = importlib.import_module("ministack.services.iam")
         self._secrets: Any = importlib.import_module("ministack.services.secretsmanager")
@@ -288,9 +292,7 @@ class Ministack:
         if role_arn is None:
             return {}
         role_name = role_arn.rpartition("/")[2]
-        with self.in_scope(scope):
-            role = self.iam._roles.get(role_name)
-        if role is None or not self._trusts_tasks(role):
+        if not self.role_trusts(scope, role_arn, "ecs-tasks.amazonaws.com"):
             msg = (
                 f"ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that "
                 "the role being passed has the proper trust relationship and permissions and that your IAM user has "
@@ -302,7 +304,7 @@ class Ministack:
         )  # fmt: skip
         self._sts.register_session(key, {
             "Arn": f"arn:aws:sts::{scope.account}:assumed-role/{role_name}/{session_name}",
-            "UserId": f"{role.get('RoleId', role_name)}:{session_name}",
+            "UserId": f"{self._role(scope, role_name)['RoleId']}:{session_name}",
             "SecretAccessKey": secret, "SessionToken": token,
             "AccountId": scope.account, "PrincipalType": "AssumedRole",
         })  # fmt: skip
@@ -378,14 +380,19 @@ class Ministack:
         policies = self._evaluator._gather_role_policies(role_arn.rpartition("/")[2], account)
         return bool(self._evaluator.evaluate(context, policies).decision == "Allow")
 
-    def _trusts_tasks(self, role: dict[str, Any]) -> bool:
-        """Whether the trust policy names the ECS tasks service; AssumeRole itself would ask about the caller."""
-        document = role.get("AssumeRolePolicyDocument", "{}")
+    def role_trusts(self, scope: Scope, role_arn: str, service: str) -> bool:
+        """Whether a role is there and its trust policy names a service; AssumeRole itself asks about the caller."""
+        document = self._role(scope, role_arn.rpartition("/")[2]).get("AssumeRolePolicyDocument", "{}")
         if isinstance(document, str):
             document = json.loads(document)
         statements = document.get("Statement", [])
         matches = self._evaluator._service_principal_matches
         return any(
-            statement.get("Effect") == "Allow" and matches(statement.get("Principal"), "ecs-tasks.amazonaws.com")
+            statement.get("Effect") == "Allow" and matches(statement.get("Principal"), service)
             for statement in ([statements] if isinstance(statements, dict) else statements)
         )
+
+    def _role(self, scope: Scope, name: str) -> dict[str, Any]:
+        with self.in_scope(scope):
+            role: dict[str, Any] = self.iam._roles.get(name) or {}
+        return role

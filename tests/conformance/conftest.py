@@ -13,6 +13,7 @@ OPTIONS = (
     "--attempt-seconds-scale=0.01",  # the minimum of 60 seconds becomes 0.6
     "--stop-grace-seconds=0.5",
     "--wait-scale=0.02",
+    "--schedule-scale=0.02",  # the minimum of a minute becomes 1.2 seconds
     "--max-jobs=4",
     f"--job-python={sys.executable}",
 )

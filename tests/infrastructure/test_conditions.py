@@ -84,10 +84,10 @@ def test_sees_a_reference_without_its_condition(checkout: Checkout) -> None:
 
 
 def test_sees_a_resource_without_its_condition(checkout: Checkout) -> None:
-    """A rule that is made without a schedule refers to a role that is not."""
-    del checkout.template["Resources"]["ScheduleRule"]["Condition"]
+    """A rule that is made without uploads refers to a queue that is not."""
+    del checkout.template["Resources"]["UploadRule"]["Condition"]
     (fault,) = dangling_references(checkout.sources().expanded, {})
-    assert "Resources/ScheduleRule: refers to ScheduleRole" in str(fault)
+    assert "Resources/UploadRule: refers to UploadsQueue" in str(fault)
 
 
 def test_sees_an_output_without_its_condition(checkout: Checkout) -> None:

@@ -67,7 +67,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, _proxy: FaultProxy) -> Itera
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strict]:
     """The real template, with a schedule, on an embedded AWS of its own that enforces IAM."""
     state = tmp_path_factory.mktemp("strict")
-    options = ["--enforce-iam", "--stop-grace-seconds=1", "--wait-scale=0.005"]
+    options = ["--enforce-iam", "--stop-grace-seconds=1", "--wait-scale=0.005", "--schedule-scale=0.02"]
     with embedded_aws.running(0, state_dir=state, options=options) as server:
         deploy(Checkout(ROOT, state), server.endpoint_url, server.pid, print)
         aws = Aws.embedded(server.endpoint_url)

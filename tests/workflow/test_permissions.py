@@ -349,16 +349,36 @@ FUNCTION_SECONDS = 20
 """Long enough for a function that has not been called before on a busy machine."""
 
 
+def scheduled(strict: Strict, target_arn: str) -> tuple[str, Callable[[], Any]]:
+    """A schedule with the stack's role that fires in a second; returns words of its input, and what removes it."""
+    client, name = strict.aws.client("scheduler"), new_name()
+    role = strict.aws.client("iam").get_role(RoleName=strict.physical("ScheduleRole"))["Role"]["Arn"]
+    sqs, queue = strict.aws.client("sqs"), strict.stack.outputs["UndeliveredQueueUrl"]
+    buried = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    place = {"Name": name, "GroupName": strict.stack.schedule_group}
+    target = {
+        "Arn": target_arn, "RoleArn": role, "Input": json.dumps({"by": name}), "DeadLetterConfig": {"Arn": buried},
+    }  # fmt: skip
+    client.create_schedule(
+        **place, ScheduleExpression="rate(1 minute)", FlexibleTimeWindow={"Mode": "OFF"}, Target=target
+    )
+    return name, lambda: client.delete_schedule(**place)
+
+
 def scheduled_start(strict: Strict) -> Any:
-    """Whether a rule with the schedule's role starts the state machine."""
-    events, name = strict.aws.client("events"), new_name()
-    iam = strict.aws.client("iam")
-    role = iam.get_role(RoleName=strict.physical("ScheduleRole"))["Role"]["Arn"]
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
-    target = {"Id": "1", "Arn": strict.stack.state_machine_arn, "RoleArn": role, "Input": json.dumps({"by": name})}
-    events.put_targets(Rule=name, Targets=[target])
-    events.put_events(Entries=[{"Source": name, "DetailType": "test", "Detail": "{}"}])
-    return wait_for_a_start(strict, name)
+    """Whether a schedule starts the state machine."""
+    name, remove = scheduled(strict, strict.stack.state_machine_arn)
+    found = wait_for_a_start(strict, name)
+    remove()
+    return found
+
+
+def buried_start(strict: Strict) -> Any:
+    """Whether a schedule's start that fails comes to the dead-letter queue."""
+    name, remove = scheduled(strict, f"{strict.stack.state_machine_arn}-gone")
+    found = wait_for_a_burial(strict, json.dumps({"by": name}), 5)
+    remove()
+    return found
 
 
 def wait_for_a_start(strict: Strict, words: str, seconds: float = 5) -> str:
@@ -386,7 +406,13 @@ def buried_message(strict: Strict) -> Any:
     """Whether a message that is no upload comes to the dead-letter queue."""
     sqs, body = strict.aws.client("sqs"), new_name()
     sqs.send_message(QueueUrl=strict.stack.outputs["UploadsQueueUrl"], MessageBody=body)
-    deadline, undelivered = time.monotonic() + FUNCTION_SECONDS, strict.stack.outputs["UndeliveredQueueUrl"]
+    return wait_for_a_burial(strict, body, FUNCTION_SECONDS)
+
+
+def wait_for_a_burial(strict: Strict, body: str, seconds: float) -> str:
+    """Whether a message comes to the dead-letter queue; it is taken out."""
+    sqs, undelivered = strict.aws.client("sqs"), strict.stack.outputs["UndeliveredQueueUrl"]
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
         for message in found.get("Messages", []):
@@ -445,6 +471,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 """The part of a run that needs a role, by the role."""
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PrepareRunFunctionRole", "states:DescribeExecution"): minding,
+    ("ScheduleRole", "sqs:SendMessage"): buried_start,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("PlanJobRole", "TakeOverShards"): plan_reuses,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from console.find.stack import Stack
+from console.find.target import Target
+from console.operations.schedules import schedules, set_paused
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
@@ -95,21 +97,22 @@ def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
     states, machine = own.aws.step_functions, deployed.state_machine_arn
     earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
     sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
-    events = stack.aws.client("events")
-    (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
+    target = Target(stack.aws, NAME)
+    assert [(each.name, each.expression) for each in schedules(target)] == [("stack", "rate(1 minute)")]
 
     def found() -> list[str]:
         listed = states.list_executions(stateMachineArn=machine)["executions"]
         return [run["executionArn"] for run in listed if run["executionArn"] not in earlier]
 
     arn = until("a run that the schedule started", found)[-1]
-    events.disable_rule(Name=rule)
+    set_paused(target, "stack", paused=True)
     asked = json.loads(states.describe_execution(executionArn=arn)["input"])
     assert asked == {
         "source": f"s3://{deployed.source_bucket}/",
         "destination": f"s3://{deployed.result_bucket}/scheduled/",
         "reuse": "latest",
         "overlap": "skip",
+        "tags": {"started-by": "the schedule stack"},
     }
     scheduled = S3Uri(deployed.result_bucket, "scheduled/")
     output = own.wait(Run(arn, RunFolder.of(scheduled, arn.rpartition(":")[2])))

@@ -18,7 +18,10 @@ from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-SCHEDULE: dict[str, Any] = {"ScheduleExpression": "rate(1 day)"}
+SCHEDULED: dict[str, Any] = {
+    "source": "s3://letters/", "destination": "s3://results/scheduled/", "reuse": "latest", "overlap": "skip",
+}  # fmt: skip
+SCHEDULE: dict[str, Any] = {"scheduled": (SCHEDULED,)}
 
 
 def rule(prefix: str | None, days: int, **given: Any) -> dict[str, Any]:
@@ -27,7 +30,11 @@ def rule(prefix: str | None, days: int, **given: Any) -> dict[str, Any]:
 
 
 def checked(
-    *rules: dict[str, Any], age_days: float = 6, started: tuple[Any, ...] = (), ran: bool = True, **parameters: Any
+    *rules: dict[str, Any],
+    age_days: float = 6,
+    started: tuple[Any, ...] = (),
+    ran: bool = True,
+    scheduled: tuple[Any, ...] = (),
 ) -> Check:
     """The check, where a run of the source bucket into scheduled/ was started so many days ago."""
     client = InMemoryS3Client("results")
@@ -49,11 +56,23 @@ def checked(
         ),
         describe_execution=lambda executionArn: {"input": inputs[executionArn]},  # noqa: N803 - boto3's name
     )
-    aws = SimpleNamespace(
-        s3=s3, step_functions=states, client=lambda _name: SimpleNamespace(get_bucket_lifecycle_configuration=lifecycle)
-    )
+    made = {
+        f"schedule-{number}": {
+            "Name": f"schedule-{number}", "ScheduleExpression": "rate(1 day)", "State": "ENABLED",
+            "Target": {"Arn": "arn", "Input": given if isinstance(given, str) else json.dumps(given)},
+        }
+        for number, given in enumerate(scheduled)
+    }  # fmt: skip
+    clients = {
+        "s3": SimpleNamespace(get_bucket_lifecycle_configuration=lifecycle),
+        "scheduler": SimpleNamespace(
+            get_paginator=lambda _name: SimpleNamespace(paginate=lambda **_asked: [{"Schedules": list(made.values())}]),
+            get_schedule=lambda Name, **_asked: made[Name],  # noqa: N803 - boto3's name
+        ),
+    }
+    aws = SimpleNamespace(s3=s3, step_functions=states, client=clients.__getitem__)
     stack = SimpleNamespace(
-        parameters=parameters, source_bucket="letters", result_bucket="results", state_machine_arn="arn"
+        source_bucket="letters", result_bucket="results", state_machine_arn="arn", schedule_group="group"
     )
     return bases(SimpleNamespace(aws=aws, stack=stack), NOW)  # type: ignore[arg-type]
 
@@ -91,9 +110,8 @@ def test_who_reuses_nothing_is_not_asked() -> None:
         {"reuse": "latest"},
         {"source": "s3://letters/", "destination": "s3://results/a/"},
     ]
-    own: dict[str, Any] = {**SCHEDULE, "ScheduleInput": json.dumps(refused[2])}
-    for parameters in ({}, own):
-        found = checked(rule(None, 1), started=(*refused,), **parameters)
+    for scheduled in ((), tuple(refused)):
+        found = checked(rule(None, 1), started=(*refused,), scheduled=scheduled)
         assert (found.outcome, found.message) == ("ok", "no schedule and no recent run reuses an earlier one")
 
 
