@@ -27,7 +27,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.contributions import put_contributions
 from batch_jobs.planning.plan import plan
 from benchmarks.changed_source import KINDS, PLACES, SIZE, SOURCE, Change, ChangedSource
 from benchmarks.clock.run import REQUEST_SECONDS, Run
@@ -42,6 +41,7 @@ from benchmarks.clock.scenarios import (
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import Commit, PartialFile
+from millrace.records.contributions import put_contributions
 from millrace.records.latest import LatestRun, note_latest, options_digest
 from millrace.records.outcome import Counts, Outcome
 from millrace.records.plan import Plan, Shard, items_digest

@@ -16,10 +16,11 @@ from typing import TypeVar
 from batch_jobs.host_faults import host_fault
 from batch_jobs.in_flight import InFlight
 from batch_jobs.job import Job
-from batch_jobs.migrating.committing import remove_failed_outputs, write_commit, write_partial
+from batch_jobs.migrating.committing import remove_failed_outputs, write_commit
 from batch_jobs.migrating.contributions import Contributions
 from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.item_worker import ItemWorker
+from batch_jobs.migrating.partials import write_partial
 from batch_jobs.migrating.progress import Progress, ProgressFiles
 from batch_jobs.parallel import until_stopped
 from batch_jobs.s3.paced_requests import paced

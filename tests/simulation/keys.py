@@ -45,11 +45,12 @@ def kind_of(bucket: str, key: str) -> str:
     if not found:
         return "output" if not key.endswith("/") else "folder"
     rest = found[2]
-    folder, slash, _ = rest.partition("/")
+    folder, slash, name = rest.partition("/")
     if folder == "parts":
         return "part commit" if rest.endswith(".json") and rest.count(".") == 1 else "part"
     if slash:
-        return _FOLDERS.get(folder, "unknown file")
+        # What is kept and what is gone lies beside the folders of shard files.
+        return "compared" if folder == "plan" and "/" not in name else _FOLDERS.get(folder, "unknown file")
     return rest if rest in OWN_FILES else "merged file"
 
 

@@ -51,7 +51,8 @@ class OnlineChecks:
         if verb == "list_objects_v2" and bucket == SOURCE:
             process.listed.append(self._world.scheduler.steps)
         kind = kind_of(bucket, key)
-        if process.runs in MIGRATING and kind == "commit" and "Key" in given:
+        mine = run_of(bucket, key) == process.run_id
+        if process.runs in MIGRATING and kind == "commit" and "Key" in given and mine:
             process.looked[shard_of(key)] = self._world.scheduler.steps
         if process.runs in MIGRATING and kind == "shard file":
             process.shard = shard_of(key)
