@@ -23,7 +23,7 @@ from millrace.request.run_request import RunRequest
 from millrace.reuse.keeping import Keeping
 from millrace.reuse.taken import name_removed
 from millrace.source.filters import SKIPPED
-from millrace.workload.contract import MergingInParts, ServerSideCopy
+from millrace.workload.contract import MergingInParts, writes_outputs
 
 
 def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
@@ -54,8 +54,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     before = _before(request, folder, job, maker)
     keeping: Keeping | None = None
     if request.reuse is not None and not before:
-        writes = bool(getattr(workload, "item_suffixes", ())) or isinstance(workload, ServerSideCopy)
-        keeping = Keeping.of(request, folder, maker, writes_outputs=writes)
+        keeping = Keeping.of(request, folder, maker, writes_outputs=writes_outputs(workload))
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
     if before:

@@ -29,13 +29,14 @@ from millrace.planning.making import PlanMaker
 from millrace.records.commit import CommitText, PartialFile
 from millrace.records.files import copy_file
 from millrace.records.generations import RowReader, read_generations
-from millrace.records.latest import LatestRun, read_latest
+from millrace.records.latest import read_latest
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
 from millrace.reuse.base_shards import BaseShard
 from millrace.reuse.listing_walk import ListingWalk
 from millrace.reuse.taken import TakenShard
+from millrace.reuse.writers import replaced_by
 from millrace.s3.verbs import S3
 
 
@@ -108,11 +109,19 @@ def _ignoring_code_of_commits(patch: pytest.MonkeyPatch) -> None:
 
 def outputs_of_later_runs_do_not_matter(patch: pytest.MonkeyPatch) -> None:
     """A base is reused whose outputs a run of other options has written over."""
+    patch.setattr(millrace.reuse.base, "replaced_by", lambda *_given: "")
 
-    def check_outputs(_base: Base, _request: RunRequest, _runs: list[LatestRun]) -> None:
-        """All is well."""
 
-    patch.setattr(millrace.reuse.base, "_check_outputs", check_outputs)
+def only_runs_that_succeeded_are_known_to_write(patch: pytest.MonkeyPatch) -> None:
+    """A base is reused whose outputs a run of other options, which failed, has written over."""
+    real = replaced_by
+
+    def of_success(plan: Plan, s3: S3) -> str:
+        other = real(plan, s3)
+        runs = {f"run {run.run_id}" for run in read_latest(S3Uri.parse(plan.destination), s3)}
+        return other if other in runs else ""
+
+    patch.setattr(millrace.reuse.base, "replaced_by", of_success)
 
 
 def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) -> None:
@@ -310,6 +319,7 @@ MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     options_are_not_compared: 5,
     codes_are_not_compared: 5,
     outputs_of_later_runs_do_not_matter: 256,
+    only_runs_that_succeeded_are_known_to_write: 203,
     contributions_of_changed_items_are_kept: 14,
     contributions_of_removed_items_are_kept: 14,
     shards_are_taken_over_before_the_plan_is_there: 69,

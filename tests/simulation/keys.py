@@ -15,6 +15,7 @@ _FOLDERS = {
     "contributions": "contributions",
     "progress": "progress",
 }
+_WRITING = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/writing-[0-9a-f]{16}-[0-9a-f]{16}\.json")
 LATEST = f"{RESULT_PREFIX}_millrace/latest.json"
 OWN_FILES = (
     "run.json",
@@ -39,8 +40,8 @@ def kind_of(bucket: str, key: str) -> str:
     """What an object is: source, output, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
     if bucket == SOURCE:
         return "source"
-    if key == LATEST:
-        return "latest.json"
+    if key == LATEST or _WRITING.fullmatch(key):
+        return "latest.json" if key == LATEST else "writing"
     found = _RUN.fullmatch(key)
     if not found:
         return "output" if not key.endswith("/") else "folder"

@@ -150,9 +150,13 @@ class OnlineChecks:
 
 
 def _may_write(process: Process, run_id: str, kind: str) -> bool:
-    """Its own folder; a merge latest.json; Prepare Run a retry's run.json, and a retry's merge the run's result."""
+    """Its own folder; a merge latest.json; a child the note that its kind of run writes; Prepare Run a retry's run.json,
+    and a retry's merge the run's result.
+    """
     if kind == "latest.json":
         return process.runs in MERGING
+    if kind == "writing":
+        return process.runs in MIGRATING
     if run_id == process.run_id or first_of(run_id) != first_of(process.run_id):
         return run_id == process.run_id
     if process.runs == "prepare_run":

@@ -106,8 +106,6 @@ class Series:
         self.runs: list[str] = []
         self.client.store(RESULT, f"{OUT}foreign.size", b"nobody's output")
         self.option, self.code, self.now = 1, CODES[0], ""
-        self.failed: list[tuple[str, int, str]] = []
-        self.doubtful: set[str] = set()
         self.made = 0
 
     def play(self) -> None:
@@ -367,15 +365,6 @@ class Series:
             if reuse["kept"] + reuse["changed"] + reuse["new"] != run.result()["counts"]["items"]:
                 raise SeriesBrokenError(f"{name}: {reuse} does not add up to {run.result()['counts']}")
         mine, theirs = _left(run), _left(full)
-        if ends[0] != "merged":
-            self.failed.append((self.now, self.option, self.code))
-        # No file names a run that failed, and one of other options may have replaced outputs: docs/reuse.md says so.
-        replaced = (
-            now > (reuse or {}).get("base", "") and kind != [self.option, self.code] for now, *kind in self.failed
-        )
-        if reuse and reuse["base"] and (reuse["base"] in self.doubtful or any(replaced)):
-            self.doubtful.add(self.now)
-            del mine["outputs"], theirs["outputs"]
         differing = [what for what in {**mine, **theirs} if mine.get(what) != theirs.get(what)]
         if differing or ends[0] != ends[1]:
             pairs = [f"{what}: {mine.get(what)!r} is not {theirs.get(what)!r}" for what in differing]

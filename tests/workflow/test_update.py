@@ -85,33 +85,49 @@ def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy
     assert totals(words) == counted(bodies.values())
 
 
-def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
+def test_a_schedule_works_what_is_new_three_days_in_a_row(own: Runs, stack: Any, proxy: FaultProxy) -> None:
     """`rate(1 minute)`, which a test's server turns into three seconds, starts a run over the whole source bucket into
-    the result bucket's folder `scheduled/`, and that run ends well.
+    the result bucket's folder `scheduled/`. The first works everything; each later one reads that day's objects alone,
+    and its result is that of a run over everything.
     """
     deployed = Stack.find(stack.aws, NAME)
-    bodies = texts(3)
-    own.put(f"s3://{deployed.source_bucket}/by-the-clock/", bodies)
-    states, machine = own.aws.step_functions, deployed.state_machine_arn
-    earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
-    sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
-    events = stack.aws.client("events")
-    (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
+    source, destination = f"s3://{deployed.source_bucket}/", f"s3://{deployed.result_bucket}/scheduled/"
+    states, machine, events = own.aws.step_functions, deployed.state_machine_arn, stack.aws.client("events")
+    rule = ""
 
-    def found() -> list[str]:
-        listed = states.list_executions(stateMachineArn=machine)["executions"]
-        return [run["executionArn"] for run in listed if run["executionArn"] not in earlier]
+    def started() -> list[str]:
+        """The executions, the last one first."""
+        return [run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]]
 
-    arn = until("a run that the schedule started", found)[-1]
-    events.disable_rule(Name=rule)
-    asked = json.loads(states.describe_execution(executionArn=arn)["input"])
-    assert asked == {
-        "source": f"s3://{deployed.source_bucket}/",
-        "destination": f"s3://{deployed.result_bucket}/scheduled/",
-        "reuse": "latest",
-        "overlap": "skip",
-    }
-    scheduled = S3Uri(deployed.result_bucket, "scheduled/")
-    output = own.wait(Run(arn, RunFolder.of(scheduled, arn.rpartition(":")[2])))
-    assert output["counts"]["succeeded"] >= len(bodies)
-    assert any(name.endswith("by-the-clock/000.txt.words.txt") for name in own.names(scheduled))
+    def next_day(new: dict[str, bytes]) -> tuple[Run, dict[str, Any]]:
+        """Put objects, and let the schedule start a run; the run and its output."""
+        nonlocal rule
+        own.put(source, new)
+        earlier = set(started())
+        if rule:
+            events.enable_rule(Name=rule)
+        else:
+            sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
+            (rule,) = events.list_rule_names_by_target(TargetArn=machine)["RuleNames"]
+        arn = until("a run that the schedule started", lambda: [arn for arn in started() if arn not in earlier])[-1]
+        events.disable_rule(Name=rule)
+        asked = json.loads(states.describe_execution(executionArn=arn)["input"])
+        assert asked == {"source": source, "destination": destination, "reuse": "latest", "overlap": "skip"}
+        run = Run(arn, RunFolder.of(S3Uri.parse_folder(destination), arn.rpartition(":")[2]))
+        return run, own.wait(run)
+
+    last, _ = next_day({f"by-the-clock/0-{name}": body for name, body in texts(20).items()})
+    for day in (1, 2, 3):
+        proxy.requests.clear()
+        new = {f"by-the-clock/{name}-{day}": body for name, body in texts(5).items()}
+        run, output = next_day(new)
+        read = [uri for verb, uri in proxy.requests if verb == "GET" and uri.startswith(source)]
+        assert sorted(read) == sorted(f"{source}{key}" for key in new)
+        reuse = json.loads(own.file(run, "result.json"))["reuse"]
+        assert reuse == {**reuse, "base": last.run_id, "new": len(new), "changed": 0, "removed": 0}
+        assert reuse["kept"] + len(new) == output["counts"]["succeeded"]
+        last = run
+    full = own.start(source, f"s3://{deployed.result_bucket}/full/")
+    own.wait(full)
+    assert own.file(last, "words.csv") == own.file(full, "words.csv")
+    assert any(name.endswith("by-the-clock/000.txt-3.words.txt") for name in own.names(S3Uri.parse(destination)))
