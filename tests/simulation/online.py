@@ -150,7 +150,7 @@ class OnlineChecks:
 
 
 def _may_write(process: Process, run_id: str, kind: str) -> bool:
-    """Its own folder; a merge latest.json; a child the note that its kind of run writes; Prepare Run a retry's run.json,
+    """Its own folder; a merge latest.json; a child the note that its kind writes; Prepare Run a retry's run.json,
     and a retry's merge the run's result.
     """
     if kind == "latest.json":
