@@ -43,6 +43,8 @@ from millrace.records.code import code_text
 from millrace.records.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
+from millrace.reuse.keeping import Keeping
+from millrace.reuse.taken import name_removed
 from millrace.s3.verbs import S3, connect
 from millrace.settings import FunctionSettings, aws_region
 from millrace.workload.registry import check_allowed, is_own_workload
@@ -237,10 +239,14 @@ def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionS
         concurrency=CONNECTIONS,
     )
     try:
-        return plan_small_source(request, folder, maker) is not None
+        plan = plan_small_source(request, folder, maker, Keeping.of)
+        if plan is None:
+            return False
+        name_removed(plan, folder, s3)
     except (StorageError, ListingError, OSError) as error:  # OSError: a listing that /tmp has no room for
         logger.info("left to the plan job", extra={"reason": str(error)})  # it has more tries, time and room
         return False
+    return True
 
 
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:

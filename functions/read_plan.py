@@ -27,6 +27,7 @@ from millrace.records.sizing import (
     SMALL,
     SMALL_MIB,
     SMALL_VCPUS,
+    TAKE_OVER_SECONDS,
     Left,
     children_for,
     children_merge,
@@ -100,7 +101,7 @@ def read_plan(event: dict[str, Any], s3: S3, settings: FunctionSettings) -> dict
     if left and before["pass"] and before["redrives"] == redrives and not _was_small(before):
         _check_progress(folder, plan, committed, before)
     job = event["migrate_job"]
-    to_do = Left(left, _seconds_left(folder, plan, committed, s3))
+    to_do = Left(left, _seconds_left(folder, plan, committed, s3, first=not before["pass"]))
     children = _children(plan, to_do, settings.slots)
     return {
         "shards": plan.shards,
@@ -200,22 +201,35 @@ def _check_progress(folder: RunFolder, plan: Plan, committed: Sequence[int], bef
     )
 
 
-def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3) -> float | None:
-    """How long one child would work what is left, by the pace of some commits, or else by the plan's; None: unknown."""
+def _seconds_left(folder: RunFolder, plan: Plan, committed: Sequence[int], s3: S3, *, first: bool) -> float | None:
+    """How long one child would work what is left, by the pace of some commits, or else by the plan's; None: unknown.
+
+    Before the first array, kept shards of which none has its commit are still to be taken over, which is no work.
+    """
+    kept = plan.reuse.kept_shards if plan.reuse else 0
+    taken = sum(index < kept for index in committed)
+    to_take = kept if first and not taken else 0
     pace = pace_so_far(plan.pace, _sample(folder, committed, s3) if len(committed) < plan.shards else ())
-    return None if pace is None else pace.seconds(*_left(plan, committed))
+    if pace is None:
+        return None
+    return pace.seconds(*_left(plan, len(committed) - taken, taken + to_take)) + to_take * TAKE_OVER_SECONDS
 
 
-def _left(plan: Plan, committed: Sequence[int]) -> tuple[float, float]:
-    """About how many items, and bytes of them, have no commit. Kept shards are often much larger than the others."""
+def _left(plan: Plan, worked: int, done: int) -> tuple[float, float]:
+    """About how many items, and bytes of them, are left to be worked. Kept shards are often larger than the others.
+
+    Args:
+        plan: The plan.
+        worked: How many of the other shards have their commit.
+        done: How many of the kept shards have it, or only have to be taken over.
+    """
     reuse = plan.reuse
     kept = (reuse.kept_shards, reuse.kept, reuse.kept_bytes) if reuse else (0, 0, 0)
     whole = (plan.shards, plan.items, plan.total_bytes)
-    done = sum(index < kept[0] for index in committed)
     items = size = 0.0
     for (shards, of_items, of_bytes), there in (
         (kept, done),
-        (tuple(all_ - some for all_, some in zip(whole, kept, strict=True)), len(committed) - done),
+        (tuple(all_ - some for all_, some in zip(whole, kept, strict=True)), worked),
     ):
         share = 1 - there / shards if shards else 0.0
         items += of_items * share

@@ -13,12 +13,16 @@ from batch_jobs.job import Job
 from batch_jobs.merging.merge import merge
 from batch_jobs.merging.merge_parts import merge_part
 from batch_jobs.migrating.migrate import migrate, migrate_shard
+from batch_jobs.migrating.take_over import take_over
 from batch_jobs.planning.plan import plan
 from batch_jobs.stop import Stop
 from millrace.errors import ErrorCode, ItemError
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.small_source import plan_small_source
 from millrace.records.commit import Commit
 from millrace.request.run_request import RunRequest
+from millrace.reuse.keeping import Keeping
+from millrace.reuse.taken import name_removed
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
@@ -138,6 +142,21 @@ class RunInMemory:
         """Run the plan job."""
         given = {"source": f"s3://{SOURCE}/in/", "destination": f"s3://{RESULT}/out/", **self.request}
         return plan(RunRequest.parse(given), self.folder, self.job(stop, **settings))
+
+    def plan_in_function(self, check: Callable[[], None] = lambda: None) -> Plan | None:
+        """Plan as Prepare Run does; None where it leaves that to the plan job."""
+        given = {"source": f"s3://{SOURCE}/in/", "destination": f"s3://{RESULT}/out/", **self.request}
+        request, job = RunRequest.parse(given), self.job()
+        maker = replace(job.plan_maker(request), check=check)
+        made = plan_small_source(request, self.folder, maker, Keeping.of)
+        if made is not None:
+            name_removed(made, self.folder, job.s3)
+        return made
+
+    def take_over(self) -> frozenset[int]:
+        """Take over what the plan keeps, as a child does first."""
+        job = self.job()
+        return take_over(job.read_plan(self.folder), self.folder, job)
 
     def migrate(self, index: int = 0, stop: Stop | None = None, **settings: Any) -> Commit:
         """Work one shard."""

@@ -14,8 +14,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from batch_jobs.job import Job
-from batch_jobs.merging.merged_files import open_partials
-from batch_jobs.migrating.committing import copy_file, put_partial
+from batch_jobs.migrating.partials import open_partials, put_partial
 from batch_jobs.parallel import in_order
 from millrace.errors import (
     ChangedError,
@@ -28,7 +27,7 @@ from millrace.errors import (
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import PartialFile
-from millrace.records.files import read_commit
+from millrace.records.files import copy_file, read_commit
 from millrace.records.generations import Generation
 from millrace.records.plan import Plan
 from millrace.s3.verbs import S3
@@ -148,7 +147,7 @@ def _of_base(folder: RunFolder, part: int, plan: Plan, merged_digest: str, job: 
         if there.partial is None or not same or not there.partial.uri.startswith(stem):
             return None
         mine = folder.part_partial(part, there.partial.sha256, there.partial.uri.removeprefix(stem))
-        copy_file(S3Uri.parse(there.partial.uri), mine, job, size=there.partial.bytes)
+        copy_file(S3Uri.parse(there.partial.uri), mine, job.s3, size=there.partial.bytes)
     except (ObjectNotFoundError, ChangedError, DamagedFileError, ValueError, TypeError, KeyError) as error:
         log.info("the part is merged anew", extra={"fields": {"part": part, "why": str(error)}})
         return None

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from os import SEEK_END
 from typing import Any, BinaryIO, cast
 
 from batch_jobs.job import Job
-from batch_jobs.migrating.outputs import SpooledOutputs, file_digest, temporary_file
-from batch_jobs.parallel import in_order
+from batch_jobs.migrating.outputs import SpooledOutputs, file_digest
+from batch_jobs.migrating.partials import open_partials
 from millrace.errors import (
     ChangedError,
-    DamagedFileError,
     InvalidRunRequest,
     ObjectNotFoundError,
     WorkloadUnavailableError,
@@ -98,33 +96,6 @@ def _is_there(uri: S3Uri, size: int, digest: str, job: Job) -> bool:
     except (ObjectNotFoundError, ChangedError):  # another copy of merge may be writing it
         return False
     return found.hexdigest() == digest
-
-
-def open_partials(partials: list[PartialFile], job: Job) -> Generator[BinaryIO, None, None]:
-    """The partials, each open for reading until the next is asked for; a few are fetched ahead."""
-    fetched: list[BinaryIO] = []
-
-    def fetch(partial: PartialFile) -> BinaryIO:
-        job.stop.check()
-        file = temporary_file()
-        fetched.append(file)
-        with job.s3.open(S3Uri.parse(partial.uri)) as chunks:
-            for chunk in chunks:
-                file.write(chunk)
-        if (file.tell(), file_digest(file)) != (partial.bytes, partial.sha256):
-            raise DamagedFileError("it is not the partial that was committed", operation="merge", target=partial.uri)
-        file.seek(0)
-        return file
-
-    try:
-        with closing(in_order(fetch, partials, job.settings.concurrency)) as files:
-            for file in files:
-                yield file
-                file.close()
-                fetched.remove(file)
-    finally:
-        for file in fetched:
-            file.close()
 
 
 def _refuse(name: str) -> str | None:

@@ -1,63 +1,18 @@
-"""Committing a shard: the partial, then the commit, once; and what to do when another copy was first."""
+"""Committing a shard, once; and what to do when another copy was first."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from batch_jobs.job import Job
 from batch_jobs.migrating.item_worker import NEVER_READ, RUN_MARK, ItemWorker
-from batch_jobs.migrating.outputs import file_digest, temporary_file
-from batch_jobs.migrating.progress import Progress
 from batch_jobs.parallel import in_order
-from millrace.errors import ChangedError, DamagedFileError, ObjectNotFoundError
+from millrace.errors import ChangedError, ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
-from millrace.records.commit import Commit, PartialFile
+from millrace.records.commit import Commit
 from millrace.s3.verbs import S3
-from millrace.workload.contract import Partial
 
 log = logging.getLogger(__name__)
-
-
-def write_partial(folder: RunFolder, index: int, progress: Progress, suffix: str, s3: S3) -> PartialFile | None:
-    """Upload the shard's partial; None where no item succeeded."""
-    if not any(outcome.status == "SUCCEEDED" for outcome in progress.outcomes.values()):
-        return None
-    return put_partial(progress.partial, lambda digest: folder.partial(index, digest, suffix), s3)
-
-
-def put_partial(partial: Partial[Any], place: Callable[[str], S3Uri], s3: S3) -> PartialFile:
-    """Upload a partial to where its digest says: it is named by its content."""
-    with temporary_file() as file:
-        partial.write(file)
-        size, digest = file.tell(), file_digest(file)
-        uri = place(digest)
-        s3.put(uri, file)
-    return PartialFile(str(uri), digest, size)
-
-
-def copy_file(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
-    """Have S3 copy a file of a run, of this size if one is given.
-
-    Raises:
-        ObjectNotFoundError: It is not there.
-        DamagedFileError: It has another size.
-        ChangedError: It was replaced meanwhile.
-    """
-    head = job.s3.head(source)
-    if size not in {None, head.size}:
-        raise DamagedFileError(f"it has {head.size} bytes, not {size}", operation="reuse", target=str(source))
-    job.s3.ask(
-        "copy",
-        source,
-        "copy_object",
-        Bucket=destination.bucket,
-        Key=destination.key,
-        CopySource={"Bucket": source.bucket, "Key": source.key},
-        CopySourceIfMatch=head.etag,
-        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
-    )
 
 
 def write_commit(folder: RunFolder, commit: Commit, s3: S3) -> Commit:

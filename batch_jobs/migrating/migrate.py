@@ -15,6 +15,7 @@ from batch_jobs.job import Job
 from batch_jobs.migrating.claims import Claims
 from batch_jobs.migrating.shard_order import LOOK_SECONDS, MOST_ASKED, Stay, own_shards, pages, to_help
 from batch_jobs.migrating.shard_work import ShardWork
+from batch_jobs.migrating.take_over import take_over
 from batch_jobs.parallel import in_order
 from millrace.errors import HostFaultError, InvalidRunRequest, MillraceError, StoppedError
 from millrace.layout import RunFolder
@@ -155,14 +156,20 @@ class _Child:
             ahead = 1 if None in commits else self.job.settings.concurrency
 
     def _taken_over(self) -> frozenset[int]:
-        """The shards that the plan keeps of an earlier run and that have their commit: none of them is read."""
+        """Take over its own of the shards that the plan keeps of an earlier run; those that have their commit now.
+
+        None of them is read, and most have it already where the plan job has planned.
+        """
         reuse = self.plan.reuse
         if reuse is None:
             return frozenset()
-        return frozenset(listed_shards(self.folder.commit, range(reuse.kept_shards), self.job.s3))
+        own = own_shards(self._child, self.stay.children, reuse.kept_shards)
+        return take_over(self.plan, self.folder, self.job, own)
 
     def _help(self) -> bool:
         """Take others' last shards, until each one left is being worked; returns whether none is left."""
+        # Kept shards of a child that has not begun are no work: taken for it, they would ask for more children.
+        take_over(self.plan, self.folder, self.job)
         worked = True
         while worked:
             free, claimed = self._look()

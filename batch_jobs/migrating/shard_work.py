@@ -11,15 +11,17 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from math import inf
 from typing import TypeVar
 
 from batch_jobs.host_faults import host_fault
 from batch_jobs.in_flight import InFlight
 from batch_jobs.job import Job
-from batch_jobs.migrating.committing import remove_failed_outputs, write_commit, write_partial
+from batch_jobs.migrating.committing import remove_failed_outputs, write_commit
 from batch_jobs.migrating.contributions import Contributions
 from batch_jobs.migrating.failing_fast import FailingFast
 from batch_jobs.migrating.item_worker import ItemWorker
+from batch_jobs.migrating.partials import write_partial
 from batch_jobs.migrating.progress import Progress, ProgressFiles
 from batch_jobs.parallel import until_stopped
 from batch_jobs.s3.paced_requests import paced
@@ -30,7 +32,8 @@ from millrace.records.commit import Commit
 from millrace.records.files import read_commit
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan, Shard, items_digest
-from millrace.workload.contract import NeedsPlan, SmallItems
+from millrace.reuse.writers import NOTED_SECONDS, note_writing
+from millrace.workload.contract import NeedsPlan, SmallItems, writes_outputs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class ShardWork:
         self._worker = _worker(plan, job, self._in_flight)
         # All items of a retry failed before: that twenty of them are denied says nothing of the source as a whole.
         self._readable = plan.retry > 0
+        self._writes_outputs, self._noted = writes_outputs(self._worker.workload), -inf
         self._before = 0  # of the shard at work: how many of its items an attempt before had done
 
     def committed(self, index: int) -> Commit | None:
@@ -94,6 +98,7 @@ class ShardWork:
             HostFaultError: The host failed, a full disk say; the progress is saved, if the host lets it.
             NoProgressError: No item of it got done, for the second time, in the time that an attempt has.
         """
+        self._note_writing()
         job, plan, started_at = self._job, self._plan, self._job.timestamp()
         uri = self._folder.shard_items(index, plan.digest)
         lines = job.s3.read(uri)
@@ -125,6 +130,12 @@ class ShardWork:
         self._settle(commit)
         return commit
 
+    def _note_writing(self) -> None:
+        """Say at the destination that this kind of run writes outputs: nobody takes over what they replace."""
+        if self._writes_outputs and self._job.clock() - self._noted >= NOTED_SECONDS:
+            self._noted = self._job.clock()
+            note_writing(self._plan, self._job.timestamp(), self._job.s3)
+
     def _settle(self, commit: Commit) -> None:
         self._readable = self._readable or commit.counts.succeeded > 0
         remove_failed_outputs(commit, self._worker, self._job)
@@ -151,6 +162,7 @@ class ShardWork:
             if job.clock() - kept_at < SAVE_SECONDS:
                 return
             keep()
+            self._note_writing()
             if len(progress.outcomes) > kept:
                 saved.save(progress)
             kept, kept_at = len(progress.outcomes), job.clock()

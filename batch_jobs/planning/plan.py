@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from batch_jobs.job import Job
+from batch_jobs.migrating.take_over import take_over
 from batch_jobs.planning.output_collisions import mark_collisions
 from batch_jobs.planning.rerun_items import failed_items
-from batch_jobs.planning.reused_shards import base_of, keep
 from batch_jobs.planning.source_items import source_items
-from batch_jobs.planning.take_over import take_over
 from batch_jobs.workloads.own import own_part
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.item_store import ItemStore
@@ -21,8 +20,10 @@ from millrace.planning.making import MergeSeconds, PlanMaker, cut_by
 from millrace.records.generations import Generation, read_generations
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
+from millrace.reuse.keeping import Keeping
+from millrace.reuse.taken import name_removed
 from millrace.source.filters import SKIPPED
-from millrace.workload.contract import MergingInParts
+from millrace.workload.contract import MergingInParts, writes_outputs
 
 
 def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
@@ -47,13 +48,13 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
     maker = job.plan_maker(request)
     kept = maker.kept(request, folder)
     if kept is not None:
-        take_over(kept, folder, job)
-        return kept
+        return _with_what_is_kept(kept, folder, job)
     # A class, a package or a program that is not in this image, or a bad option, is found before anything is listed.
     workload = job.load(request.workload, request.options)
     before = _before(request, folder, job, maker)
-    reuses = request.reuse is not None and not before
-    base = base_of(request, folder, workload, maker.code_version, job) if reuses else None
+    keeping: Keeping | None = None
+    if request.reuse is not None and not before:
+        keeping = Keeping.of(request, folder, maker, writes_outputs=writes_outputs(workload))
     skipped: Mapping[str, int] = dict.fromkeys(SKIPPED, 0)
     source = S3Uri.parse_folder(request.source, "source")
     if before:
@@ -64,8 +65,6 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         items, skipped = source_items(request, job)
     items = mark_collisions(items, workload, source)
     known = maker.known_pace(request)
-    pace = cut_by(known.pace, request, reuses=True)
-    kept_items = None if base is None else keep(request, folder, items, base, job, pace=pace)
     made = maker.make(
         request,
         folder,
@@ -74,11 +73,16 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         known=known,
         merge_seconds=_merge_seconds(workload, request.workload),
         retry_of=before[-1].plan.digest if before else "",
-        kept=kept_items.sizes if kept_items else (),
-        reuse=kept_items.reuse if kept_items else None,
+        kept=keeping.keep(items, cut_by(known.pace, request, reuses=True)) if keeping else None,
     )
-    take_over(made, folder, job)
-    return made
+    return _with_what_is_kept(made, folder, job)
+
+
+def _with_what_is_kept(plan: Plan, folder: RunFolder, job: Job) -> Plan:
+    """Name what is gone, and take over what is kept; returns the plan."""
+    name_removed(plan, folder, job.s3)
+    take_over(plan, folder, job)
+    return plan
 
 
 def _merge_seconds(workload: object, name: str) -> MergeSeconds | None:

@@ -231,6 +231,7 @@ class Run:
     merged: float = 0.0
     small: float = 0.0
     slower: float = 1.0
+    to_take: float = 0.0
 
     def __post_init__(self) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - the same run every time is the point
@@ -332,11 +333,14 @@ class Run:
         scenario = self.scenario
         if scenario.cuts:
             return False
-        needed = scenario.objects * PLANNING_SECONDS_PER_OBJECT
-        most = min(PLANNING_SECONDS, small_source.MOST_OBJECTS * PLANNING_SECONDS_PER_OBJECT)
+        needed = scenario.planning_seconds
+        most = min(PLANNING_SECONDS, small_source.MOST_OBJECTS * PLANNING_SECONDS_PER_OBJECT * scenario.plan_ratio)
         self.planning = min(needed, most)
         self._wait("plan", self.planning)
-        return needed <= most
+        if needed <= most:
+            self.to_take = scenario.taking_seconds
+            return True
+        return False
 
     def _array(self, children: int, *, merging: bool, size: str) -> None:
         begun = self.clock.now
@@ -352,6 +356,7 @@ class Run:
 
     def _child(self, index: int, children: int, attempt: Attempt, *, merging: bool, size: str) -> int:
         clock, task = self.clock, self.clock.task
+        clock.sleep(self.to_take / children)
         settings = JobSettings(
             array_index=index,
             array_size=children if children > 1 else None,

@@ -57,6 +57,7 @@ class Scenario:
         reclaims_per_hour: How often a child's host is reclaimed.
         uploads: How many of the objects are uploaded, each for itself, in a minute; 0 for a source that is there.
         window: How long uploads are collected for.
+        plan_ratio: How much longer its plan takes than a plain one of the same source.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Scenario:
     reclaims_per_hour: float = 0.05
     uploads: int = 0
     window: float = 0.0
+    plan_ratio: float = 1.0
 
     def lengths(self, dice: random.Random) -> array[int]:
         """The bytes of its items, in the order of their keys."""
@@ -109,6 +111,16 @@ class Scenario:
     def plan_seconds(self) -> float:
         """How long its listing and cutting takes."""
         return self.objects * PLAN_SECONDS_PER_OBJECT
+
+    @property
+    def planning_seconds(self) -> float:
+        """How long Prepare Run takes for that."""
+        return self.objects * PLANNING_SECONDS_PER_OBJECT
+
+    @property
+    def taking_seconds(self) -> float:
+        """How long one child takes over what is kept of an earlier run, where Prepare Run has planned."""
+        return 0.0
 
     def merge_seconds(self, shards: int) -> float:
         """How long adding up takes."""

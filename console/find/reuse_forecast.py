@@ -79,6 +79,4 @@ def _shards(items: ItemStore, request: RunRequest, pace: Pace, kept: list[int]) 
 
 def _writes_outputs(request: RunRequest) -> bool:
     """Whether the items have outputs of their own; nothing is known of a user's own workload, so it may be one."""
-    if is_own_workload(request.workload) or request.workload == "copy":
-        return True
-    return bool(workload_records()[request.workload].item_suffixes(request.options))
+    return is_own_workload(request.workload) or workload_records()[request.workload].writes_outputs(request.options)

@@ -124,13 +124,15 @@ def estimate_of(
     shards = reused.shards if reused else found.shards
     memory = record_memory(request.workload)
     made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory)
-    foreseen = None if reused is None else _foreseen(reused, found, made, jobs, known)
+    whole = estimate(
+        found.shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory
+    )
+    foreseen = None if reused is None else _foreseen(reused, whole, made)
     return EstimatedRun(request, replace(found, shards=shards), made, jobs, known, foreseen)
 
 
-def _foreseen(reused: Forecast, found: SourceSize, made: Estimate, jobs: Jobs, known: KnownPace) -> dict[str, Any]:
+def _foreseen(reused: Forecast, whole: Estimate, made: Estimate) -> dict[str, Any]:
     """What the plan would say of reuse, and how much more a run over everything would cost."""
-    whole = estimate(found.shards, found.listed, jobs, known.pace, measured=known.measured)
     numbers = asdict(reused.reuse)
     shown = {name: numbers[name] for name in numbers if not name.endswith("_digest")}
     return {**shown, "saved_dollars": max(0.0, whole.total_dollars - made.total_dollars)}

@@ -11,28 +11,32 @@ import pytest
 
 import batch_jobs.merging.merge
 import batch_jobs.merging.mirroring
+import batch_jobs.migrating.migrate
+import batch_jobs.migrating.take_over
 import batch_jobs.planning.plan
-import batch_jobs.planning.take_over
 import millrace.reuse.base
 import millrace.reuse.base_shards
 import millrace.reuse.compaction
 import millrace.reuse.comparison
+import millrace.reuse.keeping
 import millrace.reuse.listing_walk
 from batch_jobs.job import Job
 from batch_jobs.merging.mirroring import _is_asked
-from batch_jobs.migrating.committing import copy_file
-from batch_jobs.planning.take_over import TakenShard, _Taking, take_over
+from batch_jobs.migrating.take_over import _Taking, take_over
 from millrace.errors import ObjectNotFoundError
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.making import PlanMaker
 from millrace.records.commit import CommitText, PartialFile
+from millrace.records.files import copy_file
 from millrace.records.generations import RowReader, read_generations
-from millrace.records.latest import LatestRun, read_latest
+from millrace.records.latest import read_latest
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
 from millrace.reuse.base_shards import BaseShard
 from millrace.reuse.listing_walk import ListingWalk
+from millrace.reuse.taken import TakenShard
+from millrace.reuse.writers import replaced_by
 from millrace.s3.verbs import S3
 
 
@@ -65,7 +69,7 @@ def options_are_not_compared(patch: pytest.MonkeyPatch) -> None:
     def check_plan(_plan: Plan, _request: RunRequest, _run_id: str, _code_version: str | None) -> None:
         """All is well."""
 
-    patch.setattr(batch_jobs.planning.reused_shards, "find_base", find_base)
+    patch.setattr(millrace.reuse.keeping, "find_base", find_base)
     patch.setattr(millrace.reuse.base, "_check_plan", check_plan)
     _ignoring_code_of_commits(patch)
 
@@ -74,7 +78,7 @@ def codes_are_not_compared(patch: pytest.MonkeyPatch) -> None:
     """A run that other code worked is reused."""
     real = millrace.reuse.base.find_base
     patch.setattr(
-        batch_jobs.planning.reused_shards,
+        millrace.reuse.keeping,
         "find_base",
         lambda request, s3, **given: real(request, s3, **{**given, "code_version": None}),
     )
@@ -92,23 +96,32 @@ def _ignoring_code_of_commits(patch: pytest.MonkeyPatch) -> None:
             read = CommitText.of(text, name)
             return replace(read, head={**read.head, "code_version": cls.now})
 
-    taking = batch_jobs.planning.take_over.take_over
+    taking = batch_jobs.migrating.take_over.take_over
 
-    def take_over_by_any_code(plan: Plan, folder: RunFolder, job: Job) -> None:
+    def take_over_by_any_code(plan: Plan, *given: Any) -> frozenset[int]:
         OfAnyCode.now = plan.code_version
-        taking(plan, folder, job)
+        return taking(plan, *given)
 
-    patch.setattr(batch_jobs.planning.take_over, "CommitText", OfAnyCode)
-    patch.setattr(batch_jobs.planning.plan, "take_over", take_over_by_any_code)
+    patch.setattr(batch_jobs.migrating.take_over, "CommitText", OfAnyCode)
+    for module in (batch_jobs.planning.plan, batch_jobs.migrating.migrate, batch_jobs.migrating.take_over):
+        patch.setattr(module, "take_over", take_over_by_any_code)
 
 
 def outputs_of_later_runs_do_not_matter(patch: pytest.MonkeyPatch) -> None:
     """A base is reused whose outputs a run of other options has written over."""
+    patch.setattr(millrace.reuse.base, "replaced_by", lambda *_given: "")
 
-    def check_outputs(_base: Base, _request: RunRequest, _runs: list[LatestRun]) -> None:
-        """All is well."""
 
-    patch.setattr(millrace.reuse.base, "_check_outputs", check_outputs)
+def only_runs_that_succeeded_are_known_to_write(patch: pytest.MonkeyPatch) -> None:
+    """A base is reused whose outputs a run of other options, which failed, has written over."""
+    real = replaced_by
+
+    def of_success(plan: Plan, s3: S3) -> str:
+        other = real(plan, s3)
+        runs = {f"run {run.run_id}" for run in read_latest(S3Uri.parse(plan.destination), s3)}
+        return other if other in runs else ""
+
+    patch.setattr(millrace.reuse.base, "replaced_by", of_success)
 
 
 def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) -> None:
@@ -130,15 +143,25 @@ def shards_are_taken_over_before_the_plan_is_there(patch: pytest.MonkeyPatch) ->
     patch.setattr(PlanMaker, "make", make)
 
 
+def what_is_taken_over_is_written_in_one_place(patch: pytest.MonkeyPatch) -> None:
+    """Of two planners with different listings, the one that comes too late says what the other's plan takes over."""
+    patch.setattr(RunFolder, "takeover", lambda self, _digest: self.file("plan/takeover.jsonl"))
+
+    def read_takeover(_plan: Plan, folder: RunFolder, s3: S3) -> Sequence[TakenShard]:
+        return list(map(TakenShard.from_line, s3.read(folder.takeover("")).splitlines()))
+
+    patch.setattr(batch_jobs.migrating.take_over, "read_takeover", read_takeover)
+
+
 def partials_are_not_copied(patch: pytest.MonkeyPatch) -> None:
     """A commit names a partial that is not there."""
     real = copy_file
 
-    def copy(source: S3Uri, destination: S3Uri, job: Job, size: int | None = None) -> None:
+    def copy(source: S3Uri, destination: S3Uri, s3: S3, size: int | None = None) -> None:
         if "/partials/" not in destination.key:
-            real(source, destination, job, size)
+            real(source, destination, s3, size)
 
-    patch.setattr(batch_jobs.planning.take_over, "copy_file", copy)
+    patch.setattr(batch_jobs.migrating.take_over, "copy_file", copy)
 
 
 def failed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
@@ -296,9 +319,11 @@ MUTANTS: dict[Callable[[pytest.MonkeyPatch], None], int] = {
     options_are_not_compared: 5,
     codes_are_not_compared: 5,
     outputs_of_later_runs_do_not_matter: 256,
+    only_runs_that_succeeded_are_known_to_write: 203,
     contributions_of_changed_items_are_kept: 14,
     contributions_of_removed_items_are_kept: 14,
     shards_are_taken_over_before_the_plan_is_there: 69,
+    what_is_taken_over_is_written_in_one_place: 0,
     partials_are_not_copied: 0,
     a_neighbours_rows_are_lost: 28,
     a_neighbours_partial_is_lost: 28,

@@ -13,6 +13,7 @@ import batch_jobs.merging.merge
 import batch_jobs.merging.merged_files
 import batch_jobs.merging.migrate_and_merge
 import batch_jobs.migrating.committing
+import batch_jobs.migrating.partials
 import batch_jobs.migrating.shard_work
 import batch_jobs.planning.plan
 import millrace.planning.listed_items
@@ -68,7 +69,7 @@ def run_request_overwritten(patch: pytest.MonkeyPatch) -> None:
 
 def merge_from_a_listing(patch: pytest.MonkeyPatch) -> None:
     """Merge takes every partial that it finds, instead of those that the commits name."""
-    real = batch_jobs.merging.merged_files.open_partials
+    real = batch_jobs.migrating.partials.open_partials
 
     def opened(partials: list[PartialFile], job: Any) -> Any:
         if not partials:

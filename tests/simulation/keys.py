@@ -15,6 +15,7 @@ _FOLDERS = {
     "contributions": "contributions",
     "progress": "progress",
 }
+_WRITING = re.compile(re.escape(RESULT_PREFIX) + r"_millrace/writing-[0-9a-f]{16}-[0-9a-f]{16}\.json")
 LATEST = f"{RESULT_PREFIX}_millrace/latest.json"
 OWN_FILES = (
     "run.json",
@@ -39,17 +40,18 @@ def kind_of(bucket: str, key: str) -> str:
     """What an object is: source, output, progress, a file's own name, merged file, or as `_FOLDERS` and parts/ say."""
     if bucket == SOURCE:
         return "source"
-    if key == LATEST:
-        return "latest.json"
+    if key == LATEST or _WRITING.fullmatch(key):
+        return "latest.json" if key == LATEST else "writing"
     found = _RUN.fullmatch(key)
     if not found:
         return "output" if not key.endswith("/") else "folder"
     rest = found[2]
-    folder, slash, _ = rest.partition("/")
+    folder, slash, name = rest.partition("/")
     if folder == "parts":
         return "part commit" if rest.endswith(".json") and rest.count(".") == 1 else "part"
     if slash:
-        return _FOLDERS.get(folder, "unknown file")
+        # What is kept and what is gone lies beside the folders of shard files.
+        return "compared" if folder == "plan" and "/" not in name else _FOLDERS.get(folder, "unknown file")
     return rest if rest in OWN_FILES else "merged file"
 
 

@@ -51,7 +51,8 @@ class OnlineChecks:
         if verb == "list_objects_v2" and bucket == SOURCE:
             process.listed.append(self._world.scheduler.steps)
         kind = kind_of(bucket, key)
-        if process.runs in MIGRATING and kind == "commit" and "Key" in given:
+        mine = run_of(bucket, key) == process.run_id
+        if process.runs in MIGRATING and kind == "commit" and "Key" in given and mine:
             process.looked[shard_of(key)] = self._world.scheduler.steps
         if process.runs in MIGRATING and kind == "shard file":
             process.shard = shard_of(key)
@@ -149,9 +150,13 @@ class OnlineChecks:
 
 
 def _may_write(process: Process, run_id: str, kind: str) -> bool:
-    """Its own folder; a merge latest.json; Prepare Run a retry's run.json, and a retry's merge the run's result."""
+    """Its own folder; a merge latest.json; a child the note that its kind writes; Prepare Run a retry's run.json,
+    and a retry's merge the run's result.
+    """
     if kind == "latest.json":
         return process.runs in MERGING
+    if kind == "writing":
+        return process.runs in MIGRATING
     if run_id == process.run_id or first_of(run_id) != first_of(process.run_id):
         return run_id == process.run_id
     if process.runs == "prepare_run":

@@ -21,7 +21,7 @@ from unittest.mock import patch
 from batch_jobs.job import Job
 from batch_jobs.workloads.function.workload import class_of
 from batch_jobs.workloads.registry import load_workload
-from millrace.errors import MillraceError, MirrorLimitError, TooManyFailuresError
+from millrace.errors import MillraceError, MirrorLimitError, StoppedError, TooManyFailuresError
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.files import listed_shards
 from millrace.workload import workload
@@ -99,14 +99,13 @@ class Series:
 
     def __post_init__(self) -> None:
         self.chance, self.mirrors = random.Random(f"series {self.seed}"), random.Random(f"mirror {self.seed}")
+        self.planners = random.Random(f"planners {self.seed}")
         self.client = InMemoryS3Client(SOURCE, RESULT)
         self.kind = self.chance.choice(KINDS)
         self.bodies: dict[str, bytes] = {}
         self.runs: list[str] = []
         self.client.store(RESULT, f"{OUT}foreign.size", b"nobody's output")
         self.option, self.code, self.now = 1, CODES[0], ""
-        self.failed: list[tuple[str, int, str]] = []
-        self.doubtful: set[str] = set()
         self.made = 0
 
     def play(self) -> None:
@@ -273,23 +272,49 @@ class Series:
             if kind == "second job":
                 self.client.before = lambda *_call: None
                 self._change()
-                run.plan()
+                self._plan(run, alone=False)
             else:
                 self._lose_files()
 
         self.client.before = lambda *_call: disturb("before")
         self.client.after = lambda *_call: disturb("after")
         try:
-            run.plan()
+            self._plan(run)
         except Crash:
             self._change()
         finally:
             self.client.before, self.client.after = (lambda *_call: None), (lambda *_call: None)
-        run.plan()
+        self._plan(run)
         files = run.run_files()
-        run.plan()
+        self._plan(run)
         if run.run_files() != files:
             raise SeriesBrokenError("a plan job that runs again changes something")
+
+    def _plan(self, run: RunInMemory, *, alone: bool = True) -> None:
+        """Plan and take over: the plan job does it all, or Prepare Run and a child do.
+
+        Args:
+            run: The run.
+            alone: Whether a child follows Prepare Run, and not the other planner that is at work.
+        """
+        if self.planners.random() < 0.5:
+            run.plan()
+            return
+        seconds = self.planners.choice((0, 2, 5, 10, 99, 99))
+
+        def check() -> None:
+            nonlocal seconds
+            seconds -= 1
+            if seconds < 0:
+                raise StoppedError("the plan job takes over")
+
+        if run.plan_in_function(check) is None:
+            self._note("left to the plan job")
+            run.plan()
+            return
+        self._note("planned by the function")
+        if alone:
+            run.take_over()
 
     def _lose_files(self) -> None:
         """As a lifecycle rule does: a file of an earlier run, or one kind of them."""
@@ -340,15 +365,6 @@ class Series:
             if reuse["kept"] + reuse["changed"] + reuse["new"] != run.result()["counts"]["items"]:
                 raise SeriesBrokenError(f"{name}: {reuse} does not add up to {run.result()['counts']}")
         mine, theirs = _left(run), _left(full)
-        if ends[0] != "merged":
-            self.failed.append((self.now, self.option, self.code))
-        # No file names a run that failed, and one of other options may have replaced outputs: docs/reuse.md says so.
-        replaced = (
-            now > (reuse or {}).get("base", "") and kind != [self.option, self.code] for now, *kind in self.failed
-        )
-        if reuse and reuse["base"] and (reuse["base"] in self.doubtful or any(replaced)):
-            self.doubtful.add(self.now)
-            del mine["outputs"], theirs["outputs"]
         differing = [what for what in {**mine, **theirs} if mine.get(what) != theirs.get(what)]
         if differing or ends[0] != ends[1]:
             pairs = [f"{what}: {mine.get(what)!r} is not {theirs.get(what)!r}" for what in differing]

@@ -33,8 +33,18 @@ def test_every_run_leaves_what_a_full_run_leaves() -> None:
     broken, met = broken_by(range(FIRST_SEEDS))
     assert broken == {}
     kinds = ("crash before", "crash after", "second job", "lost files", "rerun", "other options", "other code")
-    more = ("given up", "kept items", "rebuilt shards", "shards put together", "why not", "base", "mirror limit")
-    assert [kind for kind in (*kinds, *more, "outputs deleted") if not met[kind]] == []
+    planners = ("planned by the function", "left to the plan job")
+    more = (
+        *planners,
+        "given up",
+        "kept items",
+        "rebuilt shards",
+        "shards put together",
+        "why not",
+        "base",
+        "mirror limit",
+    )
+    assert [kind for kind in (*kinds, *planners, *more, "outputs deleted") if not met[kind]] == []
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -91,7 +91,9 @@ def check_commit(world: World, process: Process, index: int) -> None:
     said = tuple(commit["counts"][name] for name in ("items", "succeeded", "failed"))
     check(Promise.COUNTS, counts == said == (sum(counts[1:]), *counts[1:]), f"shard {index}: {commit['counts']}")
     reused = commit.get("reused_from")
-    check(Promise.REUSED, (process.runs == "plan") == (reused is not None), f"{process.name} wrote {reused}")
+    kept = index < (record.plan.get("reuse") or {"kept_shards": 0})["kept_shards"]
+    allowed = kept if reused is not None else process.runs != "plan"
+    check(Promise.REUSED, allowed, f"{process.name} wrote {reused} as shard {index}")
     if reused is not None:
         _check_reused(world, commit, reused)
     worked_in = [run for run, items in commit.get("stretches", ()) for _ in range(items)]

@@ -129,18 +129,20 @@ def plan_cuts(strict: Strict) -> Any:
     return ended, made and json.loads(made)["shards"]
 
 
-def plan_reuses(strict: Strict) -> Any:
-    """A plan that takes over a shard of an earlier run, of which one object is gone."""
+def plan_reuses(strict: Strict, **planned_by: str) -> Any:
+    """A plan that takes over a shard of an earlier run, of which one object is gone; or which the function makes."""
     name, shards = new_name(), {"max_items": 1}
     source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
     strict.runs.put(source, {"a": b"one", "b": b"two"})
-    request: dict[str, Any] = {"source": source, "destination": destination, "plan": "job", "shard": shards}
-    request |= {"workload": "copy"}  # which keeps its items' contributions
+    request: dict[str, Any] = {"source": source, "destination": destination, "shard": shards}
+    request |= {"workload": "copy", **planned_by}  # which keeps its items' contributions
     folders = [RunFolder.of(S3Uri.parse_folder(destination), f"{name}-{number}") for number in range(2)]
     for folder, more in zip(folders, ({}, {"reuse": folders[0].run_id}), strict=True):
         event = {"input": request | more, "execution_name": folder.run_id, "started_at": "now"}
         assert strict.invoke("PrepareRunFunction", {**event, "execution_arn": f"arn:{folder.run_id}"}) is None
-        ended = strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
+        ended: Any = strict.runs.read(folder.plan) is not None
+        if planned_by:
+            ended = strict.job(strict.physical("PlanJobDefinition"), "plan", "--request", str(folder.request))
         if not more:
             command = ("migrate-and-merge", "--plan", str(folder.plan))
             assert strict.job(strict.physical("MigrateAndMergeJobDefinition"), *command)[0] == 0
@@ -451,6 +453,7 @@ LONG_WAY: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per
 migrate_copy, together_copy = partial(copied, **LONG_WAY), partial(copied)
 manifest_copy, together_manifest_copy = partial(copied_versions, **LONG_WAY), partial(copied_versions)
 manifest_run, together_manifest_run = partial(run_of_a_manifest, **LONG_WAY), partial(run_of_a_manifest)
+plan_job_reuses = partial(plan_reuses, plan="job")
 
 PARTS: dict[str, Callable[[Strict], Any]] = {
     "PrepareRunFunctionRole": prepare_run,
@@ -473,7 +476,7 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PrepareRunFunctionRole", "states:DescribeExecution"): minding,
     ("ScheduleRole", "sqs:SendMessage"): buried_start,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
-    ("PlanJobRole", "TakeOverShards"): plan_reuses,
+    ("PlanJobRole", "TakeOverShards"): plan_job_reuses,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:GetObjectVersion"): manifest_run,
@@ -503,8 +506,8 @@ INTO_TABLES = {
 """What needs the right to a table, by its place among the statement's resources."""
 URGENT_QUEUE = 1
 """Its place among the resources of batch:SubmitJob."""
-THE_TURN = 0
-"""The place of at-work-*.json among what Prepare Run writes."""
+THE_TURN, WHAT_IS_GONE = 0, 4
+"""The places of at-work-*.json and of removed.jsonl among what Prepare Run writes."""
 
 
 def part_of(permission: Permission) -> Callable[[Strict], Any]:
@@ -513,6 +516,8 @@ def part_of(permission: Permission) -> Callable[[Strict], Any]:
         return urgent_run
     if permission.sid == "WriteTheRequestAndThePlan" and permission.resource == THE_TURN:
         return minding
+    if permission.sid == "WriteTheRequestAndThePlan" and permission.resource == WHAT_IS_GONE:
+        return plan_reuses
     if permission.sid == "WriteTheTables":
         return INTO_TABLES[permission.role][permission.resource]
     found = (SPECIAL.get((permission.role, name)) for name in (permission.sid, permission.action))
@@ -561,7 +566,8 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(minding) == [None, None]
     assert usual(read_plan)[0] is None
     assert usual(plan) == (0, None, None, True)
-    assert usual(plan_reuses) == ((0, None, None, True), [True, True])
+    assert usual(plan_reuses) == (True, [False, True])
+    assert usual(plan_job_reuses) == ((0, None, None, True), [True, True])
     assert usual(migrate)[1] == [None, "NOT_FOUND"]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(merge_mirrors) == (("SUCCEEDED", None), [True, False])
@@ -716,7 +722,7 @@ def test_functions_write_their_own_file_alone() -> None:
             named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
             written.setdefault(found.role, []).append(named[found.resource]["Fn::Sub"][0].partition("_millrace/")[2])
     assert written == {
-        "PrepareRunFunctionRole": ["at-work-*.json", "*/run.json", "*/plan.json", "*/plan/*"],
+        "PrepareRunFunctionRole": ["at-work-*.json", "*/run.json", "*/plan.json", "*/plan/*", "*/removed.jsonl"],
         "NotifyFunctionRole": ["*/cost.json"],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -87,34 +88,56 @@ def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy
     assert totals(words) == counted(bodies.values())
 
 
-def test_a_schedule_starts_a_run(own: Runs, stack: Any) -> None:
+def test_a_schedule_works_what_is_new_three_days_in_a_row(own: Runs, stack: Any, proxy: FaultProxy) -> None:
     """`rate(1 minute)`, which a test's server turns into three seconds, starts a run over the whole source bucket into
-    the result bucket's folder `scheduled/`, and that run ends well.
+    the result bucket's folder `scheduled/`. The first works everything; each later one reads that day's objects alone,
+    and its result is that of a run over everything.
     """
     deployed = Stack.find(stack.aws, NAME)
-    bodies = texts(3)
-    own.put(f"s3://{deployed.source_bucket}/by-the-clock/", bodies)
+    source, destination = f"s3://{deployed.source_bucket}/", f"s3://{deployed.result_bucket}/scheduled/"
     states, machine = own.aws.step_functions, deployed.state_machine_arn
-    earlier = {run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]}
-    sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)")
     target = Target(stack.aws, NAME)
+
+    def started() -> list[str]:
+        """The executions, the last one first."""
+        return [run["executionArn"] for run in states.list_executions(stateMachineArn=machine)["executions"]]
+
+    def next_day(new: dict[str, bytes], begin: Callable[[], object]) -> tuple[Run, dict[str, Any]]:
+        """Put objects, begin the schedule, and pause it once it has started a run; the run and its output."""
+        own.put(source, new)
+        earlier = set(started())
+        begin()
+        arn = until("a run that the schedule started", lambda: [arn for arn in started() if arn not in earlier])[-1]
+        set_paused(target, "stack", paused=True)
+        asked = json.loads(states.describe_execution(executionArn=arn)["input"])
+        assert asked == {
+            "source": source,
+            "destination": destination,
+            "reuse": "latest",
+            "overlap": "skip",
+            "tags": {"started-by": "the schedule stack"},
+        }
+        run = Run(arn, RunFolder.of(S3Uri.parse_folder(destination), arn.rpartition(":")[2]))
+        return run, own.wait(run)
+
+    last, _ = next_day(
+        {f"by-the-clock/0-{name}": body for name, body in texts(20).items()},
+        lambda: sam_deploy(stack.endpoint_url, NAME, ScheduleExpression="rate(1 minute)"),
+    )
     assert [(each.name, each.expression) for each in schedules(target)] == [("stack", "rate(1 minute)")]
-
-    def found() -> list[str]:
-        listed = states.list_executions(stateMachineArn=machine)["executions"]
-        return [run["executionArn"] for run in listed if run["executionArn"] not in earlier]
-
-    arn = until("a run that the schedule started", found)[-1]
-    set_paused(target, "stack", paused=True)
-    asked = json.loads(states.describe_execution(executionArn=arn)["input"])
-    assert asked == {
-        "source": f"s3://{deployed.source_bucket}/",
-        "destination": f"s3://{deployed.result_bucket}/scheduled/",
-        "reuse": "latest",
-        "overlap": "skip",
-        "tags": {"started-by": "the schedule stack"},
-    }
-    scheduled = S3Uri(deployed.result_bucket, "scheduled/")
-    output = own.wait(Run(arn, RunFolder.of(scheduled, arn.rpartition(":")[2])))
-    assert output["counts"]["succeeded"] >= len(bodies)
-    assert any(name.endswith("by-the-clock/000.txt.words.txt") for name in own.names(scheduled))
+    for day in (1, 2, 3):
+        proxy.requests.clear()
+        new = {f"by-the-clock/{name}-{day}": body for name, body in texts(5).items()}
+        before = {arn.rpartition(":")[2] for arn in started()}
+        run, output = next_day(new, lambda: set_paused(target, "stack", paused=False))
+        read = [uri for verb, uri in proxy.requests if verb == "GET" and uri.startswith(source)]
+        assert sorted(read) == sorted(f"{source}{key}" for key in new)
+        reuse = json.loads(own.file(run, "result.json"))["reuse"]
+        assert reuse == {**reuse, "new": len(new), "changed": 0, "removed": 0}
+        assert reuse["base"] in before
+        assert reuse["kept"] + len(new) == output["counts"]["succeeded"]
+        last = run
+    full = own.start(source, f"s3://{deployed.result_bucket}/full/")
+    own.wait(full)
+    assert own.file(last, "words.csv") == own.file(full, "words.csv")
+    assert any(name.endswith("by-the-clock/000.txt-3.words.txt") for name in own.names(S3Uri.parse(destination)))

@@ -56,5 +56,6 @@ RECORD = WorkloadRecord(
     # On S3's own machines: 16 requests at once, each of some 60 ms, two an object: ASSUMED, as are the bytes.
     pace=Pace(seconds_per_item=0.008, bytes_per_second=400_000_000, outputs=1),
     memory_mib=512,
+    names_outputs=True,
     compares_outputs=lambda options: bool(options["key_pattern"] or options["key_template"]),
 )

@@ -14,6 +14,7 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import Commit
 from millrace.records.outcome import Counts, Outcome
 from millrace.records.plan import Item, Plan
+from millrace.records.reused import PlannedReuse
 from millrace.s3.verbs import S3
 from millrace.settings import FunctionSettings
 from read_plan import MOST_PASSES, read_plan
@@ -153,6 +154,27 @@ def test_after_a_small_job_comes_a_full_one() -> None:
     assert job_of(before=handed_back) == FULL
     with pytest.raises(StalledError):
         job_of(before={**handed_back, "job": FULL})
+
+
+KEPT = PlannedReuse("latest", "base", 0, 90_000, 0, 10_000, 0, 90, 900_000_000, "sha256:t", "", "")
+
+
+@pytest.mark.parametrize(
+    ("committed", "before", "children"),
+    [
+        ([], FIRST, 1),  # 63 s for ten shards of 1,000 items, and a second to take 90 over
+        (range(90), FIRST, 1),  # the plan job has taken them over: 63 s
+        (range(45), FIRST, 6),  # the others cannot be taken over, or a run is resumed
+        ([], {**FIRST, "pass": 1, "shards_left": 101}, 11),  # children have tried
+    ],
+)
+def test_kept_shards_are_no_work_before_anybody_has_tried(
+    committed: Iterable[int], before: dict[str, Any], children: int
+) -> None:
+    """They are taken over by the first array; what it could not take over is the next one's work."""
+    plan = replace(PLAN, reuse=KEPT)
+    read = call(run_of(plan, committed), before)
+    assert (read["children"], read["shards_left"]) == (children, 100 - len(list(committed)))
 
 
 def test_the_first_array_is_sized_from_the_plan() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from batch_jobs.code_identity import code_identity
 from batch_jobs.workloads.registry import load_workload
 from millrace.errors import InvalidRunRequest, RunIdentityError, StoppedError
+from millrace.layout import RunFolder, S3Uri
 from millrace.planning import small_source
 from millrace.planning.item_store import ItemStore
 from millrace.planning.making import PlanMaker
 from millrace.planning.small_source import plan_small_source
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
+from millrace.reuse.keeping import Keeping
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
 from tests.in_memory_s3 import InMemoryS3Client
@@ -54,7 +57,7 @@ def small(
         check=check,
         concurrency=concurrency,
     )
-    return plan_small_source(given_request(**run.request, **fields), run.folder, maker)
+    return plan_small_source(given_request(**run.request, **fields), run.folder, maker, Keeping.of)
 
 
 def one_of(objects: dict[str, bytes], request: dict[str, Any], page_size: int = 1000) -> RunInMemory:
@@ -98,6 +101,43 @@ def test_the_files_are_those_of_the_plan_job(
 
     assert made == planned
     assert here.run_files() == there.run_files()
+
+
+@given(
+    objects=st.dictionaries(KEYS.map("in/".__add__), st.sampled_from([b"one", b"x" * 30]), min_size=1, max_size=20),
+    since=st.dictionaries(KEYS.map("in/".__add__), st.sampled_from([b"one", b"two", None]), max_size=6),
+    asked=st.fixed_dictionaries({}, optional={"verify_outputs": st.booleans(), "mirror": st.booleans()}),
+    workload=st.sampled_from([{}, {"workload": "copy", "options": {}}]),
+    size=st.integers(1, 6),
+)
+def test_the_files_are_those_of_the_plan_job_where_a_run_is_reused(
+    objects: dict[str, bytes],
+    since: dict[str, bytes | None],
+    asked: dict[str, Any],
+    workload: dict[str, Any],
+    size: int,
+) -> None:
+    """plan.json, shard files, what each kept shard is taken over from, and what is gone."""
+    runs = []
+    for _ in range(2):
+        base = one_of(objects, {**workload, "shard": {"max_items": size}})
+        base.all()
+        for key, body in since.items():
+            if body is None:
+                base.client.remove(SOURCE, key)
+            else:
+                base.client.store(SOURCE, key, body)
+        run = replace(base, objects={}, folder=RunFolder.of(S3Uri(RESULT, "out/"), "next"), ticks=0)
+        run.request = {**base.request, "reuse": "latest", "mirror_limit_percent": 100, **asked}
+        runs.append(run)
+    here, there = runs
+    assert small(here) == there.plan()
+
+    def planned(run: RunInMemory) -> dict[str, str]:
+        return {key: digest for key, digest in run.run_files().items() if "/next/plan" in key or "removed" in key}
+
+    assert planned(there).items() >= planned(here).items()
+    assert {key for key in planned(there) if key not in planned(here)} <= {here.folder.file("removed.jsonl").key}
 
 
 def test_more_objects_than_seconds_allow_are_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

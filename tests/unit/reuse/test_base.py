@@ -15,7 +15,7 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase, find_base, require_base
 from millrace.s3.verbs import S3
-from tests.run_in_memory import RESULT, SOURCE, RunInMemory
+from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes
 
 CODE = "1+jobs.12"
 GIVEN: dict[str, Any] = {"source": f"s3://{SOURCE}/in/", "destination": f"s3://{RESULT}/out/", "reuse": "latest"}
@@ -142,8 +142,71 @@ def test_outputs_that_another_run_has_replaced() -> None:
     made = worked(options={"min_length": 1})
     worked("other", 1, made.client, options={"min_length": 7})
     options = {"min_length": 1}
-    assert why_not(made, options=options) == ("run other has written outputs of the same items since run base did")
+    says = "run other has written outputs of the same items since run base did, with other options or code"
+    assert why_not(made, options=options) == says
     assert isinstance(found(made, writes_outputs=False, options=options), Base)
+
+
+def test_outputs_that_a_run_has_replaced_before_it_failed() -> None:
+    """It is in no list of runs that succeeded; before the base it does not matter, nor into another folder."""
+    options = {"min_length": 1}
+    before = run("before", options={"min_length": 7})
+    before.plan()
+    before.migrate()
+    elsewhere = run("elsewhere", 2, before.client, options={"min_length": 7}, destination=f"s3://{RESULT}/else/")
+    elsewhere.folder = RunFolder.of(S3Uri(RESULT, "else/"), "elsewhere")
+    elsewhere.plan()
+    elsewhere.migrate()
+    made = worked(day=1, client=before.client, options=options)
+    assert isinstance(found(made, options=options), Base)
+    failed = run("failed", 2, made.client, options={"min_length": 7})
+    failed.plan()
+    assert isinstance(found(made, options=options), Base)
+    failed.migrate()
+    assert "run failed has written outputs" in why_not(made, options=options)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no JSON", b"[]", b'{"run_id": "a"}', b'{"run_id": "a", "at": "?"}', b"x" * 99_999]
+)
+def test_a_note_that_says_nothing_is_as_good_as_one_of_today(body: bytes) -> None:
+    """Only a full run is sure to leave what a full run leaves. Those of other sources are not looked at."""
+    made = worked()
+    (note,) = made.client.bodies(RESULT, "out/_millrace/writing-")
+    about = note.rpartition("-")[0]
+    made.client.store(RESULT, f"out/_millrace/writing-{'0' * 16}-{'0' * 16}.json", body)
+    assert isinstance(found(made), Base)
+    made.client.store(RESULT, f"{about}-{'0' * 16}.json", body)
+    assert f"{about}-{'0' * 16}.json has written outputs" in why_not(made)
+
+
+def test_a_child_notes_its_kind_once_a_minute() -> None:
+    """Not for each shard; a workload without outputs notes nothing."""
+    times = iter(range(0, 10_000, 5))
+    made = run(shard={"max_items": 1})
+    made.clock = lambda: float(next(times))
+    for number in range(30):
+        made.client.store(SOURCE, f"in/{number}", b"one")
+    made.plan()
+    written: list[str] = []
+    made.client.before = lambda verb, _bucket, key: (
+        written.append(key) if verb == "put_object" and "/writing-" in key else None
+    )
+    made.child()
+    seconds = next(times)
+    assert 1 < len(written) <= 1 + seconds / 60
+
+    class Outputless(Sizes):
+        item_suffixes = ()
+
+        def migrate(self, item: Any, body: Any, _outputs: Any) -> Any:
+            return item.key, len(b"".join(body))
+
+    none = run("none", client=made.client)
+    none.load = lambda _name, options: Outputless(options)
+    written.clear()
+    none.all()
+    assert written == []
 
 
 def test_a_run_over_uploads_hides_no_base() -> None:

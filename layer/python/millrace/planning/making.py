@@ -36,6 +36,19 @@ MergeSeconds = Callable[[int, int], float]
 """From the number of shards and the bytes of their items, about how long one job takes to merge them."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptItems:
+    """What a plan has of an earlier run.
+
+    Attributes:
+        sizes: How many items each kept shard has: these are the first items.
+        reuse: What plan.json says.
+    """
+
+    sizes: Sequence[int]
+    reuse: PlannedReuse
+
+
 @dataclass(frozen=True)
 class PlanMaker:
     """Who makes a plan: the plan job, or Prepare Run.
@@ -77,8 +90,7 @@ class PlanMaker:
         known: KnownPace,
         merge_seconds: MergeSeconds | None,
         retry_of: str = "",
-        kept: Sequence[int] = (),
-        reuse: PlannedReuse | None = None,
+        kept: KeptItems | None = None,
     ) -> Plan:
         """Cut the items into shards, and write them down; another copy's plan is kept where it was first.
 
@@ -90,15 +102,15 @@ class PlanMaker:
             known: The pace that the shards are cut by: `known_pace` says it.
             merge_seconds: How long the merge takes; None where it is never done in parts.
             retry_of: For a retry, the digest of the plan before it.
-            kept: How many items each shard has that is taken over of an earlier run: these are the first items.
-            reuse: What the plan says of them; None for a run without reuse.
+            kept: What is taken over of an earlier run; None for a run without reuse.
 
         Raises:
             RunIdentityError: There is a plan by now, and it is for something else.
             AccessDeniedError: The destination may not be written.
             StoppedError: The job or function has to stop.
         """
-        shards = items.cut(request.shard, cut_by(known.pace, request, reuses=reuse is not None), kept)
+        pace = cut_by(known.pace, request, reuses=kept is not None)
+        shards = items.cut(request.shard, pace, kept.sizes if kept else ())
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
@@ -132,7 +144,7 @@ class PlanMaker:
             merge_parts=parts_of_merge(merge_seconds, len(shards), items.total_bytes, request.merge_limit_seconds),
             code=request.code,
             pace=known.pace.known() if known.measured else None,
-            reuse=reuse,
+            reuse=kept.reuse if kept else None,
             over_keys=request.keys is not None,
             name=request.name,
             tags=request.tags,

@@ -6,18 +6,21 @@ What takes longer, what has to be read to be cut, and what needs the workload's 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from millrace.cost.ranges import longest_range, most_whole
-from millrace.errors import StoppedError
+from millrace.errors import MirrorLimitError, NothingToReuseError, StoppedError
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.item_store import ItemStore
 from millrace.planning.listed_items import listed_items
 from millrace.planning.listing_pages import listing_pages
-from millrace.planning.making import PlanMaker
+from millrace.planning.making import KeptItems, PlanMaker, cut_by
 from millrace.planning.named_objects import named_objects
 from millrace.planning.splitting import cut_large
 from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
 from millrace.s3.listing_page import Page
+from millrace.workload.pace import Pace
 from millrace.workload.record import WorkloadRecord
 from millrace.workload.registry import is_own_workload, workload_records
 
@@ -25,21 +28,38 @@ MOST_OBJECTS = 1_000_000
 """Of a longer listing the job is no slower: by then some fifteen seconds are gone, and 20 bytes of memory for each."""
 
 
+class Keeps(Protocol):
+    """What a run keeps of an earlier one: `millrace.reuse.keeping.Keeping`, which itself needs this room."""
+
+    def keep(self, items: ItemStore, pace: Pace) -> KeptItems:
+        """From its items, and the pace that shards are cut by."""
+        ...
+
+
+class FindsBase(Protocol):
+    """Looks for the run that is reused: `Keeping.of`."""
+
+    def __call__(self, request: RunRequest, folder: RunFolder, maker: PlanMaker, *, writes_outputs: bool) -> Keeps:
+        """From the request, the folder, the maker, and whether the workload's items have outputs of their own."""
+        ...
+
+
 class _TheJobsTurn(Exception):  # noqa: N818 - no error
     """An object has to be read to be cut, or there are too many of them."""
 
 
-def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) -> Plan | None:
+def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker, find_base: FindsBase) -> Plan | None:
     """Plan a run, or keep its plan, as the plan job would, where that takes seconds.
 
     Args:
         request: The checked request.
         folder: The run's folder.
         maker: Who makes the plan.
+        find_base: Looks for the run that a request with `reuse` reuses.
 
     Returns:
         The plan; None where the plan job has to make it, or to look at the one that is there. Then nothing is written
-        but shard files that no plan names.
+        but files that no plan names. What cannot be, as there is nothing to reuse or too much is gone, the job says.
 
     Raises:
         RunIdentityError: There is a plan, and it is for something else.
@@ -53,17 +73,20 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker) 
     kept = maker.kept(request, folder)
     if kept is not None:
         return kept
+    writes = record.writes_outputs(request.options)
     try:
+        keeping = None if request.reuse is None else find_base(request, folder, maker, writes_outputs=writes)
         items, skipped = listed_items(request, _pages(request, maker), lambda found: _cut(found, request, record))
         known = maker.known_pace(request)
-        return maker.make(request, folder, items, skipped, known=known, merge_seconds=record.merge_seconds)
-    except (_TheJobsTurn, StoppedError):
+        taken = keeping.keep(items, cut_by(known.pace, request, reuses=True)) if keeping else None
+        return maker.make(request, folder, items, skipped, known=known, merge_seconds=record.merge_seconds, kept=taken)
+    except (_TheJobsTurn, StoppedError, NothingToReuseError, MirrorLimitError):
         return None
 
 
 def may_be_planned(request: RunRequest) -> bool:
     """Whether a request lets its run be planned without a job, were its source no larger than that."""
-    if request.plan == "job" or request.manifest is not None or request.reuse is not None:
+    if request.plan == "job" or request.manifest is not None:
         return False
     if is_own_workload(request.workload):
         return False

@@ -180,3 +180,26 @@ def _not_the_result(folder: RunFolder, why: str) -> DamagedFileError:
         operation="read the result",
         target=str(folder.file("result.json")),
     )
+
+
+def copy_file(source: S3Uri, destination: S3Uri, s3: S3, size: int | None = None) -> None:
+    """Have S3 copy a file of a run, of this size if one is given.
+
+    Raises:
+        ObjectNotFoundError: It is not there.
+        DamagedFileError: It has another size.
+        ChangedError: It was replaced meanwhile.
+    """
+    head = s3.head(source)
+    if size not in {None, head.size}:
+        raise DamagedFileError(f"it has {head.size} bytes, not {size}", operation="reuse", target=str(source))
+    s3.ask(
+        "copy",
+        source,
+        "copy_object",
+        Bucket=destination.bucket,
+        Key=destination.key,
+        CopySource={"Bucket": source.bucket, "Key": source.key},
+        CopySourceIfMatch=head.etag,
+        TaggingDirective="REPLACE",  # by none: files of a run have no tags, and to copy some would take two more rights
+    )

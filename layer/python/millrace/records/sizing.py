@@ -34,6 +34,9 @@ MERGING_SECONDS = 900.0
 """The children of an array that is expected to end sooner merge as well: to start a merge job behind them would take
 5 % of that time, and more. Longer arrays have the narrower role, and a merge job with an attempt of its own."""
 
+TAKE_OVER_SECONDS = 0.01
+"""What a child takes for a shard that is taken over of an earlier run: five small requests, of 64 shards at once."""
+
 
 SMALL, FULL = "small", "full"
 """The sizes of a job that works and merges alone: the smallest useful one of Fargate, and the stack's JobSize."""
@@ -56,7 +59,7 @@ class Left:
 
     Attributes:
         shards: How many shards.
-        seconds: How long one child would work them, all together; None where nothing is known of the pace.
+        seconds: How long one child would take for them, all together; None where nothing is known of the pace.
     """
 
     shards: int

@@ -19,6 +19,7 @@ from millrace.records.generations import Generation, read_generations
 from millrace.records.latest import LatestRun, options_digest, read_latest
 from millrace.records.plan import Plan
 from millrace.request.run_request import LATEST, RunRequest
+from millrace.reuse.writers import replaced_by
 from millrace.s3.verbs import S3
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def find_base(
             wanted = _latest(request, runs, run_id, code_version)
         base = _read_base(request, wanted, s3, run_id, code_version)
         if writes_outputs:
-            _check_outputs(base, request, runs)
+            _check_outputs(base, s3)
     except _NotReusableError as error:
         return NoBase(str(error))
     return base
@@ -189,16 +190,10 @@ def _other_code(run_id: str, was: str, now: str) -> str:
     return f"run {run_id} was worked by other code: {what_differs(was, now)}"
 
 
-def _check_outputs(base: Base, request: RunRequest, runs: Iterable[LatestRun]) -> None:
-    """See that no other run of the workload over this source has replaced the base's outputs since."""
-    first = base.generations[0].plan
-    for run in runs:
-        same = (run.workload, run.source) == (request.workload, request.source)
-        # Over uploads it has worked what has changed since, as this run will.
-        alike = (run.options_digest, run.code_version) == (options_digest(first.options), first.code_version)
-        if run.over_keys and alike:
-            continue
-        if same and run.run_id != base.run_id and run.finished_at > first.planned_at:
-            raise _NotReusableError(
-                f"run {run.run_id} has written outputs of the same items since run {base.run_id} did"
-            )
+def _check_outputs(base: Base, s3: S3) -> None:
+    """See that no run of other options, or by other code, has replaced the base's outputs since."""
+    other = replaced_by(base.generations[0].plan, s3)
+    if other:
+        raise _NotReusableError(
+            f"{other} has written outputs of the same items since run {base.run_id} did, with other options or code"
+        )

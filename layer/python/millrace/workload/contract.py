@@ -227,3 +227,8 @@ class ServerSideCopy(Protocol[Made_co]):
             ItemError: The object is bad, or what was made is.
             StorageError: S3 refused, failed or could not be reached; it becomes the item's row, as for a read.
         """
+
+
+def writes_outputs(workload: object) -> bool:
+    """Whether a workload's items have outputs of their own."""
+    return bool(getattr(workload, "item_suffixes", ())) or isinstance(workload, ServerSideCopy)

@@ -62,6 +62,7 @@ class WorkloadRecord:
             (`MergingInParts`); None where it is never done in parts.
         compares_outputs: From the checked options, whether the plan job has to compare the keys of the outputs
             (`ServerSideCopy`), for which it needs the workload's code.
+        names_outputs: Whether its items have outputs whose keys it chooses itself (`ServerSideCopy`).
         keeps_contributions: Whether what an item gives is small enough to be kept beside its shard's commit.
         extra: The word of the image's EXTRAS that brings its libraries; empty where every image has them.
         report: Its part of report.html.
@@ -78,9 +79,14 @@ class WorkloadRecord:
     memory_mib: int | None = None
     merge_seconds: Callable[[int, int], float] | None = None
     compares_outputs: Callable[[Mapping[str, Any]], bool] = no_comparison
+    names_outputs: bool = False
     keeps_contributions: bool = True
     extra: str = ""
     report: ReportPart = ReportPart()
+
+    def writes_outputs(self, options: Mapping[str, Any]) -> bool:
+        """Whether its items have outputs of their own, with these options."""
+        return self.names_outputs or bool(self.item_suffixes(options))
 
     def may_cut(self, options: Mapping[str, Any], key: str) -> bool:
         """Whether the object with this key may be cut into byte ranges."""

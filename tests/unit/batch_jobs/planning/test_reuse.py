@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_jobs.planning.kept_outputs import ListedKeys
-from millrace.errors import NothingToReuseError
+from millrace.errors import MirrorLimitError, NothingToReuseError, StoppedError
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.files import listed_shards
+from millrace.reuse.kept_outputs import ListedKeys
 from millrace.s3.verbs import ListedObject
 from millrace.workload import Item, Outputs
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes, SizesPartial
@@ -436,6 +436,76 @@ def test_many_shards_are_taken_over_at_once(base: RunInMemory) -> None:
     assert work(run) == [3]
     assert worked_keys(run) == ["in/bb"]
     assert same_as_full(run)
+
+
+@pytest.mark.parametrize("children", [1, 2, 5])
+def test_children_take_over_what_prepare_run_has_planned(base: RunInMemory, children: int) -> None:
+    """Each its own first; no item is read but the new ones and those of a shard that has lost its partial meanwhile."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, ee="55", z="66")
+    base.client.remove(SOURCE, "in/a")
+    made = run.plan_in_function()
+    assert made is not None
+    assert made.reuse is not None
+    assert (made.reuse.kept_shards, made.reuse.removed) == (2, 1)
+    assert b'"in/a"' in (run.file("removed.jsonl") or b"")
+    assert list(listed_shards(run.folder.commit, range(made.shards), run.job().s3)) == []
+    for lost in base.client.bodies(RESULT, "out/_millrace/base/partials/00002"):
+        base.client.remove(RESULT, lost)
+    read: list[str] = []
+    base.client.before = lambda verb, bucket, key: (
+        read.append(key) if verb == "get_object" and bucket == SOURCE else None
+    )
+    for child in range(children):
+        run.child(child, of=children if children > 1 else None)
+    base.client.before = lambda *_call: None
+    run.merge()
+    assert sorted(read) == [f"in/{name}" for name in ("b", "c", "ee", "g", "h", "i", "z")]
+    assert (run.result()["reuse"]["kept"], run.result()["reuse"]["changed"]) == (3, 5)
+    assert same_as_full(run)
+
+
+def test_a_helper_takes_over_what_another_child_has_not_begun(base: RunInMemory) -> None:
+    """It is not worked, and is no reason to ask for more children."""
+    run = run_of(base.client, "next", reuse="latest")
+    store(run, z="1")
+    run.plan_in_function()
+    run.child(1, of=2)
+    assert len(list(listed_shards(run.folder.commit, range(4), run.job().s3))) == 4
+    run.merge()
+    assert worked_keys(run) == ["in/z"]
+
+
+@pytest.mark.parametrize("seconds", range(0, 16, 3))
+def test_what_prepare_run_has_no_time_for_is_the_plan_jobs(base: RunInMemory, seconds: int) -> None:
+    """It writes no plan.json then, and the plan job makes the plan that it would have made alone."""
+    store(base, ee="55")
+    left = seconds
+
+    def check() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise StoppedError("the plan job takes over")
+
+    run, alone = (run_of(base.client, name, reuse="base") for name in ("next", "other"))
+    planned = run.plan_in_function(check)
+    if planned is None:
+        assert run.file("plan.json") is None
+    assert run.plan().digest == alone.plan().digest
+    assert work(run) == [3]
+
+
+def test_prepare_run_leaves_a_refusal_to_the_plan_job(base: RunInMemory) -> None:
+    """It ends the run with its own error and exit code; nothing is planned."""
+    base.client.remove(SOURCE, "in/a")
+    mirrored = run_of(base.client, "mirrored", reuse="latest", mirror=True)
+    required = run_of(base.client, "required", reuse="none", reuse_required=True)
+    for run, error in ((mirrored, MirrorLimitError), (required, NothingToReuseError)):
+        assert run.plan_in_function() is None
+        assert run.file("plan.json") is None
+        with pytest.raises(error):
+            run.plan()
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from contextlib import closing
 from functools import cached_property
 from tempfile import TemporaryFile
 
-from batch_jobs.job import Job
-from batch_jobs.parallel import in_order
 from millrace.errors import DamagedFileError, ObjectNotFoundError, RunIdentityError
+from millrace.in_order import in_order
 from millrace.layout import RESERVED_FOLDER, S3Uri
 from millrace.planning.listing_pages import listing_pages
+from millrace.planning.making import PlanMaker
 from millrace.records.files import read_commit
 from millrace.records.generations import Generation
 from millrace.reuse.base import Base
@@ -73,13 +73,13 @@ class KeptOutputs:
 
     Args:
         base: The base.
-        job: The job's surroundings.
+        maker: Who makes the plan.
     """
 
-    def __init__(self, base: Base, job: Job) -> None:
+    def __init__(self, base: Base, maker: PlanMaker) -> None:
         self._generations: Mapping[int, Generation] = {each.plan.retry: each for each in base.generations}
         self._destination = S3Uri.parse(base.generations[0].plan.destination)
-        self._job = job
+        self._maker = maker
         self._gone: tuple[tuple[int, int], Collection[int]] = ((-1, -1), ())
 
     def looked_at(self, shards: Iterable[BaseShard]) -> Iterator[BaseShard]:
@@ -88,7 +88,7 @@ class KeptOutputs:
         Raises:
             StorageError: The destination cannot be listed.
         """
-        with closing(in_order(self._outputs_of, shards, self._job.settings.concurrency)) as read:
+        with closing(in_order(self._outputs_of, shards, self._maker.concurrency)) as read:
             for shard, outputs in read:
                 place = shard.retry, shard.index
                 if outputs is None:  # its commit has gone since: it cannot be taken over either
@@ -114,14 +114,14 @@ class KeptOutputs:
 
     @cached_property
     def _listed(self) -> ListedKeys:
-        destination, job = self._destination, self._job
-        pages = listing_pages(destination, job.s3, job.stop.check, job.settings.concurrency)
+        destination, maker = self._destination, self._maker
+        pages = listing_pages(destination, maker.s3, maker.check, maker.concurrency)
         return ListedKeys(pages, destination.join(RESERVED_FOLDER).key)
 
     def _outputs_of(self, shard: BaseShard) -> tuple[BaseShard, list[tuple[int, S3Uri]] | None]:
         generation = self._generations[shard.retry]
         try:
-            commit = read_commit(generation.folder, shard.index, generation.plan, self._job.s3)
+            commit = read_commit(generation.folder, shard.index, generation.plan, self._maker.s3)
         except (DamagedFileError, RunIdentityError):
             commit = None
         if commit is None:
@@ -133,7 +133,7 @@ class KeptOutputs:
         if self._destination.contains(output):
             return output.key in self._listed
         try:  # where a pattern of `copy` leads elsewhere
-            self._job.s3.head(output)
+            self._maker.s3.head(output)
         except ObjectNotFoundError:
             return False
         return True

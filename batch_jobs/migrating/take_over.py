@@ -1,14 +1,13 @@
 """Taking over shards of an earlier run: partial and commit are written anew into this run's folder.
 
 It is done once plan.json is there, which names what is taken over from where: so a second plan job, a redrive or a
-crash in between changes nothing. Partials are copied by S3 and named by their content, commits are written once. A
-shard that cannot be taken over, as a lifecycle rule has deleted its files say, has no commit, and so it is worked.
+crash in between changes nothing. The plan job does it; where Prepare Run has planned, the children do, each its own
+first. Partials are copied by S3 and named by their content, commits are written once. A shard that cannot be taken
+over, as a lifecycle rule has deleted its files say, has no commit, and so it is worked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,22 +15,21 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import groupby, repeat
+from itertools import compress, groupby, repeat
 from threading import Semaphore
 from typing import Any
 
 from batch_jobs.job import Job
-from batch_jobs.merging.merged_files import open_partials
-from batch_jobs.migrating.committing import copy_file, put_partial
-from batch_jobs.migrating.contributions import put_contributions, read_contributions
+from batch_jobs.migrating.partials import open_partials, put_partial
 from batch_jobs.parallel import in_order
 from millrace.errors import ChangedError, DamagedFileError, MillraceError, ObjectNotFoundError
-from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead, CommitText, PartialFile
-from millrace.records.files import listed_shards
+from millrace.records.contributions import put_contributions, read_contributions
+from millrace.records.files import copy_file, listed_shards
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan
+from millrace.reuse.taken import TakenPart, TakenShard, read_takeover
 from millrace.workload.contract import Workload
 from millrace.workload.contribution import ContributionTexts
 
@@ -40,7 +38,6 @@ log = logging.getLogger(__name__)
 LARGEST_COPY_BYTES = 5 * 2**30
 """What one CopyObject copies at most (S3 API, CopyObject). A larger partial is not taken over."""
 
-
 MOST_AT_ONCE = 64
 """So many shards are taken over at once: each waits for five small requests, one after the other."""
 
@@ -48,65 +45,17 @@ ADDED_AT_ONCE = 4
 """Of so many shards at once the partials are added up: they are in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakenPart:
-    """A shard of the base that a kept shard is taken over from.
-
-    Attributes:
-        retry: Which rerun of the base it is a shard of; 0 for the base's own.
-        shard: Its index there.
-        rebuilt_of: Which of its items are kept, by their places, where it is rebuilt from contributions; None where it
-            is taken over with all that succeeded.
-    """
-
-    retry: int
-    shard: int
-    rebuilt_of: Sequence[int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TakenShard:
-    """What a kept shard is taken over from.
-
-    Attributes:
-        items_digest: `sha256:…` of the shard file that this run has of it.
-        parts: The shards of the base that it is of: several where small ones are put together.
-    """
-
-    items_digest: str
-    parts: tuple[TakenPart, ...]
-
-    def to_line(self) -> bytes:
-        """Its line in the file that says what each kept shard is taken over from."""
-        parts = [{"retry": each.retry, "shard": each.shard, "rebuilt_of": each.rebuilt_of} for each in self.parts]
-        document = {"items_digest": self.items_digest, "parts": parts}
-        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
-
-    @classmethod
-    def from_line(cls, line: bytes) -> TakenShard:
-        """Read such a line.
-
-        Raises:
-            ValueError: It is not JSON.
-            TypeError: It is something else.
-            KeyError: It lacks something.
-        """
-        given = read_json(line)
-        return cls(given["items_digest"], tuple(TakenPart(**part) for part in given["parts"]))
-
-
-def takeover_lines(shards: Iterable[TakenShard]) -> bytes:
-    """The file that says what each kept shard is taken over from: a JSON line each, from shard 0 on."""
-    return b"".join(shard.to_line() for shard in shards)
-
-
-def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
+def take_over(plan: Plan, folder: RunFolder, job: Job, shards: Iterable[int] | None = None) -> frozenset[int]:
     """Take over the shards that a plan keeps of an earlier run, as far as they have no commit yet.
 
     Args:
         plan: The plan that counts, as plan.json says it.
         folder: The run's folder.
         job: The job's surroundings.
+        shards: Which of the kept shards, in ascending order; None for all of them.
+
+    Returns:
+        The kept shards, whichever of them, that have their commit now.
 
     Raises:
         DamagedFileError: The file that says from where is not the one that the plan names.
@@ -114,40 +63,21 @@ def take_over(plan: Plan, folder: RunFolder, job: Job) -> None:
         StoppedError: The job has to stop; the next attempt continues.
     """
     reuse = plan.reuse
-    if reuse is None or not reuse.base:
-        return
-    if reuse.removed:
-        planned = folder.planned_removed(reuse.removed_digest)
-        copy_file(planned, folder.file("removed.jsonl"), job)
-    if not reuse.kept_shards:
-        return
-    sources = _read_sources(plan, folder, job)
+    if reuse is None or not reuse.kept_shards:
+        return frozenset()
     done = frozenset(listed_shards(folder.commit, range(reuse.kept_shards), job.s3))
+    left = [index for index in (range(reuse.kept_shards) if shards is None else shards) if index not in done]
+    if not left:
+        return done
+    sources = read_takeover(plan, folder, job.s3)
     taking = _Taking(plan, folder, RunFolder.of(S3Uri.parse(plan.destination), reuse.base), job)
-    left = [index for index in range(reuse.kept_shards) if index not in done]
     settings = job.settings
     at_once = min(settings.most_in_flight, MOST_AT_ONCE) if settings.concurrency > 1 else 1
-    with closing(in_order(lambda index: taking.take(index, sources[index]), left, at_once)) as taken:
-        count = sum(taken)
-    fields = {"base": reuse.base, "shards": count, "before": len(done), "to_be_worked": len(left) - count}
+    with closing(in_order(lambda index: taking.take(index, sources[index]), left, at_once)) as each:
+        taken = frozenset(compress(left, each))
+    fields = {"base": reuse.base, "shards": len(taken), "before": len(done), "to_be_worked": len(left) - len(taken)}
     log.info("shards taken over", extra={"fields": fields})
-
-
-def _read_sources(plan: Plan, folder: RunFolder, job: Job) -> Sequence[TakenShard]:
-    reuse = plan.reuse
-    if reuse is None:
-        return []
-    uri = folder.takeover(reuse.takeover_digest)
-    try:
-        text = job.s3.read(uri)
-        sources = list(map(TakenShard.from_line, text.split(b"\n")[:-1]))
-    except (ObjectNotFoundError, ValueError, TypeError, KeyError) as error:
-        raise DamagedFileError(
-            f"this does not say what is taken over: {error}", operation="reuse", target=str(uri)
-        ) from error
-    if f"sha256:{hashlib.sha256(text).hexdigest()}" != reuse.takeover_digest or len(sources) != reuse.kept_shards:
-        raise DamagedFileError("it is not the file that plan.json names", operation="reuse", target=str(uri))
-    return sources
+    return done | taken
 
 
 @dataclass(frozen=True)
@@ -285,7 +215,7 @@ class _Taking:
             return None
         mine = self.folder.contributions(index, there.sha256)
         try:
-            copy_file(S3Uri.parse(there.uri), mine, self.job, size=there.bytes)
+            copy_file(S3Uri.parse(there.uri), mine, self.job.s3, size=there.bytes)
         except (ObjectNotFoundError, ChangedError, DamagedFileError) as error:
             log.warning("contributions are lost", extra={"fields": {"shard": index, "why": str(error)}})
             return None
@@ -306,7 +236,7 @@ class _Taking:
         mine = self.folder.partial(index, partial.sha256, part.suffix)
         if partial.bytes > LARGEST_COPY_BYTES:
             raise DamagedFileError("it is too large to be copied", operation="reuse", target=partial.uri)
-        copy_file(S3Uri.parse(partial.uri), mine, self.job, size=partial.bytes)
+        copy_file(S3Uri.parse(partial.uri), mine, self.job.s3, size=partial.bytes)
         return replace(partial, uri=str(mine))
 
 
