@@ -125,9 +125,12 @@ def test_small_things_are_many_at_once() -> None:
 def test_few_small_things_are_shared_by_as_many_threads() -> None:
     """A thread takes one at a time while there may be no more than a few, then some at once."""
     lock = threading.Lock()
+    together = threading.Barrier(4, timeout=30)
     by_thread: dict[int, list[int]] = {}
 
     def make(number: int) -> int:
+        if number < 4:
+            together.wait()  # until each thread has its first
         time.sleep(0.001)
         with lock:
             by_thread.setdefault(threading.get_ident(), []).append(number)
