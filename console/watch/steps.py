@@ -97,6 +97,7 @@ def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool 
     """The states in a history, by their own names, the one that was entered last at the end.
 
     A state that is entered several times began with the first; Read Plan after the first array is a step of its own.
+    Where a small job has handed back, the plan is read again behind Read Result: what that said counts for nothing.
 
     Args:
         events: The history, oldest first.
@@ -109,6 +110,8 @@ def states_of(events: Iterable[dict[str, Any]], *, ended: bool, cancelled: bool 
         at = event["timestamp"]
         if name := event.get("stateEnteredEventDetails", {}).get("name"):
             name = _told_apart(name, seen)
+            if name == "Read Plan":
+                seen.pop("Read Result", None)
             before = seen.pop(name, None)
             seen[name] = Step(name, "running", before.started if before else at)
         elif name := event.get("stateExitedEventDetails", {}).get("name"):

@@ -212,3 +212,43 @@ def test_every_built_in_workload_has_a_pace_but_command() -> None:
 def test_dollars_read_well(amount: float, words: str) -> None:
     """Two digits are all that an estimate is worth."""
     assert dollars_text(amount) == words
+
+
+@pytest.mark.parametrize("compute", ["FARGATE", "FARGATE_SPOT"])
+def test_seconds_of_work_are_a_small_jobs(compute: str) -> None:
+    """A quarter of a vCPU and 1 GB for a minute: what Read Plan would give it. It takes four times as long."""
+    jobs = Jobs(compute=compute, public_ip=False)
+    full, small = (estimate([ShardSize(4, 0)], 4, jobs, PACE, planned=True, memory_mib=mib) for mib in (None, 512))
+    share = {"FARGATE": 1.0, "FARGATE_SPOT": 0.3}[compute]
+    assert small.dollars["compute"] == pytest.approx(60 / 3600 * (0.25 * 0.04048 + 0.004445) * share)
+    assert full.dollars["compute"] == pytest.approx(60 / 3600 * (0.04048 + 2 * 0.004445) * share)
+    assert (small.each.vcpus, small.each.memory_mib) == (0.25, 1024)
+    assert full.each == jobs
+    assert (full.seconds["migrate"], small.seconds["migrate"]) == (45 + 2, 45 + 8)
+
+
+@pytest.mark.parametrize(
+    ("items", "given", "jobs"),
+    [
+        (6, {"memory_mib": 512}, Jobs()),
+        (4, {"memory_mib": 2000}, Jobs()),
+        (4, {"memory_mib": 512, "measured": False}, Jobs()),
+        (4, {"memory_mib": 512}, Jobs(compute="EC2")),
+        (4, {"memory_mib": 512}, Jobs(vcpus=0.25, memory_mib=2048)),
+    ],
+    ids=["long", "much memory", "a guess", "EC2", "no smaller one"],
+)
+def test_what_has_the_stacks_size(items: int, given: dict[str, Any], jobs: Jobs) -> None:
+    """As Read Plan has it."""
+    made = estimate([ShardSize(items, 0)], items, jobs, PACE, planned=True, **given)
+    assert made.each == jobs
+
+
+def test_a_plan_job_is_billed_by_the_stacks_size() -> None:
+    """Where a job plans what a small one works."""
+    jobs = Jobs(public_ip=False)
+    planned, by_a_job = (
+        estimate([ShardSize(4, 0)], 4, jobs, PACE, planned=planned, memory_mib=512) for planned in (True, False)
+    )
+    plan = by_a_job.dollars["compute"] - planned.dollars["compute"]
+    assert plan == pytest.approx(60 / 3600 * (0.04048 + 2 * 0.004445))

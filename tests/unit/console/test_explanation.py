@@ -357,3 +357,18 @@ def test_what_is_left_may_be_one_jobs() -> None:
     """After an array, Migrate And Merge is shown beside Migrate; alone, it stands for Migrate and Merge."""
     names = [step.name for step in steps_from(states_of(entered_and_left(*PASSES, "Migrate And Merge"), ended=False))]
     assert names == ["Prepare Run", "Plan", "Read Plan", "Migrate", "Migrate And Merge", "Read Result"]
+
+
+def test_what_follows_a_small_job_that_handed_back_is_shown() -> None:
+    """The plan is read again, and the job of full size is at work: Read Result waits until it is its turn again."""
+    handed_back = ("Prepare Run", "Read Plan", "Migrate And Merge", "Read Result", "Read Plan", "Migrate And Merge")
+    events = entered_and_left(*handed_back)
+    at_work = {step.name: step.status for step in steps_from(states_of(events, ended=False))}
+    assert (at_work["Migrate And Merge"], at_work["Read Result"]) == ("running", "waiting")
+    all_of_it = states_of(entered_and_left(*handed_back, "Read Result", "over"), ended=True)
+    done = {step.name: step.status for step in steps_from(all_of_it)}
+    assert set(done.values()) == {"succeeded", "skipped"}
+    merged = entered_and_left(*handed_back[:-1], "Merge In Parts?", "Merge", "Read Result", "over")
+    assert {step.name for step in steps_from(states_of(merged, ended=True)) if step.status == "succeeded"} == {
+        *("Prepare Run", "Read Plan", "Migrate And Merge", "Merge", "Read Result"),
+    }
