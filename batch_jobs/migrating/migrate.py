@@ -96,6 +96,7 @@ class _Child:
         whole: Whether it hands nothing back.
         failures: The errors of the shards that failed, by shard.
         in_a_row: How many failed since one did not.
+        kept_left: Whether shards that the plan keeps of an earlier run had no commit when it began.
     """
 
     folder: RunFolder
@@ -108,6 +109,7 @@ class _Child:
     whole: bool = False
     failures: dict[int, Exception] = field(default_factory=dict)
     in_a_row: int = 0
+    kept_left: bool = False
 
     def work(self) -> bool:
         """Work its own shards, then help, until nothing is left or the child hands back; returns which."""
@@ -164,12 +166,14 @@ class _Child:
         if reuse is None:
             return frozenset()
         own = own_shards(self._child, self.stay.children, reuse.kept_shards)
-        return take_over(self.plan, self.folder, self.job, own)
+        taken = take_over(self.plan, self.folder, self.job, own)
+        self.kept_left = len(taken) < reuse.kept_shards
+        return taken
 
     def _help(self) -> bool:
         """Take others' last shards, until each one left is being worked; returns whether none is left."""
-        # Kept shards of a child that has not begun are no work: taken for it, they would ask for more children.
-        take_over(self.plan, self.folder, self.job)
+        if self.kept_left:  # of a child that has not begun: taken for work, they would ask for more children
+            take_over(self.plan, self.folder, self.job)
         worked = True
         while worked:
             free, claimed = self._look()

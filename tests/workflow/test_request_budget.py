@@ -20,6 +20,8 @@ OF_JOBS = 17
 OF_FUNCTIONS = 18
 """S3 requests of a run besides: of its one job, and of the state machine's functions, of which Prepare Run plans and
 Read Result compares each file of the result with its digest, and looks whether a small job has handed back."""
+OF_OUTPUTS = 1
+"""A child whose items have outputs says so at the destination, before its first shard and every minute."""
 OF_NOTIFICATION = 5
 """The notification of the run's end reads the request, looks for a retry's, reads plan and result, and writes the cost.
 """
@@ -100,7 +102,7 @@ def test_a_run_keeps_to_its_budget(
 
     assert few.items == {"GET": ITEMS, "PUT": ITEMS}
     assert many.items == {"GET": ITEMS}
-    assert (few.jobs, many.jobs) == (OF_JOBS + 2 * A_SHARD, OF_JOBS + 6 * A_SHARD)
+    assert (few.jobs, many.jobs) == (OF_JOBS + OF_OUTPUTS + 2 * A_SHARD, OF_JOBS + 6 * A_SHARD)
     besides = OF_FUNCTIONS + OF_NOTIFICATION
     assert (few.functions, many.functions) == (besides + 2, besides + 6)
     assert few.tasks == many.tasks == {"lambda:invoke": 3, "batch:submitJob.sync": 1}

@@ -34,7 +34,7 @@ class ItemStore:
         self.total_bytes = 0
         self._file = tempfile.TemporaryFile(prefix="millrace-items-")  # noqa: SIM115 - the finalizer closes it
         weakref.finalize(self, self._file.close)
-        self._written = 0
+        self._written = self._flushed = 0
         self._lengths, self._offsets, self._line_bytes = array("q"), array("q"), array("I")
         self._breaks: list[int] = []
         self.add(items)
@@ -147,7 +147,10 @@ class ItemStore:
 
     def lines(self, shard: range) -> bytes:
         """The shard file of these items. Safe to call from several threads."""
-        self._file.flush()
+        if self._flushed != self._written:
+            written = self._written
+            self._file.flush()
+            self._flushed = written
         return b"".join(self._stretches(shard))
 
     def _stretches(self, shard: range) -> Iterator[bytes]:

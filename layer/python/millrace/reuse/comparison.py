@@ -203,18 +203,18 @@ class _Comparing:
             numbers = self._rebuildable(shard, positions)
             wanted = [positions[number] for number in numbers]
         kept = _stretches(wanted) if self._is_free(wanted) else []
-        for at in positions:
-            if at >= 0:
-                state[at] |= _SEEN
         if kept:
             self._keep(shard, kept, None if numbers is None else tuple(numbers))
+        if not kept or wanted is not positions:
+            for at in positions:
+                if at >= 0:
+                    state[at] |= _SEEN
 
     def _is_free(self, positions: Sequence[int]) -> bool:
         """Whether items are all there, and no other shard has one: none is in two of one base, were its files right."""
         if not positions or min(positions) < 0 or len(set(positions)) != len(positions):
             return False
-        state = self._state
-        return not any(state[at] & _KEPT for at in positions)
+        return max(map(self._state.__getitem__, positions)) < _KEPT
 
     def _take_stretch(self, shard: BaseShard) -> bool:
         """Keep a shard all of whose items follow each other in the listing: as most do, and in a tenth of the time."""

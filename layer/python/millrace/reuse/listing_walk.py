@@ -11,6 +11,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 
 from millrace.planning.item_store import ItemStore
 
@@ -75,18 +76,27 @@ class ListingWalk:
         found: list[int] = []
         others: list[tuple[int, Sequence[int]]] = []
         text, place, at = self._text, self._place, self._at
-        for line in lines:
-            if text.startswith(line, place):
-                found.append(at)
-                place += len(line)
-                at += 1
+        joined, starts = b"".join(lines), list(accumulate(map(len, lines), initial=0))
+        number, step, count = 0, 1, len(lines)
+        while number < count:
+            # Twice as many lines at once as long as they are the same, else half as many: differences are few.
+            stop = min(number + step, count)
+            if text.startswith(joined[starts[number] : starts[stop]], place):
+                found.extend(range(at, at + stop - number))
+                place += starts[stop] - starts[number]
+                at += stop - number
+                number, step = stop, step * 2
+                continue
+            if step > 1:
+                step //= 2
                 continue
             self._text, self._place, self._at = text, place, at
-            same, there = self._other(line)
+            same, there = self._other(lines[number])
             text, place, at = self._text, self._place, self._at
             if same < 0:
-                others.append((len(found), there))
+                others.append((number, there))
             found.append(same)
+            number += 1
         self._text, self._place, self._at = text, place, at
         if nameless:
             for number, line in enumerate(lines):
