@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.aws.job_failures import RunError
+from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
+from millrace.request.chained import next_request
 from millrace.request.labels import labels_of
 from millrace.text import seconds_between
 from notification.resumption import resumption
@@ -86,6 +88,7 @@ def run_ended(
         "most_frequent": [asdict(each) for each in facts.failures],
         "error": _error(error),
         "cost": cost,
+        "next_run": _next(ended),
         "at_work": ended.output.get("at_work") if skipped else None,
         "run_folder": None if folder is None or skipped else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result and not skipped else None,
@@ -173,6 +176,18 @@ def _error(error: RunError | None) -> dict[str, Any] | None:
 
 def _seconds(start: str | None, end: str | None) -> float | None:
     return None if start is None or end is None else round(seconds_between(start, end), 3)
+
+
+def _next(ended: RunEnded) -> dict[str, str] | None:
+    """The run that follows, by its id and folders; None where none does."""
+    result = ended.output.get("result") if ended.status == "SUCCEEDED" else None
+    if not isinstance(result, str):
+        return None
+    try:
+        request = next_request(ended.input, ended.run_id, result)
+    except InvalidRunRequest:
+        return None
+    return None if request is None else {name: str(request.get(name)) for name in ("run_id", "source", "destination")}
 
 
 def _text(value: object) -> str | None:

@@ -98,6 +98,10 @@ def message_of(document: Document) -> Message:
     )
 
 
+def _then(following: Mapping[str, str] | None) -> str | None:
+    return None if following is None else f"run {following['run_id']}, into {following['destination']}"
+
+
 def _called(detail: Mapping[str, Any]) -> str:
     """The run's id, behind its name where it has one."""
     return f"{detail['name']} ({detail['run_id']})" if detail["name"] else str(detail["run_id"])
@@ -115,6 +119,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Shards", _shards(detail)),
         ("Reuse", reuse_text(detail["reuse"])),
         ("Cost", _cost(detail["cost"])),
+        ("Then", _then(detail["next_run"])),
     )
     if detail["at_work"]:
         other, since = detail["at_work"]["run_id"], time_text(detail["at_work"]["started_at"])
