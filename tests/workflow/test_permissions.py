@@ -461,6 +461,18 @@ def notice(strict: Strict) -> Any:
     return (failed, notices(strict).told("ABORTED")) if failed["errors"] == [None, None] else (failed,)
 
 
+def look_at_runs(strict: Strict) -> Any:
+    """Whether runs at work are looked at: one that waits behind another is there."""
+    name = new_name()
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one two"})
+    run = strict.runs.start(source, destination, workload="command", options={"command": ["sleep", "20"]})
+    detail = {"least_seconds": 0, "times": 3}
+    found = strict.invoke("NotifyFunction", {"detail-type": "Millrace Look At Runs", "detail": detail})
+    strict.aws.step_functions.stop_execution(executionArn=run.execution)
+    return found
+
+
 def notice_after_a_failure(strict: Strict) -> Any:
     """A notice whose first delivery failed."""
     return notices(strict).after_a_failure()
@@ -499,6 +511,8 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PrepareRunFunctionRole", "states:DescribeExecution"): minding,
     ("ScheduleRole", "sqs:SendMessage"): buried_start,
+    ("NotifyFunctionRole", "FindTheRunsAtWork"): look_at_runs,
+    ("NotifyFunctionRole", "ReadWhatTheyWereAskedFor"): look_at_runs,
     ("StartNextFunctionRole", "sqs:SendMessage"): buried_end,
     ("PlanJobRole", "ReadRunFoldersAndOutputs"): plan,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,

@@ -69,7 +69,7 @@ def test_a_chain_ends() -> None:
         ("copy", "then"),
         ([], "then"),
         ({}, "then.destination"),
-        ({**THEN, "wrokload": "copy"}, "then.wrokload"),
+        ({**THEN, "program": "copy"}, "then.program"),
         ({**THEN, "workload": "none-such"}, "then.workload"),
         ({**THEN, "run_id": "mine"}, "then.run_id"),
         ({**THEN, "once": True}, "then.once"),
