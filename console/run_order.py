@@ -9,6 +9,7 @@ from typing import Any
 from console.transfer.directories import Place, refuse_overlap
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
+from millrace.request.chained import next_request
 from millrace.request.run_request import RunRequest
 from millrace.workload.registry import is_own_workload, option_value
 
@@ -62,18 +63,27 @@ def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str | None
     """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
 
     Args:
-        request: The execution input.
-        source_bucket: The only one for the source; None for any.
+        request: The execution input; the runs that follow are looked at too.
+        source_bucket: The bucket for sources; None for any. An earlier run's outputs are a source as well.
         result_bucket: The only one for the destination.
 
     Raises:
-        InvalidRunRequest: The source or the destination is in another bucket.
+        InvalidRunRequest: A source or a destination is in another bucket.
     """
-    for field, bucket, does in (("source", source_bucket, "reads"), ("destination", result_bucket, "writes")):
-        if bucket is not None and S3Uri.parse_folder(request[field], field).bucket != bucket:
-            allowed = f"a folder of s3://{bucket}/, the bucket that this stack {does}"
-            more = "; copy the objects there, or name a folder of this machine to: millrace local run"
-            raise InvalidRunRequest(field, request[field], allowed + (more if field == "source" else ""))
+    path, link = "", dict(request)
+    while True:
+        for field, buckets, does in (
+            ("source", None if source_bucket is None else (source_bucket, result_bucket), "reads"),
+            ("destination", (result_bucket,), "writes"),
+        ):
+            if buckets is not None and S3Uri.parse_folder(link[field], field).bucket not in buckets:
+                allowed = f"a folder of s3://{buckets[0]}/, the bucket that this stack {does}"
+                more = "; copy the objects there, or name a folder of this machine to: millrace local run"
+                raise InvalidRunRequest(path + field, link[field], allowed + (more if field == "source" else ""))
+        following = next_request(link, "", "")
+        if following is None:
+            return
+        path, link = f"{path}then.", following
 
 
 def workload_options(workload: str, given: Iterable[str]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Notify: report that a run, or one of its jobs, has ended, or that a queue is blocked.
+"""Notify: report that a run, or one of its jobs, has ended, that a queue is blocked, or that a run is slow.
 
 EventBridge delivers at least once and in any order. A table remembers what was published, by job and status or by
 execution, status and redrive count: however often an event comes, the bus and the topic get it once.
@@ -7,7 +7,7 @@ execution, status and redrive count: however often an event comes, the bus and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import boto3
@@ -25,10 +25,11 @@ from millrace.aws.events import JobEnded, RunEnded, StateChange, read_event
 from millrace.aws.job_failures import JobErrors
 from millrace.s3.verbs import S3, ReadOnce, connect
 from millrace.settings import NotifySettings
-from notification.documents import Document, job_ended, queue_blocked, run_ended
+from notification.documents import Document, job_ended, queue_blocked, run_ended, run_slow
 from notification.messages import message_of
 from notification.publishing import publish, put_events
 from notification.run_facts import RunCosts, read_run_facts
+from notification.slow_runs import LOOK, RunWatch, Slowness
 
 REMEMBERED_SECONDS = 15 * 86_400
 """Longer than a queue of failed deliveries keeps them (SQS: 14 days), so that these can be sent again."""
@@ -42,6 +43,9 @@ s3 = connect()
 batch = boto3.client("batch", config=config)
 jobs = JobErrors(batch, boto3.client("logs", config=config), most_pages=1)
 costs = RunCosts(batch, settings.queues)
+watch = RunWatch(
+    boto3.client("stepfunctions", config=config), batch, settings.queues, settings.state_machine_arn, settings.slots
+)
 bus = boto3.client("events", config=config)
 topic = boto3.client("sns", config=config)
 remembered = IdempotencyConfig(
@@ -54,9 +58,18 @@ sent = DynamoDBPersistenceLayer(table_name=settings.table_name, boto3_client=bot
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """The Lambda's entry point: publish one EventBridge event on the bus, and on the topic where `NotifyOn` has it."""
+    """The Lambda's entry point: publish one EventBridge event on the bus, and on the topic where `NotifyOn` has it.
+
+    Every few minutes it looks for runs that are slow, and publishes each of them once.
+    """
     remembered.register_lambda_context(context)  # without it, a call that timed out would block the next one forever
     metrics.add_metric("EventsReceived", MetricUnit.Count, 1)
+    if event.get("detail-type") == LOOK:
+        for slow in watch.slow(Slowness.read(event), s3):
+            told = cache(partial(run_slow, slow, settings.stack_name))
+            put_on_bus(key=slow.key, document=told)
+            publish_to_topic(key=slow.key, document=told)
+        return
     change = read_event(event)
     document = cache(lambda: document_of(change, s3, jobs, costs))
     put_on_bus(key=change.key, document=document)
@@ -106,4 +119,4 @@ def document_of(change: StateChange, s3: S3, jobs: JobErrors, costs: RunCosts) -
     if isinstance(change, JobEnded):
         failed = change.job.status == "FAILED"
         return job_ended(change, jobs.of_job(change.job.id, change.job.reason) if failed else None)
-    return queue_blocked(change)
+    return queue_blocked(change, settings.stack_name)

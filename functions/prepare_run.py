@@ -67,7 +67,7 @@ s3 = connect(connections=CONNECTIONS)
 RESUMABLE = (
     *("overlap", "run_id", "retry_failed", "once", "plan", "queue", "share", "priority", "pace"),
     *("tolerated_failure_percent", "tolerated_failure_count", "reuse", "reuse_required", "verify_outputs"),
-    *("name", "tags"),
+    *("name", "tags", "then"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
 
@@ -164,6 +164,8 @@ def prepare_run(
     _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
     _require_bucket("destination", request.destination, s3)
     _require_code(request.code, s3)
+    for link in request.following():
+        _require_link(link, s3, settings)
     if request.overlap != "run":
         mine = Turn(run_id, event["execution_arn"], event["started_at"])
         other = take_turn(turn_uri(destination, request.source, request.workload), mine, is_at_work, s3)
@@ -281,6 +283,19 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
         raise InvalidRunRequest(
             field, folder, f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
         ) from None
+
+
+def _require_link(link: RunRequest, s3: S3, settings: FunctionSettings) -> None:
+    """See that a run that follows could start: what is wrong is found before the first one works for hours."""
+    try:
+        RunRequest.parse(link.to_json(), queues=tuple(settings.queues))
+        check_allowed(link.workload, settings.allowed_workloads)
+        check_code_allowed(link.code, settings.allowed_workloads)
+        _require_bucket("source", link.source, s3)
+        _require_bucket("destination", link.destination, s3)
+        _require_code(link.code, s3)
+    except InvalidRunRequest as error:
+        raise InvalidRunRequest(f"then.{error.field}", error.value, error.allowed) from None
 
 
 def _require_code(code: str | None, s3: S3) -> None:

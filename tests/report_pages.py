@@ -95,7 +95,7 @@ def figures_of(commits: list[Commit]) -> RunFigures:
     figures = RunFigures()
     for commit in commits:
         figures.shards.append(ShardFigure.of(commit, 0))
-        figures.add_failed(commit.shard, commit.outcomes)
+        figures.add_outcomes(commit.shard, commit.outcomes)
     return figures
 
 

@@ -216,7 +216,7 @@ def _merged(folder: RunFolder, plan: Plan, tolerance: Tolerance, job: Job) -> _M
                     [row.retry for row in found],
                     [row.reused_from for row in found],
                 )
-                figures.add_failed(index, (row.outcome for row in found))
+                figures.add_outcomes(index, (row.outcome for row in found))
         for generation in generations:
             generation.check_sum()
             figures.shards += generation.shards

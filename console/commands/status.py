@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import click
 from rich.text import Text
 
 from console.errors import RunFailedError
 from console.file_names import shown
-from console.find.run_lookup import FoundRun, find_run, with_execution
+from console.find.run_lookup import FoundRun, find_run, next_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal, seconds
 from console.transfer.results import read_result
@@ -44,12 +46,16 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
     failure = None
     if progress.status not in ("RUNNING", "SUCCEEDED"):
         failure = explain(target.aws, progress.execution)
+    follows = next_run(target.aws, replace(found, execution=progress.execution))
     queues, ended = target.stack.job_queue_arns, progress.execution.get("stopDate")
     cost = cost_until_now(target.aws, queues, found.folder, ended)
     if as_json:
-        terminal.json({**run_document(found, progress, failure), "cost": cost})
+        document = run_document(found, progress, failure)
+        terminal.json({**document, "then": None if follows is None else asdict(follows), "cost": cost})
         return
     print_run(terminal, found, progress)
+    if follows is not None:
+        terminal.print(f"\nThen  {shown(str(follows))}")
     if cost is not None:
         terminal.print("\n" + "\n".join(cost_lines(cost)))
     print_outcome(terminal, found, failure, target)

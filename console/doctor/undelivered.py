@@ -73,8 +73,11 @@ def _about(body: str) -> str:
 
 
 def _reason(message: Mapping[str, Any]) -> str:
-    """Why it is there, where EventBridge or the function start_uploads says so."""
+    """Why it is there, where EventBridge, Lambda or the function start_uploads says so."""
     said = message.get("MessageAttributes", {}).get(REASON, {}).get("StringValue", "")
+    answered = _object(message["Body"]).get("responsePayload")
+    if not said and isinstance(answered, dict):
+        said = answered.get("errorMessage", "")
     return shown(shortened(str(said)))
 
 

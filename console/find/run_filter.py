@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from console.find.aws import Aws, workers
 from console.find.run_lookup import FoundRun, described_run, executions_of
 from millrace.errors import InvalidRunRequest
+from millrace.request.chained import STARTED_BY
 from millrace.request.labels import labels_of
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 FAILED = ("FAILED", "TIMED_OUT")
 """What `--failed` means: the run broke, or had too many failures. A cancelled run did not fail."""
-
-STARTED_BY = "started-by"
-"""The tag that says who started a run, where whoever started it knew."""
 
 DESCRIBED_AT_ONCE = 100
 """How many executions are described together: DescribeExecution allows 300 at once, then 15 a second."""

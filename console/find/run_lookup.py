@@ -12,9 +12,11 @@ from console.file_names import shown
 from console.find.aws import Aws
 from console.find.executions import Run
 from console.find.target import Target
+from millrace.aws.events import json_object
 from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
+from millrace.request.chained import next_request
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef, ExecutionListItemTypeDef
@@ -92,6 +94,62 @@ def executions_of(aws: Aws, state_machine_arn: str, **given: Any) -> Iterator[Ex
     pages = aws.step_functions.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn, **given)
     for page in pages:
         yield from page["executions"]
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """The run that follows another one.
+
+    Attributes:
+        run_id: Its id; empty before the other one has succeeded.
+        status: The status of its execution; empty where it was not started.
+        workload: Its workload.
+        source: Its source.
+        destination: Its destination.
+    """
+
+    run_id: str
+    status: str
+    workload: str
+    source: str
+    destination: str
+
+    def __str__(self) -> str:
+        what = f"{self.workload} over {self.source}"
+        if not self.run_id:
+            return f"{what}, when it has succeeded"
+        return f"{self.run_id} ({what}): {self.status or 'not started; `millrace doctor` says why'}"
+
+
+def next_run(aws: Aws, found: FoundRun) -> NextRun | None:
+    """The run that follows a run whose request says `then`; None where none does.
+
+    Args:
+        aws: Where they are.
+        found: The run, with its execution.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - `millrace --help` must not wait for it
+
+    ended = found.execution.get("status") not in (None, "RUNNING")
+    result = json_object(found.execution.get("output")).get("result")
+    try:
+        request = next_request(found.request, found.run_id, str(result))
+    except InvalidRunRequest:
+        return None  # Prepare Run refused it
+    if request is None or (ended and not result):
+        return None
+    shown = {"workload": "word-count", **request}
+    places = [str(shown[name]) for name in ("workload", "source", "destination")]
+    if not result:
+        return NextRun("", "", *places)
+    machine, _, _ = found.execution_arn.rpartition(":")
+    try:
+        described = aws.step_functions.describe_execution(executionArn=f"{machine}:{request['run_id']}")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+            raise
+        return NextRun(request["run_id"], "", *places)
+    return NextRun(request["run_id"], described["status"], *places)
 
 
 def with_execution(found: FoundRun, target: Target) -> FoundRun:

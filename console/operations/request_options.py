@@ -76,6 +76,13 @@ _OPTIONS = (
     ),
     click.option("--name", metavar="NAME", help="What you call the run, to find it again."),
     click.option("--tag", "tags", multiple=True, metavar="K=V", help="A tag to find the run by. [several times]"),
+    click.option(
+        "--then",
+        "then_file",
+        type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+        metavar="FILE",
+        help="The request, as JSON, of a run that starts when this one has succeeded.",
+    ),
 )
 
 _CODE_MACHINE = (
@@ -174,6 +181,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "mirror_limit_percent": given.get("mirror_limit_percent"),
         "overlap": given.get("overlap"),
         "name": given.get("name"),
+        "then": read_input(given.get("then_file")) or None,
         "tags": {**(fields.get("tags") or {}), **_tags(given.get("tags") or ())},
     }
     return fields | {name: value for name, value in asked.items() if value not in (None, [], {})}

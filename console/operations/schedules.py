@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.find.executions import MAX_INPUT_BYTES
-from console.find.run_filter import STARTED_BY
 from console.find.target import Target
 from console.operations.starting import checked_request
 from millrace.aws.events import json_object
 from millrace.errors import InvalidRunRequest
+from millrace.request.chained import STARTED_BY
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError

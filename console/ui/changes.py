@@ -9,7 +9,6 @@ from typing import Any
 from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from console.find.run_filter import STARTED_BY
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.operations.estimating import EstimatedRun, estimate_of
@@ -19,6 +18,7 @@ from console.ui.guard import Access
 from console.ui.request_form import FIRST, command_of, option_fields, read_form, request_fields
 from console.watch.progress import RunProgress
 from millrace.errors import InvalidRunRequest, MillraceError
+from millrace.request.chained import STARTED_BY
 from millrace.request.labels import checked_tags
 from millrace.request.run_request import RunRequest
 from millrace.workload.registry import is_own_workload, workload_records

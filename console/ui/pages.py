@@ -6,6 +6,7 @@ They are made here whole; while there is news to come, a stream of events sends 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,7 +19,7 @@ from markupsafe import Markup
 from console.errors import RunFailedError
 from console.file_names import shown
 from console.find.run_filter import RunFacts
-from console.find.run_lookup import FoundRun, described_run
+from console.find.run_lookup import FoundRun, described_run, next_run
 from console.find.target import Target
 from console.terminal import seconds
 from console.transfer.report_files import page_of
@@ -149,6 +150,7 @@ class UiPages:
         cost = self._progress.cost(arn, found.folder, progress) if with_cost else self._progress.known_cost(arn)
         lit = {state: step.status for state, step in progress.states.items()}
         called, tags = labels_of(found.request)
+        follows = next_run(self._aws, replace(found, execution=progress.execution))
         children, heads = self._children(found, progress)
         counts = self._counts(result, progress)
         return {
@@ -161,6 +163,7 @@ class UiPages:
             "request_facts": [
                 *([("Name", called)] if called else []),
                 *([("Tags", tags_text(tags))] if tags else []),
+                *([("Then", str(follows))] if follows else []),
                 *[(each.capitalize(), found.request[each]) for each in REQUEST_FIELDS if found.request.get(each)],
             ],
             "children": children,

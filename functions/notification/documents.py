@@ -8,16 +8,20 @@ from urllib.parse import quote
 
 from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.aws.job_failures import RunError
+from millrace.errors import InvalidRunRequest
 from millrace.layout import RunFolder, S3Uri
+from millrace.request.chained import next_request
 from millrace.request.labels import labels_of
 from millrace.text import seconds_between
-from notification.resumption import resumption
+from notification.resumption import attention, resumption
 from notification.run_facts import RunFacts
+from notification.slow_runs import SlowRun
 
 SOURCE = "millrace"
 RUN_ENDED = "Millrace Run Ended"
 JOB_ENDED = "Millrace Job Ended"
 QUEUE_BLOCKED = "Millrace Job Queue Blocked"
+RUN_SLOW = "Millrace Run Slow"
 
 TEXT_CHARACTERS = 2000
 """Errors and messages are cut at this length: an event and a message stay far below their limits."""
@@ -86,6 +90,7 @@ def run_ended(
         "most_frequent": [asdict(each) for each in facts.failures],
         "error": _error(error),
         "cost": cost,
+        "next_run": _next(ended),
         "at_work": ended.output.get("at_work") if skipped else None,
         "run_folder": None if folder is None or skipped else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result and not skipped else None,
@@ -124,7 +129,42 @@ def job_ended(ended: JobEnded, error: RunError | None) -> Document:
     return Document(event, JOB_ENDED, _job_arn(job), detail)
 
 
-def queue_blocked(blocked: QueueBlocked) -> Document:
+def run_slow(slow: SlowRun, stack_name: str = "") -> Document:
+    """A run takes much longer than was estimated, or waits for a place."""
+    run, folder = slow.run, slow.run.folder
+    name, tags = labels_of(run.input)
+    detail = {
+        "version": "1",
+        "id": slow.key,
+        "event": "RUN_SLOW",
+        "run_id": run.run_id,
+        "name": name,
+        "tags": tags,
+        "status": run.status,
+        "execution_arn": run.execution_arn,
+        "state_machine_arn": run.state_machine_arn,
+        "redrive_count": run.redrive_count,
+        "started_at": run.started_at,
+        "duration_seconds": round(slow.seconds, 3),
+        "estimated_seconds": None if slow.estimated_seconds is None else round(slow.estimated_seconds, 3),
+        "workload": _text(run.input.get("workload", "word-count")),
+        "source": _text(run.input.get("source")),
+        "destination": _text(run.input.get("destination")),
+        "shards": slow.shards,
+        "shards_committed": slow.committed,
+        "job_id": slow.job_id or None,
+        "reason": _cut(slow.reason),
+        "run_folder": None if folder is None else str(folder.root),
+        "commands": attention(run.execution_arn, run.run_id, stack_name),
+        "links": {
+            "execution": _execution_page(run.execution_arn),
+            "run_folder": None if folder is None else _folder_page(run.execution_arn, folder.root),
+        },
+    }
+    return Document("RUN_SLOW", RUN_SLOW, (run.execution_arn,), detail)
+
+
+def queue_blocked(blocked: QueueBlocked, stack_name: str = "") -> Document:
     """The head of a queue cannot start."""
     job, event = blocked.job, "QUEUE_BLOCKED"
     detail = {
@@ -134,6 +174,7 @@ def queue_blocked(blocked: QueueBlocked) -> Document:
         **_job(job),
         "reason": _cut(job.reason),
         "seen_at": blocked.seen_at,
+        "commands": attention(job.queue, None if job.folder is None else job.folder.run_id, stack_name),
     }
     return Document(event, QUEUE_BLOCKED, (job.queue, *_job_arn(job)), detail)
 
@@ -173,6 +214,18 @@ def _error(error: RunError | None) -> dict[str, Any] | None:
 
 def _seconds(start: str | None, end: str | None) -> float | None:
     return None if start is None or end is None else round(seconds_between(start, end), 3)
+
+
+def _next(ended: RunEnded) -> dict[str, str] | None:
+    """The run that follows, by its id and folders; None where none does."""
+    result = ended.output.get("result") if ended.status == "SUCCEEDED" else None
+    if not isinstance(result, str):
+        return None
+    try:
+        request = next_request(ended.input, ended.run_id, result)
+    except InvalidRunRequest:
+        return None
+    return None if request is None else {name: str(request.get(name)) for name in ("run_id", "source", "destination")}
 
 
 def _text(value: object) -> str | None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from millrace.request.labels import tags_text
 from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text, time_text, visible
-from notification.documents import JOB_ENDED, RUN_ENDED, Document
-from notification.resumption import resumption_lines
+from notification.documents import JOB_ENDED, RUN_ENDED, RUN_SLOW, Document
+from notification.resumption import attention_lines, resumption_lines
 
 KEY_CHARACTERS = 300
 
@@ -76,6 +76,8 @@ def message_of(document: Document) -> Message:
     detail = document.detail
     if document.detail_type == RUN_ENDED:
         headline, lines = Headline("Millrace run", _called(detail), OUTCOMES[detail["status"]]), _run_lines
+    elif document.detail_type == RUN_SLOW:
+        headline, lines = Headline("Millrace run", _called(detail), "is slow"), _slow_lines
     elif document.detail_type == JOB_ENDED:
         what = f"Millrace {detail['verb'] or 'job'} job"
         headline, lines = Headline(what, detail["job_name"], OUTCOMES[detail["status"]]), _job_lines
@@ -98,6 +100,10 @@ def message_of(document: Document) -> Message:
     )
 
 
+def _then(following: Mapping[str, str] | None) -> str | None:
+    return None if following is None else f"run {following['run_id']}, into {following['destination']}"
+
+
 def _called(detail: Mapping[str, Any]) -> str:
     """The run's id, behind its name where it has one."""
     return f"{detail['name']} ({detail['run_id']})" if detail["name"] else str(detail["run_id"])
@@ -115,6 +121,7 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Shards", _shards(detail)),
         ("Reuse", reuse_text(detail["reuse"])),
         ("Cost", _cost(detail["cost"])),
+        ("Then", _then(detail["next_run"])),
     )
     if detail["at_work"]:
         other, since = detail["at_work"]["run_id"], time_text(detail["at_work"]["started_at"])
@@ -136,6 +143,23 @@ def _run_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {detail['links']['run_folder']}"
     if detail["report"]:
         yield f"  {detail['report']}"
+
+
+def _slow_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{visible(headline)}: it is at work since {duration_text(detail['duration_seconds'])}."
+    yield ""
+    estimated, shards = detail["estimated_seconds"], detail["shards"]
+    yield from _table(
+        ("Reason", detail["reason"]),
+        ("Estimated", None if estimated is None else duration_text(estimated)),
+        ("Shards", None if shards is None else f"{shards:,}, {detail['shards_committed']:,} of them committed"),
+        ("Tags", tags_text(detail["tags"])),
+        ("Workload", detail["workload"]),
+        ("Source", detail["source"]),
+        ("Run folder", detail["run_folder"]),
+    )
+    yield from attention_lines(detail["commands"])
+    yield from ("", "Look at it:", f"  {detail['links']['execution']}")
 
 
 def _job_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
@@ -164,6 +188,7 @@ def _queue_lines(headline: str, detail: Mapping[str, Any]) -> Iterator[str]:
         ("Queue", detail["job_queue"]),
         ("Since", time_text(detail["seen_at"])),
     )
+    yield from attention_lines(detail["commands"])
     yield from ("", "Look at it:", f"  {detail['links']['job']}")
 
 

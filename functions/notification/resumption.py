@@ -41,6 +41,28 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
     }
 
 
+def attention(execution_arn: str, run_id: str | None, stack_name: str) -> dict[str, str | None]:
+    """The commands that show what keeps a run, and that end it, by name: doctor, watch, cancel.
+
+    Args:
+        execution_arn: Some ARN of the stack's region: the execution, or the queue.
+        run_id: The run; None where it is not known, and only `doctor` helps.
+        stack_name: The stack to name in the commands; empty where it is unknown.
+    """
+    named = run_id is not None and run_id.isprintable() and len(run_id) <= LINE_CHARACTERS
+    words = (*(("--stack", stack_name) if stack_name else ()), "--region", execution_arn.split(":")[3])
+    known = {verb: shlex.join(("millrace", verb, str(run_id), *words)) for verb in ("watch", "cancel")}
+    doctor = shlex.join(("millrace", "doctor", *words))
+    return {"doctor": doctor, **(known if named else dict.fromkeys(known))}
+
+
+def attention_lines(commands: Mapping[str, str | None]) -> Iterator[str]:
+    """The lines of a message that say how to look at what waits, and how to end it."""
+    for verb, title in (("doctor", "To see what is wrong:"), ("watch", "To follow the run:"), ("cancel", "To end it:")):
+        if commands[verb]:
+            yield from ("", title, f"  {commands[verb]}")
+
+
 def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a message about a run's end that say how to resume it."""
     lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")

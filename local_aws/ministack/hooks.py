@@ -29,7 +29,7 @@ PRIVATE_NAMES = {
     "ministack.core.iam_actions": ("extract_resource_arn", "s3_service_context"),
     "ministack.core.iam_evaluator": (
         "EvalContext", "ResolvedCredential", "_gather_role_policies", "_service_principal_matches", "evaluate",
-        "resolve_credential",
+        "pin_request_origin", "resolve_credential",
     ),
     "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
     "ministack.core.lambda_runtime": ("Worker", "_PYTHON_WORKER_SCRIPT"),
@@ -260,7 +260,12 @@ class Ministack:
         self.kept_events.keep(lambda: self._put_entry(scope, entry))
         self._put_entry(scope, entry)
 
+    def over_tls(self) -> None:
+        """Let what this thread does for AWS's services count as sent over TLS, which policies may ask for."""
+        self._evaluator.pin_request_origin("127.0.0.1", True)  # noqa: FBT003 - called by position
+
     def _put_entry(self, scope: Scope, entry: dict[str, Any]) -> None:
+        self.over_tls()
         try:
             with self.in_scope(scope):
                 self.events._put_events({"Entries": [entry]}, allow_aws_source=True)

@@ -59,6 +59,7 @@ class Schedules:
 
     def _look(self) -> None:
         """Fire what is due."""
+        self._ministack.over_tls()
         now = time.time()
         for key, schedule in list(self._kept._schedules._data.items()):
             last = max(self._fired.get(key, 0.0), schedule["LastModificationDate"])

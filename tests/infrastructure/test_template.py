@@ -53,7 +53,7 @@ def test_the_log_level_reaches_lambda(level: str) -> None:
         assert asked == {"Fn::FindInMap": ["LambdaLogLevels", {"Ref": "LogLevel"}, "Name"]}
     word = TEMPLATE["Mappings"]["LambdaLogLevels"][level]["Name"]
     assert word == {"WARNING": "WARN"}.get(level, level)
-    assert len(functions) == 5
+    assert len(functions) == 6
 
 
 def test_no_rule_rewrites_an_event() -> None:

@@ -14,6 +14,7 @@ import boto3
 import pytest
 
 from console import embedded_aws
+from console.__main__ import main
 from console.checkout import ROOT, Checkout
 from console.find.aws import LOCAL_REGION, Aws
 from console.find.executions import new_name
@@ -135,6 +136,19 @@ def proxy(_proxy: FaultProxy) -> Iterator[FaultProxy]:
 def runs(stack: LocalStack, s3: Any) -> Runs:
     """Starts executions, waits for them, ends their jobs, looks at what they wrote."""
     return Runs(stack.aws, s3, stack.stack.state_machine_arn, stack.stack.job_queue_arn)
+
+
+@pytest.fixture
+def command(stack: LocalStack, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command on the test's stack: its exit code and what it printed."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, f"--state-dir={stack.state_dir}"])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ class Notices:
         """What becomes of an event that the function fails on every time."""
         event, client, function = self.event("FAILED"), self.strict.aws.client("lambda"), self.strict.physical(FUNCTION)
         queue = Inbox.of(self.strict.aws, self.strict.stack.outputs["UndeliveredQueueUrl"])
-        with self.denied("dynamodb:PutItem"), self._called_once(client, function):
+        with self.denied("dynamodb:PutItem"), called_once(client, function):
             client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
             begun = time.monotonic()
             deadline = begun + (LOST_SECONDS + 3 * max(self.took) if self.took else KEPT_SECONDS)
@@ -113,19 +113,6 @@ class Notices:
                     return "kept"
                 time.sleep(0.1)
         return "lost"
-
-    @contextmanager
-    def _called_once(self, client: Any, function: str) -> Iterator[None]:
-        """Without the two tries more that an event otherwise has."""
-        named = {"FunctionName": function, "Qualifier": "$LATEST"}  # as CloudFormation made it
-        given = client.get_function_event_invoke_config(**named)
-        kept = {name: given[name] for name in ("MaximumEventAgeInSeconds", "DestinationConfig")}
-        client.put_function_event_invoke_config(**named, MaximumRetryAttempts=0, **kept)
-        try:
-            yield
-        finally:
-            tries = given["MaximumRetryAttempts"]
-            client.put_function_event_invoke_config(**named, MaximumRetryAttempts=tries, **kept)
 
     @contextmanager
     def denied(self, action: str) -> Iterator[None]:
@@ -149,3 +136,17 @@ class Notices:
 
     def _is_there(self, uri: S3Uri) -> bool:
         return bool(self.strict.s3.list_objects_v2(Bucket=uri.bucket, Prefix=uri.key).get("KeyCount"))
+
+
+@contextmanager
+def called_once(client: Any, function: str) -> Iterator[None]:
+    """Without the two tries more that an event otherwise has."""
+    named = {"FunctionName": function, "Qualifier": "$LATEST"}  # as CloudFormation made it
+    given = client.get_function_event_invoke_config(**named)
+    kept = {name: given[name] for name in ("MaximumEventAgeInSeconds", "DestinationConfig")}
+    client.put_function_event_invoke_config(**named, MaximumRetryAttempts=0, **kept)
+    try:
+        yield
+    finally:
+        tries = given["MaximumRetryAttempts"]
+        client.put_function_event_invoke_config(**named, MaximumRetryAttempts=tries, **kept)

@@ -22,7 +22,7 @@ from console.checkout import ROOT
 from console.find.executions import new_name
 from millrace.cost.ranges import LEAST_RANGE_BYTES
 from millrace.layout import RunFolder, S3Uri
-from tests.workflow.notices import Notices
+from tests.workflow.notices import Notices, called_once
 from tests.workflow.permissions import Permission, permissions
 from tests.workflow.runs import until
 from tests.workflow.strict_stack import PARAMETERS, PYTHON, TABLES, Strict
@@ -203,16 +203,20 @@ def copied_versions(strict: Strict, **way: Any) -> Any:
     return strict.end(strict.runs.start(source, destination, workload="copy", manifest=f"{source}list.csv", **way))[:2]
 
 
-def tagged(strict: Strict) -> tuple[str, str, dict[str, str]]:
+def copied_on(strict: Strict, **way: Any) -> Any:
+    """Copies of what an earlier run put into the result bucket, with its tags."""
+    source, destination, _ = tagged(strict, strict.stack.result_bucket)
+    return strict.end(strict.runs.start(source, destination, workload="copy", **way))[:2]
+
+
+def tagged(strict: Strict, bucket: str = "") -> tuple[str, str, dict[str, str]]:
     """A source of two objects with a tag, a destination, and the objects' versions."""
-    name = new_name()
+    name, bucket = new_name(), bucket or strict.stack.source_bucket
     versions = {
-        key: strict.s3.put_object(
-            Bucket=strict.stack.source_bucket, Key=f"{name}/{key}", Body=b"one two", Tagging="kept=yes"
-        )["VersionId"]
+        key: strict.s3.put_object(Bucket=bucket, Key=f"{name}/{key}", Body=b"one two", Tagging="kept=yes")["VersionId"]
         for key in "ab"
     }
-    return f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/", versions
+    return f"s3://{bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}-copied/", versions
 
 
 def run_of_a_manifest(strict: Strict, **way: Any) -> Any:
@@ -383,6 +387,27 @@ def buried_start(strict: Strict) -> Any:
     return found
 
 
+def followed(strict: Strict) -> Any:
+    """Whether a run that says `then` is followed by another one."""
+    name = new_name()
+    source, middle = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one two"})
+    then = {"destination": f"s3://{strict.stack.result_bucket}/{name}-then/"}
+    ended = strict.end(strict.runs.start(source, middle, workload="copy", then=then))
+    return ended[:2], wait_for_a_start(strict, f'"source": "{middle}"', FUNCTION_SECONDS)
+
+
+def buried_end(strict: Strict) -> Any:
+    """Whether the end of a run that cannot be looked up comes to the dead-letter queue."""
+    arn = f"{strict.stack.state_machine_arn.replace(':stateMachine:', ':execution:')}:{new_name()}"
+    detail = {"executionArn": arn, "stateMachineArn": "arn", "name": "gone", "status": "SUCCEEDED"}
+    event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+    client, function = strict.aws.client("lambda"), strict.physical("StartNextFunction")
+    with called_once(client, function):
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event).encode())
+        return wait_for_a_burial(strict, arn, FUNCTION_SECONDS)
+
+
 def wait_for_a_start(strict: Strict, words: str, seconds: float = 5) -> str:
     """Whether an execution starts that has these words in its input."""
     deadline = time.monotonic() + seconds
@@ -412,13 +437,13 @@ def buried_message(strict: Strict) -> Any:
 
 
 def wait_for_a_burial(strict: Strict, body: str, seconds: float) -> str:
-    """Whether a message comes to the dead-letter queue; it is taken out."""
+    """Whether a message with these words comes to the dead-letter queue; it is taken out."""
     sqs, undelivered = strict.aws.client("sqs"), strict.stack.outputs["UndeliveredQueueUrl"]
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = sqs.receive_message(QueueUrl=undelivered, MaxNumberOfMessages=10, VisibilityTimeout=0)
         for message in found.get("Messages", []):
-            if message["Body"] == body:
+            if body in message["Body"]:
                 sqs.delete_message(QueueUrl=undelivered, ReceiptHandle=message["ReceiptHandle"])
                 return "buried"
         time.sleep(0.1)
@@ -438,6 +463,18 @@ def notice(strict: Strict) -> Any:
     return (failed, notices(strict).told("ABORTED")) if failed["errors"] == [None, None] else (failed,)
 
 
+def look_at_runs(strict: Strict) -> Any:
+    """Whether runs at work are looked at: one that waits behind another is there."""
+    name = new_name()
+    source, destination = f"s3://{strict.stack.source_bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}/"
+    strict.runs.put(source, {"a": b"one two"})
+    run = strict.runs.start(source, destination, workload="command", options={"command": ["sleep", "20"]})
+    detail = {"least_seconds": 0, "times": 3}
+    found = strict.invoke("NotifyFunction", {"detail-type": "Millrace Look At Runs", "detail": detail})
+    strict.aws.step_functions.stop_execution(executionArn=run.execution)
+    return found
+
+
 def notice_after_a_failure(strict: Strict) -> Any:
     """A notice whose first delivery failed."""
     return notices(strict).after_a_failure()
@@ -451,6 +488,7 @@ def lost_notice(strict: Strict) -> Any:
 LONG_WAY: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per_item": 60}}
 """Fields of a request that give two objects a plan job, an array of two children and a merge job."""
 migrate_copy, together_copy = partial(copied, **LONG_WAY), partial(copied)
+migrate_copy_on, together_copy_on = partial(copied_on, **LONG_WAY), partial(copied_on)
 manifest_copy, together_manifest_copy = partial(copied_versions, **LONG_WAY), partial(copied_versions)
 manifest_run, together_manifest_run = partial(run_of_a_manifest, **LONG_WAY), partial(run_of_a_manifest)
 plan_job_reuses = partial(plan_reuses, plan="job")
@@ -468,6 +506,7 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
     "ReadSettingsPolicy": start_with_settings,
     "MigrationStateMachineRole": both_ways,
     "ScheduleRole": scheduled_start,
+    "StartNextFunctionRole": followed,
     "StartUploadsFunctionRole": started_by_an_upload,
     "NotifyFunctionRole": notice,
 }
@@ -475,15 +514,21 @@ PARTS: dict[str, Callable[[Strict], Any]] = {
 SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PrepareRunFunctionRole", "states:DescribeExecution"): minding,
     ("ScheduleRole", "sqs:SendMessage"): buried_start,
+    ("NotifyFunctionRole", "FindTheRunsAtWork"): look_at_runs,
+    ("NotifyFunctionRole", "ReadWhatTheyWereAskedFor"): look_at_runs,
+    ("StartNextFunctionRole", "sqs:SendMessage"): buried_end,
+    ("PlanJobRole", "ReadRunFoldersAndOutputs"): plan,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("PlanJobRole", "TakeOverShards"): plan_job_reuses,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
+    ("MigrateJobRole", "ReadTagsOfOutputs"): migrate_copy_on,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
     ("MigrateJobRole", "s3:GetObjectVersion"): manifest_run,
     ("MigrateJobRole", "s3:GetObjectVersionTagging"): manifest_copy,
     ("PlanJobRole", "ReadTheManifest"): manifest_run,
     ("MigrateJobRole", "s3:PutObjectTagging"): migrate_copy,
     ("MigrateAndMergeJobRole", "s3:AbortMultipartUpload"): together_upload,
+    ("MigrateAndMergeJobRole", "ReadTagsOfOutputs"): together_copy_on,
     ("MigrateAndMergeJobRole", "s3:GetObjectTagging"): together_copy,
     ("MigrateAndMergeJobRole", "s3:GetObjectVersion"): together_manifest_run,
     ("MigrateAndMergeJobRole", "s3:GetObjectVersionTagging"): together_manifest_copy,

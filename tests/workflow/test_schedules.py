@@ -9,26 +9,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from console.__main__ import main
 from console.find.target import Target
 from console.operations.schedules import schedules
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
 from tests.workflow.texts import texts
-
-
-@pytest.fixture
-def command(stack: Any, capsys: pytest.CaptureFixture[str]) -> Any:
-    """The command on the test's stack: its exit code and what it printed."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([*words, f"--state-dir={stack.state_dir}"])
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 def started_by(stack: Any, name: str) -> list[Any]:

@@ -173,6 +173,8 @@ class NotifySettings:
         notify_on: Which events are published to the topic: RUN_FAILED, JOB_SUCCEEDED, QUEUE_BLOCKED and so on.
         queues: The ARNs of the queues that a run's jobs may be in.
         stack_name: The stack, for the commands that resume a run.
+        state_machine_arn: The workflow whose runs are watched.
+        slots: How many jobs of a queue run at once.
     """
 
     topic_arn: str
@@ -181,6 +183,8 @@ class NotifySettings:
     notify_on: frozenset[str]
     queues: tuple[str, ...] = ()
     stack_name: str = ""
+    state_machine_arn: str = ""
+    slots: int = USUAL_SLOTS
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotifySettings:
@@ -189,13 +193,16 @@ class NotifySettings:
         Raises:
             InvalidRunRequest: `QUEUES` is not a JSON object of ARNs by name.
         """
+        common = FunctionSettings.from_environment(environ)
         return cls(
             topic_arn=environ.get("NOTIFICATION_TOPIC_ARN", ""),
             bus_name=environ.get("EVENT_BUS_NAME", ""),
             table_name=environ.get("SENT_TABLE_NAME", ""),
             notify_on=frozenset(name.strip() for name in environ.get("NOTIFY_ON", "").split(",")) - {""},
-            queues=tuple(FunctionSettings.from_environment(environ).queues.values()),
+            queues=tuple(common.queues.values()),
             stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
+            state_machine_arn=environ.get("STATE_MACHINE_ARN", ""),
+            slots=common.slots,
         )
 
 

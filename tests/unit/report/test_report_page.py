@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from millrace.aws.run_jobs import Attempt, RunJobs
 from millrace.cost.run_cost import cost_of
 from millrace.cost.worked import Worked
-from millrace.records.figures import EXAMPLES, MOST_FAILED, RunFigures
+from millrace.records.figures import EXAMPLES, MOST_FAILED, MOST_OUTPUTS, RunFigures
 from millrace.records.plan import Plan
 from millrace.report.page.blocks import Name, Paragraph, Section
+from millrace.report.page.outputs import outputs
 from millrace.report.page.rendering import rendered
 from millrace.report.page.workload_part import workload_part
 from tests.report_pages import HOSTILE, Found, commits_of, figures_of, page_of, plan_of
@@ -164,7 +165,7 @@ def test_failures_can_be_searched() -> None:
     """Ten thousand rows at most, and its one script is allowed by its digest; where all are examples there is none."""
     figures, failed = RunFigures(), [each for each in commits_of(1, ("in/a",))[0].outcomes if each.error_code]
     for shard in range(MOST_FAILED + 5):
-        figures.add_failed(shard, failed)
+        figures.add_outcomes(shard, failed)
     assert (len(figures.failed), sum(figures.codes.values())) == (MOST_FAILED, MOST_FAILED + 5)
     page = page_of(commits_of(100, ("in/a",)))
     assert "All 15 failed items, to be searched" in page
@@ -234,3 +235,42 @@ def test_merge_writes_it() -> None:
         stored = run.client.stored("result", run.folder.file("report.html").key)
         assert stored is not None
         assert stored.content_type == "text/html; charset=utf-8"
+
+
+def test_outputs_are_links_from_the_run_folder() -> None:
+    """Relative, whatever the key holds; one that a browser would change is a text, and so is another folder's."""
+    keys = ("a b/é?#.txt", "a/../b", "a//b", "<i>")
+    (commit,) = commits_of(1, keys)
+    made = [
+        replace(each, status="SUCCEEDED", error_code=None, message=None, outputs=(f"s3://results/out/{each.key}.size",))
+        for each in commit.outcomes
+    ]
+    made.append(replace(made[0], outputs=("s3://elsewhere/x",)))
+    figures = RunFigures()
+    figures.add_outcomes(0, made)
+    linked = page_with(outputs(figures, "s3://results/out/", "", linked=True))
+    assert '<a href="../../a%20b/%C3%A9%3F%23.txt.size"><bdi>a b/é?#.txt.size</bdi></a>' in linked
+    assert '<a href="../../%3Ci%3E.size"><bdi>&lt;i&gt;.size</bdi></a>' in linked
+    for uri in ("s3://results/out/a/../b.size", "s3://results/out/a//b.size", "s3://elsewhere/x"):
+        assert f"<bdi>{uri}</bdi>" in linked
+        assert f'href="{uri}' not in linked
+    assert linked.count("<a href=") == 2
+    deeper = outputs(figures, "s3://results/out/", "s3://results/out/_millrace/r/reruns/1/report.html", linked=True)
+    assert 'href="../../../../a%20b/' in page_with(deeper)
+    alone = page_with(outputs(figures, "s3://results/out/", "", linked=False))
+    assert "<a href=" not in alone
+    assert "<bdi>s3://results/out/a b/é?#.txt.size</bdi>" in alone
+
+
+def test_of_many_outputs_the_first_are_shown() -> None:
+    """And report.csv is said to have them all."""
+    (commit,) = commits_of(1, ("a",))
+    one = replace(
+        commit.outcomes[0], status="SUCCEEDED", error_code=None, message=None, outputs=("s3://results/out/a.x",)
+    )
+    figures = RunFigures()
+    figures.add_outcomes(0, [one] * (MOST_OUTPUTS + 5))
+    page = page_with(outputs(figures, "s3://results/out/", "", linked=True))
+    assert f"The first {MOST_OUTPUTS:,} of {MOST_OUTPUTS + 5:,} outputs" in page
+    assert "report.csv names all of them." in page
+    assert page.count("<a href=") == MOST_OUTPUTS

@@ -18,6 +18,10 @@ MOST_FAILED = 10_000
 """How many failed items are kept for the page's table, which can be searched; failures.jsonl has them all."""
 
 
+MOST_OUTPUTS = 1000
+"""How many outputs the page links; report.csv has them all."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShardFigure:
     """One shard.
@@ -96,6 +100,8 @@ class RunFigures:
         codes: Items by error code, of the rows that count.
         examples: The first failed items, by error code.
         failed: The first `MOST_FAILED` failed items.
+        outputs: About the first `MOST_OUTPUTS` outputs: the item's key, and the output's URI.
+        output_count: How many outputs there are.
     """
 
     shards: list[ShardFigure] = field(default_factory=list)
@@ -103,10 +109,15 @@ class RunFigures:
     codes: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[FailedItem]] = field(default_factory=dict)
     failed: list[FailedItem] = field(default_factory=list)
+    outputs: list[tuple[str, str]] = field(default_factory=list)
+    output_count: int = 0
 
-    def add_failed(self, shard: int, outcomes: Iterable[Outcome]) -> None:
-        """Count the failed ones of a shard's outcomes."""
+    def add_outcomes(self, shard: int, outcomes: Iterable[Outcome]) -> None:
+        """Count the failed ones and the outputs of a shard's outcomes."""
         for outcome in outcomes:
+            self.output_count += len(outcome.outputs)
+            if outcome.outputs and len(self.outputs) < MOST_OUTPUTS:
+                self.outputs += [(outcome.key, uri) for uri in outcome.outputs]
             if outcome.error_code is None:
                 continue
             code = outcome.error_code.value

@@ -67,7 +67,7 @@ def write_report(
     with closing(rows.shards(generations)) as shards:
         for index, found in shards:
             writer.add(index, [row.outcome for row in found], [row.retry for row in found])
-            figures.add_failed(index, (row.outcome for row in found))
+            figures.add_outcomes(index, (row.outcome for row in found))
     for generation in generations:
         figures.shards += generation.shards
         figures.taken_over += generation.taken_over

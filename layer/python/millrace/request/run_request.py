@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from millrace.errors import MISSING, InvalidRunRequest
 from millrace.json_text import check_plain
 from millrace.layout import RESERVED_NAME, S3Uri, checked_run_id
+from millrace.request.chained import checked_then, next_request
 from millrace.request.code_package import checked_code
 from millrace.request.labels import checked_name, checked_tags
 from millrace.request.named_keys import checked_keys
@@ -65,6 +66,8 @@ class RunRequest:
             "skip" this run, or "queue" it until that one has ended.
         name: What people call the run; None for a run without a name. It is shown and searched, and decides nothing.
         tags: Words by which people find the run, by their keys; like the name.
+        then: The request of a run that starts when this one has succeeded; its source is this one's destination where
+            it names none. None for none.
     """
 
     source: str
@@ -98,14 +101,18 @@ class RunRequest:
     overlap: str = "run"
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    then: dict[str, Any] | None = None
 
     @classmethod
-    def parse(cls, given: object, *, queues: tuple[str, ...] = ("standard",)) -> RunRequest:
+    def parse(
+        cls, given: object, *, queues: tuple[str, ...] = ("standard",), earlier: tuple[S3Uri, ...] = ()
+    ) -> RunRequest:
         """Check an execution input and fill in its defaults.
 
         Args:
             given: The input as JSON gave it.
             queues: The names of the queues that the stack has.
+            earlier: The sources of the runs that this one follows, where it is in a chain.
 
         Raises:
             InvalidRunRequest: A field is missing, unknown, of the wrong type or out of bounds.
@@ -180,11 +187,31 @@ class RunRequest:
             overlap=_one_of("overlap", given.get("overlap", cls.overlap), ("run", "skip", "queue")),
             name=checked_name(given.get("name")),
             tags=checked_tags(given.get("tags", {})),
+            then=checked_then(
+                given.get("then"),
+                source,
+                destination,
+                earlier,
+                lambda link, sources: cls.parse(link, queues=_queues_of(link), earlier=sources),
+            ),
         )
+
+    def following(self) -> Iterator[RunRequest]:
+        """The requests of the runs that follow this one, in their order; their ids are not known yet."""
+        request, earlier = self, [S3Uri.parse(self.source)]
+        while (given := next_request(request.to_json(), "", "")) is not None:
+            request = RunRequest.parse(given, queues=_queues_of(given), earlier=tuple(earlier))
+            earlier.append(S3Uri.parse(request.source))
+            yield request
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON holds it."""
         return asdict(self)
+
+
+def _queues_of(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """The queue that a request names: whether the stack has it is for Prepare Run to say."""
+    return (str(request.get("queue", RunRequest.queue)),)
 
 
 def _manifest(given: Mapping[str, object]) -> str | None:

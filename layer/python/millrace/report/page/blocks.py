@@ -39,7 +39,15 @@ class Bands:
     bars: Sequence[Strip]
 
 
-Cell = str | Name | Strip | Bands
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A relative link, its path encoded, and what is to be read."""
+
+    to: str
+    name: Name
+
+
+Cell = str | Name | Strip | Bands | Link
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from millrace.report.page.blocks import Block, Cell, Facts, Links, Name, Paragra
 from millrace.report.page.cost import cost_part
 from millrace.report.page.distribution import distribution
 from millrace.report.page.failures import failures, has_more
+from millrace.report.page.outputs import outputs
 from millrace.report.page.rendering import rendered
 from millrace.report.page.timing import kept_shards, throughput, timeline
 from millrace.report.page.workload_part import ReadFile, workload_part
@@ -61,6 +62,8 @@ def report_page(
     parts = [_overview(document, figures, beside, cost)]
     if figures.codes:
         parts.append(failures(figures))
+    if figures.output_count:
+        parts.append(outputs(figures, plan.destination, document.get("page") or "", linked=beside is None))
     if cost is not None:
         parts.append(cost_part(cost))
     if document.get("result"):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from millrace.report.page.blocks import HEIGHT, WIDTH, Bands, Name, Strip, number
+from millrace.report.page.blocks import HEIGHT, WIDTH, Bands, Link, Name, Strip, number
 from millrace.text import visible
 
 
@@ -53,6 +53,7 @@ def _environment() -> Environment:
     environment.globals.update(width=WIDTH, height=HEIGHT)
     environment.filters.update(number=number, path_segment=lambda name: quote(name, safe=""))
     environment.tests.update(name=lambda value: isinstance(value, Name), strip=lambda value: isinstance(value, Strip))
+    environment.tests["link"] = lambda value: isinstance(value, Link)
     environment.tests["bands"] = lambda value: isinstance(value, Bands)
     return environment
 
