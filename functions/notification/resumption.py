@@ -20,8 +20,8 @@ def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name:
     """The commands that resume a run, by name: millrace, redrive, start, retry_failed.
 
     A line that cannot be run, or that would only end the same way, is None: all of them for a run that succeeded
-    wholly, and where request or code are at fault, which a run keeps for good; a redrive where too many items failed, because every shard is committed
-    then and merge would say the same again.
+    wholly, and where request or code are at fault, which a run keeps for good; a redrive where too many items failed,
+    because every shard is committed then and merge would say the same again.
 
     Args:
         ended: The run's end.
