@@ -113,7 +113,7 @@ picture: install $(SITE)/installed  ## docs/screenshots/demo.svg, the README's m
 	$(SITE)/bin/python docs/record_demo.py
 
 site: $(SITE)/installed  ## the documentation as a site in build/site; a link that leads nowhere is an error
-	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
 
 $(NPM_PACKAGES): package.json package-lock.json .npmrc
 	@command -v npm > /dev/null || { echo "this needs Node.js 18 or newer, with npm" >&2; exit 1; }
