@@ -13,7 +13,7 @@ REQUIREMENTS := requirements-dev.txt
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots
+.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots picture site
 .PHONY: simulate check rules format dist image push deploy lock clean
 
 help:  ## this list
@@ -104,6 +104,19 @@ test-browser: install $(NPM_PACKAGES)  ## the pages in a headless Chromium, whic
 screenshots: install  ## the pictures in docs/screenshots, from real runs (needs Chromium)
 	$(BIN)/python docs/take_screenshots.py
 
+# MkDocs and the terminal of the README's picture: an environment of their own.
+SITE := $(VENV)/site
+$(SITE)/installed: docs/requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r docs/requirements.txt
+	touch $@
+
+picture: install $(SITE)/installed  ## docs/screenshots/demo.svg, the README's moving picture, from a real run
+	$(SITE)/bin/python docs/record_demo.py
+
+site: $(SITE)/installed  ## the documentation as a site in build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
+
 $(NPM_PACKAGES): package.json package-lock.json .npmrc
 	@command -v npm > /dev/null || { echo "this needs Node.js 18 or newer, with npm" >&2; exit 1; }
 	npm ci --no-progress
@@ -125,7 +138,7 @@ $(DEPLOY)/installed: checks/template/deploy-requirements.txt | $(VENV)/bin/pytho
 	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r checks/template/deploy-requirements.txt
 	touch $@
 
-check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed  ## linters, types, template, state machine (needs Node.js)
+check: install $(NPM_PACKAGES) $(SECURITY)/installed $(DEPLOY)/installed site  ## linters, types, template, state machine (needs Node.js)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -224,6 +237,7 @@ lock: install  ## pin every requirement file anew, with hashes
 	$(BIN)/$(LOCK) checks/security/requirements.in -o checks/security/requirements.txt
 	$(BIN)/$(LOCK) --no-deps checks/template/deploy-requirements.in -o checks/template/deploy-requirements.txt
 	$(BIN)/$(LOCK) image/requirements.in -o image/requirements.txt
+	$(BIN)/$(LOCK) docs/requirements.in -o docs/requirements.txt
 	$(BIN)/$(subst 3.11,3.13,$(LOCK)) tests/second_engine/requirements.in -o tests/second_engine/requirements.txt
 
 clean:  ## remove what make made

@@ -189,7 +189,7 @@ def _serve(endpoint_url: str, order: RunOrder, stack: Stack, terminal: Terminal)
         done = serve(endpoint_url, directory, folder)
     gone = f", {done.deleted:,} deleted" if done.deleted else ""
     terminal.note(
-        f"{order.source.given}: {plural(done.files, 'file')} ({bytes_text(done.total_bytes)}) are in {folder}; "
+        f"{order.source.given}: {plural(done.files, 'file')} ({bytes_text(done.total_bytes)}) in {folder}; "
         f"{done.changed:,} new or changed{gone} ({took()})."
     )
     if done.left_out:

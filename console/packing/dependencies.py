@@ -144,25 +144,24 @@ def install(file: Path, folder: Path, job: JobMachine) -> bytes:
     if not lock.read_text().strip():
         return b""
     where = ["--target", str(folder), "--no-deps", "--require-hashes", "--link-mode", "copy"]
-    _run([uv, "pip", "install", "--requirement", str(lock), *where, *wheels], file, job)
+    # As its input, because paths in it begin where the user's file is, and not where the lock is.
+    _run([uv, "pip", "install", "--requirement", "-", *where, *wheels], file, job, lock.read_bytes())
     # Where they came from is the user's own: an index's address may hold a password.
     lines = lock.read_text().splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("--")).encode()
 
 
-def _run(command: list[str], file: Path, job: JobMachine) -> None:
+def _run(command: list[str], file: Path, job: JobMachine, given: bytes = b"") -> None:
     done = subprocess.run(  # noqa: S603 - uv, found by its name
         [*command, "--quiet", "--no-python-downloads", "--color", "never"],
         cwd=file.parent,
-        stdin=subprocess.DEVNULL,
+        input=given,
         capture_output=True,
-        text=True,
-        errors="replace",
         check=False,
     )
     if done.returncode == 0:
         return
-    said = " ".join(done.stderr.split())
+    said = " ".join(done.stderr.decode(errors="replace").split())
     without = sorted(set(_NO_WHEEL.findall(said)))
     why = (
         f"{' and '.join(without)}: there is no wheel for Python {job.python} on {job.machine}, and nothing is built "

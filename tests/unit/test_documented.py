@@ -51,9 +51,9 @@ def test_every_field_of_a_request_is_documented() -> None:
     assert first_cells(document("docs/run-request.md")) == list(RunRequest.__dataclass_fields__)
 
 
-def test_the_readme_shows_every_optional_field_with_its_default() -> None:
+def test_the_page_shows_every_optional_field_with_its_default() -> None:
     """In the request's order; `include` has an example instead."""
-    shown = re.search(r'```json\n(\{"workload".*?)```', document("README.md"), re.DOTALL)
+    shown = re.search(r'```json\n(\{"workload".*?)```', document("docs/run-request.md"), re.DOTALL)
     assert shown is not None
     fields = json.loads(shown[1])
     folders = {"source": "s3://letters/in/", "destination": "s3://results/out/"}

@@ -300,5 +300,7 @@ def test_what_is_not_there_is_told(operator: Operator, destination: str) -> None
     found = json.loads(operator("doctor", "--json").stdout)
     assert {check["name"]: check["outcome"] for check in found if check["outcome"] == "fail"} == {}
     assert len(found) == 14
+    shown = operator("doctor").stdout
+    assert all(f" {check['name']} " in shown for check in found)
     (alarms,) = (check for check in found if check["name"] == "alarms")
     assert alarms["message"] == "CloudWatch may use the topic's key"

@@ -292,6 +292,16 @@ def test_requirements_are_brought_as_wheels(tmp_path: Path, wheels: Path) -> Non
     assert [*names(again.body)] == [*held]
 
 
+@pytest.mark.parametrize("line", ["--find-links {}\nbrought==1.0", "{}/brought-1.0-py3-none-any.whl"])
+def test_wheels_are_found_beside_the_requirements(tmp_path: Path, wheels: Path, line: str) -> None:
+    """A folder, or a wheel, that is named from where the file is: as pip and the documents have it."""
+    folder = write(tmp_path / "code", jobs=COUNT)
+    beside = os.path.relpath(wheels, folder)
+    (folder / "requirements.txt").write_text(f"--no-index\n{line.format(beside)}\n")
+    made = pack(str(folder), None, HERE)
+    assert "packages/brought-1.0.dist-info/METADATA" in names(made.body)
+
+
 def test_inline_metadata_goes_before_requirements(tmp_path: Path, wheels: Path) -> None:
     """PEP 723: what the module itself says it needs is brought, and nothing else."""
     folder = needing(tmp_path / "code", wheels, "further")
