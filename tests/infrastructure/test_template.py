@@ -229,11 +229,12 @@ def test_read_plan_knows_how_many_jobs_run_at_once() -> None:
         told = {pair["Name"]: pair["Value"] for pair in each["Properties"]["ContainerProperties"]["Environment"]}
         for name in ("MILLRACE_MAX_VCPUS", "MILLRACE_JOB_VCPUS"):
             assert read_plan[name] == told[name]
-        (vcpus,) = [
-            need["Value"]
-            for need in each["Properties"]["ContainerProperties"]["ResourceRequirements"]
-            if need["Type"] == "VCPU"
-        ]
-        assert read_plan["MILLRACE_JOB_VCPUS"] == vcpus
+        needs = each["Properties"]["ContainerProperties"]["ResourceRequirements"]
+        has = {need["Type"]: need["Value"] for need in needs}
+        # What Read Plan asks for in the definition's place is what that says.
+        assert has == {"VCPU": read_plan["MILLRACE_JOB_VCPUS"], "MEMORY": read_plan["MILLRACE_JOB_MIB"]}
+    gpus = made({"Compute": "EC2_GPU"}, {"AWS::Batch::JobDefinition"})["MigrateAndMergeJobDefinition"]
+    assert gpus["Properties"]["ContainerProperties"]["ResourceRequirements"][-1] == {"Type": "GPU", "Value": "1"}
+    assert read_plan["MILLRACE_COMPUTE"] == {"Ref": "Compute"}
     for each in made({}, {"AWS::Batch::ComputeEnvironment"}).values():
         assert read_plan["MILLRACE_MAX_VCPUS"] == each["Properties"]["ComputeResources"]["MaxvCpus"]

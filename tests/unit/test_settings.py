@@ -75,6 +75,22 @@ def test_queue_rules_of_another_form_are_refused(rules: str) -> None:
         FunctionSettings.from_environment({"QUEUES": '{"standard": "arn:q"}', "QUEUE_RULES": rules})
 
 
+def test_read_plan_knows_what_a_job_has() -> None:
+    """vCPUs, MiB and the kind of compute; without them, what the template's defaults are, and no kind."""
+    environ = {"MILLRACE_JOB_VCPUS": "4", "MILLRACE_JOB_MIB": "30720", "MILLRACE_COMPUTE": "FARGATE_ARM64"}
+    settings = FunctionSettings.from_environment(environ)
+    assert (settings.job_vcpus, settings.job_mib, settings.compute) == (4.0, 30_720, "FARGATE_ARM64")
+    usual = FunctionSettings.from_environment({})
+    assert (usual.job_vcpus, usual.job_mib, usual.compute) == (1.0, 2048, "")
+
+
+@pytest.mark.parametrize("mib", ["0", "-1", "1.5", "2 GB"])
+def test_a_memory_that_is_none_is_named(mib: str) -> None:
+    """A wrong variable is refused by name."""
+    with pytest.raises(InvalidRunRequest, match="MILLRACE_JOB_MIB is"):
+        FunctionSettings.from_environment({"MILLRACE_JOB_MIB": mib})
+
+
 def test_the_region_may_be_unset() -> None:
     """Without AWS_REGION, botocore looks in its own places."""
     assert aws_region({}) is None

@@ -116,7 +116,7 @@ def test_sigterm_in_mid_shard(runs: Runs, proxy: FaultProxy, source: str, destin
         proxy.when("PUT", "/0[012][0-9].txt.words.txt$") as finished,
         proxy.when("PUT", "/progress/00000/") as saved,
     ):
-        run = runs.start(source, destination, pace={"seconds_per_item": 1})  # a small job has no second attempt
+        run = runs.start(source, destination, pace={"seconds_per_item": 0.1})  # a small job has no second attempt
         finished.wait_for_answers(30)
         held.wait_for_hits(16)
         job_id = runs.job(run, "migrate-and-merge")["jobId"]

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.records.sizing import ALONE_SECONDS, MAX_CHILDREN, MOST_ALONE_SECONDS, Left, children_for, slots_of
+from millrace.records.sizing import (
+    ALONE_SECONDS,
+    CHILD_SECONDS,
+    MAX_CHILDREN,
+    MOST_ALONE_SECONDS,
+    SMALL_SECONDS,
+    SMALL_VCPUS,
+    Left,
+    children_for,
+    fits_small_job,
+    slots_of,
+)
 
 lefts = st.builds(
     Left, st.integers(0, 100_000), st.none() | st.floats(0, 1e9, allow_nan=False) | st.sampled_from([math.inf])
@@ -65,3 +76,35 @@ def test_more_work_is_never_given_to_fewer_children(left: Left, slots: int, fact
 def test_slots_are_the_jobs_that_fit_into_the_stacks_vcpus() -> None:
     """MaxvCpus by the vCPUs of a job, rounded down; a job larger than all still has one."""
     assert [slots_of(16, 1), slots_of(16, 0.25), slots_of(17, 2), slots_of(1, 4)] == [16, 64, 8, 1]
+
+
+@given(lefts, st.none() | st.integers(0, 100_000))
+def test_a_small_job_has_little_to_do_and_little_memory_to_do_it_in(left: Left, memory_mib: int | None) -> None:
+    """Only what one job works, of a pace and a memory that are known: ten times as much is not a minute's work."""
+    if fits_small_job(left, memory_mib):
+        assert children_for(left, 1) == 1
+        assert left.seconds is not None
+        assert memory_mib is not None
+        assert memory_mib <= 1024
+        assert left.seconds * 10 < CHILD_SECONDS
+        assert left.seconds / SMALL_VCPUS <= 12
+        assert left.shards < 60
+
+
+@pytest.mark.parametrize(
+    ("shards", "seconds", "memory_mib", "fits"),
+    [
+        (1, SMALL_SECONDS - 0.05, 1024, True),
+        (1, SMALL_SECONDS, 1024, False),
+        (1, 0.0, 1025, False),
+        (1, 0.0, None, False),
+        (1, None, 512, False),
+        (1, math.inf, 512, False),
+        (1, math.nan, 512, False),
+        (0, 0.0, 512, False),
+        (100, 0.1, 512, False),
+    ],
+)
+def test_where_a_small_job_ends(shards: int, seconds: float | None, memory_mib: int | None, *, fits: bool) -> None:
+    """Work, shards and memory at their bounds, and what is no number."""
+    assert fits_small_job(Left(shards, seconds), memory_mib) is fits

@@ -42,8 +42,8 @@ SMALL, FULL = "small", "full"
 """The sizes of a job that works and merges alone: the smallest useful one of Fargate, and the stack's JobSize."""
 
 SMALL_VCPUS, SMALL_MIB = 0.25, 1024
-"""What a small job has. Its minute costs a quarter to a third of that of one vCPU and 2 GB; half of its memory would
-save another tenth of that, and is not enough for every workload that streams."""
+"""What a small job has. Its minute costs three tenths of that of one vCPU and 2 GB. Half of its memory would save a
+seventh of that, and leave little to spare."""
 
 SMALL_SECONDS = 3.0
 """Up to so much work, of one vCPU, is a small job's, which takes four times as long: ten seconds on top of a start of

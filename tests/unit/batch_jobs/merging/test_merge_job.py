@@ -617,3 +617,28 @@ def test_two_runs_into_one_destination_at_once_both_end_right(seed: int) -> None
     assert first.outputs() == {
         f"{key[3:]}.size": b"%d" % len(body) for key, body in {**objects(6), "in/new": b"x" * 100}.items()
     }
+
+
+@pytest.mark.parametrize("becomes", ["right", "gone"])
+def test_a_forged_mark_is_replaced_once(becomes: str) -> None:
+    """Two merges find it: the one that is late writes nothing over the other's mark, nor over none."""
+    run = RunInMemory({"in/a": b"1"})
+    run.all()
+    uri = run.folder.file("_SUCCESS")
+    mark = run.file("_SUCCESS") or b""
+    run.client.store(RESULT, uri.key, b"forged")
+    tried: list[str] = []
+
+    def other(verb: str, bucket: str, key: str) -> None:
+        if (verb, bucket, key) != ("put_object", RESULT, uri.key):
+            return
+        tried.append(verb)
+        if len(tried) == 2:  # the first one found the forged mark
+            run.client.remove(RESULT, uri.key)
+            if becomes == "right":
+                run.client.store(RESULT, uri.key, mark)
+
+    run.client.before = other
+    run.merge()
+    assert run.file("_SUCCESS") == mark
+    assert len(tried) == 3
