@@ -22,6 +22,7 @@ PARLIAMENT = {
     ("RESOURCE_STAR", ""): "a test of ours holds the few actions that know no resource",
     ("RESOURCE_MISMATCH", "'batch:SubmitJob'"): "asks for job/*, which no SubmitJob needs, and misses revisions (`:*`)",
     ("RESOURCE_MISMATCH", "'states:DescribeExecution'"): "asks for express executions, which ours are not",
+    ("RESOURCE_MISMATCH", "'states:ListExecutions'"): "asks for map runs, which are listed for themselves",
 }
 """By the issue and a part of its detail."""
 

@@ -69,7 +69,11 @@ def commits_of(shards: int, keys: tuple[str, ...] = ("in/a", "in/b"), seed: int 
             item = Item(key, chance.randint(1, 10**7), '"etag"')
             code = codes[chance.randrange(4)]
             fails = number == 0 and index % 7 == 0
-            outcomes.append(Outcome.failed(item, code, f"it is {key}") if fails else Outcome.succeeded(item, ()))
+            outcomes.append(
+                Outcome.failed(item, code, f"it is {key}")
+                if fails
+                else Outcome.succeeded(item, (f"s3://results/out/{key}.txt",))
+            )
         made.append(
             Commit(
                 shard=index,

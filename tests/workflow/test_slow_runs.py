@@ -16,7 +16,8 @@ def test_a_slow_run_is_told_of_once(stack: Any, runs: Runs, source: str, destina
     bus.listen({"source": ["millrace"]}, stack.stack.outputs["EventBusName"])
     topic.subscribe(stack.stack.outputs["NotificationTopicArn"])
     runs.put(source, {"a": b"one two"})
-    run = runs.start(source, destination, workload="command", options={"command": ["sleep", "60"]})
+    asleep: dict[str, Any] = {"workload": "command", "options": {"command": ["sleep", "300"]}}
+    run = runs.start(source, destination, **asleep, pace={"seconds_per_item": 1})
     function = physical(stack.aws.cloudformation, stack.stack.name, "NotifyFunction")
     look = {"detail-type": "Millrace Look At Runs", "detail": {"least_seconds": 0, "times": 0}}
 
