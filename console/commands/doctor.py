@@ -38,7 +38,7 @@ def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
         if as_json:
             continue
         line = Text(f"{check.outcome:<5}", STYLES[check.outcome]).append(
-            f"{check.name:<14}{shown(check.message)}", style="default"
+            f"{check.name:<13} {shown(check.message)}", style="default"
         )
         terminal.out.print(line, soft_wrap=True)
         if check.todo:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from console.file_names import shown
 from console.find.aws import Aws
 from console.find.stack import Stack
 from console.packing.dependencies import IMAGE_PYTHON, JobMachine
@@ -215,6 +216,11 @@ def send_code(
     with timed() as took:
         made = pack(given["code"], workload, usual.chosen(given["code_python"], given["code_platform"]))
         uri, new = upload(made, aws.s3, S3Uri(stack.result_bucket, stack.parameters.get("ResultPrefix", "")))
+    if made.results:
+        terminal.warn(
+            f"{shown(', '.join(made.results))} in the code's folder holds results of a run, which are sent along and "
+            "make another zip each time; give the code a folder of its own, or name them in a .gitignore"
+        )
     terminal.note(f"Code {made.described}: {'uploaded' if new else 'is there already'} ({took()})")
     return {"code": uri}
 

@@ -47,12 +47,14 @@ class CodePackage:
         workload: What a run of it names, `package.module:name`.
         files: How many files of the user's own are in it.
         packages: How many packages are.
+        results: Folders in it that hold results of runs, as `millrace local run` leaves them: they are no code.
     """
 
     body: bytes
     workload: str
     files: int = 0
     packages: int = 0
+    results: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -105,7 +107,7 @@ def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | No
     if len(made) > MAX_PACKED_BYTES:
         raise _refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
     packages = sum(label.endswith(".dist-info/METADATA") for label, _ in brought)
-    return CodePackage(made, place.workload, len(own), packages)
+    return CodePackage(made, place.workload, len(own), packages, _results({label for label, _ in own}))
 
 
 def upload(package: CodePackage, s3: S3, folder: S3Uri) -> tuple[str, bool]:
@@ -126,6 +128,12 @@ def upload(package: CodePackage, s3: S3, folder: S3Uri) -> tuple[str, bool]:
     except ObjectNotFoundError:
         pass
     return str(uri), s3.put_if_absent(uri, package.body, content_type="application/zip")
+
+
+def _results(labels: set[str]) -> tuple[str, ...]:
+    """The folders that have what every result has."""
+    folders = [label.removesuffix("/report.csv") for label in labels if label.endswith("/report.csv")]
+    return tuple(sorted(folder.removeprefix(MODULES) for folder in folders if f"{folder}/result.json" in labels))
 
 
 def _is_zip(given: str) -> bool:

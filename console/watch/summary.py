@@ -111,8 +111,8 @@ def _value(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
 
 
-_OF_THE_RUN_ITSELF = (InvalidRunRequest.__name__, WorkloadUnavailableError.__name__)
-"""What is wrong with the request or the code, which a run keeps for good."""
+_OF_THE_RUN_ITSELF = tuple(each.__name__ for each in (InvalidRunRequest, WorkloadUnavailableError, CodePackageError))
+"""What the plan job finds wrong with the request or the code, which a run keeps for good."""
 
 
 def next_commands(
@@ -140,9 +140,8 @@ def next_commands(
             f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
         ]
     way_on = f"On      {target.command('resume', found.run_id)}"
-    # A zip that is gone or altered later on can be put back.
-    bad_zip = failure.state == "Plan" and failure.error == CodePackageError.__name__
-    if bad_zip or failure.error in _OF_THE_RUN_ITSELF:
+    # Later on the fault may lie elsewhere: in a table that is gone, in what a program needs, in a zip to be put back.
+    if failure.state == "Plan" and failure.error in _OF_THE_RUN_ITSELF:
         way_on = "Anew    a run keeps its request and its code: put them right, and start a new run"
     return [
         *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),

@@ -95,7 +95,7 @@ def run_ended(
         "run_folder": None if folder is None or skipped else str(folder.root),
         "result": str(folder.file("result.json")) if folder is not None and result and not skipped else None,
         "report": _text(result.get("page")),
-        "resume": resumption(ended, failed, error, stack_name),
+        "resume": resumption(ended, failed, error, stack_name, planned=facts.planned is not None),
         "links": {
             "execution": _execution_page(ended.execution_arn),
             "run_folder": None if folder is None or skipped else _folder_page(ended.execution_arn, folder.root),

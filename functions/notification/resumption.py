@@ -9,29 +9,35 @@ from typing import Any
 
 from millrace.aws.events import RunEnded
 from millrace.aws.job_failures import RunError
-from millrace.errors import InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
+from millrace.errors import CodePackageError, InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
 from millrace.request.tolerance import Tolerance
 
 LINE_CHARACTERS = 4000
 """A longer input or run id makes no line that a person copies."""
+KEPT_FOR_GOOD = tuple(each.__name__ for each in (InvalidRunRequest, WorkloadUnavailableError, CodePackageError))
+"""What is wrong with the request or the code before there is a plan; later on the fault may lie elsewhere."""
 
 
-def resumption(ended: RunEnded, failed: int, error: RunError | None, stack_name: str) -> dict[str, str | None]:
+def resumption(
+    ended: RunEnded, failed: int, error: RunError | None, stack_name: str, *, planned: bool
+) -> dict[str, str | None]:
     """The commands that resume a run, by name: millrace, redrive, start, retry_failed.
 
     A line that cannot be run, or that would only end the same way, is None: all of them for a run that succeeded
-    wholly, and where request or code are at fault, which a run keeps for good; a redrive where too many items failed,
-    because every shard is committed then and merge would say the same again.
+    wholly, and where the request or the code is at fault, which a run keeps for good; a redrive where too many items
+    failed, because every shard is committed then and merge would say the same again.
 
     Args:
         ended: The run's end.
         failed: How many of its items failed, as far as merge has counted them.
         error: Why it failed.
         stack_name: The stack to name in the command; empty where it is unknown.
+        planned: Whether the run has a plan.
     """
     none: dict[str, str | None] = dict.fromkeys(("millrace", "redrive", "start", "retry_failed"))
     succeeded, too_many = ended.status == "SUCCEEDED", _is(error, TooManyFailuresError)
-    if (succeeded and not failed) or _is(error, InvalidRunRequest) or _is(error, WorkloadUnavailableError):
+    refused = error is not None and error.job_id is None and error.name == InvalidRunRequest.__name__
+    if (succeeded and not failed) or refused or (error is not None and not planned and error.name in KEPT_FOR_GOOD):
         return none
     return {
         "millrace": _millrace(ended, stack_name, *(["--retry-failed"] if succeeded or too_many else [])),
@@ -67,7 +73,7 @@ def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a message about a run's end that say how to resume it."""
     lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")
     name = (detail["error"] or {}).get("name")
-    if name in (InvalidRunRequest.__name__, WorkloadUnavailableError.__name__):
+    if name in KEPT_FOR_GOOD and not lines["millrace"]:
         yield from ("", "A run keeps its request and its code: put them right, and start a new run.")
     too_many = name == TooManyFailuresError.__name__
     if too_many or detail["status"] == "SUCCEEDED_WITH_FAILURES":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -59,6 +60,16 @@ def test_the_page_shows_every_optional_field_with_its_default() -> None:
     folders = {"source": "s3://letters/in/", "destination": "s3://results/out/"}
     assert [*folders, *fields] == list(RunRequest.__dataclass_fields__)
     assert RunRequest.parse({**folders, **fields, "include": []}) == RunRequest.parse(folders)
+
+
+def test_the_picture_shows_the_function_of_the_readme() -> None:
+    """Each of its lines passes by in the recording, which has no key of the embedded AWS that it was made on."""
+    picture = document("docs/screenshots/demo.svg")
+    shown = {html.unescape(re.sub(r"<[^>]*>", "", row)) for row in re.findall(r"<text .*?</text>", picture)}
+    function = re.search(r"```python\n(.*?)```", document("README.md"), re.DOTALL)
+    assert function is not None
+    assert {line.strip() for line in function[1].splitlines()} - {""} <= shown
+    assert "AWS_" not in picture
 
 
 def test_the_unicode_version_of_a_word_is_documented() -> None:

@@ -47,7 +47,6 @@ def follow(page: Path, stack: LocalStack, folder: Path) -> Path:
     any_verb = f'for word; do shift; [ "$word" = --local ] && word=--state-dir={state}; set -- "$@" "$word"; done'
     wrapper.write_text(f'#!/bin/sh\nif [ "$1" = local ]; then {local}; fi\n{any_verb}\nexec env {console} "$@"\n')
     wrapper.chmod(0o755)
-    (wrapper.parent / "python").symlink_to(sys.executable)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MILLRACE_"))}
     environment |= dict(pair.split("=", 1) for pair in exports(stack.endpoint_url).split(" "))
     places = {"SOURCE": stack.stack.source_bucket, "RESULT": stack.stack.result_bucket}

@@ -128,18 +128,18 @@ def test_the_next_commands_fit_the_failure() -> None:
     assert "logs" not in ways("", "Aborted", 1)
     assert ways("Prepare Run", "InvalidRunRequest", 2) == ""
     assert "millrace resume r-1" in ways("Migrate Shards", "CodePackageError", 2)
-    assert "millrace resume" not in ways("Plan", "CodePackageError", 2)
 
 
-@pytest.mark.parametrize("error", ["InvalidRunRequest", "WorkloadUnavailableError"])
+@pytest.mark.parametrize("error", ["InvalidRunRequest", "WorkloadUnavailableError", "CodePackageError"])
 def test_what_a_resume_cannot_put_right_has_no_resume(error: str) -> None:
-    """A run keeps its request and its code: where one of them is at fault, only a new run helps, which is said."""
+    """A run keeps its request and its code: where the plan job finds a fault in them, only a new run helps."""
     target = Target(Aws(), "words", "--stack=words")
-    for state in ("Plan", "Migrate And Merge"):
-        said = next_commands(found_run(), RunFailedError(state, error, "", exit_code=2), target)
-        assert not any("millrace resume" in line for line in said)
-        assert "new run" in said[-1]
-        assert any("millrace report" in line for line in said) == (state != "Plan")  # before a plan there is no row
+    said = next_commands(found_run(), RunFailedError("Plan", error, "", exit_code=2), target)
+    assert "new run" in said[-1]
+    assert not any("millrace resume" in line or "millrace report" in line for line in said)  # there is no row yet
+    later = next_commands(found_run(), RunFailedError("Migrate Shards", error, "", exit_code=2), target)
+    assert any("millrace resume" in line for line in later)
+    assert any("millrace report" in line for line in later)
 
 
 @pytest.mark.parametrize(("length", "taken"), [(MAX_INPUT_BYTES, True), (MAX_INPUT_BYTES + 1, False)])

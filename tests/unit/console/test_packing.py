@@ -424,6 +424,21 @@ def test_packages_are_for_the_stacks_jobs(
         }
 
 
+def test_results_in_the_codes_folder_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They would be sent along, and each run would make another zip; a table of the user's own is none."""
+    folder = write(tmp_path, jobs=COUNT)
+    for name in ("out/result.json", "out/report.csv", "out/_SUCCESS", "mine/report.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    given_ = {"code": str(folder / "jobs.py"), "code_python": None, "code_platform": None}
+    aws: Any = AwsInMemory("http://127.0.0.1:1")
+    send_code(given_, aws, Stack("s", {"ResultBucketName": "results"}), Terminal())
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1
+    assert "out" in warned[0]
+    assert "mine" not in warned[0]
+
+
 def test_code_gives_the_request_its_workload(tmp_path: Path) -> None:
     """Options are read as those of the user's own workload, not as word-count's."""
     names_ = ("workload", "manifest", "target_bytes", "max_items", "max_shards")
