@@ -43,6 +43,7 @@ from benchmarks.clock.scenarios import (
 )
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning.small_source import MOST_REUSED
 from millrace.records.commit import Commit, PartialFile
 from millrace.records.contributions import put_contributions
 from millrace.records.latest import LatestRun, note_latest, options_digest
@@ -103,6 +104,11 @@ class Daily(Scenario):
     def plan_seconds(self) -> float:
         """How long the plan job takes to list, to compare and to take over."""
         return self.listed * PLAN_SECONDS_PER_OBJECT * self.plan_ratio + self.taking_seconds
+
+    @property
+    def most_objects(self) -> int:
+        """Up to how many objects Prepare Run plans."""
+        return MOST_REUSED
 
     @property
     def planning_seconds(self) -> float:

@@ -32,7 +32,6 @@ from benchmarks.clock.fargate import Attempt, Clock, Fleet
 from benchmarks.clock.scenarios import PLANNING_SECONDS_PER_OBJECT, Least, Scenario
 from millrace.errors import HandedBackError, ObjectNotFoundError, StoppedError
 from millrace.layout import RunFolder, S3Uri
-from millrace.planning import small_source
 from millrace.records.commit import Commit
 from millrace.records.files import mark_of
 from millrace.records.outcome import Counts
@@ -334,7 +333,7 @@ class Run:
         if scenario.cuts:
             return False
         needed = scenario.planning_seconds
-        most = min(PLANNING_SECONDS, small_source.MOST_OBJECTS * PLANNING_SECONDS_PER_OBJECT * scenario.plan_ratio)
+        most = min(PLANNING_SECONDS, scenario.most_objects * PLANNING_SECONDS_PER_OBJECT * scenario.plan_ratio)
         self.planning = min(needed, most)
         self._wait("plan", self.planning)
         if needed <= most:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 
 from benchmarks.clock.fargate import BILLED_START, LAUNCHES_PER_SECOND, MINIMUM_BILLED, START_MEDIAN
+from millrace.planning.small_source import MOST_OBJECTS
 from millrace.source.sharding import ShardLimits, range_bytes, whole_bytes
 from millrace.workload.pace import Pace
 
@@ -111,6 +112,11 @@ class Scenario:
     def plan_seconds(self) -> float:
         """How long its listing and cutting takes."""
         return self.objects * PLAN_SECONDS_PER_OBJECT
+
+    @property
+    def most_objects(self) -> int:
+        """Up to how many objects Prepare Run plans."""
+        return MOST_OBJECTS
 
     @property
     def planning_seconds(self) -> float:

@@ -18,7 +18,7 @@ from millrace.cost.prices import prices
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
-from millrace.planning.small_source import MOST_OBJECTS, may_be_planned
+from millrace.planning.small_source import may_be_planned, most_objects
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
 from millrace.source.filters import ItemFilter
@@ -120,7 +120,7 @@ def estimate_of(
             shown.update(f"Comparing {found.items:,} items with the earlier run")
             reused = forecast(request, items, known.pace, target.aws.s3)
     jobs = _jobs(target, note)
-    planned = may_be_planned(request) and found.listed <= MOST_OBJECTS and not found.read_to_be_cut
+    planned = may_be_planned(request) and found.listed <= most_objects(request) and not found.read_to_be_cut
     shards = reused.shards if reused else found.shards
     memory = record_memory(request.workload)
     made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory)

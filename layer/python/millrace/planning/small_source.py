@@ -27,9 +27,17 @@ from millrace.workload.registry import is_own_workload, workload_records
 MOST_OBJECTS = 1_000_000
 """Of a longer listing the job is no slower: by then some fifteen seconds are gone, and 20 bytes of memory for each."""
 
+MOST_REUSED = 1_500_000
+"""So many where another run is reused: a plan job would be half of what a small change is billed."""
+
 
 class Keeps(Protocol):
     """What a run keeps of an earlier one: `millrace.reuse.keeping.Keeping`, which itself needs this room."""
+
+    @property
+    def items_before(self) -> int:
+        """How many items the earlier run has; 0 where there is none."""
+        ...
 
     def keep(self, items: ItemStore, pace: Pace) -> KeptItems:
         """From its items, and the pace that shards are cut by."""
@@ -76,6 +84,8 @@ def plan_small_source(request: RunRequest, folder: RunFolder, maker: PlanMaker, 
     writes = record.writes_outputs(request.options)
     try:
         keeping = None if request.reuse is None else find_base(request, folder, maker, writes_outputs=writes)
+        if keeping and keeping.items_before > most_objects(request):
+            return None  # the listing is about as long
         items, skipped = listed_items(request, _pages(request, maker), lambda found: _cut(found, request, record))
         known = maker.known_pace(request)
         taken = keeping.keep(items, cut_by(known.pace, request, reuses=True)) if keeping else None
@@ -93,6 +103,11 @@ def may_be_planned(request: RunRequest) -> bool:
     return not workload_records()[request.workload].compares_outputs(request.options)
 
 
+def most_objects(request: RunRequest) -> int:
+    """How long a listing is planned without a job."""
+    return MOST_OBJECTS if request.reuse is None else MOST_REUSED
+
+
 def _pages(request: RunRequest, maker: PlanMaker) -> Iterator[Page]:
     """The source's objects.
 
@@ -103,10 +118,10 @@ def _pages(request: RunRequest, maker: PlanMaker) -> Iterator[Page]:
     if request.keys is not None:
         yield named_objects(source, request.keys, maker.s3, maker.check, maker.concurrency)
         return
-    listed = 0
+    listed, most = 0, most_objects(request)
     for page in listing_pages(source, maker.s3, maker.check, maker.concurrency):
         listed += len(page)
-        if listed > MOST_OBJECTS:
+        if listed > most:
             raise _TheJobsTurn
         yield page
 

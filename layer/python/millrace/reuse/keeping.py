@@ -65,6 +65,11 @@ class Keeping:
         require_base(base, request)
         return cls(request, folder, maker, base)
 
+    @property
+    def items_before(self) -> int:
+        """How many items the base has; 0 where there is none."""
+        return 0 if isinstance(self.base, NoBase) else self.base.generations[0].plan.items
+
     def keep(self, items: ItemStore, pace: Pace) -> KeptItems:
         """Put the items whose shards are kept in front, and write down what these are taken over from.
 

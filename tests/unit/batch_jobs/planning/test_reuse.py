@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from millrace.errors import MirrorLimitError, NothingToReuseError, StoppedError
 from millrace.layout import RunFolder, S3Uri
+from millrace.planning import small_source
 from millrace.records.files import listed_shards
 from millrace.reuse.kept_outputs import ListedKeys
 from millrace.s3.verbs import ListedObject
@@ -494,6 +495,22 @@ def test_what_prepare_run_has_no_time_for_is_the_plan_jobs(base: RunInMemory, se
         assert run.file("plan.json") is None
     assert run.plan().digest == alone.plan().digest
     assert work(run) == [3]
+
+
+def test_a_long_base_is_the_plan_jobs(base: RunInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plan says how long the listing will be about: it is not even begun. A few more than without reuse are not."""
+    monkeypatch.setattr(small_source, "MOST_OBJECTS", 5)
+    monkeypatch.setattr(small_source, "MOST_REUSED", 9)
+    run = run_of(base.client, "next", reuse="latest")
+    assert run.plan_in_function() is not None
+    monkeypatch.setattr(small_source, "MOST_REUSED", 8)
+    longer = run_of(base.client, "longer", reuse="latest")
+    listed: list[str] = []
+    base.client.before = lambda verb, bucket, key: (
+        listed.append(key) if (verb[:4], bucket) == ("list", SOURCE) else None
+    )
+    assert longer.plan_in_function() is None
+    assert listed == []
 
 
 def test_prepare_run_leaves_a_refusal_to_the_plan_job(base: RunInMemory) -> None:
