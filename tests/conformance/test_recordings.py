@@ -72,16 +72,27 @@ UNRECORDED = {
         *("get_function", "get_layer_version", "describe_state_machine", "get_queue_attributes", "receive_message"),
     },
     "of S3's answers to writes ETag and UploadId are read, of HEAD the length: without one of them no run would end": {
-        *("head_object", "delete_object", "create_multipart_upload", "upload_part", "abort_multipart_upload"),
+        *(
+            "head_object",
+            "delete_object",
+            "copy_object",
+            "create_multipart_upload",
+            "upload_part",
+            "abort_multipart_upload",
+        ),
     },
-    "of the answer nothing is read but that there was one": {"terminate_job", "send_message", "publish"},
+    "of the answer nothing is read but that there was one": {
+        *("terminate_job", "send_message", "publish", "create_schedule", "update_schedule", "delete_schedule"),
+    },
+    "`millrace schedule` reads names of the API's model; a field that AWS fills otherwise would be lost by a pause, "
+    "which writes the whole schedule back": {"get_schedule", "list_schedules"},
     "its `definition` alone is read, by the page that follows a run": {"describe_state_machine_for_execution"},
 }
 """What no recording shows of the answers that are read, each with what that could hide."""
 READERS = ("functions", "console", "layer/python/millrace")
 READ_SERVICES = (
     "batch", "stepfunctions", "s3", "logs", "cloudformation", "events", "sns", "sqs", "sts", "ecr", "service-quotas",
-    "lambda", "kms",
+    "lambda", "kms", "scheduler",
 )  # fmt: skip
 ELSEWHERE = {"get_template"}
 """Methods of other things than clients that have an operation's name."""
