@@ -42,8 +42,7 @@ def pages_of_list(runs: int, known: int, one: str) -> list[Asked]:
 
 def pages_of_run(run: Run, size: Size, status: str, action: str) -> list[Asked]:
     """The pages of the run of many shards, and what an action asks before it is done."""
-    name = run.execution_arn.rpartition(":")[2]
-    place, failures = f"/runs/{name}", f"/runs/{name}/failures"
+    place, failures = _place(run), f"{_place(run)}/failures"
     bad = next((number for number in range(size.shards) if size.fails(number)), 0)
     of = f"run, {status}"
     found, code = ("-bad.txt", "COMMAND_FAILED") if size.failures else ("No failed item", "None")
@@ -62,6 +61,7 @@ def pages_of_run(run: Run, size: Size, status: str, action: str) -> list[Asked]:
         Asked(of, "logs of what failed, the first lines", f"{place}/logs/events?failed=1", "["),
         Asked(of, "report.html", f"{place}/files/report.html", "</html>"),
         Asked(of, f"before {action}", f"{place}/do/{action}", "This is what will be done"),
+        Asked(of, "itself, after all these", place, f"{status}</span>"),
     ]
 
 
@@ -110,23 +110,37 @@ def measure(target: Target, state: Path, size: Size, hold: Path, again: int = WA
             _settled(asking, SEARCH)
             ask(others)
             ask(pages_of_run(run, size, "RUNNING", "cancel"))
+        with browser(state) as asking:
+            at_work = _reported(asking, run)
     finally:
         hold.unlink()
     until(lambda: not any_at_work(target, [run]), "the run has ended")
+    with browser(state) as asking:
+        merged = _reported(asking, run)
     with browser(state) as asking:
         ask(pages_of_run(run, size, "SUCCEEDED", "rerun-failed"))
         ask(pages_of_form(run, target, size))
     notes = [
         f"{size.runs:,} runs in the list; a run of {size.shards:,} shards, of whose items {size.failures:,} failed.",
         f"The list knew of all runs {listed:.1f} s after it was opened, a search of all {searched:.1f} s later.",
+        f"report.html took {at_work:.1f} s (RUNNING) and {merged:.1f} s (SUCCEEDED); meanwhile its page says so.",
     ]
     return measured, notes
 
 
-def _settled(asking: Browser, path: str) -> float:
-    """How long it takes until the list knows of all that it is asked for."""
-    began, asked = time.perf_counter(), Asked(LIST, "", path, "Page 1 of")
-    until(lambda: b"looked at so far" not in asking.ask(asked)[1], "the list is complete", pause=0.1)
+def _reported(asking: Browser, run: Run) -> float:
+    """How long it takes until report.html is there."""
+    return _settled(asking, f"{_place(run)}/files/report.html", "is being made")
+
+
+def _place(run: Run) -> str:
+    return f"/runs/{run.execution_arn.rpartition(':')[2]}"
+
+
+def _settled(asking: Browser, path: str, unfinished: str = "looked at so far") -> float:
+    """How long it takes until a page no longer says that there is more to come."""
+    began, asked = time.perf_counter(), Asked("", "", path, "</html>")
+    until(lambda: unfinished.encode() not in asking.ask(asked)[1], f"{path} is complete", pause=0.1)
     return time.perf_counter() - began
 
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PAGE = 50
 """How many runs a page lists."""
 
+FIRST = 100
+"""How many are listed first, so that the first page need not wait for all."""
+
 FIRST_SECONDS = 5.0
 """How long the first page waits for the first answer of ListExecutions."""
 
@@ -160,10 +163,14 @@ class RunList:
             whole = not self._complete or time.monotonic() - self._whole_at >= WHOLE_SECONDS
             with self._lock:
                 running = {arn for arn, each in self._executions.items() if each["status"] == "RUNNING"}
-            pages = self._target.aws.step_functions.get_paginator("list_executions").paginate(
-                stateMachineArn=self._target.stack.state_machine_arn,
-                # A first page of few is there at once.
-                PaginationConfig={"PageSize": 100 if not self._executions else 1000},
+            states, machine = self._target.aws.step_functions, self._target.stack.state_machine_arn
+            if not self._executions:  # a few are there at once
+                few = states.list_executions(stateMachineArn=machine, maxResults=FIRST)["executions"]
+                with self._lock:
+                    self._executions.update((each["executionArn"], each) for each in few)
+                self._first.set()
+            pages = states.get_paginator("list_executions").paginate(
+                stateMachineArn=machine, PaginationConfig={"PageSize": 1000}
             )
             seen: set[str] = set()
             for page in pages:

@@ -21,7 +21,7 @@ def test_every_page_answers(stack: LocalStack, tmp_path: Path) -> None:
     before = stack.aws.step_functions.describe_state_machine(stateMachineArn=machine)["definition"]
     measured, notes = measure(target, stack.state_dir, Size(20, 30, 15), tmp_path / "hold", again=1)
     assert stack.aws.step_functions.describe_state_machine(stateMachineArn=machine)["definition"] == before
-    assert len({(each.asked.of, each.asked.what) for each in measured}) == len(measured) == 11 + 2 * 14 + 2
+    assert len({(each.asked.of, each.asked.what) for each in measured}) == len(measured) == 11 + 2 * 15 + 2
     assert all(each.bytes and len(each.warm) == 1 for each in measured)
     made = table(measured, notes)
     assert [row[1] for row in made.rows] == [each.asked.what for each in measured]
