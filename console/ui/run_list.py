@@ -225,9 +225,9 @@ class RunList:
                 self._complete = False
 
     def _rows(self, executions: list[ExecutionListItemTypeDef]) -> list[Row]:
-        self._learn(executions)
         with workers() as pool:
             outcomes = list(pool.map(self._outcome, executions))
+        self._learn(executions)  # those that are at work
         nothing = RunFacts("")
         return [
             Row(each, self._index.known(each["executionArn"]) or nothing, outcome)
@@ -242,9 +242,11 @@ class RunList:
         key = (execution["executionArn"], ended)
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = self._read_outcome(described_run(self._target.aws, key[0]))
+                found = described_run(self._target.aws, key[0])
             except RunNotFoundError:
                 return Outcome()
+            self._index.learn(found)
+            self._outcomes[key] = self._read_outcome(found)
         return self._outcomes[key]
 
     def _read_outcome(self, found: FoundRun) -> Outcome:

@@ -67,6 +67,7 @@ class Account:
         self.status = status
         self.started: list[dict[str, Any]] = []
         self.stopped: list[str] = []
+        self.described: list[str] = []
 
     def command(self, verb: str, *words: str) -> str:
         """A command line."""
@@ -121,6 +122,7 @@ class Account:
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
         """One of them, or one that was started."""
+        self.described.append(executionArn)
         name = executionArn.removeprefix(ARN)
         if name == "nobody":
             raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": ""}}, "DescribeExecution")
@@ -296,6 +298,17 @@ def test_the_list_shows_what_came_of_runs() -> None:
     assert client.get("/?_anchor=x&name=y&page=99999999999").status_code == 200
     assert client.get("/runs/run/logs?name=x&shard=one").status_code == 200
     assert client.get("/runs/nobody").status_code == 404
+
+
+def test_the_list_asks_for_each_execution_once() -> None:
+    """One answer tells the facts and the outcome of a row; a page that was shown before asks for nothing."""
+    account = Account(worked(), "RUNNING", others=60)
+    client, _ = browser(account)
+    for _ in range(2):
+        assert "Other 59" in text_of(client, "/")
+        assert len(account.described) == len(set(account.described)) == 50
+    text_of(client, "/?page=2")
+    assert len(account.described) == len(set(account.described)) == 61
 
 
 def test_a_run_shows_its_children_and_its_failures() -> None:
