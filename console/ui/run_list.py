@@ -38,7 +38,7 @@ FIRST = 100
 FIRST_SECONDS = 5.0
 """How long the first page waits for the first answer of ListExecutions."""
 
-SEARCH_SECONDS = 0.5
+SEARCH_SECONDS = 0.3
 """How long a search reads inputs before it answers with what it knows."""
 
 WHOLE_SECONDS = 120.0
