@@ -12,15 +12,17 @@ import click
 from rich.text import Text
 
 from console.file_names import shown
-from console.find.run_lookup import find_run, with_execution
+from console.find.run_lookup import FoundRun, find_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, run_argument, target_options
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import observe
 from console.watch.run_logs import jobs_to_show, parsed_line, readable
+from console.watch.shard_counts import ShardCounts
 from console.watch.waiting import waiting_reason
 from millrace.aws.run_jobs import UNENDED, index_of
+from millrace.records.folders import newest_folder
 
 FOLLOW_SECONDS = 3
 """How often --follow looks for new lines: GetLogEvents allows 10 calls a second and region."""
@@ -53,11 +55,14 @@ def logs(
     terminal = Terminal()
     found = with_execution(find_run(target.aws, target.stack.state_machine_arn, given), target)
     shown_logs = _Logs(target, terminal, lines, as_json=as_json)
+    counts: ShardCounts | None = None
     while True:
         progress = observe(target.aws, found.execution_arn)
         following = follow and not progress.ended
+        counts = _read_on(target, found, counts, progress.since) if failed and shard is None else None
+        heads = () if counts is None else counts.heads
         for step, job in jobs_to_show(
-            target, found, progress, shard, failed=failed, waits=following, note=terminal.note
+            target, found, progress, shard, failed=failed, waits=following, note=terminal.note, heads=heads
         ):
             shown_logs.show(step, job, whole=not follow)
         if not following:
@@ -66,6 +71,17 @@ def logs(
     if not shown_logs.jobs:
         nothing = ": no job and no item of this run has failed." if failed else "." if progress.ended else " yet."
         terminal.note(f"There is no log to show{nothing}")
+
+
+def _read_on(target: Target, found: FoundRun, counts: ShardCounts | None, since: datetime) -> ShardCounts | None:
+    """Read the commits that were not read yet; None where the run has no folder."""
+    if found.folder is None:
+        return None
+    folder = newest_folder(found.folder, target.aws.s3)
+    if counts is None or counts.folder != folder:  # a retry has begun
+        counts = ShardCounts(target.aws, folder)
+    counts.look(since)
+    return counts
 
 
 class _Logs:

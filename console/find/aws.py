@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from console import embedded_aws
 from millrace.s3.requests import BotocoreRequests
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_stepfunctions import SFNClient
+
+Thing = TypeVar("Thing")
+Answer = TypeVar("Answer")
 
 LOCAL_REGION = embedded_aws.REGION
 """The region that the embedded AWS plays."""
@@ -35,6 +39,25 @@ def workers() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def read_for(
+    seconds: float, things: Sequence[Thing], read: Callable[[Thing], Answer]
+) -> Iterator[tuple[Thing, Answer]]:
+    """Read things by many threads, in their order, until so much time has passed; the first few in any case.
+
+    Args:
+        seconds: How long; infinity for all of them.
+        things: What is read, in this order.
+        read: Reads one.
+    """
+    until = time.monotonic() + seconds
+    with workers() as pool:
+        for first in range(0, len(things), CONNECTIONS):
+            some = things[first : first + CONNECTIONS]
+            yield from zip(some, pool.map(read, some), strict=True)
+            if time.monotonic() >= until:
+                return
 
 
 @dataclass(frozen=True)

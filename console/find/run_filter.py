@@ -100,9 +100,13 @@ class RunIndex:
         arns = [each["executionArn"] for each in executions]
         unknown = [arn for arn in arns if arn not in self._facts]
         with workers() as pool:
-            for arn, found in zip(unknown, pool.map(lambda arn: described_run(self._aws, arn), unknown), strict=True):
-                self._facts[arn] = RunFacts.of(found)
+            for found in pool.map(lambda arn: described_run(self._aws, arn), unknown):
+                self.learn(found)
         return [self._facts[arn] for arn in arns]
+
+    def learn(self, found: FoundRun) -> None:
+        """Keep the facts of an execution that somebody else has asked for."""
+        self._facts[found.execution_arn] = RunFacts.of(found)
 
     def known(self, execution_arn: str) -> RunFacts | None:
         """The facts of an execution, if they were read before."""

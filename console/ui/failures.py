@@ -6,9 +6,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from console.find.aws import Aws, workers
+from console.find.aws import Aws, read_for
 from console.transfer.results import lines_of, result_files
 from millrace.errors import MillraceError, ObjectNotFoundError
 from millrace.json_text import read_json
@@ -20,6 +21,9 @@ PAGE = 100
 
 MOST_BYTES = 64 * 2**20
 """How much of failures.jsonl is read."""
+
+READ_SECONDS = 0.2
+"""For how long a page reads commits with failures before it shows what is known; the next one reads on."""
 
 KEPT = 4
 """Of how many runs the failures are kept in memory."""
@@ -48,7 +52,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class FailurePage:
-    """A page of the failures: its rows, which it is of how many, how many were found, of how many, by code."""
+    """A page of the failures: its rows, which it is of how many, how many were found, of how many, by code.
+
+    It is `complete` unless there are shards that were not read yet.
+    """
 
     rows: list[Failure]
     page: int
@@ -56,6 +63,7 @@ class FailurePage:
     found: int
     known: int
     codes: dict[str, int]
+    complete: bool = True
 
 
 class Failures:
@@ -88,7 +96,11 @@ class Failures:
             words: What each failure has to have, in any case.
             number: The page, from 1.
         """
-        every = self._of_result(result, folder) if result is not None else self._of_commits(folder, heads)
+        complete = True
+        if result is not None:
+            every = self._of_result(result, folder)
+        else:
+            every, complete = self._of_commits(folder, heads)
         found = [each for each in every if each.has([word.casefold() for word in words])] if words else every
         codes: dict[str, int] = {}
         for each in found:
@@ -96,7 +108,9 @@ class Failures:
         pages = max(1, -(-len(found) // PAGE))
         number = min(max(number, 1), pages)
         by_count = dict(sorted(codes.items(), key=lambda each: (-each[1], each[0])))
-        return FailurePage(found[(number - 1) * PAGE : number * PAGE], number, pages, len(found), len(every), by_count)
+        return FailurePage(
+            found[(number - 1) * PAGE : number * PAGE], number, pages, len(found), len(every), by_count, complete
+        )
 
     def _of_result(self, result: Mapping[str, Any], folder: RunFolder) -> list[Failure]:
         uri = result_files(result, folder)["failures.jsonl"]
@@ -121,7 +135,7 @@ class Failures:
                 self._merged.popitem(last=False)
         return rows
 
-    def _of_commits(self, folder: RunFolder, heads: Sequence[CommitHead]) -> list[Failure]:
+    def _of_commits(self, folder: RunFolder, heads: Sequence[CommitHead]) -> tuple[list[Failure], bool]:
         failed = sorted(head.shard for head in heads if head.counts.failed)
         root = str(folder.root)
         with self._lock:
@@ -129,11 +143,10 @@ class Failures:
             self._shards.move_to_end(root)
             while len(self._shards) > KEPT:
                 self._shards.popitem(last=False)
-        unread = [shard for shard in failed if shard not in known][: 16 * PAGE]
-        with workers() as pool:
-            for shard, rows in zip(unread, pool.map(lambda shard: self._of_shard(folder, shard), unread), strict=True):
-                known[shard] = rows
-        return [row for shard in failed for row in known.get(shard, [])]
+        unread = [shard for shard in failed if shard not in known]
+        for shard, rows in read_for(READ_SECONDS, unread, partial(self._of_shard, folder)):
+            known[shard] = rows
+        return [row for shard in failed for row in known.get(shard, [])], all(shard in known for shard in failed)
 
     def _of_shard(self, folder: RunFolder, shard: int) -> list[Failure]:
         try:

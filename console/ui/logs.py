@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from console.watch.progress import RunProgress
 from console.watch.run_logs import jobs_to_show, parsed_line, readable
 from millrace.aws.job_failures import streams_of
 from millrace.aws.run_jobs import index_of
+from millrace.records.commit import CommitHead
 
 LINES = 500
 """How many lines of each log are shown of what is there at first."""
@@ -38,12 +39,14 @@ class LogFeed:
         found: The run.
         shard: The shard whose jobs' lines about it are wanted; None for the jobs that matter.
         failed: Only jobs that failed, or whose items did.
+        heads: Gives the commits that were read so far.
     """
 
     target: Target
     found: FoundRun
     shard: int | None = None
     failed: bool = False
+    heads: Callable[[], Collection[CommitHead]] = tuple
     _streams: dict[str, Followed] = field(default_factory=dict)
     _reasons: dict[str, str] = field(default_factory=dict)
 
@@ -62,6 +65,7 @@ class LogFeed:
                 failed=self.failed,
                 waits=not progress.ended,
                 note=lambda _words: None,
+                heads=self.heads(),
             )
         except RunStateError as error:
             if self._reasons.setdefault("", str(error)) and len(self._reasons) == 1 and not self._streams:

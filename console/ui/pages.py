@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, Response, abort, render_template, request, url_for
@@ -18,11 +17,11 @@ from markupsafe import Markup
 
 from console.errors import RunFailedError
 from console.file_names import shown
+from console.find.aws import workers
 from console.find.run_filter import RunFacts
 from console.find.run_lookup import FoundRun, described_run, next_run
 from console.find.target import Target
 from console.terminal import seconds
-from console.transfer.report_files import page_of
 from console.transfer.results import read_result, result_files
 from console.ui.actions import possible
 from console.ui.changes import ChangePages
@@ -30,7 +29,8 @@ from console.ui.failures import FailurePage, Failures
 from console.ui.guard import REPORT_POLICY, Access, guard
 from console.ui.live import Changes, parts_of, stream
 from console.ui.logs import LogFeed
-from console.ui.progress_cache import ProgressCache
+from console.ui.progress_cache import ProgressCache, Watched
+from console.ui.reports import Reports
 from console.ui.run_list import RunList, filter_of
 from console.ui.state_graph import draw
 from console.ui.timeline import KINDS, Claim, children_of, rates, timeline
@@ -40,8 +40,8 @@ from console.watch.progress import RunProgress
 from console.watch.summary import REQUEST_FIELDS, next_commands
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.json_text import read_json
-from millrace.layout import S3Uri
-from millrace.report.run_report import write_report
+from millrace.layout import RunFolder, S3Uri
+from millrace.records.commit import CommitHead
 from millrace.request.labels import labels_of, tags_text
 from millrace.s3.reader import ObjectReader
 from millrace.text import bytes_text, dollars_text, reuse_text
@@ -102,6 +102,7 @@ class UiPages:
         self._progress = ProgressCache(target.aws, target.stack.job_queue_arns)
         self._list = RunList(target)
         self._failures = Failures(target.aws)
+        self._reports = Reports(target.aws, target.stack.job_queue_arns)
         # One client of each service for all threads: boto3 makes none in two threads at once.
         for service in ("s3", "step_functions", "batch", "logs"):
             getattr(target.aws, service)
@@ -201,28 +202,32 @@ class UiPages:
 
     def _children(self, found: FoundRun, progress: RunProgress) -> tuple[list[Any], list[Any]]:
         watched = self._progress.watched(found.execution_arn)
-        with watched.lock:
-            every = [head for head in watched.watcher.heads if head.worked_in is None]
-            folder = watched.watcher.folder
+        every = [head for head in self._heads(watched) if head.worked_in is None]
+        folder = watched.watcher.folder
         heads = [head for head in every if head.finished_at >= progress.since] or every
         now = progress.execution.get("stopDate") or datetime.now(UTC)
-        claims = []
-        if folder is not None and not progress.ended:
-            done = {head.shard for head in every}
-            place = folder.root.join("claims/")
-            listed = (each.key.rpartition("/")[2] for each in self._aws.s3.list(place.bucket, place.key))
-            open_ = [int(word) for word in listed if word.isdecimal() and int(word) not in done]
-            claims = [claim for shard in open_[:CLAIMS] if (claim := self._claim(folder.claim(shard), shard))]
+        claims = [] if folder is None or progress.ended else self._claims(folder, watched.watcher.committed, progress)
         arrays = {head.job_id.partition(":")[0] for head in heads if ":" in head.job_id}
         sizes = self._progress.sizes(found.execution_arn, arrays)
         return children_of(heads, claims, sizes, now), heads
 
-    def _claim(self, uri: S3Uri, shard: int) -> Claim | None:
+    def _claims(self, folder: RunFolder, done: set[int], progress: RunProgress) -> list[Claim]:
+        """Who is at which shard now, of those that are not committed."""
+        open_ = sorted(set(range(progress.planned["shards"] if progress.planned else 0)) - done)
+        if len(open_) > CLAIMS:
+            place = folder.root.join("claims/")
+            listed = {each.key.rpartition("/")[2] for each in self._aws.s3.list(place.bucket, place.key)}
+            open_ = [shard for shard in open_ if folder.claim(shard).key.rpartition("/")[2] in listed]
+        with workers() as pool:
+            found = pool.map(lambda shard: self._claim(folder, shard), open_[:CLAIMS])
+            return [claim for claim in found if claim is not None]
+
+    def _claim(self, folder: RunFolder, shard: int) -> Claim | None:
         try:
-            given = read_json(self._aws.s3.read(uri))
+            given = read_json(self._aws.s3.read(folder.claim(shard)))
             return Claim(shard, str(given["job"]), datetime.fromisoformat(given["at"]), int(given.get("attempt") or 1))
         except (ObjectNotFoundError, ValueError, KeyError, TypeError):
-            return None  # it was given back, or the shard is committed by now
+            return None  # nobody is at it, or it was given back
 
     def failures(self, name: str) -> str:
         """The failed items, to be searched; beside them the log of a shard's attempts."""
@@ -242,11 +247,17 @@ class UiPages:
         self, found: FoundRun, result: Mapping[str, Any] | None, words: list[str], number: int
     ) -> FailurePage:
         watched = self._progress.watched(found.execution_arn)
-        with watched.lock:
-            heads, folder = list(watched.watcher.heads), watched.watcher.folder
+        heads, folder = self._heads(watched), watched.watcher.folder
         if folder is None and found.folder is None:
             return FailurePage([], 1, 1, 0, 0, {})
-        return self._failures.page(folder or found.run.folder, result, heads, words, number)
+        page = self._failures.page(folder or found.run.folder, result, heads, words, number)
+        return replace(page, complete=page.complete and (result is not None or watched.watcher.complete))
+
+    @staticmethod
+    def _heads(watched: Watched) -> list[CommitHead]:
+        """The commits of a run that were read so far."""
+        with watched.lock:
+            return list(watched.watcher.heads)
 
     def _codes(self, found: FoundRun, result: Mapping[str, Any] | None) -> dict[str, int]:
         """How many items failed, by code."""
@@ -266,7 +277,9 @@ class UiPages:
     def log_events(self, name: str) -> Response:
         """New lines of the logs."""
         found, _ = self.look(name)
-        feed = LogFeed(self._target, found, _whole(request.args.get("shard", "")), bool(request.args.get("failed")))
+        failed, watched = bool(request.args.get("failed")), self._progress.watched(found.execution_arn)
+        shard = _whole(request.args.get("shard", ""))
+        feed = LogFeed(self._target, found, shard, failed, lambda: self._heads(watched))
         ended = False
 
         def news() -> tuple[str, Any] | None:
@@ -274,7 +287,8 @@ class UiPages:
             if ended:
                 return "end", None
             progress = self._progress.of(found.execution_arn)
-            ended = progress.ended
+            # Which jobs have failed items is known when every commit was read.
+            ended = progress.ended and (not failed or watched.watcher.complete)
             lines = [[line.job, line.level, line.text] for line in feed.new_lines(progress)]
             return ("lines", lines) if lines else None
 
@@ -283,11 +297,11 @@ class UiPages:
     def report(self, name: str) -> Response:
         """report.html, as `millrace report` makes it."""
         found, progress = self.look(name)
-        with TemporaryFile() as rows, TemporaryFile() as failed:
-            written = write_report(found.run.folder, self._aws.s3, cast("BinaryIO", rows), cast("BinaryIO", failed))
-            result = self._result(found, progress)
-            beside = [] if result is None else list(result_files(result, found.run.folder))
-            page = page_of(self._aws, found, written, beside, self._target.stack.job_queue_arns)
+        result = self._result(found, progress)
+        page = self._reports.page(found, [] if result is None else list(result_files(result, found.run.folder)))
+        if page is None:
+            again = {"Refresh": "1"}
+            return Response(render_template("waiting.html", name=name, progress=progress), 202, again)
         headers = {"Content-Security-Policy": REPORT_POLICY}
         return Response(page, headers=headers, content_type="text/html; charset=utf-8")
 

@@ -20,6 +20,9 @@ from millrace.layout import RunFolder
 KEPT = 20
 """Of how many runs the progress is kept."""
 
+LOOK_SECONDS = 0.2
+"""For how long a page reads commits before it shows what is known; the next look reads on."""
+
 COST_EVERY = 10
 """The cost is worked out so many times less often: every job of the run is asked for."""
 
@@ -61,9 +64,9 @@ class ProgressCache:
                 ended = watched.progress is not None and watched.progress.ended
                 # A run that has ended and was read whole does not change; a redrive shows in the list, and here later.
                 if not (ended and watched.watcher.complete and time.monotonic() - watched.at < COST_EVERY * self.every):
-                    watched.progress = watched.watcher.look(all_at_end=False)
+                    watched.progress = watched.watcher.look(all_at_end=False, seconds=LOOK_SECONDS)
                     watched.at = time.monotonic()
-            return watched.progress or watched.watcher.look(all_at_end=False)
+            return watched.progress or watched.watcher.look(all_at_end=False, seconds=LOOK_SECONDS)
 
     def cost(self, execution_arn: str, folder: RunFolder | None, progress: RunProgress) -> dict[str, Any] | None:
         """What the run has cost, now and then worked out anew; None where nothing is known."""

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 PAGE = 50
 """How many runs a page lists."""
 
+FIRST = 100
+"""How many are listed first, so that the first page need not wait for all."""
+
 FIRST_SECONDS = 5.0
 """How long the first page waits for the first answer of ListExecutions."""
 
-SEARCH_SECONDS = 0.5
+SEARCH_SECONDS = 0.3
 """How long a search reads inputs before it answers with what it knows."""
 
 WHOLE_SECONDS = 120.0
@@ -160,10 +163,14 @@ class RunList:
             whole = not self._complete or time.monotonic() - self._whole_at >= WHOLE_SECONDS
             with self._lock:
                 running = {arn for arn, each in self._executions.items() if each["status"] == "RUNNING"}
-            pages = self._target.aws.step_functions.get_paginator("list_executions").paginate(
-                stateMachineArn=self._target.stack.state_machine_arn,
-                # A first page of few is there at once.
-                PaginationConfig={"PageSize": 100 if not self._executions else 1000},
+            states, machine = self._target.aws.step_functions, self._target.stack.state_machine_arn
+            if not self._executions:  # a few are there at once
+                few = states.list_executions(stateMachineArn=machine, maxResults=FIRST)["executions"]
+                with self._lock:
+                    self._executions.update((each["executionArn"], each) for each in few)
+                self._first.set()
+            pages = states.get_paginator("list_executions").paginate(
+                stateMachineArn=machine, PaginationConfig={"PageSize": 1000}
             )
             seen: set[str] = set()
             for page in pages:
@@ -218,9 +225,9 @@ class RunList:
                 self._complete = False
 
     def _rows(self, executions: list[ExecutionListItemTypeDef]) -> list[Row]:
-        self._learn(executions)
         with workers() as pool:
             outcomes = list(pool.map(self._outcome, executions))
+        self._learn(executions)  # those that are at work
         nothing = RunFacts("")
         return [
             Row(each, self._index.known(each["executionArn"]) or nothing, outcome)
@@ -235,9 +242,11 @@ class RunList:
         key = (execution["executionArn"], ended)
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = self._read_outcome(described_run(self._target.aws, key[0]))
+                found = described_run(self._target.aws, key[0])
             except RunNotFoundError:
                 return Outcome()
+            self._index.learn(found)
+            self._outcomes[key] = self._read_outcome(found)
         return self._outcomes[key]
 
     def _read_outcome(self, found: FoundRun) -> Outcome:

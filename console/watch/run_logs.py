@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from rich.text import Text
@@ -13,12 +13,13 @@ from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.watch.progress import RunProgress, was_cancelled
-from console.watch.shard_counts import ShardCounts
+from console.watch.shard_counts import jobs_with_failed_items
 from console.watch.steps import TOGETHER
 from millrace.aws.run_jobs import children_in, described, unended
 from millrace.errors import ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder
+from millrace.records.commit import CommitHead
 from millrace.records.files import read_commit_head
 from millrace.records.folders import newest_folder
 
@@ -37,6 +38,7 @@ def jobs_to_show(
     failed: bool,
     waits: bool,
     note: Callable[[str], None],
+    heads: Collection[CommitHead] = (),
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """The jobs and children whose logs are shown, each with its step's name.
 
@@ -48,13 +50,14 @@ def jobs_to_show(
         failed: Only jobs that failed, or whose items did.
         waits: Whether a shard that is not there yet may come.
         note: Gets a line where not all are shown.
+        heads: The commits that were read, where `failed`: they say whose items failed.
     """
     steps = {step.name: step.job_id for step in progress.steps if step.job_id is not None}
     jobs = {job["jobId"]: job for job in described(target.aws.batch, steps.values())}
     if shard is not None:
         return job_of_shard(target, found, progress, shard, failed=failed, waits=waits)
     chosen: list[tuple[str, Mapping[str, Any]]] = []
-    with_failed_items = _with_failed_items(target, found, progress) if failed else []
+    with_failed_items = jobs_with_failed_items(heads) if failed else []
     for step, job_id in steps.items():
         job = jobs.get(job_id)
         if job is None:
@@ -123,15 +126,6 @@ def _who_worked(target: Target, folder: RunFolder, shard: int) -> str | None:
         return str(claim["job"])
     except (ObjectNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def _with_failed_items(target: Target, found: FoundRun, progress: RunProgress) -> list[str]:
-    """The ids of the jobs that committed failed items, in the order of their shards: their commits name them."""
-    if found.folder is None:
-        return []
-    counts = ShardCounts(target.aws, newest_folder(found.folder, target.aws.s3))
-    counts.look(progress.since)
-    return list(dict.fromkeys(counts.jobs_with_failed_items()))
 
 
 def _children(target: Target, array: Mapping[str, Any], note: Callable[[str], None], *, failed: bool) -> list[str]:

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import TypeVar
 
-from console.find.aws import Aws, workers
+from console.find.aws import Aws, read_for
 from millrace.cost.known_pace import pace_so_far
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead
@@ -23,6 +24,9 @@ NOTHING = Counts()
 
 PACE_SAMPLE = 256
 """Of so many commits at most the pace is measured."""
+
+STRIDES = 8
+"""Commits are read in so many rounds through the plan."""
 
 Thing = TypeVar("Thing")
 
@@ -62,34 +66,41 @@ class ShardCounts:
         self._aws = aws
         self.folder = folder
         self._heads: dict[str, CommitHead] = {}
-        self._listed = 0
+        self._listed: list[str] = []
 
     @property
     def complete(self) -> bool:
         """Whether the last look read every commit that was there."""
-        return len(self._heads) == self._listed
+        return len(self._heads) == len(self._listed)
+
+    @property
+    def shards(self) -> set[int]:
+        """The shards whose commits were there at the last look, read or not."""
+        names = (key.rpartition("/")[2].removesuffix(".json") for key in self._listed)
+        return {int(name) for name in names if name.isdecimal()}
 
     @property
     def heads(self) -> Collection[CommitHead]:
         """The commits that were read, in no order."""
         return self._heads.values()
 
-    def look(self, since: datetime, most: int | None = None) -> Committed:
+    def look(self, since: datetime, most: int | None = None, seconds: float = inf) -> Committed:
         """Count.
 
         Args:
             since: When the execution was started or redriven: shards committed before are reused ones.
             most: How many commits are read at most now, from the first shard to the last; the rest are read by later
                 calls. None: all.
+            seconds: For how long they are read at most; some always are.
         """
         shards = self.folder.commits
         listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
-        self._listed = len(listed)
+        self._listed = listed
         unread = _spread([key for key in listed if key not in self._heads], most)
-        with workers() as pool:
-            read = partial(_head, self._aws, self.folder.root.bucket)
-            for key, head in zip(unread, pool.map(read, unread), strict=True):
-                self._heads[key] = head
+        # Wherever time runs out, what was read is from all over the plan.
+        unread = [key for first in range(STRIDES) for key in unread[first::STRIDES]]
+        for key, head in read_for(seconds, unread, partial(_head, self._aws, self.folder.root.bucket)):
+            self._heads[key] = head
         heads = self._heads.values()
         fresh = [head.counts for head in heads if head.finished_at >= since]
         every = len(listed) / len(heads) if heads else 0.0
@@ -105,10 +116,11 @@ class ShardCounts:
         """The pace of a child: by a sample of the commits that were read, else the plan's; None where it is unknown."""
         return pace_so_far(planned, _spread(list(self._heads.values()), PACE_SAMPLE))
 
-    def jobs_with_failed_items(self) -> list[str]:
-        """The ids of the jobs that committed shards with failed items, of those that were read, in shard order."""
-        failed = [head for _, head in sorted(self._heads.items()) if head.counts.failed]
-        return [head.job_id for head in failed if head.job_id]
+
+def jobs_with_failed_items(heads: Iterable[CommitHead]) -> list[str]:
+    """The ids of the jobs that committed shards with failed items, each once, in the order of the shards."""
+    failed = sorted((head.shard, head.job_id) for head in heads if head.counts.failed and head.job_id)
+    return list(dict.fromkeys(job_id for _, job_id in failed))
 
 
 def _spread(things: list[Thing], most: int | None) -> list[Thing]:

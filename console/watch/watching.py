@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from console.errors import RunFailedError, RunInterrupted
@@ -71,16 +72,22 @@ class Watcher:
         return () if self._counts is None else self._counts.heads
 
     @property
+    def committed(self) -> set[int]:
+        """The shards that were committed at the last look, whether their commits were read or not."""
+        return set() if self._counts is None else self._counts.shards
+
+    @property
     def folder(self) -> RunFolder | None:
         """The folder that the execution works in: that of the run, or of a retry; None before it is known."""
         return None if self._counts is None else self._counts.folder
 
-    def look(self, most: int | None = COMMITS_A_LOOK, *, all_at_end: bool = True) -> RunProgress:
+    def look(self, most: int | None = COMMITS_A_LOOK, *, all_at_end: bool = True, seconds: float = inf) -> RunProgress:
         """Look at it.
 
         Args:
             most: How many commits of a run at work are read at most; None: all. 0: none, whether it is at work or not.
             all_at_end: Whether all of them are read at once when the run has ended.
+            seconds: For how long commits are read at most.
         """
         progress = observe(self._aws, self._arn)
         step = progress.at_work
@@ -90,7 +97,7 @@ class Watcher:
             waiting = f"queued: {progress.overlap}"
         return replace(
             progress,
-            work=self._look_at_commits(progress, most, all_at_end=all_at_end),
+            work=self._look_at_commits(progress, most, seconds, all_at_end=all_at_end),
             waiting=waiting,
             reuse=self._look_at_reuse(progress),
         )
@@ -105,7 +112,9 @@ class Watcher:
             self._reuse = _planned_reuse(self._aws, S3Uri.parse(progress.plan))
         return self._reuse or None
 
-    def _look_at_commits(self, progress: RunProgress, most: int | None, *, all_at_end: bool) -> Work | None:
+    def _look_at_commits(
+        self, progress: RunProgress, most: int | None, seconds: float, *, all_at_end: bool
+    ) -> Work | None:
         working = [step for step in progress.steps if step.name in WORKING and step.started]
         if progress.plan is None or not working:
             return None
@@ -120,7 +129,8 @@ class Watcher:
         news = not known or not self._counts.complete or looked >= self._next_listing
         if news or progress.ended:
             self._children = migrate.children
-            committed = self._counts.look(progress.since, None if progress.ended and most and all_at_end else most)
+            at_once = None if progress.ended and most and all_at_end else most
+            committed = self._counts.look(progress.since, at_once, seconds)
             self._work = Work.of(
                 committed,
                 progress.planned,

@@ -94,7 +94,8 @@ def test_a_run_lights_up_and_ends(page: Page, runs: tuple[Runs, Target], address
     assert page.complaints == []
 
     page.open(f"{place}/files/report.html")
-    assert page.evaluate("document.querySelector('.outcome').textContent") == "Succeeded: every item was worked"
+    outcome = "document.querySelector('.outcome')?.textContent"
+    until("the report", lambda: page.evaluate(outcome) == "Succeeded: every item was worked")
     assert page.complaints == []
 
 

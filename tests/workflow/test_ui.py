@@ -49,6 +49,16 @@ def browser(stack: LocalStack) -> FlaskClient:
     return client
 
 
+def report_of(browser: FlaskClient, place: str) -> Any:
+    """report.html of a run; its page says that it is being made for as long as it is."""
+
+    def made() -> Any:
+        answer = browser.get(f"{place}/files/report.html")
+        return answer if answer.status_code == 200 else None
+
+    return until("the report", made)
+
+
 def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, source: str, destination: str) -> None:
     """The list has it, its page lights the states and counts shards, its report and its files are there at the end."""
     source = f"{source}{HOSTILE}/"
@@ -69,7 +79,7 @@ def test_a_run_from_its_start_to_its_files(browser: FlaskClient, runs: Runs, sou
     assert escape(HOSTILE) in page
     assert f'href="{place}"' in browser.get("/").text
 
-    report = browser.get(f"{place}/files/report.html")
+    report = report_of(browser, place)
     assert report.headers["Content-Security-Policy"] == REPORT_POLICY
     assert "Succeeded, with failures that the run tolerates" in report.text
     addresses = [each for each in Found(report.text).addresses if each.startswith("./")]
@@ -90,12 +100,13 @@ def test_a_run_that_failed_says_why(browser: FlaskClient, runs: Runs, source: st
     assert "TooManyFailuresError" in page
     assert f"millrace resume {run.run_id} --retry-failed" in page
     assert "Merge: failed" in page
-    assert "more items failed than the run tolerates" in browser.get(f"/runs/{run.run_id}/files/report.html").text
+    assert "more items failed than the run tolerates" in report_of(browser, f"/runs/{run.run_id}").text
     assert browser.get("/runs/nobodys-run").status_code == 404
     refused = runs.start(source, destination, workload="nothing")
     runs.wait(refused, "FAILED")
     assert "Prepare Run failed" in browser.get(f"/runs/{refused.run_id}").text
-    assert browser.get(f"/runs/{refused.run_id}/files/report.html").status_code == 502
+    report = f"/runs/{refused.run_id}/files/report.html"
+    assert until("word of it", lambda: (code := browser.get(report).status_code) != 202 and code) == 502
 
 
 def test_other_pages_get_nothing(browser: FlaskClient) -> None:

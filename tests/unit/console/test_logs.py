@@ -16,7 +16,7 @@ from console.watch.explanation import explain
 from console.watch.job_logs import Followed, why_no_log
 from console.watch.progress import RunProgress, _children, was_cancelled
 from console.watch.run_logs import jobs_to_show
-from console.watch.shard_counts import Committed, ShardCounts, Work
+from console.watch.shard_counts import Committed, ShardCounts, Work, jobs_with_failed_items
 from console.watch.steps import Children, Step, states_of, steps_from
 from millrace.errors import StorageError
 from millrace.layout import S3Uri
@@ -63,7 +63,7 @@ def test_the_jobs_of_failed_items_are_found_by_their_commits() -> None:
     aws: Any = SimpleNamespace(s3=S3(run.client.stub))
     counts = ShardCounts(aws, run.folder)
     counts.look(CANCELLED)
-    assert counts.jobs_with_failed_items() == ["array:1", "array:3"]
+    assert jobs_with_failed_items(counts.heads) == ["array:1", "array:3"]
 
 
 class GrowingLog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -15,15 +16,19 @@ from botocore.exceptions import ClientError
 from flask.testing import FlaskClient
 
 from console.find.aws import Aws
-from console.ui.failures import Failure
-from console.ui.guard import Access
+from console.find.run_lookup import described_run
+from console.ui.failures import Failure, Failures
+from console.ui.guard import REPORT_POLICY, Access
+from console.ui.logs import LogFeed
 from console.ui.pages import ui_pages
 from console.ui.request_form import option_fields, read_form, request_fields
 from console.ui.run_list import RunList, filter_of
 from console.ui.timeline import Claim, children_of, rates, timeline
+from console.watch.watching import Watcher
 from millrace.errors import InvalidRunRequest, TooManyFailuresError
 from millrace.records.commit import CommitHead
 from millrace.records.outcome import Counts
+from millrace.report.run_report import RunReport, write_report
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import S3
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory
@@ -62,6 +67,7 @@ class Account:
         self.status = status
         self.started: list[dict[str, Any]] = []
         self.stopped: list[str] = []
+        self.described: list[str] = []
 
     def command(self, verb: str, *words: str) -> str:
         """A command line."""
@@ -83,6 +89,10 @@ class Account:
             return [{"executions": [each for each in listed if statusFilter in ("", each["status"])]}]
 
         return SimpleNamespace(paginate=paginate)
+
+    def list_executions(self, maxResults: int, **_given: Any) -> dict[str, Any]:  # noqa: N803
+        """The newest."""
+        return {"executions": [self._listed(name) for name in list(self.inputs)[: -maxResults - 1 : -1]]}
 
     def _listed(self, name: str) -> dict[str, Any]:
         status = self.status if name == "run" else "SUCCEEDED"
@@ -112,6 +122,7 @@ class Account:
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
         """One of them, or one that was started."""
+        self.described.append(executionArn)
         name = executionArn.removeprefix(ARN)
         if name == "nobody":
             raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": ""}}, "DescribeExecution")
@@ -289,6 +300,17 @@ def test_the_list_shows_what_came_of_runs() -> None:
     assert client.get("/runs/nobody").status_code == 404
 
 
+def test_the_list_asks_for_each_execution_once() -> None:
+    """One answer tells the facts and the outcome of a row; a page that was shown before asks for nothing."""
+    account = Account(worked(), "RUNNING", others=60)
+    client, _ = browser(account)
+    for _ in range(2):
+        assert "Other 59" in text_of(client, "/")
+        assert len(account.described) == len(set(account.described)) == 50
+    text_of(client, "/?page=2")
+    assert len(account.described) == len(set(account.described)) == 61
+
+
 def test_a_run_shows_its_children_and_its_failures() -> None:
     """The picture, the pace, the codes, the commands; the failures can be searched, with their shard's log beside."""
     client, _ = browser(Account(worked()))
@@ -315,6 +337,115 @@ def test_failures_of_a_run_at_work_come_from_its_commits() -> None:
     assert "NOT_TEXT" in said
     assert "Cancel" in said
     assert "1 of 1 failed items" in text_of(client, "/runs/run/failures")
+
+
+CLAIM = b'{"job": "array:1", "child": 1, "at": "2026-11-21T09:00:00+00:00"}'
+
+
+@pytest.mark.parametrize(("committed", "most"), [(3, 64), (2, 1)], ids=["few are open", "many are open"])
+def test_a_claim_of_an_open_shard_is_work(monkeypatch: pytest.MonkeyPatch, committed: int, most: int) -> None:
+    """Of four shards some are committed, and the last one that is not is claimed: that one is at work, alone."""
+    run = RunInMemory({f"in/{key}": b"mill" for key in "abcd"}, {"shard": {"max_items": 1}})
+    run.plan()
+    for shard in range(committed):
+        run.migrate(shard, job_id="array:0")
+        run.client.store(RESULT, run.folder.claim(shard).key, CLAIM)
+    run.client.store(RESULT, run.folder.claim(3).key, CLAIM)
+    monkeypatch.setattr("console.ui.pages.CLAIMS", most)
+    client, _ = browser(Account(run, "RUNNING"))
+    page = client.get("/runs/run").text
+    assert ", 1 at work" in page
+    assert "shard 3 " in page
+
+
+@pytest.fixture
+def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time for two commits a look, and a look whenever somebody asks."""
+    for place in ("progress_cache.LOOK_SECONDS", "failures.READ_SECONDS", "progress_cache.AWS_SECONDS"):
+        monkeypatch.setattr(f"console.ui.{place}", 0)
+    monkeypatch.setattr("console.find.aws.CONNECTIONS", 2)
+
+
+@pytest.mark.usefixtures("_no_time")
+def test_a_look_reads_some_commits_and_the_next_one_others() -> None:
+    """A page does not wait for ten thousand commits: it says what is known."""
+    run = worked(merged=False)
+    for shard in range(4):
+        run.client.store(RESULT, run.folder.claim(shard).key, CLAIM)
+    client, _ = browser(Account(run, "RUNNING"))
+    page = client.get("/runs/run").text
+    assert "about 4 of 4 items committed" in page
+    assert re.search(r"\d at work", page) is None  # a shard whose commit was not read yet is committed all the same
+    said = text_of(client, "/runs/run")
+    assert "4 of 4 items committed, 1 failed" in said
+    assert "about 4 of 4" not in said
+
+
+@pytest.mark.usefixtures("_no_time")
+def test_a_page_reads_some_failures_and_the_next_one_others() -> None:
+    """Three shards with failed items that are not merged: two are read for the first page, all for the second."""
+    run = RunInMemory({f"in/{key}": b"bad" for key in "abc"}, {"shard": {"max_items": 1}})
+    run.plan()
+    for shard in range(3):
+        run.migrate(shard, job_id="array:0")
+    heads = [head(shard, "array:0", 0, 1) for shard in range(3)]
+    failures = Failures(Account(run).aws)  # type: ignore[arg-type]
+    pages = [failures.page(run.folder, None, heads, [], 1) for _ in range(3)]
+    assert [(page.known, page.complete) for page in pages] == [(2, False), (3, True), (3, True)]
+    client, _ = browser(Account(run, "RUNNING"))
+    assert "2 of 2 failed items" in (said := text_of(client, "/runs/run/failures"))
+    assert "not every shard was read yet" in said
+    assert "not every shard was read yet" not in text_of(client, "/runs/run/failures")
+
+
+def test_the_logs_of_what_failed_read_no_commit_again() -> None:
+    """Which jobs have failed items stands in the commits that the page has read: none is read for each look."""
+    run = worked(merged=False)
+    account: Any = Account(run, "RUNNING")
+    progress = Watcher(account, f"{ARN}run").look()
+    before = run.client.requests.copy()
+    heads = [head(0, "array:0", 0, 1)]
+    feed = LogFeed(account, described_run(account, f"{ARN}run"), failed=True, heads=lambda: heads)
+    assert {line.job for line in feed.new_lines(progress)} == {"Migrate child 0"}
+    assert list(feed.new_lines(progress))
+    assert run.client.requests == before
+
+
+def test_a_report_that_takes_long_is_made_while_its_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page comes at once and asks again; then the report is there, or why there is none; each is made anew."""
+    go, made = threading.Event(), []
+
+    def slow(*given: Any, **named: Any) -> RunReport:
+        assert go.wait(60)
+        made.append(1)
+        return write_report(*given, **named)
+
+    monkeypatch.setattr("console.ui.reports.write_report", slow)
+    monkeypatch.setattr("console.ui.reports.WAIT_SECONDS", 0.01)
+    run = worked()
+    client, _ = browser(Account(run))
+    place = "/runs/run/files/report.html"
+    for _ in range(2):
+        waiting = client.get(place)
+        assert (waiting.status_code, waiting.headers["Refresh"]) == (202, "1")
+        assert "The report is being made" in waiting.text
+    go.set()
+    monkeypatch.setattr("console.ui.reports.WAIT_SECONDS", 60)
+    answer = client.get(place)
+    assert (answer.status_code, answer.headers["Content-Security-Policy"], len(made)) == (200, REPORT_POLICY, 1)
+    monkeypatch.setattr("console.ui.reports.WAIT_SECONDS", 0)
+    go.clear()
+    assert client.get(place).status_code == 202
+    go.set()
+    for thread in [each for each in threading.enumerate() if each.name.endswith("(_make)")]:
+        thread.join(60)
+    assert len(made) == 2
+    monkeypatch.setattr("console.ui.reports.UNASKED_SECONDS", 0)  # whoever asked for it has gone
+    monkeypatch.setattr("console.ui.reports.WAIT_SECONDS", 60)
+    assert client.get(place).status_code == 200
+    assert len(made) == 3
+    run.client.remove(RESULT, run.folder.plan.key)
+    assert client.get(place).status_code == 502
 
 
 def test_events_bring_the_parts_and_then_end() -> None:
@@ -440,11 +571,15 @@ def test_failures_are_searched_in_any_case() -> None:
 
 def test_the_list_is_read_again_only_as_far_as_it_changed() -> None:
     """What is new is there at the next look, and what has ended; a search that knows an input does not ask again."""
-    account = Account(worked(), "RUNNING", others=30)
+    account = Account(worked(), "RUNNING", others=130)
     target: Any = account
     listed = RunList(target)
     asked, _ = filter_of([], NOW)
-    assert listed.page(asked, 1).found == 31
+    first = listed.page(asked, 1)
+    assert (first.rows[0].execution["name"], first.found in (100, 131)) == ("run", True)
+    with listed._listing:
+        pass
+    assert listed.page(asked, 1).found == 131
     account.inputs["new"] = dict(REQUEST)
     account.status = "FAILED"
     listed._listed_at = float("-inf")
@@ -452,7 +587,7 @@ def test_the_list_is_read_again_only_as_far_as_it_changed() -> None:
     with listed._listing:
         pass
     page = listed.page(asked, 1)
-    assert page.found == 32
+    assert page.found == 132
     assert {row.execution["status"] for row in page.rows} == {"FAILED", "SUCCEEDED"}
 
 
