@@ -166,9 +166,11 @@ def _write_mark(uri: S3Uri, plan: Plan, job: Job) -> None:
         try:
             with job.s3.open(uri) as chunks:
                 there = b"".join(chunks)
-            if there == mark or job.s3.put_if_same(uri, mark, chunks.etag, content_type="text/plain"):
-                break
+            if there == mark:
+                return
             log.warning("the mark did not name the plan; replacing it", extra={"fields": {"uri": str(uri)}})
+            if job.s3.put_if_same(uri, mark, chunks.etag, content_type="text/plain"):
+                return
         except ObjectNotFoundError:  # it was taken away meanwhile
             continue
 

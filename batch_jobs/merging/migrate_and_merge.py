@@ -40,7 +40,7 @@ def migrate_and_merge(
         tolerated_failure_percent: As for `merge`.
         tolerated_failure_count: As for `merge`.
         size: What the job has, `small` or `full`. A small one has one attempt: it may have had too little memory. The
-            next attempt says so and ends well, without a result, and a full job works what is left.
+            next attempt says so and exits 0, without a result, and a full job works what is left.
 
     Raises:
         StoppedError: The job had to stop; what was done is kept.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from console.find.reuse_forecast import Forecast, forecast
 from console.find.source_size import SourceSize, measure
 from console.find.stack import job_size
 from console.find.target import Target
-from millrace.cost.estimation import Estimate, Jobs, estimate
+from millrace.cost.estimation import Estimate, Jobs, ShardSize, estimate
 from millrace.cost.known_pace import KnownPace, known_pace, record_memory
 from millrace.cost.prices import prices
 from millrace.errors import InvalidRunRequest
@@ -123,11 +123,14 @@ def estimate_of(
     planned = may_be_planned(request) and found.listed <= most_objects(request) and not found.read_to_be_cut
     shards = reused.shards if reused else found.shards
     memory = record_memory(request.workload)
-    made = estimate(shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory)
-    whole = estimate(
-        found.shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory
-    )
-    foreseen = None if reused is None else _foreseen(reused, whole, made)
+
+    def estimated(shards: Sequence[ShardSize]) -> Estimate:
+        return estimate(
+            shards, found.listed, jobs, known.pace, measured=known.measured, planned=planned, memory_mib=memory
+        )
+
+    made = estimated(shards)
+    foreseen = None if reused is None else _foreseen(reused, estimated(found.shards), made)
     return EstimatedRun(request, replace(found, shards=shards), made, jobs, known, foreseen)
 
 

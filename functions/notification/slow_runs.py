@@ -123,8 +123,10 @@ class RunWatch:
         for each in (each for page in pages for each in page["executions"]):
             started = max(each["startDate"], each.get("redriveDate") or each["startDate"])
             seconds = now - started.timestamp()
-            if seconds < slowness.least_seconds or looked_at == MOST_RUNS:
+            if seconds < slowness.least_seconds:
                 continue
+            if looked_at == MOST_RUNS:
+                return
             looked_at += 1
             found = self.states.describe_execution(executionArn=each["executionArn"])
             if found["status"] == "RUNNING":
