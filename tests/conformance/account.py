@@ -5,7 +5,8 @@ import json
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -139,6 +140,14 @@ class Account:
         )
         job_id: str = answer["jobId"]
         return job_id
+
+    @contextmanager
+    def kept_busy(self, queue: str, **settings: Any) -> Iterator[None]:
+        """Run one job in a queue of one vCPU until the block ends: what is submitted inside starts afterwards."""
+        job_id = self.submit(queue, self.shell("exec sleep 600"), **settings)
+        self.reached(job_id, "RUNNING")
+        yield
+        self.batch.terminate_job(jobId=job_id, reason="make room")
 
     def job(self, job_id: str) -> dict[str, Any]:
         """DescribeJobs of one job."""

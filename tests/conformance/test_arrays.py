@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from functools import partial
 
 import pytest
@@ -30,16 +29,18 @@ def test_children_know_their_place(account: Account, queue: str) -> None:
 def test_the_parent_fails_only_when_all_have_ended(account: Account) -> None:
     """One failed child fails the parent, but its siblings run on, and the parent says nothing of the cause."""
     queue = account.queue(max_vcpus=2)
-    script = "test $AWS_BATCH_JOB_ARRAY_INDEX = 0 && exit 9; sleep 0.3"
+    script = f"test $AWS_BATCH_JOB_ARRAY_INDEX = 0 && exit 9; test $AWS_BATCH_JOB_ARRAY_INDEX = 1 || {SLEEP}"
     parent = account.submit(queue, account.shell(script), arrayProperties={"size": 3})
     account.reached(f"{parent}:0", "FAILED")
+    account.reached(f"{parent}:2", "RUNNING")
 
     assert account.job(parent)["status"] == "PENDING"
+    account.batch.terminate_job(jobId=f"{parent}:2", reason="enough")
     job = account.ended(parent)
     assert (job["status"], job["statusReason"]) == ("FAILED", "Array Child Job failed")
     assert job["arrayProperties"]["size"] == 3
     summary = job["arrayProperties"]["statusSummary"]
-    assert (summary["FAILED"], summary["SUCCEEDED"], sum(summary.values())) == (1, 2, 3)
+    assert (summary["FAILED"], summary["SUCCEEDED"], sum(summary.values())) == (2, 1, 3)
 
 
 def test_the_parent_never_runs(account: Account, queue: str) -> None:
@@ -79,8 +80,9 @@ def test_terminating_the_parent_reaches_every_child(account: Account) -> None:
 def test_one_child_can_be_cancelled(account: Account) -> None:
     """A cancelled child fails alone; the others run."""
     queue = account.queue(max_vcpus=1)
-    parent = account.submit(queue, account.shell("sleep 0.2"), arrayProperties={"size": 3})
-    account.batch.cancel_job(jobId=f"{parent}:2", reason="not this one")
+    with account.kept_busy(queue):
+        parent = account.submit(queue, account.shell("true"), arrayProperties={"size": 3})
+        account.batch.cancel_job(jobId=f"{parent}:2", reason="not this one")
     summary = account.ended(parent)["arrayProperties"]["statusSummary"]
 
     assert (summary["SUCCEEDED"], summary["FAILED"]) == (2, 1)
@@ -90,17 +92,17 @@ def test_one_child_can_be_cancelled(account: Account) -> None:
 def test_describing_a_waiting_child_does_not_disturb_it(account: Account) -> None:
     """A child that nobody has started is RUNNABLE, and starts all the same after it was described."""
     queue = account.queue(max_vcpus=1)
-    parent = account.submit(queue, account.shell("sleep 0.1"), arrayProperties={"size": 3})
+    with account.kept_busy(queue):
+        parent = account.submit(queue, account.shell("true"), arrayProperties={"size": 3})
+        until("the children wait for a place", lambda: account.job(f"{parent}:2")["status"] == "RUNNABLE")
 
-    assert account.job(f"{parent}:2")["status"] == "RUNNABLE"
     assert account.ended(parent)["status"] == "SUCCEEDED"
 
 
-@pytest.mark.embedded("it times 10,000 jobs, which would be paid for")
+@pytest.mark.embedded("its 10,000 jobs would be paid for")
 def test_a_big_array_is_cheap(account: Account) -> None:
-    """10,000 children are submitted, described, listed and terminated in well under a second each."""
+    """10,000 children are submitted, described, listed and terminated, each within the time that a test waits."""
     queue = account.queue(max_vcpus=1)
-    begin = time.monotonic()
     parent = account.submit(queue, account.shell(SLEEP), arrayProperties={"size": 10_000})
     account.reached(f"{parent}:0", "RUNNING")
     assert account.job(parent)["arrayProperties"]["statusSummary"]["RUNNABLE"] == 9_999
@@ -111,7 +113,6 @@ def test_a_big_array_is_cheap(account: Account) -> None:
     )
 
     assert sum(len(page["jobSummaryList"]) for page in pages) == 10_000
-    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize("size", [0, 1, 10_001])
@@ -133,35 +134,41 @@ def test_listing_children(account: Account, queue: str) -> None:
     assert (failed["arrayProperties"]["index"], failed["container"]["exitCode"]) == (1, 1)
 
 
-def test_a_dependent_job_waits_for_the_whole_array(account: Account, queue: str) -> None:
+def test_a_dependent_job_waits_for_the_whole_array(account: Account) -> None:
     """A job that depends on an array is PENDING until the parent has ended."""
-    parent = account.submit(queue, account.shell("sleep 0.2"), arrayProperties={"size": 2})
-    after = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": parent}])
+    queue = account.queue(max_vcpus=1)
+    with account.kept_busy(queue):
+        parent = account.submit(queue, account.shell("true"), arrayProperties={"size": 2})
+        after = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": parent}])
+        assert account.job(after)["status"] == "PENDING"
 
-    assert account.job(after)["status"] == "PENDING"
     started = account.ended(after)["startedAt"]
     assert all(started >= account.job(f"{parent}:{index}")["stoppedAt"] for index in range(2))
 
 
-def test_a_failed_dependency_fails_what_waits(account: Account, queue: str) -> None:
+def test_a_failed_dependency_fails_what_waits(account: Account) -> None:
     """The dependent job fails without an attempt."""
-    first = account.submit(queue, account.shell("sleep 0.1; exit 1"))
-    after = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": first}])
-    array = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": first}], arrayProperties={"size": 2})
+    queue = account.queue(max_vcpus=1)
+    with account.kept_busy(queue):
+        first = account.submit(queue, account.shell("exit 1"))
+        after = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": first}])
+        array = account.submit(queue, account.shell("true"), dependsOn=[{"jobId": first}], arrayProperties={"size": 2})
 
     assert account.ended(after)["statusReason"] == "Dependent Job failed"
     assert account.ended(array)["status"] == "FAILED"
     assert account.job(f"{array}:0")["statusReason"] == "Dependent Job failed"
 
 
-def test_n_to_n_dependencies(account: Account, queue: str) -> None:
+def test_n_to_n_dependencies(account: Account) -> None:
     """Each child waits for the child with its index: one failure fails one, and the others run."""
-    first = account.submit(
-        queue, account.shell("sleep 0.1; test $AWS_BATCH_JOB_ARRAY_INDEX != 1"), arrayProperties={"size": 3}
-    )
-    second = account.submit(
-        queue, account.shell("true"), arrayProperties={"size": 3}, dependsOn=[{"jobId": first, "type": "N_TO_N"}]
-    )
+    queue = account.queue(max_vcpus=1)
+    with account.kept_busy(queue):
+        first = account.submit(
+            queue, account.shell("test $AWS_BATCH_JOB_ARRAY_INDEX != 1"), arrayProperties={"size": 3}
+        )
+        second = account.submit(
+            queue, account.shell("true"), arrayProperties={"size": 3}, dependsOn=[{"jobId": first, "type": "N_TO_N"}]
+        )
     account.ended(second)
 
     statuses = [account.job(f"{second}:{index}")["status"] for index in range(3)]

@@ -117,13 +117,16 @@ def test_a_timed_out_execution(account: Account, queue: str, tmp_path: Path) -> 
     assert account.execution(arn)["status"] == "SUCCEEDED"
 
 
-def test_what_cannot_be_redriven(account: Account, queue: str) -> None:
+def test_what_cannot_be_redriven(account: Account) -> None:
     """Running and successful executions, and ones that do not exist, are refused by name."""
-    machine = account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("sleep 0.2"))}})
-    arn = account.start(machine)
-    for wait in (lambda: None, lambda: account.execution(arn)):
-        wait()
+    queue = account.queue(max_vcpus=1)
+    machine = account.machine({"StartAt": "Run", "States": {"Run": task(queue, account.shell("true"))}})
+    with account.kept_busy(queue):
+        arn = account.start(machine)
         with pytest.raises(account.states.exceptions.ExecutionNotRedrivable):
             account.states.redrive_execution(executionArn=arn)
+    assert account.execution(arn)["status"] == "SUCCEEDED"
+    with pytest.raises(account.states.exceptions.ExecutionNotRedrivable):
+        account.states.redrive_execution(executionArn=arn)
     with pytest.raises(account.states.exceptions.ExecutionDoesNotExist):
         account.states.redrive_execution(executionArn=f"{arn}-not")

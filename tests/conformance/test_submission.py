@@ -122,10 +122,11 @@ def test_fair_share_needs_an_identifier(account: Account, definition: str) -> No
 def test_shares_take_turns(account: Account) -> None:
     """A share with one job does not wait behind another's hundred; a higher priority goes first inside a share."""
     queue = account.queue(max_vcpus=1, policy=policy(account))
-    slow = account.shell("sleep 0.1")
-    crowd = [account.submit(queue, slow, shareIdentifier="crowd") for _ in range(5)]
-    single = account.submit(queue, slow, shareIdentifier="single")
-    urgent = account.submit(queue, slow, shareIdentifier="crowd", schedulingPriorityOverride=9)
+    job = account.shell("true")
+    with account.kept_busy(queue, shareIdentifier="crowd"):
+        crowd = [account.submit(queue, job, shareIdentifier="crowd") for _ in range(5)]
+        single = account.submit(queue, job, shareIdentifier="single")
+        urgent = account.submit(queue, job, shareIdentifier="crowd", schedulingPriorityOverride=9)
     started = {job_id: account.ended(job_id)["startedAt"] for job_id in [*crowd, single, urgent]}
 
     assert started[single] < started[crowd[-1]]
@@ -140,11 +141,12 @@ def test_queues_have_priorities(account: Account) -> None:
     for name, priority in ((low, 1), (high, 5)):
         order = [{"order": 1, "computeEnvironment": environment}]
         account.batch.create_job_queue(jobQueueName=name, priority=priority, computeEnvironmentOrder=order)
-    slow = account.shell("sleep 0.1")
-    first, late = account.submit(low, slow), account.submit(low, slow)
-    urgent = account.submit(high, slow)
+    job = account.shell("true")
+    with account.kept_busy(low):
+        late = account.submit(low, job)
+        urgent = account.submit(high, job)
 
-    assert account.ended(first)["startedAt"] <= account.ended(urgent)["startedAt"] < account.ended(late)["startedAt"]
+    assert account.ended(urgent)["stoppedAt"] <= account.ended(late)["startedAt"]
 
 
 def test_vcpus_limit_what_runs(account: Account) -> None:

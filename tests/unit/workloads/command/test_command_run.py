@@ -74,5 +74,5 @@ def test_sigterm_ends_the_commands(concurrency: int, tmp_path: Path, monkeypatch
     started = time.monotonic()
     with pytest.raises(StoppedError, match="SIGTERM; 0 of 4 items"):
         run.migrate(stop=stop)
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30
     assert not list(scratch.iterdir())

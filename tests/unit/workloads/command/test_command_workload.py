@@ -120,7 +120,7 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(scratch: Path, tmp_p
     started = time.monotonic()
     error = failure("sh", "-c", script, time_limit_seconds=1)
     assert error.code is ErrorCode.COMMAND_TIMED_OUT
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert not [pid for pid in pids.read_text().split() if running(int(pid))]
     assert not list(scratch.iterdir())
 
@@ -131,7 +131,7 @@ def test_what_a_command_leaves_behind_is_killed(tmp_path: Path) -> None:
     started = time.monotonic()
     made, _ = worked("sh", "-c", f"sleep 60 & echo $! > {pid}; echo done")
     assert made == {".out": b"done\n"}
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert not running(int(pid.read_text()))
 
 
@@ -221,7 +221,7 @@ def test_a_job_that_has_to_stop_ends_its_command(scratch: Path) -> None:
     started = time.monotonic()
     with pytest.raises(StoppedError):
         worked("sleep", "60", body=body())
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert not list(scratch.iterdir())
 
 
