@@ -104,7 +104,7 @@ def test_a_key_is_under_way_once() -> None:
     twice: set[str] = set()
     begun: list[int] = []
     overtaken: list[int] = []
-    third_began = threading.Event()
+    second_began, third_began = threading.Event(), threading.Event()
 
     class SlowAtFirst:
         """An endpoint whose first call takes as long as it can."""
@@ -117,9 +117,12 @@ def test_a_key_is_under_way_once() -> None:
                 number = len(begun)
                 under_way.update(keys)
                 twice.update(key for key in keys if under_way[key] > 1)
+            if number >= 2:
+                second_began.set()
             if number >= 3:
                 third_began.set()
             if number == 1:
+                assert second_began.wait(20)
                 third_began.wait(0.3)
                 overtaken.append(len(begun))
             answer = made.call(operation, body)
