@@ -22,7 +22,7 @@ from millrace.planning.item_store import ItemStore
 from millrace.records.reused import PlannedReuse
 from millrace.reuse.base import Base
 from millrace.reuse.base_shards import BaseShard
-from millrace.reuse.listing_walk import NO_ETAG, ListingWalk
+from millrace.reuse.listing_walk import ListingWalk
 from millrace.reuse.places import Places, Run, bounds, count, mask_of, only, overlap, stretches_of, turned
 
 KEPT_SHARE = 0.75
@@ -208,10 +208,10 @@ class _Comparing:
 
     def _is_free(self, runs: Sequence[Run]) -> bool:
         """Whether no other shard has one of the items: none is in two of one base, were its files right."""
-        state = self._state
-        if any(state.find(_SEEN | _KEPT, each.start, each.stop) >= 0 for _, each in runs):
+        if not runs or overlap(runs):
             return False
-        return bool(runs) and not overlap(runs)
+        state = self._state
+        return all(state.find(_SEEN | _KEPT, each.start, each.stop) < 0 for _, each in runs)
 
     def _take_stretch(self, shard: BaseShard) -> bool:
         """Keep a shard all of whose items follow each other in the listing: as most do, and in a tenth of the time."""
@@ -254,8 +254,8 @@ class _Comparing:
 
         That the base has the object of an item that changed is noted, and so is each that is gone.
         """
-        lines = shard.lines()
-        found = self._walk.places(lines, nameless=NO_ETAG in shard.text)
+        found = self._walk.places(shard.text)
+        lines = shard.lines() if found.others else []
         for number, there in found.others:
             for at in there:
                 self._state[at] |= _SEEN

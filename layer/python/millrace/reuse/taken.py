@@ -23,8 +23,8 @@ class TakenPart:
     Attributes:
         retry: Which rerun of the base it is a shard of; 0 for the base's own.
         shard: Its index there.
-        rebuilt_of: Which of its items are kept, as `millrace.reuse.places.bounds` of their places, where it is rebuilt from
-            contributions; None where it is taken over with all that succeeded.
+        rebuilt_of: Which of its items are kept, as `bounds` of their places (`millrace.reuse.places`), where it is
+            rebuilt from contributions; None where it is taken over with all that succeeded.
     """
 
     retry: int
