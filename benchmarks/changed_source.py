@@ -213,7 +213,7 @@ class ChangedSource:
         rows: list[Row] = []
         while number < self._change.objects and len(rows) < PAGE:
             stop = min(number + PAGE - len(rows), self._change.objects)
-            rows += self._rows(number, stop)
+            rows += self.rows(number, stop)
             while rows and rows[0][0].decode() <= after:
                 del rows[0]
             number = stop
@@ -233,7 +233,7 @@ class ChangedSource:
                 high = middle
         return low
 
-    def _rows(self, number: int, stop: int) -> Iterator[Row]:
+    def rows(self, number: int, stop: int) -> Iterator[Row]:
         """The objects of some numbers, and those that were inserted behind them, as far as they are there."""
         touched = self._touched
         for at in range(bisect_left(touched, number), bisect_left(touched, stop)):
