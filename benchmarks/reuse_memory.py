@@ -2,10 +2,10 @@
 
     nice -n 15 python -m benchmarks.reuse_memory [--objects 10000000] [--percent 1] [--kind changed] [--place scattered]
 
-Pages of the listing and shards of the base are made as they are asked for; what is written is thrown away. All else is
-the plan job's own code: the items from the pages, the comparison, the order, the shards with their digests. The base's
-items have contributions, so that each shard is rebuilt where an item of it changed. Prints an object: CPU seconds by
-step, and the peak memory of the process.
+The items' lines and the base's shards are made here, not listed and read; what is written is thrown away. All else is
+the plan job's own code: the store of the items, the comparison, the order, the shards with their digests. The base's
+items have contributions, so that each shard is rebuilt where an item of it changed. Nothing is taken over: that holds
+64 commits at once, however many there are. Prints an object: CPU seconds by step, the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from benchmarks.changed_source import KINDS, PAGE, PLACES, SOURCE, Change, ChangedSource
+from benchmarks.changed_source import KINDS, PAGE, PLACES, SIZE, SOURCE, Change
 from benchmarks.reuse import BASE, DESTINATION, NEXT, WORK
 from millrace.cost.known_pace import KnownPace
-from millrace.planning.listed_items import listed_items, plain_lines
+from millrace.planning.item_store import ItemStore
 from millrace.planning.making import PlanMaker
 from millrace.records.commit import PartialFile
 from millrace.records.generations import Generation
-from millrace.records.plan import Plan, items_digest
+from millrace.records.plan import Item, Plan, items_digest
 from millrace.request.run_request import RunRequest
 from millrace.reuse import keeping
 from millrace.reuse.base import Base
 from millrace.reuse.base_shards import BaseShard
-from millrace.s3.listing_page import WrittenPage
 from millrace.s3.verbs import S3
 
 WORKLOAD = "images"
@@ -74,10 +73,9 @@ def measured(change: Change) -> dict[str, Any]:
     pace = WORK[WORKLOAD].pace
     request = RunRequest.parse({**asked, "pace": pace.known()})
     maker = PlanMaker(S3(Nowhere()), "1", lambda: "2026-01-02T03:04:05+00:00", lambda: None, 1)  # type: ignore[arg-type]
-    items, skipped = timed("items", lambda: listed_items(request, _pages(change), iter))
+    items = timed("items", lambda: _items(change))
     known = KnownPace(pace, "the request", measured=True)
-    one, _ = listed_items(request, _pages(Change(1)), iter)
-    before = maker.make(request, BASE, one, {}, known=known, merge_seconds=None)
+    before = maker.make(request, BASE, _items(Change(1)), {}, known=known, merge_seconds=None)
     plan = Plan(**{**vars(before), "items": change.objects})
     with (
         patch.object(keeping, "read_shards", lambda *_given: _shards(change.objects)),
@@ -85,7 +83,7 @@ def measured(change: Change) -> dict[str, Any]:
     ):
         keeps = keeping.Keeping(request, NEXT, maker, Base(BASE.run_id, [Generation(BASE, plan)]))
         kept = timed("keeping", lambda: keeps.keep(items, pace))
-    make = partial(maker.make, request, NEXT, items, skipped, known=known, merge_seconds=None)
+    make = partial(maker.make, request, NEXT, items, {}, known=known, merge_seconds=None)
     made = timed("making", lambda: make(kept=kept))
     return {
         "objects": change.objects,
@@ -100,22 +98,45 @@ def measured(change: Change) -> dict[str, Any]:
     }
 
 
-def _pages(change: Change) -> Iterator[WrittenPage]:
-    """The listing of the source."""
-    source = ChangedSource(Path(), change)
-    for start in range(0, change.objects, PAGE):
-        found = source.rows(start, min(start + PAGE, change.objects))
-        rows = [(key, etag, b"", size, b"STANDARD") for key, etag, size in found]
-        if rows:
-            yield WrittenPage(rows)
+def _items(change: Change) -> ItemStore:
+    """The items of the source as it is now."""
+    items, touched, change_line = ItemStore(), change.touched(), _CHANGES[change.kind]
+    for page in range(-(-change.objects // PAGE)):
+        lines = _lines(page, change.objects).splitlines(keepends=True)
+        first, stop = bisect_left(touched, page * PAGE), bisect_left(touched, (page + 1) * PAGE)
+        for number in reversed(touched[first:stop]):
+            at = number - page * PAGE
+            lines[at : at + 1] = change_line(lines[at])
+        items.add_lines(lines, [SIZE] * len(lines))
+    return items
+
+
+_CHANGES: Mapping[str, Callable[[bytes], list[bytes]]] = {
+    "": lambda line: [line],
+    "inserted": lambda line: [line, line.replace(b".txt", b".txt.new")],
+    "changed": lambda line: [line.replace(b'"etag":"\\"0', b'"etag":"\\"f')],
+    "deleted": lambda _line: [],
+}
+"""What is in a line's place in the new listing."""
 
 
 def _shards(objects: int) -> Iterator[BaseShard]:
     """The base's, each of a page."""
-    for index, page in enumerate(_pages(Change(objects))):
-        lines, _ = plain_lines(page, sys.maxsize) or ((), ())
-        text = b"".join(lines)
-        yield BaseShard(0, index, text, len(lines), items_digest(text), (), last=True, contributions=KEPT)
+    for page in range(-(-objects // PAGE)):
+        text, items = _lines(page, objects), min(PAGE, objects - page * PAGE)
+        yield BaseShard(0, page, text, items, items_digest(text), (), last=True, contributions=KEPT)
+
+
+def _lines(page: int, objects: int) -> bytes:
+    """The items' lines of a page: the same ones with another number in them, as that is made in no time."""
+    text = _PAGE.replace(b"########", b"%08d" % page)
+    return text if objects >= (page + 1) * PAGE else text[: len(text) // PAGE * (objects - page * PAGE)]
+
+
+_PAGE = b"".join(
+    Item(f"{SOURCE.key}customer-########/letter-{number:010}.txt", SIZE, f'"{number:024x}########"').to_line()
+    for number in range(PAGE)
+)
 
 
 if __name__ == "__main__":
