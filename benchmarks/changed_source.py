@@ -30,6 +30,9 @@ PAGE = 1000
 SIZE = 10_000
 """The bytes of an object."""
 
+_KEY = SOURCE.key.encode() + b"customer-%08d/letter-%010d.txt"
+_SIZE = b"%d" % SIZE
+
 Row = tuple[bytes, bytes, bytes]
 """An object: its key, its ETag between the quotes, and its size."""
 
@@ -206,13 +209,18 @@ class ChangedSource:
 
     def _listed(self, uri: S3Uri, after: str) -> tuple[bytes, bool, str]:
         """The answer as S3 writes it, whether there is more, and the last key."""
-        rows: list[Row] = []
         number = self._first(after) if after > uri.key else 0
+        rows: list[Row] = []
         while number < self._change.objects and len(rows) < PAGE:
-            rows += [row for row in self._rows(number) if row[0].decode() > after]
-            number += 1
+            stop = min(number + PAGE - len(rows), self._change.objects)
+            rows += self.rows(number, stop)
+            while rows and rows[0][0].decode() <= after:
+                del rows[0]
+            number = stop
+        more = number < self._change.objects or len(rows) > PAGE
+        rows = rows[:PAGE]
         last = rows[-1][0].decode() if rows else after
-        return _HEAD + b"".join(map(_WRITTEN.__mod__, rows)) + _TAIL, number < self._change.objects, last
+        return _HEAD + b"".join(map(_WRITTEN.__mod__, rows)) + _TAIL, more, last
 
     def _first(self, after: str) -> int:
         """The first number of which a key may be behind this one."""
@@ -225,20 +233,31 @@ class ChangedSource:
                 high = middle
         return low
 
-    def _rows(self, number: int) -> list[Row]:
-        """The object of a number, and the one that was inserted behind it, as far as they are there."""
-        at = bisect_left(self._touched, number)
-        kind = self._change.kind if at < len(self._touched) and self._touched[at] == number else ""
-        key, size = _key(number), b"%d" % SIZE
-        etag = b"%032x" % (number + (2**100 if kind == "changed" else 0))
-        own: Row = (key, etag, size)
-        if kind == "deleted":
+    def rows(self, number: int, stop: int) -> Iterator[Row]:
+        """The objects of some numbers, and those that were inserted behind them, as far as they are there."""
+        touched = self._touched
+        for at in range(bisect_left(touched, number), bisect_left(touched, stop)):
+            yield from map(_row, range(number, touched[at]))
+            yield from self._rows_of_touched(touched[at])
+            number = touched[at] + 1
+        yield from map(_row, range(number, stop))
+
+    def _rows_of_touched(self, number: int) -> list[Row]:
+        """The object of a number, as it was changed, and the one that was inserted behind it."""
+        key, etag, size = _row(number)
+        if self._change.kind == "deleted":
             return []
-        return [own, (key + b".new", etag, size)] if kind == "inserted" else [own]
+        if self._change.kind == "inserted":
+            return [(key, etag, size), (key + b".new", etag, size)]
+        return [(key, b"%032x" % (number + 2**100), size)]
+
+
+def _row(number: int) -> Row:
+    return _key(number), b"%032x" % number, _SIZE
 
 
 def _key(number: int) -> bytes:
-    return b"%bcustomer-%08d/letter-%010d.txt" % (SOURCE.key.encode(), number // 10, number)
+    return _KEY % (number // 10, number)
 
 
 def _etag(body: bytes) -> str:

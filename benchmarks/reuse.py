@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,11 +44,11 @@ from benchmarks.clock.scenarios import (
 from benchmarks.results import Table, add_output_option
 from millrace.layout import RunFolder, S3Uri
 from millrace.planning.small_source import MOST_REUSED
-from millrace.records.commit import Commit, PartialFile
+from millrace.records.commit import CommitText, PartialFile
 from millrace.records.contributions import put_contributions
 from millrace.records.latest import LatestRun, note_latest, options_digest
-from millrace.records.outcome import Counts, Outcome
-from millrace.records.plan import Plan, Shard, items_digest
+from millrace.records.outcome import Counts
+from millrace.records.plan import Plan, items_digest
 from millrace.request.run_request import RunRequest
 from millrace.s3.verbs import S3
 from millrace.settings import JobSettings
@@ -223,29 +223,25 @@ def _commit_all(made: Plan, job: Job, work: Work) -> None:
     for index in range(made.shards):
         uri = BASE.shard_items(index, made.digest)
         text = job.s3.read(uri)
-        shard = Shard.from_lines(index, text.split(b"\n")[:-1], str(uri))
-        outcomes = tuple(
-            Outcome.succeeded(item, [f"{DESTINATION}{item.key.removeprefix(SOURCE.key)}{end}" for end in work.suffixes])
-            for item in shard.items
-        )
+        outcomes = [_outcome(line, work) for line in text.splitlines()]
         kept = dict.fromkeys(range(len(outcomes)), work.contribution) if work.contribution else {}
         digest, body = f"{index:064x}", b"{}"
         partial = BASE.partial(index, digest, ".tsv")
         job.s3.put(partial, body)
-        commit = Commit(
-            shard=index,
-            plan_digest=made.digest,
-            code_version=made.code_version,
-            items_digest=items_digest(text),
-            partial=PartialFile(str(partial), digest, len(body)),
-            counts=Counts.of(outcomes),
-            outcomes=outcomes,
-            job={"id": "array:0", "attempt": 1},
-            started_at=made.planned_at,
-            finished_at=made.planned_at,
-            contributions=put_contributions(BASE, index, kept, job.s3),
-        )
-        job.s3.put(BASE.commit(index), commit.to_json())
+        contributions = put_contributions(BASE, index, kept, job.s3)
+        head = {
+            "shard": index,
+            "plan_digest": made.digest,
+            "code_version": made.code_version,
+            "items_digest": items_digest(text),
+            "partial": asdict(PartialFile(str(partial), digest, len(body))),
+            "contributions": None if contributions is None else asdict(contributions),
+            "counts": asdict(Counts(len(outcomes), len(outcomes), 0, SIZE * len(outcomes))),
+            "job": {"id": "array:0", "attempt": 1},
+            "started_at": made.planned_at,
+            "finished_at": made.planned_at,
+        }
+        job.s3.put(BASE.commit(index), CommitText(head, CommitText.joined(outcomes)).to_json())
     counts = {"items": made.items, "succeeded": made.items, "failed": 0, "bytes": made.total_bytes}
     result: dict[str, Any] = {
         "run_id": made.run_id,
@@ -269,6 +265,16 @@ def _commit_all(made: Plan, job: Job, work: Work) -> None:
         pace=None,
     )
     note_latest(DESTINATION, run, job.s3)
+
+
+def _outcome(line: bytes, work: Work) -> bytes:
+    """An item's row as a commit has it, as `CommitText.joined` takes it: made from the item's line, as text."""
+    name = line[len(_KEY_FIELD) : line.index(b'","size"')].removeprefix(SOURCE.key.encode())
+    outputs = b",".join(b'"%b%b%b"' % (str(DESTINATION).encode(), name, suffix.encode()) for suffix in work.suffixes)
+    return b'%b,"status":"SUCCEEDED","bytes":%d,"outputs":[%b]' % (line[len(_KEY_FIELD) - 1 : -1], SIZE, outputs)
+
+
+_KEY_FIELD = b'{"key":"'
 
 
 def _case(change: Change, percent: float, workload: str, plans: dict[str, dict[str, Any]]) -> dict[str, Any]:

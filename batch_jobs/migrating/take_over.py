@@ -29,6 +29,7 @@ from millrace.records.contributions import put_contributions, read_contributions
 from millrace.records.files import copy_file, listed_shards
 from millrace.records.outcome import Counts
 from millrace.records.plan import Plan
+from millrace.reuse.places import within
 from millrace.reuse.taken import TakenPart, TakenShard, read_takeover
 from millrace.workload.contract import Workload
 from millrace.workload.contribution import ContributionTexts
@@ -176,7 +177,7 @@ class _Taking:
                             partial.read(file)
                     continue
                 lines = given or {}  # what is not there is a KeyError: the items are worked, then
-                for contribution in texts.read([lines[number] for number in part.source.rebuilt_of]):
+                for contribution in texts.read([lines[number] for number in part.numbers]):
                     partial.add(contribution)
         except MillraceError:
             raise
@@ -272,7 +273,7 @@ class _BasePart:
     def numbers(self) -> Sequence[int]:
         """Which of its items are kept, by their places."""
         if self.source.rebuilt_of is not None:
-            return self.source.rebuilt_of
+            return within(self.source.rebuilt_of)
         return [number for number, outcome in enumerate(self._each) if b'"status":"SUCCEEDED"' in outcome]
 
     def outcomes(self) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
 from millrace.reuse.base import Base, NoBase
 from millrace.reuse.base_shards import BaseShard
-from millrace.reuse.listing_walk import ListingWalk
+from millrace.reuse.places import Places
 from millrace.reuse.taken import TakenShard
 from millrace.reuse.writers import replaced_by
 from millrace.s3.verbs import S3
@@ -176,40 +177,27 @@ def failed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
 
 def shards_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     """A shard is taken over whole, though an object of it is gone."""
-    real = millrace.reuse.comparison._Comparing._positions
+    real = millrace.reuse.comparison._Comparing._take
 
-    def positions(self: Any, shard: BaseShard) -> list[int]:
-        found = real(self, shard)
-        return [at for at in found if at >= 0] if not shard.succeeded else found
+    def take(self: Any, shard: BaseShard) -> None:
+        patch.setattr(millrace.reuse.comparison, "count", lambda _runs: shard.items)
+        real(self, shard)
 
-    patch.setattr(millrace.reuse.comparison._Comparing, "_positions", positions)
+    patch.setattr(millrace.reuse.comparison._Comparing, "_take", take)
 
 
 def contributions_of_changed_items_are_kept(patch: pytest.MonkeyPatch) -> None:
     """A shard is rebuilt with what an item gave before it changed."""
-    real = millrace.reuse.comparison._Comparing._positions
+    real = millrace.reuse.comparison._Comparing._places
 
-    class Mistaken:
-        def __init__(self, walk: ListingWalk) -> None:
-            self.walk = walk
-
-        def places(self, lines: Sequence[bytes], *, nameless: bool) -> tuple[list[int], Any]:
-            found, others = self.walk.places(lines, nameless=nameless)
-            for number, there in others:
-                if there:
-                    found[number] = there[0]
-            return found, [(number, there) for number, there in others if not there]
-
-    def positions(self: Any, shard: BaseShard) -> list[int]:
-        walk = self._walk
+    def places(self: Any, shard: BaseShard) -> Places:
+        found = real(self, shard)
         if shard.contributions is not None:
-            self._walk = Mistaken(walk)
-        try:
-            return real(self, shard)
-        finally:
-            self._walk = walk
+            changed = [(number, range(there[0], there[0] + 1)) for number, there in found.others if there]
+            found.runs = sorted([*found.runs, *changed], key=itemgetter(0))
+        return found
 
-    patch.setattr(millrace.reuse.comparison._Comparing, "_positions", positions)
+    patch.setattr(millrace.reuse.comparison._Comparing, "_places", places)
 
 
 def contributions_of_removed_items_are_kept(patch: pytest.MonkeyPatch) -> None:

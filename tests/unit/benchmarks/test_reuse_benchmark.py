@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.changed_source import KINDS, PLACES, SOURCE, Change, ChangedSource
 from benchmarks.reuse import NEXT, _case, _planned, table
+from benchmarks.reuse_memory import measured
 from millrace.s3.verbs import S3, ListedObject
 
 
@@ -48,3 +49,12 @@ def test_a_small_case(tmp_path: Path, workload: str, kind: str) -> None:
     assert kind == "changed" or found["requests"]["COPY"] == base["shards"]
     assert found["least_billed_seconds"] <= found["billed_seconds"]
     assert "20 | 1.00 | 1.00" in table([found]).markdown()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_is_measured_of_the_real_comparison(kind: str) -> None:
+    """All of 3,000 objects but the 30 that are gone or changed are kept, in the base's three shards."""
+    found = measured(Change(3000, kind, "scattered", 30))
+    assert (found["kept"], found["kept_shards"]) == (3000 - 30 * (kind != "inserted"), 3)
+    assert found["shards"] == 3 + (kind != "deleted")
+    assert found["peak_mb"] > 0

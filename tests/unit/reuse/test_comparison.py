@@ -156,7 +156,7 @@ def test_what_lacks_an_output_is_worked_again_and_no_more() -> None:
     shards = [shard(0, items[:2]), kept]
     store, removed = ItemStore(items), io.BytesIO()
     found = compare(store, shards, removed, most_kept=9, lacking=lambda _shard: {0}, contributed=lambda _shard: {0, 1})
-    assert [(indices(each), each.parts[0].rebuilt_of) for each in found.kept] == [([1], (1,))]
+    assert [(indices(each), list(each.parts[0].rebuilt_of or ())) for each in found.kept] == [([1], [1, 2])]
     assert (found.kept_items, found.changed, found.new, found.removed) == (1, 3, 0, 0)
 
 
@@ -171,3 +171,15 @@ def test_items_between_the_stretches_of_a_shard_are_not_its_own() -> None:
     assert store.lines(range(len(taken))) == b"".join(each.to_line() for each in taken)
     left = [each for each in items if each not in set(taken)]
     assert store.lines(range(len(taken), len(store))) == b"".join(each.to_line() for each in left)
+
+
+def test_a_kept_shard_has_the_digest_of_the_base_where_its_lines_are_the_same() -> None:
+    """With new items between them too; not where an item has another storage class now, which is in its line."""
+    was = [item(key) for key in "aceg"]
+    among_others = [item(key) for key in "abcdefgh"]
+    moved = [replace(each, storage_class="GLACIER") if each.key == "c" else each for each in was]
+    found, _, order = compared(among_others, [shard(0, was)])
+    assert order == [["a", "c", "e", "g"], ["b", "d", "f", "h"]]
+    assert found.kept[0].parts[0].digest == shard(0, was).digest
+    found, _, _ = compared(moved, [shard(0, was)])
+    assert (found.kept_items, found.kept[0].parts[0].digest) == (4, "")

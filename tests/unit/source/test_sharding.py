@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.errors import DamagedFileError
+from millrace.planning import item_store
 from millrace.planning.item_store import ItemStore
 from millrace.records.plan import Item, Shard
 from millrace.source.sharding import (
@@ -182,6 +183,25 @@ def test_items_are_put_into_another_order(pages: list[list[Item]], chance: Rando
     assert store.total_bytes == sum(item.length for item in expected)
     cut_there = store.cut(ShardLimits(max_items=3, target_bytes=2**60), QUICK)
     assert [len(shard) for shard in cut_there[:-1]] == [3] * (len(cut_there) - 1)
+
+
+@given(st.lists(items, min_size=1, max_size=40), st.randoms(use_true_random=False), st.sampled_from([1, 100, 4096]))
+def test_items_are_arranged_one_by_one(given_items: list[Item], chance: Random, close: int) -> None:
+    """In any order, and whatever is read together of what lies close together in the file."""
+    store = ItemStore(given_items)
+    order = [list(range(start, start + 3)) for start in range(0, len(given_items), 3)]
+    order[-1] = [at for at in order[-1] if at < len(given_items)]
+    chance.shuffle(order)
+    for each in order:
+        chance.shuffle(each)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_store, "_CLOSE_BYTES", close)
+        patch.setattr(item_store, "_READ_BYTES", 2 * close)
+        store.arrange(order)
+        expected = [given_items[at] for each in order for at in each]
+        half = len(expected) // 2
+        assert store.lines(range(len(store))) == Shard(0, tuple(expected)).to_lines()
+        assert store.lines(range(half, len(store))) == Shard(0, tuple(expected[half:])).to_lines()
 
 
 @given(st.integers(1, 2**40), st.floats(1e-3, 1e5), st.floats(1.0, 1e11), st.booleans())

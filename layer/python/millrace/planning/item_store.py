@@ -19,6 +19,9 @@ from millrace.workload.pace import Pace
 _BATCH = 4096
 """How many lines are written at once."""
 
+_CLOSE_BYTES, _READ_BYTES = 4096, 65_536
+"""Behind lines that are needed, so far away others are read with them, and so much at once."""
+
 
 class ItemStore:
     """The items of a plan, as the lines of the shard files, in a temporary file: an item takes 20 bytes of memory.
@@ -36,7 +39,7 @@ class ItemStore:
         weakref.finalize(self, self._file.close)
         self._written = self._flushed = 0
         self._lengths, self._offsets, self._line_bytes = array("q"), array("q"), array("I")
-        self._breaks: list[int] = []
+        self._breaks = array("q")
         self.add(items)
 
     def __len__(self) -> int:
@@ -74,11 +77,14 @@ class ItemStore:
         """
         order = [one for one in ranges if one]
         starts = accumulate(map(len, order), initial=0)
-        self._breaks = [
-            start
-            for start, (one, two) in zip(starts, pairwise([range(0), *order]), strict=False)
-            if one.stop != two.start
-        ]
+        self._breaks = array(
+            "q",
+            (
+                start
+                for start, (one, two) in zip(starts, pairwise([range(0), *order]), strict=False)
+                if one.stop != two.start
+            ),
+        )
         for name in ("_lengths", "_offsets", "_line_bytes"):
             given = getattr(self, name)
             wanted = array(given.typecode)
@@ -94,7 +100,7 @@ class ItemStore:
                 each other, as these cost next to nothing.
         """
         stretches = [one for one in order if one]
-        breaks, place, end = [], 0, -1
+        breaks, place, end = array("q"), 0, -1
         for one in stretches:
             if isinstance(one, range):
                 first = bisect_right(self._breaks, one.start)
@@ -106,7 +112,7 @@ class ItemStore:
                 apart = list(compress(count(1), map(ne, ends, starts)))
             if place and self._offsets[one[0]] != end:
                 breaks.append(place)
-            breaks += [place + each for each in apart]
+            breaks.extend([place + each for each in apart])
             place += len(one)
             end = self._offsets[one[-1]] + self._line_bytes[one[-1]]
         self._breaks = breaks
@@ -154,8 +160,13 @@ class ItemStore:
         return b"".join(self._stretches(shard))
 
     def _stretches(self, shard: range) -> Iterator[bytes]:
-        """The lines in as few reads as possible."""
+        """The lines in few reads: where stretches lie close together in the file, what is between them is read too."""
         inside = slice(bisect_right(self._breaks, shard.start), bisect_left(self._breaks, shard.stop))
-        for start, stop in pairwise([shard.start, *self._breaks[inside], shard.stop] if shard else []):
-            first = self._offsets[start]
-            yield os.pread(self._file.fileno(), self._offsets[stop - 1] + self._line_bytes[stop - 1] - first, first)
+        ends = [shard.start, *self._breaks[inside], shard.stop] if shard else []
+        text, first, last = b"", 0, len(ends) - 2
+        for number, (start, stop) in enumerate(pairwise(ends)):
+            begin, end = self._offsets[start], self._offsets[stop - 1] + self._line_bytes[stop - 1]
+            if not first <= begin <= end <= first + len(text):
+                close = number < last and 0 <= self._offsets[stop] - end < _CLOSE_BYTES
+                text, first = os.pread(self._file.fileno(), max(end - begin, close * _READ_BYTES), begin), begin
+            yield text[begin - first : end - first]

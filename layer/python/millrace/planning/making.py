@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import ceil
 
 from millrace.cost.known_pace import KnownPace, known_pace
@@ -42,10 +43,12 @@ class KeptItems:
 
     Attributes:
         sizes: How many items each kept shard has: these are the first items.
+        digests: `items_digest` of each kept shard, so that none of them is hashed again.
         reuse: What plan.json says.
     """
 
     sizes: Sequence[int]
+    digests: Sequence[str]
     reuse: PlannedReuse
 
 
@@ -111,13 +114,15 @@ class PlanMaker:
         """
         pace = cut_by(known.pace, request, reuses=kept is not None)
         shards = items.cut(request.shard, pace, kept.sizes if kept else ())
+        known_digests = kept.digests if kept else ()
+        others = (items_digest(items.lines(shard)) for shard in shards[len(known_digests) :])
         digest = plan_digest(
             source=request.source,
             destination=request.destination,
             workload=request.workload,
             options=request.options,
             code_version=self.code_version,
-            items_digests=(items_digest(items.lines(shard)) for shard in shards),
+            items_digests=chain(known_digests, others),
             retry_of=retry_of,
         )
         made = Plan(

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import json
 import re
-from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, compress, islice
-from operator import lt
+from itertools import chain
 from typing import BinaryIO
 
 from millrace.planning.item_store import ItemStore
 from millrace.records.reused import PlannedReuse
 from millrace.reuse.base import Base
 from millrace.reuse.base_shards import BaseShard
-from millrace.reuse.listing_walk import NO_ETAG, ListingWalk
+from millrace.reuse.listing_walk import ListingWalk
+from millrace.reuse.places import Places, Run, bounds, count, mask_of, only, overlap, stretches_of, turned
 
 KEPT_SHARE = 0.75
 """Of the shards that a run may have, so many may be kept ones: the others are for what is new."""
@@ -32,8 +31,8 @@ KEPT_SHARE = 0.75
 _SEEN, _KEPT = 1, 2
 """An item's state: the base has its object; its result is taken over."""
 
-_LONG_RUN = 8
-"""So many items that follow each other in the listing are one range of the order."""
+_SEEN_TOO = bytes([_SEEN, *range(1, 256)])
+"""By an item's state: that with `_SEEN`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ class KeptPart:
         retry: Which rerun of the base it is a shard of; 0 for the base's own.
         index: Its index there.
         stretches: Where the kept items are in the listing: ranges, and positions one by one.
-        rebuilt_of: Which items, by their places in the shard, where it is rebuilt from contributions; else None: it is
-            taken over with all that succeeded.
+        rebuilt_of: Which items, as `bounds` of their places in the shard, where it is rebuilt from contributions; else
+            None: it is taken over with all that succeeded.
         digest: `items_digest` of the kept items where that is known; else empty.
         partial_bytes: The size of the shard's partial.
     """
@@ -53,7 +52,7 @@ class KeptPart:
     retry: int
     index: int
     stretches: tuple[Sequence[int], ...]
-    rebuilt_of: tuple[int, ...] | None = None
+    rebuilt_of: Sequence[int] | None = None
     digest: str = ""
     partial_bytes: int = 0
 
@@ -191,30 +190,28 @@ class _Comparing:
         lacking = self._lacking(shard)
         if not shard.succeeded and not lacking and self._take_stretch(shard):
             return
-        positions = self._positions(shard)
-        state = self._state
-        for number in lacking:
-            if positions[number] >= 0:
-                state[positions[number]] |= _SEEN
-                positions[number] = -1
-        wanted = positions if not shard.succeeded else list(compress(positions, shard.succeeded))
-        numbers = None
-        if not self._is_free(wanted):
-            numbers = self._rebuildable(shard, positions)
-            wanted = [positions[number] for number in numbers]
-        kept = _stretches(wanted) if self._is_free(wanted) else []
-        if kept:
-            self._keep(shard, kept, None if numbers is None else tuple(numbers))
-        if not kept or wanted is not positions:
-            for at in positions:
-                if at >= 0:
-                    state[at] |= _SEEN
+        places = self._places(shard)
+        wanted, digest, rebuilt = places.runs, "", False
+        for _, each in wanted:
+            self._state[each.start : each.stop] = self._state[each.start : each.stop].translate(_SEEN_TOO)
+        if lacking:
+            wanted = only(wanted, turned(mask_of(lacking, shard.items)))
+        if shard.succeeded:
+            wanted = only(wanted, bytes(shard.succeeded))
+        if count(wanted) == (sum(shard.succeeded) if shard.succeeded else shard.items) and self._is_free(wanted):
+            digest = "" if shard.succeeded or not places.exact else shard.digest
+        else:
+            wanted, rebuilt = self._rebuildable(shard, wanted), True
+        if self._is_free(wanted):
+            stretches = stretches_of(each for _, each in wanted)
+            self._keep(shard, stretches, bounds(wanted) if rebuilt else None, digest)
 
-    def _is_free(self, positions: Sequence[int]) -> bool:
-        """Whether items are all there, and no other shard has one: none is in two of one base, were its files right."""
-        if not positions or min(positions) < 0 or len(set(positions)) != len(positions):
+    def _is_free(self, runs: Sequence[Run]) -> bool:
+        """Whether no other shard has one of the items: none is in two of one base, were its files right."""
+        if not runs or overlap(runs):
             return False
-        return max(map(self._state.__getitem__, positions)) < _KEPT
+        state = self._state
+        return all(state.find(_SEEN | _KEPT, each.start, each.stop) < 0 for _, each in runs)
 
     def _take_stretch(self, shard: BaseShard) -> bool:
         """Keep a shard all of whose items follow each other in the listing: as most do, and in a tenth of the time."""
@@ -228,7 +225,7 @@ class _Comparing:
         return True
 
     def _keep(
-        self, shard: BaseShard, kept: list[Sequence[int]], rebuilt_of: tuple[int, ...] | None, digest: str = ""
+        self, shard: BaseShard, kept: list[Sequence[int]], rebuilt_of: Sequence[int] | None, digest: str = ""
     ) -> None:
         for stretch in kept:
             if isinstance(stretch, range):
@@ -238,29 +235,28 @@ class _Comparing:
                 self._state[at] = _SEEN | _KEPT
         self._parts.append(KeptPart(shard.retry, shard.index, tuple(kept), rebuilt_of, digest, shard.partial_bytes))
 
-    def _rebuildable(self, shard: BaseShard, positions: Sequence[int]) -> list[int]:
-        """Which items are unchanged, succeeded, and have their contribution, by their places in the shard."""
-        if shard.contributions is None or max(positions, default=-1) < 0:
+    def _rebuildable(self, shard: BaseShard, runs: Sequence[Run]) -> list[Run]:
+        """Of a shard's items that succeeded and are unchanged, those that have their contribution."""
+        if shard.contributions is None or not runs:
             return []
-        there = self._contributed(shard)
-        state, succeeded = self._state, shard.succeeded
+        found = only(runs, mask_of(self._contributed(shard), shard.items))
         return [
-            number
-            for number, at in enumerate(positions)
-            if at >= 0 and number in there and not state[at] & _KEPT and (not succeeded or succeeded[number])
+            (number + each.start() - positions.start, range(*each.span()))
+            for number, positions in found
+            for each in _NOT_KEPT.finditer(self._state, positions.start, positions.stop)
         ]
 
     def _stretch(self, shard: BaseShard) -> range | None:
         return self._walk.stretch(shard.text, shard.items)
 
-    def _positions(self, shard: BaseShard) -> list[int]:
-        """Where each of a shard's items is in the listing, unchanged; -1 where it is not.
+    def _places(self, shard: BaseShard) -> Places:
+        """Where a shard's items are in the listing, unchanged.
 
         That the base has the object of an item that changed is noted, and so is each that is gone.
         """
-        lines = shard.lines()
-        found, others = self._walk.places(lines, nameless=NO_ETAG in shard.text)
-        for number, there in others:
+        found = self._walk.places(shard.text)
+        lines = shard.lines() if found.others else []
+        for number, there in found.others:
             for at in there:
                 self._state[at] |= _SEEN
             if not there and (shard.last or not shard.succeeded or shard.succeeded[number]):
@@ -285,43 +281,9 @@ class _Comparing:
         self._found.kept = [kept[number] for number in sorted(largest)]
 
 
-def _stretches(positions: Sequence[int]) -> list[Sequence[int]]:
-    """Positions in their order: as ranges where many follow each other, else one by one."""
-    if not all(map(lt, positions, islice(positions, 1, None))):
-        return [array("I", positions)]
-    found: list[Sequence[int]] = []
-    left = [(0, len(positions))]
-    while left:
-        start, stop = left.pop()
-        first, last = positions[start], positions[stop - 1]
-        if last - first == stop - start - 1:
-            before = found[-1] if found else range(0)
-            if isinstance(before, range) and before and before.stop == first:
-                found[-1] = range(before.start, last + 1)
-            else:
-                found.append(range(first, last + 1))
-        elif stop - start < _LONG_RUN:
-            found.append(array("I", positions[start:stop]))
-        else:
-            middle = (start + stop) // 2
-            left += [(middle, stop), (start, middle)]
-    return found
-
-
 _NOT_KEPT = re.compile(b"[%b%b]+" % (bytes([0]), bytes([_SEEN])))
 
 
-def _others(state: bytearray) -> Iterator[Sequence[int]]:
-    """The positions of the items that are not kept, in stretches: ranges where they are long, else one by one."""
-    single = array("I")
-    for run in _NOT_KEPT.finditer(state):
-        start, stop = run.span()
-        if stop - start < _LONG_RUN:
-            single.extend(range(start, stop))
-            continue
-        if single:
-            yield single
-            single = array("I")
-        yield range(start, stop)
-    if single:
-        yield single
+def _others(state: bytearray) -> list[Sequence[int]]:
+    """The positions of the items that are not kept."""
+    return stretches_of(range(*run.span()) for run in _NOT_KEPT.finditer(state))

@@ -84,7 +84,7 @@ class Keeping:
         """
         request, base, s3, asked = self.request, self.base, self.maker.s3, self.request.reuse or ""
         if isinstance(base, NoBase):
-            return KeptItems((), PlannedReuse.without_base(asked, base.why_not, len(items)))
+            return KeptItems((), (), PlannedReuse.without_base(asked, base.why_not, len(items)))
         with TemporaryFile() as file:
             removed = cast("BinaryIO", file)
             shards = read_shards(base, s3, self.maker.check, self.maker.concurrency)
@@ -105,12 +105,13 @@ class Keeping:
                 removed_digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
                 s3.put(self.folder.planned_removed(removed_digest), removed, content_type="application/x-ndjson")
         items.arrange(found.order)
-        takeover = takeover_lines(_taken(found, items))
+        taken = list(_taken(found, items))
+        takeover = takeover_lines(taken)
         takeover_digest = f"sha256:{hashlib.sha256(takeover).hexdigest()}" if found.kept else ""
         if found.kept:
             s3.put(self.folder.takeover(takeover_digest), takeover, content_type="application/x-ndjson")
         reuse = found.planned(asked, base, items, takeover_digest=takeover_digest, removed_digest=removed_digest)
-        return KeptItems([shard.items for shard in found.kept], reuse)
+        return KeptItems([shard.items for shard in found.kept], [shard.items_digest for shard in taken], reuse)
 
 
 def _check_mirror_limit(request: RunRequest, base: Base, removed: int) -> None:

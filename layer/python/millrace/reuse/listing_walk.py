@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from millrace.planning.item_store import ItemStore
+from millrace.reuse.places import Places
 
 _WINDOW = 1024
 """So many lines of the listing are read at once where it is walked."""
@@ -56,33 +57,33 @@ class ListingWalk:
         if not self._next().startswith(key_part(first)):
             self._seek(key_of(first))
         found = range(self._at, self._at + count)
-        if found.stop > len(self._items) or self._items.lines(found) != text:
+        if found.stop > len(self._items):
+            return None
+        here = self._items.lines(found)
+        if here != text:
+            self._text, self._place = here, 0  # `places` goes on from there
             return None
         self._text, self._place, self._at = b"", 0, found.stop
         return found
 
-    def places(self, lines: Sequence[bytes], *, nameless: bool) -> tuple[list[int], list[tuple[int, Sequence[int]]]]:
+    def places(self, joined: bytes) -> Places:
         """Where each line's item is, unchanged.
 
-        Args:
-            lines: Each with its line feed; the fewer of them go back, the faster.
-            nameless: Whether there is one without an ETag. It is the same by name alone: nobody knows whether it
-                changed.
+        One without an ETag is the same by name alone: nobody knows whether it changed.
 
-        Returns:
-            The position of each, -1 where the listing does not have it so; and for each of these its number and the
-            positions of the items of its key, none where that is gone.
+        Args:
+            joined: The lines, each with its line feed; the fewer of them go back, the faster.
         """
-        found: list[int] = []
-        others: list[tuple[int, Sequence[int]]] = []
+        found = Places()
         text, place, at = self._text, self._place, self._at
-        joined, starts = b"".join(lines), list(accumulate(map(len, lines), initial=0))
+        lines = joined.splitlines(keepends=True)  # a line's own line breaks are escaped
+        starts = list(accumulate(map(len, lines), initial=0))
         number, step, count = 0, 1, len(lines)
+        begin, first = number, at  # of the lines that are the same so far
         while number < count:
             # Twice as many lines at once as long as they are the same, else half as many: differences are few.
             stop = min(number + step, count)
             if text.startswith(joined[starts[number] : starts[stop]], place):
-                found.extend(range(at, at + stop - number))
                 place += starts[stop] - starts[number]
                 at += stop - number
                 number, step = stop, step * 2
@@ -90,23 +91,36 @@ class ListingWalk:
             if step > 1:
                 step //= 2
                 continue
+            if begin < number:
+                found.runs.append((begin, range(first, at)))
+            behind = text.find(b"\n", place) + 1
+            if behind and text.startswith(lines[number], behind):  # one came in between
+                begin, first, place = number, at + 1, behind + len(lines[number])
+                number, at = number + 1, at + 2
+                continue
             self._text, self._place, self._at = text, place, at
             same, there = self._other(lines[number])
             text, place, at = self._text, self._place, self._at
             if same < 0:
-                others.append((number, there))
-            found.append(same)
+                found.others.append((number, there))
+            else:
+                found.runs.append((number, range(same, same + 1)))
+                found.exact = found.exact and text.endswith(lines[number], 0, place)
             number += 1
+            begin, first = number, at
+        if begin < number:
+            found.runs.append((begin, range(first, at)))
         self._text, self._place, self._at = text, place, at
-        if nameless:
-            for number, line in enumerate(lines):
-                if found[number] >= 0 and NO_ETAG in line:
-                    others.append((number, (found[number],)))
-                    found[number] = -1
-        return found, others
+        if NO_ETAG in joined:
+            found.name_others(bytes(NO_ETAG in line for line in lines))
+        return found
 
     def _other(self, line: bytes) -> tuple[int, Sequence[int]]:
         """Where the item of a line is that is not simply the next one; and where the items of its key are."""
+        here = self._next()
+        if here.startswith(key_part(line)) and b',"first_byte":' not in line + here:
+            self._step(here)
+            return (self._at - 1 if _same(line, here) else -1), (self._at - 1,)
         key = key_of(line)
         for _ in range(_SKIPPED):
             here = self._next()

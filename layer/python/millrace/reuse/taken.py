@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ class TakenPart:
     Attributes:
         retry: Which rerun of the base it is a shard of; 0 for the base's own.
         shard: Its index there.
-        rebuilt_of: Which of its items are kept, by their places, where it is rebuilt from contributions; None where it
-            is taken over with all that succeeded.
+        rebuilt_of: Which of its items are kept, as `bounds` of their places (`millrace.reuse.places`), where it is
+            rebuilt from contributions; None where it is taken over with all that succeeded.
     """
 
     retry: int
@@ -45,7 +46,14 @@ class TakenShard:
 
     def to_line(self) -> bytes:
         """Its line in the file that says what each kept shard is taken over from."""
-        parts = [{"retry": each.retry, "shard": each.shard, "rebuilt_of": each.rebuilt_of} for each in self.parts]
+        parts = [
+            {
+                "retry": each.retry,
+                "shard": each.shard,
+                "rebuilt_of": None if each.rebuilt_of is None else list(each.rebuilt_of),
+            }
+            for each in self.parts
+        ]
         document = {"items_digest": self.items_digest, "parts": parts}
         return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
@@ -57,9 +65,14 @@ class TakenShard:
             ValueError: It is not JSON.
             TypeError: It is something else.
             KeyError: It lacks something.
+            OverflowError: It has a number that is no place of an item.
         """
         given = read_json(line)
-        return cls(given["items_digest"], tuple(TakenPart(**part) for part in given["parts"]))
+        parts = (
+            TakenPart(**{**part, "rebuilt_of": None if part["rebuilt_of"] is None else array("I", part["rebuilt_of"])})
+            for part in given["parts"]
+        )
+        return cls(given["items_digest"], tuple(parts))
 
 
 def takeover_lines(shards: Iterable[TakenShard]) -> bytes:
@@ -80,7 +93,7 @@ def read_takeover(plan: Plan, folder: RunFolder, s3: S3) -> Sequence[TakenShard]
     try:
         text = s3.read(uri)
         sources = list(map(TakenShard.from_line, text.split(b"\n")[:-1]))
-    except (ObjectNotFoundError, ValueError, TypeError, KeyError) as error:
+    except (ObjectNotFoundError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise DamagedFileError(
             f"this does not say what is taken over: {error}", operation="reuse", target=str(uri)
         ) from error
