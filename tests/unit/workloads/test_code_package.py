@@ -277,18 +277,18 @@ def test_a_zip_without_a_record_is_refused(client: InMemoryS3Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("checked_by", "limit", "most", "why"),
+    ("limit", "most", "why"),
     [
-        (code_package, "MAX_UNPACKED_BYTES", 1_000_000, "it unpacks to more than 1,000,000 bytes"),
-        (code_package, "MAX_PACKED_BYTES", 1000, "it is larger than 1,000 bytes"),
-        (code_zip, "MAX_FILES", 1, "it holds 2 files; the most is 1"),
+        ((code_package, "MAX_UNPACKED_BYTES"), 1_000_000, "it unpacks to more than 1,000,000 bytes"),
+        ((code_package, "MAX_PACKED_BYTES"), 1000, "it is larger than 1,000 bytes"),
+        ((code_zip, "MAX_FILES"), 1, "it holds 2 files; the most is 1"),
     ],
 )
 def test_a_zip_bomb_is_refused(
-    client: InMemoryS3Client, monkeypatch: pytest.MonkeyPatch, checked_by: ModuleType, limit: str, most: int, why: str
+    client: InMemoryS3Client, monkeypatch: pytest.MonkeyPatch, limit: tuple[ModuleType, str], most: int, why: str
 ) -> None:
     """Two megabytes of zeros in a few thousand bytes: each limit holds, and what was written is gone."""
-    monkeypatch.setattr(checked_by, limit, most)
+    monkeypatch.setattr(*limit, most)
     with pytest.raises(CodePackageError, match=why):
         take_code(put(client, zipped({"code/zeros": bytes(2_000_000)})), S3(client.stub))
 
