@@ -61,7 +61,7 @@ def ui(
         port,
         open_page=open_page,
         read_only=read_only,
-        origin=_origin(origin),
+        origin=origin_of(origin),
         listen=listen or LOOPBACK,
         user_header=user_header or "X-Forwarded-User",
     )
@@ -122,7 +122,7 @@ def serve(
             server.server_close()
 
 
-def _origin(given: str | None) -> str:
+def origin_of(given: str | None) -> str:
     """The origin that browsers know the page by.
 
     Raises:
