@@ -13,7 +13,7 @@ REQUIREMENTS := requirements-dev.txt
 NPM_PACKAGES := node_modules/.package-lock.json
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots picture site
+.PHONY: help install demo test test-long coverage test-memory test-container test-browser test-stepfunctions-local test-second-engine test-aws test-aws-rehearsal test-aws-clean verified bench bench-quick screenshots picture site links
 .PHONY: simulate check rules format dist image push deploy lock clean
 
 help:  ## this list
@@ -116,6 +116,9 @@ picture: install $(SITE)/installed  ## docs/screenshots/demo.svg, the README's m
 
 site: $(SITE)/installed  ## the documentation as a site in build/site; a link that leads nowhere is an error
 	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict
+
+links: install  ## every link that leads out of the docs, and which are broken (needs the web; no part of make check)
+	$(BIN)/python -m checks.links
 
 $(NPM_PACKAGES): package.json package-lock.json .npmrc
 	@command -v npm > /dev/null || { echo "this needs Node.js 18 or newer, with npm" >&2; exit 1; }

@@ -21,7 +21,7 @@ MillraceError
 
 from __future__ import annotations
 
-from millrace.errors import MillraceError
+from millrace.errors import MillraceError, is_for_good
 
 
 class NotACheckoutError(MillraceError):
@@ -116,6 +116,11 @@ class RunFailedError(MillraceError):
         self.error = error
         self.exit_code = exit_code
         super().__init__(f"{error}: {message}" if message else error, operation=f"{state} failed" if state else "")
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether resuming the run would end the same way: its request or its code is at fault, and it keeps both."""
+        return is_for_good(self.error, planned=self.state != "Plan")
 
 
 class RunInterrupted(MillraceError):  # noqa: N818 - not an error of the run, which continues

@@ -16,7 +16,7 @@ from millrace.errors import (
     ChangedError,
     InvalidRunRequest,
     ObjectNotFoundError,
-    WorkloadUnavailableError,
+    WorkloadFaultError,
 )
 from millrace.json_text import check_plain
 from millrace.layout import MAX_RESULT_NAME_BYTES, RunFolder, S3Uri
@@ -50,7 +50,7 @@ def write_merged_files(
         The files, and the workload's part of result.json.
 
     Raises:
-        WorkloadUnavailableError: JSON cannot hold what the workload returned for it.
+        WorkloadFaultError: JSON cannot hold what the workload returned for it.
     """
     workload = job.load(plan.workload, plan.options)
     with SpooledOutputs(_refuse) as spooled, closing(open_partials(partials, job)) as opened:
@@ -71,8 +71,10 @@ def _check_result(result: object, workload: str) -> None:
     except (TypeError, ValueError) as error:
         why = why or str(error)
     if why:
-        raise WorkloadUnavailableError(
-            f"its merge returned what result.json cannot hold: {why}", operation="merge", target=workload
+        raise WorkloadFaultError(
+            f"its merge returned what result.json cannot hold: {why}. Have it return plain JSON, and start a new run",
+            operation="merge",
+            target=workload,
         )
 
 

@@ -10,13 +10,10 @@ import hashlib
 import os
 import re
 import shutil
-import stat
-import struct
 import sys
 import sysconfig
 import tempfile
 import zipfile
-import zlib
 from dataclasses import dataclass
 from importlib import invalidate_caches
 from importlib.metadata import Distribution, distributions
@@ -25,22 +22,18 @@ from pathlib import Path
 from millrace.errors import CodePackageError, ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.request.code_package import (
-    MAX_FILES,
     MAX_PACKED_BYTES,
     MAX_UNPACKED_BYTES,
     MODULES,
     PACKAGES,
-    RECORD,
     PackageRecord,
     digest_in,
 )
+from millrace.request.code_zip import DAMAGED, checked_zip
 from millrace.s3.verbs import S3
 from millrace.settings import machine
 
 CHUNK_BYTES = 1 << 20
-
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What zipfile raises where a zip is damaged, encrypted or of a kind that it does not know."""
 
 _NAMES_THAT_CANNOT_BE = {errno.EINVAL, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT}
 """An offset before the file's beginning; a file where another name needs a folder; a name that is too long."""
@@ -164,13 +157,12 @@ def unpack(path: Path, folder: Path, name: str) -> PackageRecord:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            files = _checked_names(archive, name)
-            record = PackageRecord.from_json(_small(archive, RECORD, name), name)
+            record, files = checked_zip(archive, name)
             _check_machine(record, name)
             left = MAX_UNPACKED_BYTES
             for found in (each for each in files if each.filename.startswith((MODULES, PACKAGES))):
                 left -= _unpack_file(archive, found, folder / found.filename, left, name)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise _refused(f"it cannot be unpacked: {error}", name) from error
     except OSError as error:
         if error.errno not in _NAMES_THAT_CANNOT_BE:
@@ -180,35 +172,6 @@ def unpack(path: Path, folder: Path, name: str) -> PackageRecord:
         (folder / part).mkdir(exist_ok=True)
     path.unlink()
     return record
-
-
-def _checked_names(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
-    """The zip's files; its folders follow from them."""
-    found = archive.infolist()
-    if len(found) > MAX_FILES:
-        raise _refused(f"it holds {len(found):,} files; the most is {MAX_FILES:,}", name)
-    seen: set[str] = set()
-    for each in found:
-        parts = each.filename.rstrip("/").split("/")
-        kind = stat.S_IFMT(each.external_attr >> 16)
-        if {"", ".", ".."} & set(parts) or "\\" in each.orig_filename or "\0" in each.orig_filename or ":" in parts[0]:
-            raise _refused(f"it has the name {each.orig_filename!r}, which would lie outside its folder", name)
-        if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-            raise _refused(f"{each.filename} is a link or a device; only files are unpacked", name)
-        if each.filename in seen:
-            raise _refused(f"{each.filename} is there twice", name)
-        if each.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise _refused(f"{each.filename} is compressed in a way that millrace package does not use", name)
-        seen.add(each.filename)
-    return [each for each in found if not each.is_dir()]
-
-
-def _small(archive: zipfile.ZipFile, file: str, name: str) -> bytes:
-    try:
-        with archive.open(file) as opened:
-            return opened.read(CHUNK_BYTES)
-    except KeyError:
-        raise _refused(f"it has no {file}; millrace package makes a zip that has", name) from None
 
 
 def _unpack_file(archive: zipfile.ZipFile, found: zipfile.ZipInfo, path: Path, left: int, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from console.terminal import Terminal
 from console.verbs import page_options, target_options
 
 LOOPBACK = "127.0.0.1"
+_OWN_PORTS = {"https": ":443", "http": ":80"}
 
 
 @click.command(short_help="Show runs on a page in your browser, and start, cancel and resume them there.")
@@ -48,9 +50,9 @@ def ui(
     """Show runs on a page in your browser, followed live; start, cancel, resume, rerun and redrive them there.
 
     The address that it prints has a token of this start: without it nothing is shown. The page is served on 127.0.0.1
-    until Ctrl-C; runs continue without it. docs/ui.md says how to put it behind your company's login.
+    until Ctrl-C or SIGTERM; runs continue without it. docs/ui.md says how to put it behind your company's login.
 
-    Exit codes: 0 ended by Ctrl-C, 1 something broke, 2 wrong usage.
+    Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 something broke, 2 wrong usage.
     """
     if origin is None and (listen or user_header):
         raise click.UsageError("--listen and --user-header go with --behind-proxy.")
@@ -59,7 +61,7 @@ def ui(
         port,
         open_page=open_page,
         read_only=read_only,
-        origin=_origin(origin),
+        origin=origin_of(origin),
         listen=listen or LOOPBACK,
         user_header=user_header or "X-Forwarded-User",
     )
@@ -75,7 +77,7 @@ def serve(
     listen: str = LOOPBACK,
     user_header: str = "X-Forwarded-User",
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C, or SIGTERM: the first process of a container would take no notice of that.
 
     Args:
         target: Whose runs.
@@ -111,6 +113,7 @@ def serve(
         Terminal().note("Ctrl-C closes the page; runs continue.")
         if open_page:
             click.launch(access.address)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -119,7 +122,7 @@ def serve(
             server.server_close()
 
 
-def _origin(given: str | None) -> str:
+def origin_of(given: str | None) -> str:
     """The origin that browsers know the page by.
 
     Raises:
@@ -128,6 +131,8 @@ def _origin(given: str | None) -> str:
     if given is None:
         return ""
     parts = urlsplit(given)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    beside = parts.path.removeprefix("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if parts.scheme not in _OWN_PORTS or not parts.hostname or beside:
         raise click.UsageError(f"--behind-proxy is {given!r}; it is an origin, https://runs.example.com")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    # Browsers leave the port out where it is the scheme's own.
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(_OWN_PORTS[parts.scheme])}"

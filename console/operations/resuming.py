@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any
 
-from console.errors import RunNotFoundError, RunStateError
+from console.errors import RunFailedError, RunNotFoundError, RunStateError
 from console.find.executions import say_where_modules_are, start
 from console.find.run_filter import FAILED, RunFacts, RunFilter, RunIndex, matching
 from console.find.run_lookup import FoundRun, described_run, find_run, read_request, with_execution
@@ -21,8 +21,11 @@ MAX_NAME = 80
 
 def failed_too_often(target: Target, found: FoundRun) -> bool:
     """Whether a run ended only because more of its items failed than it tolerates."""
-    execution = target.aws.step_functions.describe_execution(executionArn=found.execution_arn)
-    return explain(target.aws, execution).exit_code == TooManyFailuresError.exit_code
+    return _failure(target, found).exit_code == TooManyFailuresError.exit_code
+
+
+def _failure(target: Target, found: FoundRun) -> RunFailedError:
+    return explain(target.aws, target.aws.step_functions.describe_execution(executionArn=found.execution_arn))
 
 
 def restarted(target: Target, found: FoundRun, changes: dict[str, Any]) -> FoundRun:
@@ -88,7 +91,10 @@ def failed_runs(target: Target, asked: RunFilter, *, with_changes: bool) -> list
 def _why_not(target: Target, found: FoundRun, *, with_changes: bool) -> str:
     if found.folder is None:
         return "its request was refused"
-    if not with_changes and failed_too_often(target, found):
+    failure = _failure(target, found)
+    if failure.is_for_good:
+        return "its request or its code is at fault, and it keeps both: start a new run"
+    if not with_changes and failure.exit_code == TooManyFailuresError.exit_code:
         return "nothing is missing, and too many items failed: --retry-failed or --tolerated-failure-percent"
     return ""
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from millrace.request.code_package import (
     PackageRecord,
     code_uri,
 )
+from millrace.request.code_zip import DAMAGED, checked_zip
 from millrace.s3.verbs import S3
 from millrace.text import bytes_text, plural
 
@@ -104,6 +104,8 @@ def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | No
         record = PackageRecord(place.workload, job.python, job.machine) if brought else PackageRecord(place.workload)
         _check_sizes([*own, *brought], given)
         made = reproducible_zip([(RECORD, record.to_json()), (LOCK, lock)], [*own, *brought], _LEVEL)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        checked_zip(archive, shown(given))
     if len(made) > MAX_PACKED_BYTES:
         raise _refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
     packages = sum(label.endswith(".dist-info/METADATA") for label, _ in brought)
@@ -141,14 +143,14 @@ def _is_zip(given: str) -> bool:
 
 
 def _ready_made(path: Path, workload: str | None) -> CodePackage:
-    """A zip that `millrace package` made; the jobs check what else is in it."""
+    """A zip that `millrace package` made: what the jobs would refuse of its names is refused before it is sent."""
     if path.stat().st_size > MAX_PACKED_BYTES:
         raise _refused(f"it has more than {bytes_text(MAX_PACKED_BYTES)}", str(path))
     body = path.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            record = PackageRecord.from_json(archive.read(RECORD), str(path))
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
+            record, _ = checked_zip(archive, shown(str(path)))
+    except (*DAMAGED, OSError) as error:
         raise _refused(f"it is no zip that millrace package made: {error}", str(path)) from None
     return CodePackage(body, workload if workload is not None and ":" in workload else record.workload)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.errors import RunStateError, StillRunningError
+from console.errors import RunFailedError, RunStateError, StillRunningError
 from console.find.run_lookup import FoundRun, running_executions
 from console.find.target import Target
 from console.operations.cancelling import jobs_left, stop, wait_for_jobs
@@ -53,15 +53,18 @@ TITLES = {
 }
 
 
-def possible(found: FoundRun, progress: RunProgress, failed: int) -> list[Action]:
+def possible(
+    found: FoundRun, progress: RunProgress, failed: int, failure: RunFailedError | None = None
+) -> list[Action]:
     """What can be done, as buttons.
 
     Args:
         found: The run.
         progress: How it stands.
         failed: How many of its items failed, as far as it is known.
+        failure: Why it failed; None where it did not, or is not known.
     """
-    if found.folder is None or progress.skipped:
+    if found.folder is None or progress.skipped or (failure is not None and failure.is_for_good):
         return []
     if not progress.ended:
         return [Action("cancel", TITLES["cancel"])]

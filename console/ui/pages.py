@@ -176,7 +176,7 @@ class UiPages:
             "reuse": reuse_text(progress.reuse),
             "files": {} if result is None else result_files(result, found.run.folder),
             "graph": Markup(draw(watched.machine, lit, style="")),  # noqa: S704 - state_graph escapes the states' names
-            "actions": possible(found, progress, counts.get("failed", 0)),
+            "actions": possible(found, progress, counts.get("failed", 0), failure),
             "commands": self._commands(found, progress),
             "final": progress.ended and watched.watcher.complete and (with_cost or cost is not None),
         }

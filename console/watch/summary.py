@@ -14,7 +14,7 @@ from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
-from millrace.errors import CodePackageError, InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
+from millrace.errors import TooManyFailuresError, may_be_of_code
 from millrace.request.tolerance import Tolerance
 from millrace.text import bytes_text, plural, reuse_text
 
@@ -111,10 +111,6 @@ def _value(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
 
 
-_OF_THE_RUN_ITSELF = tuple(each.__name__ for each in (InvalidRunRequest, WorkloadUnavailableError, CodePackageError))
-"""What the plan job finds wrong with the request or the code, which a run keeps for good."""
-
-
 def next_commands(
     found: FoundRun, failure: RunFailedError, target: Target, result: Mapping[str, Any] | None = None
 ) -> list[str]:
@@ -139,12 +135,15 @@ def next_commands(
             f"Accept  {target.command('resume', found.run_id, *percent)}",
             f"Retry   {target.command('resume', found.run_id, '--retry-failed')}",
         ]
-    way_on = f"On      {target.command('resume', found.run_id)}"
-    # Later on the fault may lie elsewhere: in a table that is gone, in what a program needs, in a zip to be put back.
-    if failure.state == "Plan" and failure.error in _OF_THE_RUN_ITSELF:
-        way_on = "Anew    a run keeps its request and its code: put them right, and start a new run"
+    anew = "a run keeps its request and its code: put them right, and start a new run"
+    if failure.is_for_good:
+        ways = [f"Anew    {anew}"]
+    else:
+        ways = [f"On      {target.command('resume', found.run_id)}"]
+        if may_be_of_code(failure.error):
+            ways.append("Anew    if the request or the code is at fault: a run keeps both, so start a new one")
     return [
         *([] if failure.error == "Aborted" else [f"Logs    {target.command('logs', found.run_id, '--failed')}"]),
         *rows,
-        way_on,
+        *ways,
     ]

@@ -9,13 +9,11 @@ from typing import Any
 
 from millrace.aws.events import RunEnded
 from millrace.aws.job_failures import RunError
-from millrace.errors import CodePackageError, InvalidRunRequest, TooManyFailuresError, WorkloadUnavailableError
+from millrace.errors import InvalidRunRequest, TooManyFailuresError, is_for_good, may_be_of_code
 from millrace.request.tolerance import Tolerance
 
 LINE_CHARACTERS = 4000
 """A longer input or run id makes no line that a person copies."""
-KEPT_FOR_GOOD = tuple(each.__name__ for each in (InvalidRunRequest, WorkloadUnavailableError, CodePackageError))
-"""What is wrong with the request or the code before there is a plan; later on the fault may lie elsewhere."""
 
 
 def resumption(
@@ -37,7 +35,7 @@ def resumption(
     none: dict[str, str | None] = dict.fromkeys(("millrace", "redrive", "start", "retry_failed"))
     succeeded, too_many = ended.status == "SUCCEEDED", _is(error, TooManyFailuresError)
     refused = error is not None and error.job_id is None and error.name == InvalidRunRequest.__name__
-    if (succeeded and not failed) or refused or (error is not None and not planned and error.name in KEPT_FOR_GOOD):
+    if (succeeded and not failed) or refused or (error is not None and is_for_good(error.name, planned=planned)):
         return none
     return {
         "millrace": _millrace(ended, stack_name, *(["--retry-failed"] if succeeded or too_many else [])),
@@ -73,7 +71,7 @@ def resumption_lines(detail: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a message about a run's end that say how to resume it."""
     lines, failed = detail["resume"], (detail["counts"] or {}).get("failed")
     name = (detail["error"] or {}).get("name")
-    if name in KEPT_FOR_GOOD and not lines["millrace"]:
+    if name and not lines["millrace"] and (may_be_of_code(name) or is_for_good(name, planned=True)):
         yield from ("", "A run keeps its request and its code: put them right, and start a new run.")
     too_many = name == TooManyFailuresError.__name__
     if too_many or detail["status"] == "SUCCEEDED_WITH_FAILURES":

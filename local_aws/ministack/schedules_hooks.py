@@ -1,12 +1,14 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
 """EventBridge Scheduler: time zones, starts of state machines under the schedule's role, its dead-letter queue.
 
-By itself ministack fires cron(...) in UTC, fills in no context attribute, starts under no role and drops what fails.
+By itself ministack fires cron(...) in UTC, fills in no context attribute, starts under no role and drops what fails;
+it lists the first hundred schedules and no more.
 On AWS a schedule's role must be one that Scheduler may assume, and what a target does not take goes to the schedule's
 dead-letter queue (EventBridge Scheduler user guide, "Schedule types", "Adding context attributes", "Configuring a
 dead-letter queue"; API: CreateSchedule).
 """
 
+import base64
 import json
 import logging
 import time
@@ -21,6 +23,8 @@ from local_aws.scope import Scope
 _LOG = logging.getLogger("local_aws.batch.events")
 _PRINCIPAL = "scheduler.amazonaws.com"
 _OK = 200
+_PAGE = 100
+"""The most schedules that ListSchedules gives at once (API: ListSchedules, MaxResults)."""
 
 
 class Schedules:
@@ -39,6 +43,8 @@ class Schedules:
         create, update = self._kept._create_schedule, self._kept._update_schedule
         self._kept._create_schedule = lambda name, body: self._refusal(body) or create(name, body)
         self._kept._update_schedule = lambda name, body: self._refusal(body) or update(name, body)
+        self._all = self._kept._list_schedules
+        self._kept._list_schedules = self._page
         self._kept._SCHEDULE_TICK_INTERVAL *= scale
         self._kept._tick_schedules = self._look
 
@@ -54,8 +60,29 @@ class Schedules:
             self._ministack.scope(), str((body.get("Target") or {}).get("RoleArn", "")), _PRINCIPAL
         ):
             problem = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
-        refused: Response | None = self._kept._error(400, "ValidationException", problem) if problem else None
-        return refused
+        return self._refused(problem) if problem else None
+
+    def _refused(self, problem: str) -> Response:
+        answer: Response = self._kept._error(400, "ValidationException", problem)
+        return answer
+
+    def _page(self, query: dict[str, str]) -> Response:
+        """A page of the schedules, by group and name; its token names the last of them (API: ListSchedules)."""
+        most = query.get("MaxResults", str(_PAGE))
+        if not (most.isdecimal() and 1 <= int(most) <= _PAGE):
+            return self._refused(f"MaxResults is {most}; it must be 1 to {_PAGE}.")
+        try:
+            after = tuple(json.loads(base64.urlsafe_b64decode(query.get("NextToken", "W10="))))
+        except (ValueError, TypeError):
+            return self._refused("Invalid NextToken.")
+        status, headers, body = self._all({**query, "MaxResults": str(len(self._kept._schedules) + 1)})
+        listed = json.loads(body)["Schedules"]
+        places = {(each["GroupName"], each["Name"]): each for each in listed}
+        left = sorted(place for place in places if place > after)
+        answer: dict[str, Any] = {"Schedules": [places[place] for place in left[: int(most)]]}
+        if len(left) > int(most):
+            answer["NextToken"] = base64.urlsafe_b64encode(json.dumps(left[int(most) - 1]).encode()).decode()
+        return status, headers, json.dumps(answer).encode()
 
     def _look(self) -> None:
         """Fire what is due."""

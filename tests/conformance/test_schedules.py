@@ -97,6 +97,29 @@ def test_a_start_that_fails_goes_to_the_dead_letter_queue(account: Account, mach
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "StateMachineDoesNotExist"
 
 
+def test_more_schedules_than_a_page_holds_are_all_listed(account: Account, machine: str) -> None:
+    """A hundred a page at most, and every one once by the token of the page before (API: ListSchedules)."""
+    client = account.client("scheduler")
+    group, name = schedule(account, machine, "rate(1 day)", State="DISABLED")
+    found = client.get_schedule(GroupName=group, Name=name)
+    kept = {each: found[each] for each in ("GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")}
+    names = {name, *(f"{name[:50]}-{number}" for number in range(101))}
+    for each in names - {name}:
+        client.create_schedule(Name=each, **kept)
+
+    pages = list(client.get_paginator("list_schedules").paginate(GroupName=group))
+    few = list(client.get_paginator("list_schedules").paginate(GroupName=group, PaginationConfig={"PageSize": 40}))
+    assert [len(page["Schedules"]) for page in pages] == [100, 2]
+    assert [len(page["Schedules"]) for page in few] == [40, 40, 22]
+    assert sorted(each["Name"] for page in pages for each in page["Schedules"]) == sorted(names)
+    assert client.list_schedules(GroupName=group, NamePrefix=names.pop(), MaxResults=1)["Schedules"]
+    for wrong in ({"NextToken": "nobody's"}, {"MaxResults": 101}):
+        with pytest.raises(ClientError) as refused:
+            client.list_schedules(GroupName=group, **wrong)
+        assert refused.value.response["Error"]["Code"] == "ValidationException"
+    client.delete_schedule_group(Name=group)
+
+
 @pytest.mark.long
 def test_a_cron_is_on_the_clock_of_its_time_zone(account: Account) -> None:
     """Of two that differ in their time zones alone, the one fires whose clock shows the minute; it takes up to two."""

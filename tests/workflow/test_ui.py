@@ -129,8 +129,11 @@ def test_other_pages_get_nothing(browser: FlaskClient) -> None:
         assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_the_command_answers_on_loopback_until_ctrl_c(stack: LocalStack) -> None:
-    """It prints its address, answers there, and ends well; a port that is taken is told."""
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_answers_on_loopback_until_it_is_ended(stack: LocalStack, end: signal.Signals) -> None:
+    """It prints its address, answers there, and ends well, by Ctrl-C and as a container is stopped; a port that is
+    taken is told.
+    """
     command = [sys.executable, "-m", "console", "ui", "--state-dir", str(stack.state_dir), "--port"]
     with subprocess.Popen(
         [*command, "0"],
@@ -154,5 +157,5 @@ def test_the_command_answers_on_loopback_until_ctrl_c(stack: LocalStack) -> None
         taken = subprocess.run([*command, port], cwd=ROOT, capture_output=True, text=True, check=False)
         assert taken.returncode == 1
         assert "choose another by --port" in taken.stderr
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         assert process.wait(30) == 0

@@ -21,7 +21,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import IO, Any, BinaryIO, Literal
 
-from millrace.errors import DamagedFileError, WorkloadUnavailableError
+from millrace.errors import DamagedFileError, WorkloadFaultError
 from millrace.json_text import read_json
 from millrace.records.plan import Item
 from millrace.workload.quantiles import Quantiles
@@ -316,7 +316,8 @@ class GatheredPartial:
         if kind is None:
             return
         if self.kind is not None and kind != self.kind:
-            raise self._mixed(f"{_WORDS[kind]} for one item and {_WORDS[self.kind]} for another")
+            given = f"{_WORDS[kind]} for one item and {_WORDS[self.kind]} for another"
+            raise self._mixed(given, "the same kind for every item, or None")
         self.kind = kind
 
     def _add_totals(self, numbers: Mapping[str, int | Fraction], counts: Mapping[str, Counter[str]]) -> None:
@@ -329,11 +330,14 @@ class GatheredPartial:
         sets = (self.numbers.keys(), self.counts.keys(), self._sketched)
         both = next((one & other for one, other in combinations(sets, 2) if one & other), None)
         if both:
-            raise self._mixed(f"values of two kinds under the name {min(both)!r:.100}")
+            given = f"values of two kinds under the name {min(both)!r:.100}"
+            raise self._mixed(given, "each kind a name of its own")
 
-    def _mixed(self, what: str) -> WorkloadUnavailableError:
-        return WorkloadUnavailableError(
-            f"the function gives {what}; one kind can be merged", operation="add up the items", target=self._workload
+    def _mixed(self, given: str, instead: str) -> WorkloadFaultError:
+        return WorkloadFaultError(
+            f"the function gives {given}; one kind can be merged. Have it give {instead}, and start a new run",
+            operation="add up the items",
+            target=self._workload,
         )
 
 

@@ -14,6 +14,7 @@
     │   └── HostFaultError           the host failed: a full disk, no memory; no object is at fault
     ├── NoProgressError              exit 2: an item takes longer than an attempt may: twice, a shard gained nothing
     ├── WorkloadUnavailableError     exit 2: a workload, or what it needs, is not in the image
+    │   └── WorkloadFaultError       its code gives what no run can use: only other code helps, in a new run
     ├── CodePackageError             exit 2: a zip of code cannot be made, or is not what its name says
     ├── ListingError                 exit 1: a source's keys came in no order, or one came twice
     ├── MissingCommitError           exit 1: merge found a planned shard without a commit
@@ -204,6 +205,10 @@ class WorkloadUnavailableError(MillraceError):
     exit_code = 2
 
 
+class WorkloadFaultError(WorkloadUnavailableError):
+    """A workload's code gives what cannot be added up: another start of the run, which keeps its code, ends alike."""
+
+
 class CodePackageError(MillraceError):
     """Code cannot be packed for a run, or a zip of code cannot be run: damaged, too large, for another Python."""
 
@@ -324,6 +329,28 @@ class WriteRefusedError(StorageError):
 
 class ThrottledError(StorageError):
     """S3 asks us to slow down; raised when it kept doing so through every retry."""
+
+
+_OF_REQUEST_OR_CODE = frozenset(
+    each.__name__ for each in (InvalidRunRequest, WorkloadUnavailableError, CodePackageError)
+)
+"""Before there is a plan they are found in what a run keeps for good. Later on the fault may lie elsewhere: in a table
+that is gone, in what a program needs, in a zip to be put back."""
+
+
+def is_for_good(error: str, *, planned: bool) -> bool:
+    """Whether a run can only fail the same way again, because its request or its code is at fault: it keeps both.
+
+    Args:
+        error: The name of the error that it failed with.
+        planned: Whether it failed after its plan was made.
+    """
+    return error == WorkloadFaultError.__name__ or (not planned and error in _OF_REQUEST_OR_CODE)
+
+
+def may_be_of_code(error: str) -> bool:
+    """Whether a run's request or code may be at fault, so that a new run may be what helps."""
+    return error in _OF_REQUEST_OR_CODE
 
 
 def _shown(value: object) -> str:

@@ -28,6 +28,7 @@ from console.find.target import Target
 from console.operations.resuming import name_of_resumption
 from console.operations.starting import begin
 from console.terminal import Terminal
+from console.ui.actions import possible
 from console.watch.progress import RunProgress
 from console.watch.run_document import run_document
 from console.watch.run_logs import readable
@@ -140,6 +141,17 @@ def test_what_a_resume_cannot_put_right_has_no_resume(error: str) -> None:
     later = next_commands(found_run(), RunFailedError("Migrate Shards", error, "", exit_code=2), target)
     assert any("millrace resume" in line for line in later)
     assert any("millrace report" in line for line in later)
+    assert "start a new one" in later[-1]
+
+
+@pytest.mark.parametrize("state", ["Plan", "Migrate Shards", "Migrate And Merge", "Merge"])
+def test_code_that_gives_what_cannot_be_merged_has_no_resume(state: str) -> None:
+    """Whenever it is found: the run keeps its code, so the last line says what to do, and the page has no button."""
+    failure = RunFailedError(state, "WorkloadFaultError", "one kind can be merged", exit_code=2)
+    said = next_commands(found_run(), failure, Target(Aws(), "words", "--stack=words"))
+    assert "new run" in said[-1]
+    assert not any("millrace resume" in line for line in said)
+    assert possible(found_run(), progress("FAILED"), 3, failure) == []
 
 
 @pytest.mark.parametrize(("length", "taken"), [(MAX_INPUT_BYTES, True), (MAX_INPUT_BYTES + 1, False)])

@@ -34,6 +34,7 @@ from console.packing.place import find_code
 from console.terminal import Terminal
 from millrace.errors import CodePackageError
 from millrace.layout import S3Uri
+from millrace.request.code_package import PackageRecord
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
 
@@ -447,6 +448,53 @@ def test_code_gives_the_request_its_workload(tmp_path: Path) -> None:
     assert request_fields(given_) == {"workload": "jobs:count", "options": {"limit": 2}}
 
 
+def zip_with(*entries: str | zipfile.ZipInfo) -> bytes:
+    """A zip as `millrace package` makes it, but for entries of somebody else's."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("millrace.json", PackageRecord("jobs:count").to_json())
+        archive.writestr("code/jobs.py", COUNT)
+        for entry in entries:
+            archive.writestr(entry, b"")
+    return made.getvalue()
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    """A symbolic link in a zip."""
+    found = zipfile.ZipInfo(name)
+    found.external_attr = 0o120777 << 16
+    return found
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("/etc/profile", "would lie outside its folder"),
+        ("code/../../profile", "would lie outside its folder"),
+        (link("code/link"), "is a link or a device"),
+        ("code/Jobs.py", "differ only in upper and lower case"),
+    ],
+)
+def test_a_ready_made_zip_with_a_bad_name_is_not_sent(tmp_path: Path, entry: str | zipfile.ZipInfo, why: str) -> None:
+    """What the plan job would refuse, `--code some.zip` refuses before anything is uploaded; a sound one is taken."""
+    zipped = tmp_path / "some.zip"
+    zipped.write_bytes(zip_with())
+    assert pack(str(zipped), None, HERE).workload == "jobs:count"
+    zipped.write_bytes(zip_with(entry))
+    with pytest.raises(CodePackageError, match=why) as caught:
+        pack(str(zipped), None, HERE)
+    assert caught.value.exit_code == 2
+    assert caught.value.target == str(zipped)
+
+
+def test_names_that_differ_in_their_case_are_not_packed(tmp_path: Path) -> None:
+    """The same check holds for what the command packs itself: the jobs would refuse it."""
+    folder = write(tmp_path, jobs=COUNT)
+    (folder / "Jobs.py").write_text("")
+    with pytest.raises(CodePackageError, match="differ only in upper and lower case"):
+        pack(str(folder / "jobs.py"), None, HERE)
+
+
 def test_the_verb_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It writes the zip and prints its digest; `--code` takes the zip as it is, and a zip of somebody's is refused."""
     monkeypatch.chdir(write(tmp_path, jobs=COUNT))
@@ -459,6 +507,6 @@ def test_the_verb_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert pack("made.zip", None, HERE).body == Path("made.zip").read_bytes()
     with zipfile.ZipFile("foreign.zip", "w") as archive:
         archive.writestr("jobs.py", COUNT)
-    with pytest.raises(CodePackageError, match="it is no zip that millrace package made"):
+    with pytest.raises(CodePackageError, match=r"it has no millrace\.json; millrace package makes"):
         pack("foreign.zip", None, HERE)
     assert sys.modules.get("jobs") is None

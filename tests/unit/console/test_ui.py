@@ -11,10 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from botocore.exceptions import ClientError
 from flask.testing import FlaskClient
 
+from console.commands.ui import origin_of
 from console.find.aws import Aws
 from console.find.run_lookup import described_run
 from console.ui.failures import Failure, Failures
@@ -281,6 +283,27 @@ def test_behind_a_proxy_the_login_lets_in() -> None:
     done = client.post("/start", data={**form, "token": access.token}, headers=user)
     assert done.status_code == 303, done.text
     assert json.loads(account.started[0]["input"])["tags"] == {"started-by": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Runs.example.com/", "https://runs.example.com"),
+        ("https://runs.example.com:443", "https://runs.example.com"),
+        ("http://runs.example.com:80", "http://runs.example.com"),
+        ("https://runs.example.com:8443", "https://runs.example.com:8443"),
+    ],
+)
+def test_the_origin_is_as_browsers_name_it(given: str, origin: str) -> None:
+    """In lower case, without a port that its scheme has anyway: Host and Origin are compared with it."""
+    assert origin_of(given) == origin
+
+
+@pytest.mark.parametrize("given", ["runs.example.com", "https://a:b@runs.example.com", "https://runs.example.com/x"])
+def test_what_is_no_origin_is_refused(given: str) -> None:
+    """A name alone, a password in it, or a path: no browser would ever name it so."""
+    with pytest.raises(click.UsageError, match="it is an origin"):
+        origin_of(given)
 
 
 def test_the_list_shows_what_came_of_runs() -> None:

@@ -476,7 +476,9 @@ def test_a_lambdas_error(services: Services) -> None:
     assert set(detail["resume"].values()) == {None}  # the same input would be refused again
 
 
-@pytest.mark.parametrize("error", ["InvalidRunRequest", "WorkloadUnavailableError", "CodePackageError"])
+@pytest.mark.parametrize(
+    "error", ["InvalidRunRequest", "WorkloadUnavailableError", "WorkloadFaultError", "CodePackageError"]
+)
 def test_what_a_run_keeps_for_good_has_no_resume(services: Services, error: str) -> None:
     """Where the request or the code is at fault, a resume would end the same way; the message says what helps."""
     cause = json.dumps({"errorType": error, "errorMessage": "the module jobs cannot be imported"})

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from millrace.errors import (
     WorkloadUnavailableError,
 )
 from millrace.layout import S3Uri
+from millrace.request import code_zip
 from millrace.request.code_package import PackageRecord, code_uri
 from millrace.s3.verbs import S3
 from millrace.settings import machine
@@ -224,6 +226,7 @@ def damaged() -> bytes:
         (lambda: zipped({"..\\sent_lines.py": COUNT}), "would lie outside"),
         (lambda: zipped({"C:/sent_lines.py": COUNT}), "would lie outside"),
         (linked, "code/link is a link or a device"),
+        (lambda: zipped({"code/Lines.py": b"", "code/lines.py": b""}), "differ only in upper and lower case"),
         (damaged, "it cannot be unpacked"),
         (lambda: b"no zip", "it cannot be unpacked"),
         (lambda: b"", "it cannot be unpacked"),
@@ -276,16 +279,16 @@ def test_a_zip_without_a_record_is_refused(client: InMemoryS3Client) -> None:
 @pytest.mark.parametrize(
     ("limit", "most", "why"),
     [
-        ("MAX_UNPACKED_BYTES", 1_000_000, "it unpacks to more than 1,000,000 bytes"),
-        ("MAX_PACKED_BYTES", 1000, "it is larger than 1,000 bytes"),
-        ("MAX_FILES", 1, "it holds 2 files; the most is 1"),
+        ((code_package, "MAX_UNPACKED_BYTES"), 1_000_000, "it unpacks to more than 1,000,000 bytes"),
+        ((code_package, "MAX_PACKED_BYTES"), 1000, "it is larger than 1,000 bytes"),
+        ((code_zip, "MAX_FILES"), 1, "it holds 2 files; the most is 1"),
     ],
 )
 def test_a_zip_bomb_is_refused(
-    client: InMemoryS3Client, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, why: str
+    client: InMemoryS3Client, monkeypatch: pytest.MonkeyPatch, limit: tuple[ModuleType, str], most: int, why: str
 ) -> None:
     """Two megabytes of zeros in a few thousand bytes: each limit holds, and what was written is gone."""
-    monkeypatch.setattr(code_package, limit, most)
+    monkeypatch.setattr(*limit, most)
     with pytest.raises(CodePackageError, match=why):
         take_code(put(client, zipped({"code/zeros": bytes(2_000_000)})), S3(client.stub))
 

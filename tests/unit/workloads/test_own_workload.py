@@ -13,7 +13,13 @@ import pytest
 
 from batch_jobs.host_faults import host_fault
 from batch_jobs.workloads.registry import load_workload
-from millrace.errors import DamagedFileError, HostFaultError, InvalidRunRequest, WorkloadUnavailableError
+from millrace.errors import (
+    DamagedFileError,
+    HostFaultError,
+    InvalidRunRequest,
+    WorkloadFaultError,
+    WorkloadUnavailableError,
+)
 from millrace.request.run_request import RunRequest
 from millrace.workload import Totals
 from millrace.workload.options import Option
@@ -476,6 +482,6 @@ def test_a_result_that_json_cannot_hold_ends_the_merge_once(returned: str, why: 
     run = RunInMemory({"in/a": b"x"}, request={"workload": name}, load=load_workload)
     run.plan()
     run.migrate()
-    with pytest.raises(WorkloadUnavailableError, match=f"its merge returned what result.json cannot hold: .*{why}"):
+    with pytest.raises(WorkloadFaultError, match=f"its merge returned what result.json cannot hold: .*{why}"):
         run.merge()
     assert run.file("result.json") is None

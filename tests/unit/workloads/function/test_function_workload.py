@@ -24,7 +24,7 @@ from batch_jobs.workloads.function import workload as workload_module
 from batch_jobs.workloads.function.workload import class_of
 from batch_jobs.workloads.registry import load_workload
 from millrace import Item, Quantiles, workload
-from millrace.errors import DamagedFileError, InvalidRunRequest, WorkloadUnavailableError
+from millrace.errors import DamagedFileError, InvalidRunRequest, WorkloadFaultError, WorkloadUnavailableError
 from millrace.workload.function import DECLARATION
 from millrace.workload.options import check_options
 
@@ -280,7 +280,7 @@ def test_mixed_kinds_end_the_run() -> None:
 
     for keys in (["in/a", "in/b"], ["in/b", "in/a"], ["in/a", "in/c"]):
         for shards in ([[(key, b"") for key in keys]], [[(key, b"")] for key in keys]):
-            with pytest.raises(WorkloadUnavailableError, match="one kind can be merged") as caught:
+            with pytest.raises(WorkloadFaultError, match=r"merged\. Have it give .* start a new run") as caught:
                 run(made(fickle), shards)
             assert caught.value.exit_code == 2
     assert run(made(fickle), [[("in/a", b""), ("in/d", b"")]])[0] == {"n": 1}
