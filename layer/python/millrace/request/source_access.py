@@ -59,7 +59,9 @@ def refusal(request: RunRequest, public: frozenset[str]) -> str:
     """
     bucket = S3Uri.parse(request.source).bucket
     if bucket in public:
-        return f"{bucket} is among the stack's public buckets and read without credentials: its owner may not allow that"
+        return (
+            f"{bucket} is among the stack's public buckets and read without credentials: its owner may not allow that"
+        )
     if request.requester_pays:
         return ""
     return f'If the owner of {bucket} has requesters pay, the request needs "requester_pays": true (--requester-pays)'
