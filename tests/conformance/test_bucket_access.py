@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +76,7 @@ def reads(client: Any, bucket: str, **more: Any) -> dict[str, Callable[[], Any]]
 ANSWERS = {"list": "in/a", "head": 7, "get": b"one two", "range": b"two"}
 
 
-def answered(calls: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+def answered(calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """What each call answers: the error's HTTP status where it is refused."""
     found: dict[str, Any] = {}
     for name, call in calls.items():
