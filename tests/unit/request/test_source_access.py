@@ -133,7 +133,9 @@ def refused(s3: S3, request: RunRequest, public: frozenset[str] = PUBLIC) -> str
 def test_a_refusal_is_explained(client: RequesterPaysClient) -> None:
     """Where the command lists a source on its own: the same words, behind those of S3; nothing for who pays."""
     s3, paying = S3(client.stub, fast()), RunRequest.parse({**FIELDS, "requester_pays": True})
-    assert "Denied. If the owner of their-data has requesters pay" in refused(s3, RunRequest.parse(FIELDS))
+    assert "Access Denied (AccessDenied). If the owner of their-data has requesters pay" in refused(
+        s3, RunRequest.parse(FIELDS)
+    )
     assert "its owner may not allow that" in refused(s3, RunRequest.parse(FIELDS), frozenset({THEIRS}))
     assert "requesters pay" not in refused(s3, paying)
     assert [found.key for found in source_s3(s3, paying).list(THEIRS)] == ["in/a"]

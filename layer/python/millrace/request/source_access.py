@@ -84,11 +84,12 @@ def refusal_explained(request: RunRequest, public: frozenset[str]) -> Iterator[N
         reason = refusal(request, public)
         if not reason:
             raise
-        raise AccessDeniedError(
+        explained = AccessDeniedError(
             f"{error.message}. {reason}",
             operation=error.operation,
             target=error.target,
-            code=error.code,
             http_status=error.http_status,
             of_item=error.of_item,
-        ) from error
+        )
+        explained.code = error.code  # the message has it already
+        raise explained from error
