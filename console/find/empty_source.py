@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from glob import escape
 from itertools import islice
 from pathlib import Path
@@ -32,7 +32,7 @@ def check_not_empty(
     *,
     allowed: bool,
     directory: Path | None = None,
-    public: frozenset[str] = frozenset(),
+    public: Callable[[], frozenset[str]] = frozenset,
 ) -> None:
     """Say what was there when a run worked no item.
 
@@ -43,14 +43,14 @@ def check_not_empty(
         terminal: Gets the message where an empty run is allowed.
         allowed: Whether the user expects that there may be nothing: `--allow-empty`.
         directory: The folder of this machine that was the source, if one was.
-        public: The stack's buckets of public data.
+        public: Gives the stack's buckets of public data.
 
     Raises:
         EmptySourceError: There was nothing, and that is not allowed.
     """
     if result["counts"]["items"]:
         return
-    words = what_was_there(aws, found, directory, public)
+    words = what_was_there(aws, found, directory, public())
     if not allowed:
         raise EmptySourceError(f"{words} To accept an empty run: --allow-empty", operation="run", target=found.run_id)
     terminal.note(f"Nothing was worked: {words}")
