@@ -69,7 +69,7 @@ def test_who_pays_already_is_not_told_to(client: RequesterPaysClient) -> None:
 def test_a_run_that_follows_pays_for_itself(client: RequesterPaysClient) -> None:
     """The field is each request's own; the reason is told of a link's source, too."""
     link = {"source": FIELDS["source"], "destination": f"s3://{OURS}/second/"}
-    first = {"source": f"s3://{OURS}/in/", "then": link}
+    first: dict[str, Any] = {"source": f"s3://{OURS}/in/", "then": link}
     with pytest.raises(InvalidRunRequest, match='needs "requester_pays": true') as raised:
         prepared(client, **first)
     assert raised.value.field == "then.source"
