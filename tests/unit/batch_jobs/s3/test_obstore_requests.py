@@ -317,6 +317,13 @@ def test_a_public_bucket_is_read_unsigned_by_obstore(served: Served, monkeypatch
         assert "authorization" not in served.handler.seen[-1][2]
 
 
+def test_nothing_is_written_without_a_signature(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a write to a public bucket gets the answer that S3 has for their credentials."""
+    monkeypatch.setenv("MILLRACE_PUBLIC_BUCKETS", "bucket")
+    connect(1).put(URI, b"x")
+    assert served.handler.seen[-1][2]["authorization"].startswith("AWS4-HMAC-SHA256")
+
+
 def test_a_public_bucket_needs_no_credentials(served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """There may be none at all."""
     served.memory.store("bucket", URI.key, b"x")
