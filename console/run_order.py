@@ -59,13 +59,16 @@ class RunOrder:
         return self.destination.uri(result_bucket)
 
 
-def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str | None, result_bucket: str) -> None:
+def refuse_foreign_buckets(
+    request: Mapping[str, Any], source_bucket: str | None, result_bucket: str, public: frozenset[str] = frozenset()
+) -> None:
     """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
 
     Args:
         request: The execution input; the runs that follow are looked at too.
         source_bucket: The bucket for sources; None for any. An earlier run's outputs are a source as well.
         result_bucket: The only one for the destination.
+        public: Buckets of public data, which may be sources too.
 
     Raises:
         InvalidRunRequest: A source or a destination is in another bucket.
@@ -73,7 +76,7 @@ def refuse_foreign_buckets(request: Mapping[str, Any], source_bucket: str | None
     path, link = "", dict(request)
     while True:
         for field, buckets, does in (
-            ("source", None if source_bucket is None else (source_bucket, result_bucket), "reads"),
+            ("source", None if source_bucket is None else (source_bucket, result_bucket, *sorted(public)), "reads"),
             ("destination", (result_bucket,), "writes"),
         ):
             if buckets is not None and S3Uri.parse_folder(link[field], field).bucket not in buckets:

@@ -52,6 +52,9 @@ class Stores(Protocol):
     def store(self, bucket: str) -> Any:
         """The store of a bucket; None where botocore has to be asked."""
 
+    def only_reads(self, bucket: str) -> bool:
+        """Whether the bucket's store shows no credentials: nothing is written by it."""
+
     def answered(self, bucket: str) -> bool:
         """Whether S3 has answered the bucket's store yet."""
 
@@ -60,6 +63,9 @@ class Stores(Protocol):
 
     def doubt(self, bucket: str) -> None:
         """Botocore had to be asked for what the bucket's store was asked for; after a few times it is asked alone."""
+
+    def paying(self, bucket: str) -> Stores:
+        """The same, with what reads this bucket on the bill of who asks."""
 
 
 def carries(key: str) -> bool:
@@ -79,6 +85,10 @@ class ObstoreRequests:
         self._botocore = botocore
         self._stores = stores
         self.ask = botocore.ask
+
+    def paying(self, bucket: str) -> ObstoreRequests:
+        """The same requests, with what reads this bucket on the bill of who asks."""
+        return ObstoreRequests(self._botocore.paying(bucket), self._stores.paying(bucket))
 
     def get(
         self,
@@ -132,6 +142,7 @@ class ObstoreRequests:
         carried = carries(uri.key) and all(name.lower() not in _OWN_ATTRIBUTES for name in attributes)
         # obstore panics at what no header can hold; botocore says what is wrong.
         carried = carried and content_type_fault(content_type) is None and metadata_fault(attributes) is None
+        carried = carried and not self._stores.only_reads(uri.bucket)
         store = self._stores.store(uri.bucket) if carried else None
         if store is not None:
             attributes["Content-Type"] = content_type

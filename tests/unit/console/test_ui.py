@@ -59,7 +59,9 @@ class Account:
             source_bucket=SOURCE,
             result_bucket=RESULT,
             parameters={},
+            public_buckets=frozenset(),
         )
+        self.public_buckets: frozenset[str] = frozenset()
         self.s3 = S3(run.client.stub)
         self.run = run
         self.inputs: dict[str, dict[str, Any]] = {
@@ -70,6 +72,10 @@ class Account:
         self.started: list[dict[str, Any]] = []
         self.stopped: list[str] = []
         self.described: list[str] = []
+
+    def s3_reading(self, _public: frozenset[str]) -> S3:
+        """The same S3."""
+        return self.s3
 
     def command(self, verb: str, *words: str) -> str:
         """A command line."""
