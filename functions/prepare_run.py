@@ -43,6 +43,7 @@ from millrace.records.code import code_text
 from millrace.records.folders import EXECUTION, newest_folder, read_request, retry_folder
 from millrace.request.code_package import MAX_PACKED_BYTES, check_code_allowed
 from millrace.request.run_request import RunRequest
+from millrace.request.source_access import check_public, refusal, source_s3
 from millrace.reuse.keeping import Keeping
 from millrace.reuse.taken import name_removed
 from millrace.s3.verbs import S3, connect
@@ -70,6 +71,10 @@ RESUMABLE = (
     *("name", "tags", "then"),
 )
 """What a resumed run may ask for anew; all else decides what the run computes."""
+
+OF_A_RERUN = ("requester_pays",)
+"""What a rerun alone may ask for anew: it has a plan of its own, and a resumed run's jobs go by the plan that is there.
+It decides nothing of what the run computes."""
 
 
 @logger.inject_lambda_context
@@ -160,8 +165,10 @@ def prepare_run(
     destination = S3Uri.parse(request.destination)
     check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
     folder = RunFolder.of(destination, run_id)
+    s3 = source_s3(s3, request)
     # Where single objects are named, the stack may be allowed the folder of these alone.
-    _require_bucket("source", request.source + (request.keys[0] if request.keys else ""), s3)
+    first = request.source + (request.keys[0] if request.keys else "")
+    _require_bucket("source", first, s3, refusal(request, settings.public_buckets))
     _require_bucket("destination", request.destination, s3)
     _require_code(request.code, s3)
     for link in request.following():
@@ -254,6 +261,7 @@ def _planned(request: RunRequest, folder: RunFolder, s3: S3, settings: FunctionS
 def _parse(given: Any, settings: FunctionSettings) -> RunRequest:
     """Check the request, and that its workload may run here; where it names no queue, the first rule that fits does."""
     request = RunRequest.parse(given, queues=tuple(settings.queues))
+    check_public(request, settings.public_buckets)
     check_allowed(request.workload, settings.allowed_workloads)
     settings.check_workload_secrets()
     check_code_allowed(request.code, settings.allowed_workloads)
@@ -270,8 +278,15 @@ def _id_of_a_new_run(execution_name: str) -> str:
         raise InvalidRunRequest("the execution's name", execution_name, error.allowed) from None
 
 
-def _require_bucket(field: str, folder: str, s3: S3) -> None:
-    """Look at one key: a bucket that is missing or denied is found now, not by a job in ten minutes."""
+def _require_bucket(field: str, folder: str, s3: S3, reason: str = "") -> None:
+    """Look at one key: a bucket that is missing or denied is found now, not by a job in ten minutes.
+
+    Args:
+        field: The request's field, for the error.
+        folder: The folder.
+        s3: Where it is.
+        reason: A sentence on what may be behind it if S3 refuses.
+    """
     uri = S3Uri.parse(folder)
     try:
         next(iter(s3.list(uri.bucket, uri.key)), None)
@@ -281,7 +296,10 @@ def _require_bucket(field: str, folder: str, s3: S3) -> None:
         ) from None
     except AccessDeniedError:
         raise InvalidRunRequest(
-            field, folder, f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
+            field,
+            folder,
+            f"a folder of a bucket that this stack may list; bucket {uri.bucket} refuses it"
+            + (f". {reason}" if reason else ""),
         ) from None
 
 
@@ -289,9 +307,10 @@ def _require_link(link: RunRequest, s3: S3, settings: FunctionSettings) -> None:
     """See that a run that follows could start: what is wrong is found before the first one works for hours."""
     try:
         RunRequest.parse(link.to_json(), queues=tuple(settings.queues))
+        check_public(link, settings.public_buckets)
         check_allowed(link.workload, settings.allowed_workloads)
         check_code_allowed(link.code, settings.allowed_workloads)
-        _require_bucket("source", link.source, s3)
+        _require_bucket("source", link.source, source_s3(s3, link), refusal(link, settings.public_buckets))
         _require_bucket("destination", link.destination, s3)
         _require_code(link.code, s3)
     except InvalidRunRequest as error:
@@ -339,7 +358,8 @@ def _compare_request(folder: RunFolder, request: RunRequest, s3: S3, settings: F
         )
     earlier = {**found["request"], "code version": found.get("code_version")}
     asked = {**request.to_json(), "code version": settings.code_version}
-    differing = [name for name in asked if name not in RESUMABLE and asked[name] != earlier.get(name)]
+    free = (*RESUMABLE, *OF_A_RERUN) if request.retry_failed else RESUMABLE
+    differing = [name for name in asked if name not in free and asked[name] != earlier.get(name)]
     if differing:
         was = "; ".join(
             f"{name} was {shortened(json.dumps(earlier.get(name)))}, is {shortened(json.dumps(asked[name]))}"

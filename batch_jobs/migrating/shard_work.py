@@ -253,10 +253,13 @@ def _worker(plan: Plan, job: Job, in_flight: InFlight) -> ItemWorker:
     if isinstance(workload, NeedsPlan):
         with own_part(plan.workload, "begin"):
             workload.begin(plan)
+    source = S3Uri.parse(plan.source)
+    s3 = job.item_s3(in_flight.note)
+    s3 = s3.paying(source.bucket) if plan.requester_pays else s3
     return ItemWorker(
-        s3=replace(job.item_s3(in_flight.note), requests=paced(job.s3.requests, plan, job)),
+        s3=replace(s3, requests=paced(s3.requests, plan, job)),
         workload=workload,
-        source=S3Uri.parse(plan.source),
+        source=source,
         destination=S3Uri.parse(plan.destination),
         output_mark=plan.output_mark,
         stop=job.stop,

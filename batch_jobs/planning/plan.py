@@ -6,6 +6,7 @@ A run that reuses an earlier one is compared with it here: shards that did not c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from batch_jobs.job import Job
 from batch_jobs.migrating.take_over import take_over
@@ -20,6 +21,7 @@ from millrace.planning.making import MergeSeconds, PlanMaker, cut_by
 from millrace.records.generations import Generation, read_generations
 from millrace.records.plan import Plan
 from millrace.request.run_request import RunRequest
+from millrace.request.source_access import source_s3
 from millrace.reuse.keeping import Keeping
 from millrace.reuse.taken import name_removed
 from millrace.source.filters import SKIPPED
@@ -45,6 +47,7 @@ def plan(request: RunRequest, folder: RunFolder, job: Job) -> Plan:
         NothingToReuseError: The request requires a run to reuse, and there is none.
         StoppedError: The job has to stop.
     """
+    job = replace(job, s3=source_s3(job.s3, request))
     maker = job.plan_maker(request)
     kept = maker.kept(request, folder)
     if kept is not None:

@@ -8,14 +8,14 @@ from millrace.s3.client import client_of
 from millrace.s3.requests import BotocoreRequests
 from millrace.s3.retry import Backoff
 from millrace.s3.verbs import S3
-from millrace.settings import bucket_owner
+from millrace.settings import bucket_owner, public_buckets
 
 
 def connect(connections: int) -> S3:
     """An S3 that finds endpoint, Region and credentials by botocore's own environment.
 
     obstore stays out where it could not do as botocore does: it cannot name the bucket's owner (it would send that
-    header unsigned), nor go without credentials.
+    header unsigned), nor go without credentials. A public bucket, of which no owner is named, needs neither.
 
     Args:
         connections: How many calls may be under way at once.
@@ -23,11 +23,12 @@ def connect(connections: int) -> S3:
     session = botocore.session.get_session()
     client = client_of(session, connections)
     requests = BotocoreRequests(client)
-    credentials = session.get_credentials()
-    if credentials is None or bucket_owner() is not None:
+    credentials = session.get_credentials() if bucket_owner() is None else None
+    public = public_buckets()
+    if credentials is None and not public:
         return S3(requests, Backoff())
     from batch_jobs.s3.obstore_requests import ObstoreRequests  # noqa: PLC0415 - not where it is not used
     from batch_jobs.s3.obstore_stores import BotocoreStores  # noqa: PLC0415
 
-    stores = BotocoreStores(client, credentials, session.get_config_variable("ca_bundle"))
+    stores = BotocoreStores(client, credentials, session.get_config_variable("ca_bundle"), public=public)
     return S3(ObstoreRequests(requests, stores), Backoff())

@@ -61,6 +61,9 @@ class Stores(Protocol):
     def doubt(self, bucket: str) -> None:
         """Botocore had to be asked for what the bucket's store was asked for; after a few times it is asked alone."""
 
+    def paying(self, bucket: str) -> Stores:
+        """The same, with what reads this bucket on the bill of who asks."""
+
 
 def carries(key: str) -> bool:
     """Whether obstore asks for just this key."""
@@ -79,6 +82,10 @@ class ObstoreRequests:
         self._botocore = botocore
         self._stores = stores
         self.ask = botocore.ask
+
+    def paying(self, bucket: str) -> ObstoreRequests:
+        """The same requests, with what reads this bucket on the bill of who asks."""
+        return ObstoreRequests(self._botocore.paying(bucket), self._stores.paying(bucket))
 
     def get(
         self,

@@ -33,14 +33,26 @@ class BotocoreStores:
 
     Args:
         client: Botocore's client.
-        credentials: Botocore's credentials, which renew themselves.
+        credentials: Botocore's credentials, which renew themselves; None: public buckets alone have a store.
         certificates: The file of certificates that botocore trusts, if one is set.
+        public: The buckets that are read without credentials, and not written.
+        paid: The buckets whose reads are on the bill of who asks.
     """
 
-    def __init__(self, client: Any, credentials: Any, certificates: str | None = None) -> None:
+    def __init__(
+        self,
+        client: Any,
+        credentials: Any,
+        certificates: str | None = None,
+        *,
+        public: frozenset[str] = frozenset(),
+        paid: frozenset[str] = frozenset(),
+    ) -> None:
         self._client = client
         self._credentials = credentials
         self._certificates = certificates
+        self._public = public
+        self._paid = paid
         self._stores: dict[str, S3Store | None] = {}
         self._answered: set[str] = set()
         self._doubts: Counter[str] = Counter()
@@ -71,8 +83,16 @@ class BotocoreStores:
             if self._doubts[bucket] >= _DOUBTS:
                 self._stores[bucket] = None
 
+    def paying(self, bucket: str) -> BotocoreStores:
+        """The same, with what reads this bucket on the bill of who asks."""
+        paid = self._paid | {bucket}
+        return BotocoreStores(self._client, self._credentials, self._certificates, public=self._public, paid=paid)
+
     def _made(self, bucket: str) -> S3Store | None:
-        found = _address(self._client, bucket)
+        public = bucket in self._public
+        if not public and self._credentials is None:
+            return None
+        found = _address(self._client, bucket, signed=not public)
         if found is None:
             return None
         url, region = found
@@ -88,20 +108,28 @@ class BotocoreStores:
                 options["root_certificate"] = Path(self._certificates).read_bytes()
             except OSError:  # a directory, say
                 return None
+        access: Any = {"skip_signature": True} if public else {"credential_provider": _provider(self._credentials)}
+        if bucket in self._paid and not public:
+            access["request_payer"] = True
         return S3Store(
             bucket,
             endpoint=url.rstrip("/"),
             virtual_hosted_style_request=True,  # the endpoint names the bucket, whichever style botocore chose
             region=region,
-            credential_provider=_provider(self._credentials),
+            **access,
             checksum_algorithm="SHA256",
             retry_config={"max_retries": 0},  # the verbs try again
             client_options=options,
         )
 
 
-def _address(client: Any, bucket: str) -> tuple[str, str] | None:
+def _address(client: Any, bucket: str, *, signed: bool) -> tuple[str, str] | None:
     """Where botocore would send a request, and the Region that it would sign it for; nothing is sent.
+
+    Args:
+        client: Botocore's client.
+        bucket: The bucket.
+        signed: Whether it would sign the request at all.
 
     Returns:
         The bucket's URL and the Region; None where it would sign in another way, or could not sign at all.
@@ -124,8 +152,10 @@ def _address(client: Any, bucket: str) -> tuple[str, str] | None:
         client.meta.events.unregister(event, catch)
     if not seen:
         return None
-    signed = seen[0].headers.get("Authorization", b"")
-    found = _SIGNED.match(signed.encode() if isinstance(signed, str) else signed)
+    if not signed:
+        return seen[0].url, client.meta.region_name
+    signature = seen[0].headers.get("Authorization", b"")
+    found = _SIGNED.match(signature.encode() if isinstance(signature, str) else signature)
     return (seen[0].url, found["region"].decode()) if found else None
 
 

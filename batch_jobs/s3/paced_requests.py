@@ -35,6 +35,10 @@ class PacedRequests:
         self._reads = reads
         self._writes = writes
 
+    def paying(self, bucket: str) -> PacedRequests:
+        """The same requests, with what reads this bucket on the bill of who asks."""
+        return PacedRequests(self._requests.paying(bucket), self._reads, self._writes)
+
     def get(self, uri: S3Uri, **given: Any) -> Content:
         """GetObject."""
         self._reads.take()

@@ -295,6 +295,21 @@ def check_destination(destination: S3Uri, run_id: str, *, own_workload: bool) ->
         )
 
 
+def checked_bucket(text: str, field: str) -> str:
+    """A bucket's name.
+
+    Args:
+        text: What the user gave.
+        field: What an error calls it.
+
+    Raises:
+        InvalidRunRequest: It is none.
+    """
+    if not _BUCKET.fullmatch(text):
+        raise InvalidRunRequest(field, text, "names of buckets, 3 to 63 of a-z, 0-9, '.' and '-', with commas between")
+    return text
+
+
 def checked_run_id(text: object) -> str:
     """A run id as the user gave it.
 

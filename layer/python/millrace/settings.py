@@ -11,6 +11,7 @@ from typing import Any
 
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import check_plain, read_json
+from millrace.layout import checked_bucket
 from millrace.queue_rules import QueueRule, parse_queue_rules
 from millrace.version import VERSION
 from millrace.workload_settings import check_account, parse_environment, parse_secrets
@@ -107,6 +108,7 @@ class FunctionSettings:
         job_vcpus: vCPUs of one job.
         job_mib: Memory of one job, in MiB.
         workload_secrets: The parameter WorkloadSecrets: names and ARNs.
+        public_buckets: The buckets of public data, which a run may read and not write.
     """
 
     queues: dict[str, str]
@@ -120,6 +122,7 @@ class FunctionSettings:
     job_vcpus: float = 1.0
     job_mib: int = 2048
     workload_secrets: str = ""
+    public_buckets: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -149,6 +152,7 @@ class FunctionSettings:
             job_vcpus=_vcpus(environ),
             job_mib=_whole(environ, "MILLRACE_JOB_MIB", 1) or 2048,
             workload_secrets=environ.get("MILLRACE_WORKLOAD_SECRETS", ""),
+            public_buckets=public_buckets(environ),
         )
 
     def check_workload_secrets(self) -> None:
@@ -269,6 +273,28 @@ def bucket_owner(environ: Mapping[str, str] = os.environ) -> str | None:
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):
         raise InvalidRunRequest("MILLRACE_BUCKET_OWNER", account, "an account id of 12 digits, or nothing")
     return account
+
+
+def public_buckets(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """`MILLRACE_PUBLIC_BUCKETS`: the buckets of public data, which are read without credentials; none by default.
+
+    Raises:
+        InvalidRunRequest: A name is no bucket's.
+    """
+    return bucket_names(environ.get("MILLRACE_PUBLIC_BUCKETS", ""), "MILLRACE_PUBLIC_BUCKETS")
+
+
+def bucket_names(text: str, field: str) -> frozenset[str]:
+    """A list of buckets, as the template's parameters hold it.
+
+    Args:
+        text: Names with commas between, spaces around them allowed; may be empty.
+        field: What an error calls it.
+
+    Raises:
+        InvalidRunRequest: A name is no bucket's.
+    """
+    return frozenset(checked_bucket(name.strip(), field) for name in text.split(",") if name.strip())
 
 
 def workload_path(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -146,6 +146,7 @@ class PlanMaker:
             pace=known.pace.known() if known.measured else None,
             reuse=kept.reuse if kept else None,
             over_keys=request.keys is not None,
+            requester_pays=request.requester_pays,
             name=request.name,
             tags=request.tags,
         )

@@ -133,6 +133,8 @@ class Plan:
             and the first children are counted by it. None where nothing is known.
         reuse: What is taken over of an earlier run; None for a run without reuse.
         over_keys: Whether the request named single objects, as a run over uploads does.
+        requester_pays: Whether what reads the source is on this account's bill. It changes no byte of a result, so the
+            digest does not cover it.
         name: What people call the run; None for a run without a name.
         tags: Its tags.
     """
@@ -162,6 +164,7 @@ class Plan:
     pace: dict[str, float] | None = None
     reuse: PlannedReuse | None = None
     over_keys: bool = False
+    requester_pays: bool = False
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -191,7 +194,7 @@ class Plan:
         document = asdict(self)
         if self.reuse is None:
             del document["reuse"]
-        for unused in ("over_keys", "name", "tags"):
+        for unused in ("over_keys", "requester_pays", "name", "tags"):
             if not document[unused]:
                 del document[unused]
         return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"

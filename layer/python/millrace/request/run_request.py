@@ -51,6 +51,8 @@ class RunRequest:
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         reads_per_second: How many objects the run's items may ask S3 for in a second, together; 0 for no limit.
         writes_per_second: How many requests of another kind they may make in a second; 0 for no limit.
+        requester_pays: Whether this account pays for the requests and the transfer of reading the source, whose owner
+            demands it.
         run_id: An earlier run to resume; None starts a new run.
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
@@ -89,6 +91,7 @@ class RunRequest:
     tolerated_failure_count: int = 0
     reads_per_second: int = 5500
     writes_per_second: int = 3500
+    requester_pays: bool = False
     run_id: str | None = None
     retry_failed: bool = False
     once: bool = False
@@ -171,6 +174,7 @@ class RunRequest:
             writes_per_second=_whole(
                 "writes_per_second", given.get("writes_per_second", cls.writes_per_second), 0, 10**6
             ),
+            requester_pays=_flag("requester_pays", given),
             run_id=None if run_id is None else checked_run_id(run_id),
             retry_failed=_with_run_id(
                 "retry_failed", given, "true only with run_id, the run whose failed items are migrated again"
@@ -278,11 +282,16 @@ def _with_reuse(name: str, given: Mapping[str, Any]) -> bool:
 
 def _flag_with(name: str, given: Mapping[str, Any], other: str, allowed: str) -> bool:
     """A field that is true or false, and true only where another one is given."""
+    value = _flag(name, given)
+    if value and given.get(other) is None:
+        raise InvalidRunRequest(name, value, allowed)
+    return value
+
+
+def _flag(name: str, given: Mapping[str, Any]) -> bool:
     value = given.get(name, False)
     if not isinstance(value, bool):
         raise InvalidRunRequest(name, value, "true or false")
-    if value and given.get(other) is None:
-        raise InvalidRunRequest(name, value, allowed)
     return value
 
 

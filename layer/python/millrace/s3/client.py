@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from millrace.s3.listing_page import take_objects
-from millrace.settings import aws_region, bucket_owner
+from millrace.s3.public import read_unsigned
+from millrace.settings import aws_region, bucket_owner, public_buckets
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,9 +55,10 @@ def client_of(session: Any, connections: int) -> S3Client:
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     _read_pages_fast(client)
-    owner = bucket_owner()
+    owner, public = bucket_owner(), public_buckets()
+    read_unsigned(client, public)
     if owner is not None:
-        client.meta.events.register("provide-client-params.s3", _require_owner(owner))
+        client.meta.events.register("provide-client-params.s3", _require_owner(owner, public))
     made: S3Client = client
     return made
 
@@ -80,13 +82,14 @@ def _read_pages_fast(client: Any) -> None:
         events.register_first("before-parse.s3.*", error_search)
 
 
-def _require_owner(account: str) -> Callable[..., dict[str, Any]]:
+def _require_owner(account: str, public: frozenset[str]) -> Callable[..., dict[str, Any] | None]:
     """Add ExpectedBucketOwner to every call: S3 answers 403 where the bucket belongs to another account.
 
-    After a bucket is deleted, anyone can create one with the same name (API: ExpectedBucketOwner).
+    After a bucket is deleted, anyone can create one with the same name (API: ExpectedBucketOwner). Public buckets
+    belong to another account.
     """
 
-    def add(params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {"ExpectedBucketOwner": account, **params}
+    def add(params: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+        return None if params.get("Bucket") in public else {"ExpectedBucketOwner": account, **params}
 
     return add

@@ -7,7 +7,7 @@ retries, so every implementation is retried alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError
@@ -18,6 +18,15 @@ from millrace.s3.errors import storage_error, storage_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+PAYER = "requester"
+"""What says that who asks knows that they pay: S3 user guide, Requester Pays."""
+
+_PAID = frozenset(
+    {"list_objects_v2", "head_object", "get_object", "get_object_tagging", "copy_object", "upload_part_copy"}
+)
+"""The requests that read and can say so."""
 
 
 class Body(Protocol):
@@ -53,6 +62,9 @@ class Content:
 
 class Requests(Protocol):
     """Single requests to S3. Safe to use from several threads."""
+
+    def paying(self, bucket: str) -> Requests:
+        """The same requests, with what reads this bucket on the bill of who asks: `x-amz-request-payer`."""
 
     def get(
         self,
@@ -120,9 +132,15 @@ class BotocoreRequests:
 
     Attributes:
         client: A boto3 S3 client.
+        paid: The buckets whose reads are on the bill of who asks.
     """
 
     client: S3Client
+    paid: frozenset[str] = frozenset()
+
+    def paying(self, bucket: str) -> BotocoreRequests:
+        """The same requests, with what reads this bucket on the bill of who asks."""
+        return replace(self, paid=self.paid | {bucket})
 
     def get(
         self,
@@ -145,6 +163,8 @@ class BotocoreRequests:
             given["VersionId"] = version_id
         if first_byte is not None:
             given["Range"] = f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
+        if uri.bucket in self.paid:
+            given["RequestPayer"] = PAYER
         with storage_errors("get", uri):
             answer = self.client.get_object(Bucket=uri.bucket, Key=uri.key, **given)
         length = answer["ContentLength"]
@@ -187,9 +207,17 @@ class BotocoreRequests:
         Raises:
             StorageError: The request failed.
         """
+        if self.paid and method in _PAID and _bucket_read(given) in self.paid:
+            given["RequestPayer"] = PAYER
         with storage_errors(operation, uri):
             answer: dict[str, Any] = getattr(self.client, method)(**given)
         return answer
+
+
+def _bucket_read(given: Mapping[str, Any]) -> str:
+    """The bucket that a request reads: of a copy, the source's."""
+    source: Mapping[str, str] = given.get("CopySource", given)
+    return source["Bucket"]
 
 
 @dataclass(slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, Self
 
 from millrace.errors import ChangedError, ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
@@ -40,6 +40,10 @@ class S3:
 
     requests: Requests
     backoff: Backoff = field(default_factory=Backoff)
+
+    def paying(self, bucket: str) -> Self:
+        """The same S3, with what reads this bucket on the bill of who asks: Requester Pays."""
+        return replace(self, requests=self.requests.paying(bucket))
 
     def list(
         self, bucket: str, prefix: str = "", start_after: str = "", *, page_size: int | None = None
