@@ -190,6 +190,7 @@ OVERRIDES = $(if $(PARAMETERS),'$(subst ','\'',$(PARAMETERS))')
 IMAGE ?=
 TAGS ?=
 deploy: install $(if $(IMAGE),,push)  ## deploy the stack STACK with IMAGE or a new image, and PARAMETERS="Name=value ..." (needs an AWS account)
+	$(BIN)/python -m console.deploy.former_parameters $(STACK) $(OVERRIDES)
 	runtime=$$($(BIN)/python -m console.find.deployed_runtime $(STACK)) || exit; \
 	  $(BIN)/sam build $${runtime:+--parameter-overrides} $(if $(PARAMETERS),$${runtime:---parameter-overrides} $(OVERRIDES),$$runtime)
 	$(BIN)/sam deploy --stack-name $(STACK) $(if $(TAGS),--tags $(TAGS)) --parameter-overrides "Image=$(or $(IMAGE),$$(cat build/image/uri))" $(OVERRIDES)

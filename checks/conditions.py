@@ -71,10 +71,12 @@ class Resolver:
                 raise SourceError(f"template.yaml: Fn::Equals takes parameters and constants here, not {value}")
 
     def _members(self, value: Any) -> list[str]:
-        """A list within Fn::Equals: a parameter's elements, or a text that is split."""
+        """A list within Fn::Equals: a parameter's elements, a text that is split, or texts."""
         match value:
             case {"Fn::Split": [str(separator), text]}:
                 return self._text(text).split(separator)
+            case list():
+                return list(map(self._text, value))
             case _:
                 return self._text(value).split(",")
 

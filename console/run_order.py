@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,28 +59,27 @@ class RunOrder:
         return self.destination.uri(result_bucket)
 
 
-def refuse_foreign_buckets(
-    request: Mapping[str, Any], source_bucket: str | None, result_bucket: str, public: frozenset[str] = frozenset()
-) -> None:
-    """Refuse buckets that are not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
+def refuse_foreign_buckets(request: Mapping[str, Any], readable: Sequence[str] | None, result_bucket: str) -> None:
+    """Refuse what is not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
 
     Args:
         request: The execution input; the runs that follow are looked at too.
-        source_bucket: The bucket for sources; None for any. An earlier run's outputs are a source as well.
+        readable: The folders that a source may be in, as s3://bucket/folder/; None for any. An earlier run's outputs
+            are a source as well.
         result_bucket: The only one for the destination.
-        public: Buckets of public data, which may be sources too.
 
     Raises:
         InvalidRunRequest: A source or a destination is in another bucket.
     """
     path, link = "", dict(request)
     while True:
-        for field, buckets, does in (
-            ("source", None if source_bucket is None else (source_bucket, result_bucket, *sorted(public)), "reads"),
-            ("destination", (result_bucket,), "writes"),
+        for field, places, does in (
+            ("source", None if readable is None else (*readable, f"s3://{result_bucket}/"), "reads"),
+            ("destination", (f"s3://{result_bucket}/",), "writes"),
         ):
-            if buckets is not None and S3Uri.parse_folder(link[field], field).bucket not in buckets:
-                allowed = f"a folder of s3://{buckets[0]}/, the bucket that this stack {does}"
+            if places is not None and not str(S3Uri.parse_folder(link[field], field)).startswith(places):
+                theirs = " or ".join(places[:-1] or places)
+                allowed = f"a folder of {theirs}, which this stack {does}"
                 more = "; copy the objects there, or name a folder of this machine to: millrace local run"
                 raise InvalidRunRequest(path + field, link[field], allowed + (more if field == "source" else ""))
         following = next_request(link, "", "")

@@ -167,7 +167,7 @@ def prepare_run(
     folder = RunFolder.of(destination, run_id)
     # Where single objects are named, the stack may be allowed the folder of these alone.
     first = request.source + (request.keys[0] if request.keys else "")
-    _require_bucket("source", first, source_s3(s3, request), refusal(request, settings.public_buckets))
+    _require_bucket("source", first, source_s3(s3, request), _why_refused(request, settings))
     _require_bucket("destination", request.destination, s3)
     _require_code(request.code, s3)
     for link in request.following():
@@ -302,6 +302,20 @@ def _require_bucket(field: str, folder: str, s3: S3, reason: str = "") -> None:
         ) from None
 
 
+def _why_refused(request: RunRequest, settings: FunctionSettings) -> str:
+    """What may be behind S3's refusal to list the source, in sentences; empty where nothing is known."""
+    reason = refusal(request, settings.public_buckets)
+    if not settings.sources or S3Uri.parse(request.source).bucket in settings.public_buckets:
+        return reason
+    if request.source.startswith(settings.sources):
+        mine = (
+            "It is among the stack's sources, so its own policy refuses the stack: millrace doctor says what it needs"
+        )
+    else:
+        mine = f"The stack reads {' or '.join(settings.sources)}, and what runs wrote into its result bucket"
+    return ". ".join(filter(None, (mine, reason)))
+
+
 def _require_link(link: RunRequest, s3: S3, settings: FunctionSettings) -> None:
     """See that a run that follows could start: what is wrong is found before the first one works for hours."""
     try:
@@ -309,7 +323,7 @@ def _require_link(link: RunRequest, s3: S3, settings: FunctionSettings) -> None:
         check_public(link, settings.public_buckets)
         check_allowed(link.workload, settings.allowed_workloads)
         check_code_allowed(link.code, settings.allowed_workloads)
-        _require_bucket("source", link.source, source_s3(s3, link), refusal(link, settings.public_buckets))
+        _require_bucket("source", link.source, source_s3(s3, link), _why_refused(link, settings))
         _require_bucket("destination", link.destination, s3)
         _require_code(link.code, s3)
     except InvalidRunRequest as error:

@@ -1,9 +1,10 @@
 """Start Uploads: start a run over the objects that were uploaded, from a batch of S3's events in a queue.
 
-Lambda gathers the events for the length of a window and hands over up to 1,000. An event that comes twice is dropped,
-and so is one that a later event of the same key supersedes. A run is named after the events that it is over, so that a
-batch that comes again starts nothing again. What could not be started goes back to the queue; what never can goes to
-the dead-letter queue, and so does what has gone back too often. The message there says why.
+Lambda gathers the events for the length of a window and hands over up to 1,000. Each bucket has runs of its own. An
+event that comes twice is dropped, and so is one that a later event of the same key supersedes. A run is named after the
+events that it is over, so that a batch that comes again starts nothing again. What could not be started goes back to
+the queue; what never can goes to the dead-letter queue, and so does what has gone back too often. The message there
+says why.
 """
 
 from __future__ import annotations
@@ -56,11 +57,13 @@ class Upload:
     """An object that was uploaded.
 
     Attributes:
+        bucket: Where it was put.
         key: Its whole key.
         sequencer: Orders two events of a key, in hexadecimal digits.
         records: The messages on it.
     """
 
+    bucket: str
     key: str
     sequencer: str
     records: list[Mapping[str, Any]] = field(default_factory=list)
@@ -111,17 +114,17 @@ def start_uploads(records: Iterable[Mapping[str, Any]], settings: UploadSettings
         settings: What the runs have in common, and the rules that choose their queues.
         states: A Step Functions client.
     """
-    outcome, newest = Outcome(), dict[str, Upload]()
-    source = S3Uri.parse_folder(settings.request["source"], "UPLOAD_REQUEST")
+    outcome, newest = Outcome(), dict[tuple[str, str], Upload]()
+    buckets = _buckets(settings)
     for record in records:
         try:
-            upload = read_upload(record["body"], source)
+            upload = read_upload(record["body"], buckets)
         except MillraceError as error:
             outcome.undone.append((record, str(error), False))
             continue
         if upload is None:
             continue
-        known = newest.setdefault(upload.key, upload)
+        known = newest.setdefault((upload.bucket, upload.key), upload)
         known.records.append(record)
         known.sequencer = later(known.sequencer, upload.sequencer)
     for request, uploads in requests(list(newest.values()), settings):
@@ -144,31 +147,34 @@ def wanted_again(outcome: Outcome, queues: SQSClient) -> list[Mapping[str, Any]]
     return [record for record, why, may_help in outcome.undone if not _bury(record, why, queues, may_help=may_help)]
 
 
-def read_upload(body: str, source: S3Uri) -> Upload | None:
+def read_upload(body: str, buckets: Sequence[str]) -> Upload | None:
     """The object that a message is about; None for one that starts nothing: a folder marker, a run's own file.
 
+    Args:
+        body: The message.
+        buckets: Whose uploads start runs.
+
     Raises:
-        DamagedFileError: It is not S3's event of an object that was put into the source.
+        DamagedFileError: It is not S3's event of an object that was put into one of the buckets.
         InvalidRunRequest: No object can have that key.
     """
     try:
         event = read_json(body)
         detail = event["detail"]
-        found = (event["source"], event["detail-type"], detail["bucket"]["name"])
+        found, bucket = (event["source"], event["detail-type"]), detail["bucket"]["name"]
         key, size = detail["object"]["key"], detail["object"].get("size")
         sequencer = detail["object"].get("sequencer", "")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_upload(f"this is not S3's event of an uploaded object: {error!r}") from error
-    if found != ("aws.s3", "Object Created", source.bucket):
-        raise _no_upload(
-            f"this is an event of {shortened(json.dumps(found))}, not of an object that was put into {source}"
-        )
+    if found != ("aws.s3", "Object Created") or bucket not in buckets:
+        wanted, what = " or ".join(f"s3://{name}/" for name in buckets), shortened(json.dumps([*found, bucket]))
+        raise _no_upload(f"this is an event of {what}, not of an object that was put into {wanted}")
     if not isinstance(key, str) or not key or not isinstance(sequencer, str):
         raise _no_upload("its object has no key, or its key or sequencer is no text")
-    S3Uri.parse(str(source.join(key)), "detail.object.key")
+    S3Uri.parse(str(S3Uri(bucket, key)), "detail.object.key")
     if (key.endswith("/") and not size) or RESERVED_NAME in key.split("/"):
         return None
-    return Upload(key, sequencer)
+    return Upload(bucket, key, sequencer)
 
 
 def later(one: str, other: str) -> str:
@@ -180,16 +186,22 @@ def later(one: str, other: str) -> str:
 def requests(uploads: Sequence[Upload], settings: UploadSettings) -> Iterable[tuple[dict[str, Any], list[Upload]]]:
     """The requests of the runs that are over these objects, with the objects of each.
 
-    It is one request, but for a queue of their own of some, and where the keys are too many or too long for one.
+    It is one request for each bucket, but for a queue of their own of some, and where the keys are too many or too long
+    for one. With several buckets each has a folder of its own in the destination: two may have the same keys.
     """
-    by_queue: dict[str | None, list[Upload]] = {}
-    for upload in sorted(uploads, key=lambda upload: upload.key):
+    alike: dict[tuple[str, str | None], list[Upload]] = {}
+    for upload in sorted(uploads, key=lambda upload: (upload.bucket, upload.key)):
         queue = None
         if "queue" not in settings.request:
-            queue = queue_by_rule(settings.queue_rules, [f"{settings.request['source']}{upload.key}"])
-        by_queue.setdefault(queue, []).append(upload)
-    for queue, members in by_queue.items():
-        common = settings.request if queue is None else {**settings.request, "queue": queue}
+            queue = queue_by_rule(settings.queue_rules, [f"s3://{upload.bucket}/{upload.key}"])
+        alike.setdefault((upload.bucket, queue), []).append(upload)
+    several = len(_buckets(settings)) > 1
+    for (bucket, queue), members in alike.items():
+        common = {**settings.request, "source": f"s3://{bucket}/"}
+        if several:
+            common["destination"] += f"{bucket}/"
+        if queue is not None:
+            common["queue"] = queue
         for part in _parts(members, MOST_INPUT_BYTES - _bytes({**common, **_named([])})):
             yield {**common, **_named(part), "keys": [upload.key for upload in part]}, part
 
@@ -210,7 +222,7 @@ def _parts(uploads: Iterable[Upload], most_bytes: int) -> Iterable[list[Upload]]
 
 def _named(uploads: Iterable[Upload]) -> dict[str, Any]:
     """The run's id, from the events that it is over; `once` lets an execution that asks for it again join the run."""
-    events = json.dumps([(upload.key, upload.sequencer) for upload in uploads])
+    events = json.dumps([(upload.bucket, upload.key, upload.sequencer) for upload in uploads])
     return {"run_id": f"upload-{hashlib.sha256(events.encode()).hexdigest()[:32]}", "once": True}
 
 
@@ -256,6 +268,15 @@ def _bury(record: Mapping[str, Any], why: str, queues: SQSClient, *, may_help: b
         return False
     logger.error("an upload goes to the dead-letter queue", extra=extra)
     return True
+
+
+def _buckets(settings: UploadSettings) -> Sequence[str]:
+    """The buckets whose uploads start runs.
+
+    Raises:
+        InvalidRunRequest: The source of the request is no folder in S3.
+    """
+    return settings.buckets or (S3Uri.parse_folder(settings.request["source"], "UPLOAD_REQUEST").bucket,)
 
 
 def _no_upload(message: str) -> DamagedFileError:

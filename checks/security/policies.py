@@ -11,9 +11,10 @@ from checks.conditions import Resolver
 SETTINGS: tuple[dict[str, str], ...] = (
     {},
     {
-        "SourcePrefix": "in/", "ResultPrefix": "out/", "TableNames": "words,import-*", "Compute": "EC2",
+        "ResultPrefix": "out/", "TableNames": "words,import-*", "Compute": "EC2",
         "ScheduleExpression": "rate(1 day)", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a",
-        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "UploadRequest": '{"workload": "images"}',
+        "SourceBucketNames": "my-source/in/,other-source", "PublicBucketNames": "public-data",
+        "ResultBucketName": "my-results", "UploadRequest": '{"workload": "images"}',
         "ManifestLocation": "lists/",
         "WorkloadEnvironment": '{"API_URL": "https://example.com"}',
         "WorkloadSecrets": (
@@ -83,6 +84,8 @@ class _Plain:
                 return self._substituted(text, {})
             case {"Fn::Split": [str(separator), text]}:
                 return str(self.value(text)).split(separator)
+            case {"Fn::Join": [str(separator), parts]}:
+                return separator.join(map(str, self.value(parts)))
             case {"Fn::Select": [index, parts]}:
                 return self.value(parts)[int(index)]
             case dict():

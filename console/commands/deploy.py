@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from console.checkout import Checkout
+from console.deploy.former_parameters import check_parameters
 from console.deploy.job_image import make_image
 from console.deploy.parameters import parameters_of
 from console.deploy.stack_deployment import Deployment, deploy_stack
+from console.find.aws import Aws
 from console.find.sam_config import SamConfig
 from console.terminal import Terminal
 from console.verbs import debug_option
@@ -58,7 +60,7 @@ def deploy(
     \b
     Examples:
       millrace deploy --region eu-west-1
-      millrace deploy --stack nightly --parameter MaxvCpus=32 --parameter SourceBucketName=my-letters
+      millrace deploy --stack nightly --parameter MaxvCpus=32 --parameter SourceBucketNames=my-letters
     """  # noqa: D301 - click reads the backspace as "do not wrap this paragraph"
     terminal, checkout, config = Terminal(), Checkout.here(), SamConfig.read(None)
     deployment = Deployment(
@@ -68,6 +70,7 @@ def deploy(
         profile=profile or config.profile,
         confirmed=yes,
     )
+    check_parameters(deployment.parameters, deployment.stack, Aws(region=deployment.region, profile=deployment.profile))
 
     def say(line: str) -> None:
         terminal.note(f"{line} ...")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from console.doctor.alarms import alarms
@@ -14,6 +15,8 @@ from console.doctor.drift import drift
 from console.doctor.limits import quota_behind, rates, vcpu_quota
 from console.doctor.schedules import NAME as SCHEDULES
 from console.doctor.schedules import check_schedules
+from console.doctor.sources import NAME as SOURCE
+from console.doctor.sources import check_source
 from console.doctor.undelivered import undelivered
 from console.errors import StackNotFoundError
 from console.find.target import Target
@@ -49,8 +52,9 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
         return
     stack = target.stack
     yield _asked("drift", lambda: _drift(target))
-    for place, bucket in (("source bucket", stack.source_bucket), ("result bucket", stack.result_bucket)):
-        yield _bucket(target, place, bucket)
+    for address in stack.sources:
+        yield _asked(SOURCE, partial(check_source, target, address))
+    yield _bucket(target, "result bucket", stack.result_bucket)
     yield from _public(target)
     yield _asked("queue", lambda: _queue(target))
     yield _asked("image", lambda: _image(target))

@@ -35,7 +35,8 @@ def _trouble(target: Target, schedule: Schedule) -> str:
     except InvalidRunRequest as error:
         return f"its runs are refused: {error.message}"
     stack = target.stack
-    for field, bucket in (("source", stack.source_bucket), ("destination", stack.result_bucket)):
-        if not getattr(asked, field).startswith(f"s3://{bucket}/"):
-            return f"its runs are refused: {field} {getattr(asked, field)} is not in the stack's bucket {bucket}"
+    results = f"s3://{stack.result_bucket}/"
+    for field, places in (("source", (*stack.readable, results)), ("destination", (results,))):
+        if not getattr(asked, field).startswith(places):
+            return f"its runs are refused: {field} {getattr(asked, field)} is not in {' or '.join(places)}"
     return ""

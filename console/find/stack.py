@@ -8,6 +8,7 @@ from typing import Any
 
 from console.errors import StackNotFoundError
 from console.find.aws import Aws
+from millrace.layout import source_addresses
 from millrace.settings import bucket_names
 
 LOCAL_STACK = "millrace-local"
@@ -68,8 +69,18 @@ class Stack:
 
     @property
     def source_bucket(self) -> str:
-        """The bucket that the stack made for sources, or that the user named."""
+        """The bucket that the stack made for sources, or the first that the user named."""
         return self._output("SourceBucketName")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the stack's runs may read, the one that they read by default first: s3://my-letters/2026/."""
+        return source_addresses(self.outputs.get("SourceLocations") or self.source_bucket)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The sources, and the buckets of public data."""
+        return self.sources + source_addresses(self.parameters.get("PublicBucketNames", ""))
 
     @property
     def result_bucket(self) -> str:

@@ -49,7 +49,7 @@ class ChangePages:
         given = dict(request.args.items())
         stack = self._target.stack
         if not given.get("source"):
-            given["source"] = f"s3://{stack.source_bucket}/"
+            given["source"] = stack.sources[0]
         if not given.get("destination"):
             given["destination"] = f"s3://{stack.result_bucket}/"
         return self._form(given)
@@ -90,6 +90,7 @@ class ChangePages:
             workloads=list(workload_records().values()),
             own=is_own_workload(workload),
             given=given,
+            sources=self._target.stack.readable,
             first=[fields[name] for name in FIRST],
             options=option_fields(workload, given),
             rest=[field for name, field in fields.items() if name not in FIRST],

@@ -46,7 +46,8 @@ def test_no_reference_dangles(values: dict[str, str]) -> None:
 SETTINGS: list[dict[str, str]] = [
     {},
     {
-        "SourceBucketName": "my-source", "ResultBucketName": "my-results", "SourcePrefix": "in/",
+        "SourceBucketNames": "my-source/in/,a-b/a/,b-c/b/,c-d/c/d/,d-e/e/", "ResultBucketName": "my-results",
+        "PublicBucketNames": "open-data",
         "ManifestLocation": "reports/inventory/",
         "TableNames": "words,import-*", "ScheduleExpression": "rate(1 day)", "ScheduleInput": "{}",
         "UploadRequest": '{"workload": "word-count"}', "UploadWindowSeconds": "0",

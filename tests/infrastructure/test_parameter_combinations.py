@@ -23,7 +23,8 @@ TEMPLATE = REAL.expanded
 UNUSED = "W2001"
 """A parameter that nothing refers to under these answers: it is there for others."""
 ANSWERS: dict[str, list[str]] = {
-    "SourceBucketName": ["", "my-source"], "SourcePrefix": ["", "in/"],
+    "SourceBucketNames": ["", "my-source", "my-source/in/", "a-b/a/,b-c/b/,c-d/c/,d-e/d/d/,e-f/e/"],
+    "PublicBucketNames": ["", "open-data,more-open-data"],
     "ManifestLocation": ["", "reports/inventory/"],
     "ResultBucketName": ["", "my-results"], "ResultPrefix": ["", "out/"],
     "TableNames": ["", "words,import-*"],

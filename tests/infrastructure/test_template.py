@@ -18,7 +18,7 @@ from tests.infrastructure.checkout import REAL
 
 TEMPLATE = REAL.expanded
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-OWN_BUCKETS = {"SourceBucketName": "my-source", "ResultBucketName": "my-results"}
+OWN_BUCKETS = {"SourceBucketNames": "my-source", "ResultBucketName": "my-results"}
 
 
 def made(values: dict[str, str], kinds: set[str]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_one_deployment_makes_every_nested_stack(strict: Strict, scoped: Strict)
     for each in (strict, scoped):
         found = list(stack_resources(each.aws.cloudformation, each.stack.name))
         nested = {one["LogicalResourceId"] for one in found if one["ResourceType"] == NESTED}
-        always = {"JobNetwork", "Capacity", "Jobs", "Starts", "Notifications"}
+        always = {"JobNetwork", "Capacity", "JobRoles", "Jobs", "Starts", "Notifications"}
         # It alone has settings and secrets, and operations.
         assert nested == always | ({"Workload", "Operations"} if each is strict else set())
         wanted = {

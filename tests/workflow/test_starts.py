@@ -114,11 +114,7 @@ def uploads(stack: Any, s3: Any, tables: Tables) -> Iterator[Uploads]:
     )
     deployed = Stack.find(stack.aws, NAME)
     yield Uploads(deployed, Runs(stack.aws, s3, deployed.state_machine_arn, deployed.job_queue_arn), table)
-    stack.aws.client("events").disable_rule(
-        Name=stack.aws.cloudformation.describe_stack_resource(StackName=NAME, LogicalResourceId="UploadRule")[
-            "StackResourceDetail"
-        ]["PhysicalResourceId"]
-    )
+    stack.aws.client("events").disable_rule(Name=physical(stack.aws.cloudformation, NAME, "UploadRule"))
 
 
 NAMES = [

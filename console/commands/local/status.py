@@ -48,20 +48,22 @@ def status(state_dir: Path | None, *, as_json: bool) -> None:
         terminal.print("Stack         not deployed. Deploy it: millrace local deploy")
         return
     terminal.print(f"Stack         {stack.name}")
-    terminal.print(f"Source        s3://{stack.source_bucket}/")
+    terminal.print(f"Source        {', '.join(stack.sources)}")
     terminal.print(f"Results       s3://{stack.result_bucket}/")
     _print_runs(aws, stack, terminal)
 
 
 def _document(server: EmbeddedAws | None) -> dict[str, Any]:
     """What is up, as JSON; null for what is not there."""
-    document: dict[str, Any] = dict.fromkeys(("endpoint_url", "pid", "log_file", "stack", "source", "results"))
+    document: dict[str, Any] = dict.fromkeys(
+        ("endpoint_url", "pid", "log_file", "stack", "source", "sources", "results")
+    )
     if server is None:
         return document
     document |= {"endpoint_url": server.endpoint_url, "pid": server.pid, "log_file": server.log_file}
     with suppress(StackNotFoundError):
         stack = Stack.find(Aws.embedded(server.endpoint_url), LOCAL_STACK)
-        places = {"source": f"s3://{stack.source_bucket}/", "results": f"s3://{stack.result_bucket}/"}
+        places = {"source": stack.sources[0], "sources": list(stack.sources), "results": f"s3://{stack.result_bucket}/"}
         document |= {"stack": stack.name, **places}
     return document
 

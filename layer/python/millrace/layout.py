@@ -310,6 +310,17 @@ def checked_bucket(text: str, field: str) -> str:
     return text
 
 
+def source_addresses(text: str) -> tuple[str, ...]:
+    """The sources of a stack as addresses: s3://my-letters/, s3://my-scans/2026/.
+
+    Args:
+        text: BUCKET or BUCKET/FOLDER with commas between, as the template has them: with or without a slash at the end,
+            and with a hyphen in an empty place. May be empty.
+    """
+    places = (place.strip().strip("/") for place in text.split(","))
+    return tuple(f"s3://{place}/" for place in places if place not in ("", "-"))
+
+
 def checked_run_id(text: object) -> str:
     """A run id as the user gave it.
 

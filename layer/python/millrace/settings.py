@@ -11,7 +11,7 @@ from typing import Any
 
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import check_plain, read_json
-from millrace.layout import checked_bucket
+from millrace.layout import S3Uri, checked_bucket, source_addresses
 from millrace.queue_rules import QueueRule, parse_queue_rules
 from millrace.version import VERSION
 from millrace.workload_settings import check_account, parse_environment, parse_secrets
@@ -109,6 +109,7 @@ class FunctionSettings:
         job_mib: Memory of one job, in MiB.
         workload_secrets: The parameter WorkloadSecrets: names and ARNs.
         public_buckets: The buckets of public data, which a run may read and not write.
+        sources: What runs may read, each as s3://bucket/folder/; empty where the deployment does not say.
     """
 
     queues: dict[str, str]
@@ -123,6 +124,7 @@ class FunctionSettings:
     job_mib: int = 2048
     workload_secrets: str = ""
     public_buckets: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -153,6 +155,7 @@ class FunctionSettings:
             job_mib=_whole(environ, "MILLRACE_JOB_MIB", 1) or 2048,
             workload_secrets=environ.get("MILLRACE_WORKLOAD_SECRETS", ""),
             public_buckets=public_buckets(environ),
+            sources=source_addresses(environ.get("MILLRACE_SOURCES", "")),
         )
 
     def check_workload_secrets(self) -> None:
@@ -216,17 +219,20 @@ class UploadSettings:
 
     Attributes:
         state_machine_arn: What a run is started on.
-        request: What the requests of all these runs have in common: source and destination at least.
+        request: What the requests of all these runs have in common: source and destination at least. The source is all
+            of a bucket.
         queue_rules: Which queue an object's run goes to, where the request names none.
+        buckets: The buckets whose uploads start runs; empty is the request's source alone.
     """
 
     state_machine_arn: str
     request: dict[str, Any]
     queue_rules: tuple[QueueRule, ...] = ()
+    buckets: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> UploadSettings:
-        """Read `STATE_MACHINE_ARN`, `UPLOAD_REQUEST`, a run request as JSON, and the queues and their rules.
+        """Read `STATE_MACHINE_ARN`, `UPLOAD_REQUEST`, a run request as JSON, `UPLOAD_SOURCES`, and the rules of queues.
 
         Raises:
             InvalidRunRequest: The request is no JSON object with a source and a destination, or a rule is none.
@@ -245,6 +251,9 @@ class UploadSettings:
             state_machine_arn=environ.get("STATE_MACHINE_ARN", ""),
             request=request,
             queue_rules=FunctionSettings.from_environment(environ).queue_rules,
+            buckets=tuple(
+                dict.fromkeys(S3Uri.parse(uri).bucket for uri in source_addresses(environ.get("UPLOAD_SOURCES", "")))
+            ),
         )
 
 

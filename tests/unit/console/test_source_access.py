@@ -139,13 +139,12 @@ def test_a_start_into_a_public_bucket_is_refused() -> None:
 def test_the_embedded_aws_takes_a_public_bucket_for_a_source_alone() -> None:
     """It asks no role; the command does as the roles of a stack do."""
     request = {"source": f"s3://{THEIRS}/in/", "destination": "s3://results/out/"}
-    refuse_foreign_buckets(request, "letters", "results", frozenset({THEIRS}))
-    with pytest.raises(InvalidRunRequest, match="the bucket that this stack reads"):
-        refuse_foreign_buckets(request, "letters", "results")
+    readable = ("s3://letters/", f"s3://{THEIRS}/")
+    refuse_foreign_buckets(request, readable, "results")
+    with pytest.raises(InvalidRunRequest, match="which this stack reads"):
+        refuse_foreign_buckets(request, readable[:1], "results")
     with pytest.raises(InvalidRunRequest, match="destination"):
-        refuse_foreign_buckets(
-            request | {"destination": f"s3://{THEIRS}/b/"}, "letters", "results", frozenset({THEIRS})
-        )
+        refuse_foreign_buckets(request | {"destination": f"s3://{THEIRS}/b/"}, readable, "results")
 
 
 def test_doctor_looks_at_public_buckets() -> None:
