@@ -30,8 +30,8 @@ from local_aws.errors import BatchApiError, ClientError
 from local_aws.kept_events import KeptEvents
 from local_aws.ministack.access_hooks import BucketAccess
 from local_aws.ministack.hooks import EXPECTED_VERSION
-from local_aws.ministack.request_log import RequestLog
 from local_aws.ministack.storage_hooks import ServedFolders
+from local_aws.request_log import RequestLog
 from local_aws.scope import Scope
 
 PREFIX = "/_local_aws/"
