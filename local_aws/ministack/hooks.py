@@ -83,8 +83,8 @@ PRIVATE_NAMES = {
     ),
     "ministack.services.s3": (
         "_bucket_encryption", "_buckets", "_collect_list_entries", "_delete_bucket_encryption", "_error",
-        "_get_object", "_parse_bucket_key", "_put_bucket_encryption", "_read_body", "format_head_response",
-        "fromstring", "handle_request", "is_standard_object_request",
+        "_get_object", "_list_objects_v2", "_parse_bucket_key", "_put_bucket_encryption", "_qp", "_read_body",
+        "_url_encode", "format_head_response", "fromstring", "handle_request", "is_standard_object_request",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
