@@ -9,8 +9,10 @@ takes the long way.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -117,8 +119,13 @@ class ObjectRequests:
         status, fields, content = answer
         if method != "HEAD" and "Content-Length" not in fields:
             fields["Content-Length"] = str(len(content))
-        fields["Date"] = formatdate(usegmt=True)
+        fields["Date"] = _date(int(time.time()))
         return status, fields, content
+
+
+@lru_cache(8)
+def _date(timestamp: int) -> str:
+    return formatdate(timestamp, usegmt=True)
 
 
 def _encoded(text: str) -> bytes:
