@@ -4,8 +4,8 @@
 
 A generated folder is run through each checkout's own embedded AWS, deployed before: this one and, round by round in
 turn, another one (a worktree of an earlier commit, installed), so that before and after are measured side by side.
-Beside the elapsed time stand the CPU seconds of the command, and of the server with its functions and jobs: on a
-machine that is busy with other things, those alone can be compared.
+Beside the elapsed time stand the CPU seconds of the command, the server, the jobs and the functions: on a machine that
+is busy with other things, those alone can be compared.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from benchmarks.results import Table, add_output_option
 HERE = Path(__file__).resolve().parent.parent
 STEPS = {
     "files in S3, s": r"new or changed.*\(([^)]+)\)",
-    "plan, s": r"Plan: done after (.+)",
+    "plan, s": r"(?:Prepare Run|Plan): done after (.+)",
     "migrate, s": r"Migrate: done.* after (.+)",
     "merge, s": r"Merge: done after (.+)",
 }
 """What the command says of its steps."""
+PROCESSES = ("server", "jobs", "functions")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -52,17 +53,30 @@ def seconds_of(words: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+) (h|min|ms|s)\b", words))
 
 
-def cpu_seconds(pid: int) -> float:
-    """What a process and its children have used, those included that have ended and the children of its children."""
-    total = 0.0
+def cpu_seconds(server: int) -> dict[str, float]:
+    """What the server and the processes that it started have used, those included that have ended.
+
+    Args:
+        server: Its process.
+
+    Returns:
+        CPU seconds by the kind of process: "server", "jobs" (the template that they are copies of among them) and
+        "functions".
+    """
+    used = dict.fromkeys(PROCESSES, 0.0)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
+            line = stat.with_name("cmdline").read_bytes()
         except OSError:
             continue  # it has just ended
-        if int(stat.parent.name) == pid or int(fields[1]) == pid:
-            total += sum(map(int, fields[11:15])) / _TICKS
-    return total
+        own, ended = (sum(map(int, fields[first : first + 2])) / _TICKS for first in (11, 13))
+        if int(stat.parent.name) == server:
+            used["server"] += own
+            used["functions"] += ended
+        elif int(fields[1]) == server:
+            used["jobs" if b"job_template" in line or b"batch_jobs" in line else "functions"] += own + ended
+    return used
 
 
 def millrace(checkout: Path, *arguments: str) -> str:
@@ -84,12 +98,14 @@ def measure(checkout: Path, source: Path, destination: Path, state: Path) -> dic
     taken = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime
+    used = cpu_seconds(server)
     steps = {name: re.search(pattern, said) for name, pattern in STEPS.items()}
     return {
         "elapsed, s": f"{taken:.1f}",
         **{name: f"{seconds_of(found[1]):.1f}" if found else "" for name, found in steps.items()},
         "CPU s, command": f"{command:.1f}",
-        "CPU s, server and jobs": f"{cpu_seconds(server) - before:.1f}",
+        **{f"CPU s, {kind}": f"{used[kind] - before[kind]:.1f}" for kind in PROCESSES},
+        "CPU s, all": f"{command + sum(used.values()) - sum(before.values()):.1f}",
     }
 
 
@@ -102,7 +118,7 @@ def main() -> None:
     add_output_option(parser)
     given = parser.parse_args()
     checkouts = {"before": given.beside.resolve(), "after": HERE} if given.beside else {"this checkout": HERE}
-    columns = ["what", "elapsed, s", *STEPS, "CPU s, command", "CPU s, server and jobs"]
+    columns = ["what", "elapsed, s", *STEPS, *(f"CPU s, {kind}" for kind in ("command", *PROCESSES, "all"))]
     table = Table("local-run", columns)
     with tempfile.TemporaryDirectory(prefix="local-run-") as folder:
         source = Path(folder) / "source"
@@ -118,6 +134,8 @@ def main() -> None:
         finally:
             for name, checkout in checkouts.items():
                 millrace(checkout, "down", "--state-dir", str(states[name]))
+    load = os.getloadavg()[1]
+    table.note(f"Measured at a load of {load:.1f} on {os.cpu_count()} cores.")
     table.note(f"{given.files:,} files, {total / 1e6:.0f} MB; the first run over each folder.")
     table.show(given.output)
 

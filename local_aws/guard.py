@@ -37,6 +37,9 @@ TRANSPORT_HEADER = b"x-forwarded-proto"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _XML_SERVICES = frozenset({"cloudformation", "iam", "monitoring", "sns", "sts"})
 _DIGEST_LENGTH = 64
+_OF_NOTHING = hashlib.sha256().hexdigest()
+HEADERS = "local_aws.headers"
+"""Where the headers are, read once, in the scope that is handed on: names in lower case, if none came twice."""
 
 
 class Guard:
@@ -84,6 +87,8 @@ class Guard:
         except SignatureRefusedError as error:
             await _refuse(send, service, error)
             return
+        if len(request.headers) == len(scope["headers"]):
+            scope[HEADERS] = request.headers
         await self._application(scope, receive, _without_cors(send))
 
     async def _check(self, request: Request, signature: Signature, path: str, receive: Any) -> Any:
@@ -99,6 +104,8 @@ class Guard:
             signature.check(request, secret, signed)
             if len(signed) != _DIGEST_LENGTH:  # UNSIGNED-PAYLOAD, or a body in chunks of their own
                 return receive
+        if signed == _OF_NOTHING and not has_body(request.headers):
+            return receive
         messages, digest = await _body(receive)
         if signed is None:
             signature.check(request, secret, digest)
@@ -129,6 +136,11 @@ def _read(scope: dict[str, Any]) -> Request:
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
     return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers)
+
+
+def has_body(headers: Mapping[str, str]) -> bool:
+    """Whether a request with these headers can have a body (RFC 9112, 6.3)."""
+    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _text(value: bytes) -> str:
@@ -193,6 +205,7 @@ def _without_cors(send: Any) -> Callable[[dict[str, Any]], Awaitable[None]]:
     return sent
 
 
+@lru_cache(512)
 def _is_cors(name: bytes) -> bool:
     return name.lower().startswith((b"access-control-", b"timing-allow-origin"))
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from heapq import merge
 from itertools import islice
 from typing import Any
@@ -119,6 +120,11 @@ class Folder:
         self._last: dict[str, str] = {}
         self._listed: dict[str, tuple[int, list[tuple[str, bool]]]] = {}
         self._direct: set[str] = set()
+        self._found: dict[str, tuple[ServedFile, int] | None] = {}
+
+    def look_anew(self) -> None:
+        """Forget which files were there: whoever answers a request looks at each file once, as it is by then."""
+        self._found = {}
 
     def record(self, path: str) -> dict[str, Any] | None:
         """The object of a file, by its path relative to the folder; None: there is none."""
@@ -126,13 +132,12 @@ class Folder:
         if found is None:
             return None
         file, modified_ns = found
-        modified = datetime.fromtimestamp(modified_ns // 1_000_000_000, UTC)
         return _Record(
             lambda: self._etag(path, file),
             body=None,
             file=file,
             size=len(file),
-            last_modified=f"{modified:%Y-%m-%dT%H:%M:%S}.{modified_ns // 1_000_000 % 1000:03}Z",
+            last_modified=f"{_second(modified_ns // 1_000_000_000)}.{modified_ns // 1_000_000 % 1000:03}Z",
             metadata={},
             preserved_headers={},
             checksums={},
@@ -147,7 +152,7 @@ class Folder:
 
     def learn(self, path: str) -> None:
         """Read a file for its ETag, however large it is, once it has not changed for a moment."""
-        found = self._find(path)
+        found = self._look(path)
         if found is None:
             return
         file, _ = found
@@ -163,6 +168,7 @@ class Folder:
         """
         self._direct.clear()
         self._listed.clear()
+        self.look_anew()
         etags: dict[str, str] = {}
         total = 0
         for path in self.paths():
@@ -197,6 +203,13 @@ class Folder:
                 yield path
 
     def _find(self, path: str) -> tuple[ServedFile, int] | None:
+        """A file and the time of its last change, as this request found it."""
+        seen = self._found
+        if path not in seen:
+            seen[path] = self._look(path)
+        return seen[path]
+
+    def _look(self, path: str) -> tuple[ServedFile, int] | None:
         """A file and the time of its last change, as it is now."""
         folder, _, name = path.rpartition("/")
         place = f"{self.root}/{path}"
@@ -293,6 +306,11 @@ class ServedObjects(dict[str, dict[str, Any]]):
         super().__init__(stored)
         self.folders: dict[str, Folder] = {}
 
+    def look_anew(self) -> None:
+        """Answer from the files as they are now."""
+        for folder in self.folders.values():
+            folder.look_anew()
+
     def served(self, key: str) -> bool:
         """Whether a key belongs to a folder: nothing is ever put there."""
         return any(key.startswith(prefix) for prefix in self.folders)
@@ -331,6 +349,11 @@ class ServedObjects(dict[str, dict[str, Any]]):
         rest = after[len(place) :] if after.startswith(place) else ""
         for path in self.folders[place].paths(rest, prefix[len(place) :]):
             yield place + path
+
+
+@lru_cache(1024)
+def _second(timestamp: int) -> str:
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def _mark(status: os.stat_result) -> Mark:

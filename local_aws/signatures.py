@@ -6,6 +6,7 @@ scope as the string to sign, and a chain of HMACs as the key. A pre-signed URL c
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,8 @@ from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")
+"""A path that is encoded as it is."""
 _CLOCK_DIFFERENCE = timedelta(minutes=15)
 _LONGEST_EXPIRY = timedelta(days=7)
 _CONTENT_DIGEST = "x-amz-content-sha256"
@@ -138,10 +141,11 @@ def read(request: Request) -> Signature:
         raise SignatureRefusedError("InvalidArgument", "a request is signed in its header or in its query, not in both")
     if authorization:
         algorithm, _, rest = authorization.partition(" ")
-        fields = dict(_pair(part) for part in rest.split(","))
+        # All but the signature itself is the same from request to request.
+        said, _, value = rest.rpartition("Signature=")
+        scope, signed_headers, other = _fields(said if "," not in value else rest)
         found = Signature(
-            *_scope(fields.get("Credential", "")), tuple(fields.get("SignedHeaders", "").split(";")),
-            fields.get("Signature", ""), request.headers.get("x-amz-date", ""),
+            *scope, signed_headers, value.strip() if "," not in value else other, request.headers.get("x-amz-date", ""),
             request.headers.get("x-amz-security-token", ""), None,
         )  # fmt: skip
     elif "X-Amz-Algorithm" in query:
@@ -175,8 +179,9 @@ def _check_covers(request: Request, signature: Signature) -> None:
 
 def _canonical(request: Request, signature: Signature, payload_digest: str) -> str:
     # S3's path is encoded once, that of every other service twice: what came over the wire, encoded once more.
-    wire = unquote_to_bytes(request.path) if signature.service == "s3" else request.path
-    path = quote(wire, safe=f"/{_UNRESERVED}")
+    path = request.path
+    if not _PLAIN.fullmatch(path):
+        path = quote(unquote_to_bytes(path) if signature.service == "s3" else path, safe=f"/{_UNRESERVED}")
     encode: Callable[[str], str] = lambda text: quote(text, safe=_UNRESERVED)  # noqa: E731 - one word for one thing
     pairs = sorted((encode(name), encode(value)) for name, value in request.pairs() if name != "X-Amz-Signature")
     query = "&".join(f"{name}={value}" for name, value in pairs)
@@ -215,6 +220,14 @@ def _scope(credential: str) -> tuple[str, str, str, str]:
             "IncompleteSignature", "the credential must be KEY/DATE/REGION/SERVICE/aws4_request"
         )
     return parts[0], parts[1], parts[2], parts[3]
+
+
+@lru_cache(64)
+def _fields(said: str) -> tuple[tuple[str, str, str, str], tuple[str, ...], str]:
+    """The credential's scope, the names of the signed headers, and the signature, where it is among the fields."""
+    fields = dict(_pair(part) for part in said.split(","))
+    signed_headers = tuple(fields.get("SignedHeaders", "").split(";"))
+    return _scope(fields.get("Credential", "")), signed_headers, fields.get("Signature", "")
 
 
 def _pair(part: str) -> tuple[str, str]:

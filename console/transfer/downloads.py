@@ -5,11 +5,14 @@ Only files that a run wrote are overwritten.
 
 from __future__ import annotations
 
+import os
+import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
@@ -22,6 +25,9 @@ Open = Callable[[S3Uri], AbstractContextManager[Iterable[bytes]]]
 """Opens an object: its content in pieces."""
 
 Reader = Callable[[Sequence[S3Uri]], Open]
+
+_TOGETHER = 32
+"""So many objects that come together are written by one thread: to come back for each would cost as much as some."""
 
 _REPOSITORIES = frozenset({".git", ".hg", ".svn"})
 """Folders in which a new file can do harm: a hook, a configuration that names a program."""
@@ -74,22 +80,31 @@ def download(
     taken: set[str] = set()
     fold = folding(directory)
     foreign: dict[str, bool] = {}
+    made: set[tuple[str, ...]] = set()
     for key, uri in objects:
         try:
-            path = path_of(key)
-            _refuse_repositories(directory, path.parent.parts, written, foreign)
-            _make_parents(directory, path.parent.parts)
+            segments = path_of(key).parts[:-1]
+            if segments not in made:
+                _refuse_repositories(directory, segments, written, foreign)
+                _make_parents(directory, segments)
+                made.add(segments)
         except NotAFileNameError as error:
             done.refused.append((uri, error.message))
             continue
-        if fold(key) in taken:
+        folded = fold(key)
+        if folded in taken:
             done.refused.append((uri, "this file system takes its name for another object's"))
         else:
-            taken.add(fold(key))
+            taken.add(folded)
             wanted.append((key, uri))
     open_object = aws.s3.open if reader is None else reader([uri for _, uri in wanted])
-    with workers() as pool:
-        got = pool.map(lambda each: _get(open_object, directory, each[0], each[1], written), wanted)
+
+    def get_some(some: Sequence[tuple[str, S3Uri]]) -> list[int | str]:
+        return [_get(open_object, str(directory), key, uri, written) for key, uri in some]
+
+    batches = _batches(wanted, 1 if reader is None else _TOGETHER)
+    with workers() as pool, written.kept_open():
+        got = (each for some in pool.map(get_some, batches) for each in some)
         for (_, uri), size in zip(wanted, got, strict=True):
             if isinstance(size, str):
                 done.refused.append((uri, size))
@@ -98,6 +113,12 @@ def download(
                 done.total_bytes += size
             moved(done.files, len(wanted))
     return done
+
+
+def _batches(things: Sequence[tuple[str, S3Uri]], size: int) -> Iterator[Sequence[tuple[str, S3Uri]]]:
+    left = iter(things)
+    while some := list(islice(left, size)):
+        yield some
 
 
 def _make_parents(directory: Path, segments: Iterable[str]) -> None:
@@ -134,32 +155,52 @@ def _refuse_repositories(
             raise NotAFileNameError(f"no run made the existing folder {prefix} that is there", target=str(directory))
 
 
-def _get(open_object: Open, directory: Path, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:
-    """Write one object; its size, or why it was not written."""
-    path = directory / path_of(key)
-    part = path.with_name(f".{token_hex(8)}.part")
+def _get(open_object: Open, directory: str, key: str, uri: S3Uri, written: WrittenFiles) -> int | str:
+    """Write one object, whose key is a path; its size, or why it was not written."""
+    path = f"{directory}/{key}"  # text: a Path costs more than a small file
+    folder, _, _ = path.rpartition("/")
+    part = f"{folder}/.{token_hex(8)}.part"
     whole = sha256()
     try:
-        with open_object(uri) as chunks, part.open("xb") as file:
+        size = 0
+        with open_object(uri) as chunks, open(part, "xb") as file:  # noqa: PTH123 - as above
             for chunk in chunks:
                 file.write(chunk)
                 whole.update(chunk)
-            size = file.tell()
-        if path.is_symlink():
-            return "a symbolic link is in the way"
-        if path.is_dir():
-            return "a folder of that name is in the way"
-        if path.exists():
-            there = digest_of(path) if path.is_file() else ""
-            if there != whole.hexdigest() and not written.wrote(key, there):
-                return "a file that no run wrote, or that was changed since, is in the way"
-        written.add(key, whole.hexdigest())
-        part.replace(path)
+                size += len(chunk)
+        digest = whole.hexdigest()
+        reason = _in_the_way(path, key, digest, written)
+        if reason is None:
+            written.add(key, digest)
+            os.replace(part, path)  # noqa: PTH105 - as above
+            return size
     except IsADirectoryError:
+        reason = "a folder of that name is in the way"
+    except BaseException:
+        _remove(part)
+        raise
+    _remove(part)
+    return reason
+
+
+def _in_the_way(path: str, key: str, digest: str, written: WrittenFiles) -> str | None:
+    """Why a file of this content may not take the place of what is there; None: it may."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(mode):
+        return "a symbolic link is in the way"
+    if stat.S_ISDIR(mode):
         return "a folder of that name is in the way"
-    finally:
-        part.unlink(missing_ok=True)
-    return size
+    there = digest_of(Path(path)) if stat.S_ISREG(mode) else ""
+    if there != digest and not written.wrote(key, there):
+        return "a file that no run wrote, or that was changed since, is in the way"
+    return None
+
+
+def _remove(part: str) -> None:
+    Path(part).unlink(missing_ok=True)
 
 
 def folding(directory: Path) -> Callable[[str], str]:

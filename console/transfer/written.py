@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 
 class WrittenFiles:
@@ -21,6 +24,7 @@ class WrittenFiles:
         self._record = record
         self._known: dict[str, set[str]] = {}
         self._lock = Lock()
+        self._file: IO[bytes] | None = None
         for line in record.read_bytes().splitlines() if record and record.exists() else []:
             try:
                 key, digest = json.loads(line)
@@ -45,6 +49,20 @@ class WrittenFiles:
         """Whether a run wrote any file whose key begins like this."""
         return any(key.startswith(prefix) for key in self._known)
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Within it, the record stays open: to open it for each of many files costs as much as to write one."""
+        if self._record is None:
+            yield
+            return
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        with self._record.open("ab", buffering=0) as file:
+            self._file = file
+            try:
+                yield
+            finally:
+                self._file = None
+
     def add(self, key: str, digest: str) -> None:
         """Remember a file, before it gets its name."""
         with self._lock:
@@ -52,10 +70,13 @@ class WrittenFiles:
             if digest in known:
                 return
             known.add(digest)
-            if self._record is not None:
+            line = b"\n" + json.dumps([key, digest]).encode()  # behind a line that was cut off, too
+            if self._file is not None:
+                self._file.write(line)
+            elif self._record is not None:
                 self._record.parent.mkdir(parents=True, exist_ok=True)
                 with self._record.open("ab") as file:
-                    file.write(b"\n" + json.dumps([key, digest]).encode())  # behind a line that was cut off, too
+                    file.write(line)
 
 
 def digest_of(path: Path) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
 from local_aws.executors.container_secrets import SecretRefusedError
@@ -84,8 +85,9 @@ PRIVATE_NAMES = {
     "ministack.services.s3": (
         "_bucket_encryption", "_bucket_request_payment_config", "_buckets", "_collect_list_entries",
         "_delete_bucket_encryption", "_error", "_foreign_bucket_allows", "_get_bucket_request_payment", "_get_object",
-        "_parse_bucket_key", "_put_bucket_encryption", "_read_body", "_request_access_key", "bucket_policy_for_arn",
-        "format_head_response", "fromstring", "handle_request", "is_standard_object_request", "url_unquote",
+        "_list_objects_v2", "_parse_bucket_key", "_put_bucket_encryption", "_qp", "_read_body", "_request_access_key",
+        "_url_encode", "bucket_policy_for_arn", "format_head_response", "fromstring", "handle_request",
+        "is_standard_object_request", "url_unquote",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip
@@ -150,6 +152,7 @@ class Ministack:
         self.topics: Any = importlib.import_module("ministack.services.sns")
         self.step_functions: Any = importlib.import_module("ministack.services.stepfunctions")
         self.kept_events = KeptEvents()
+        self._signed_for = lru_cache(64)(self._read_scope)
 
     @property
     def application(self) -> Callable[..., Awaitable[None]]:
@@ -167,9 +170,20 @@ class Ministack:
         return context
 
     def take_scope(self, headers: dict[str, str]) -> None:
-        """Serve a request in the account and region that it was signed for; its task's context keeps them."""
-        self._responses.set_request_account_id(self._router.extract_access_key_id(headers))
-        self._responses.set_request_region(self._router.extract_region(headers))
+        """Serve a request, signed in its header, in its account and region; its task's context keeps them."""
+        authorization = headers["authorization"]
+        said, _, value = authorization.rpartition("Signature=")
+        # All but the signature is the same from request to request, where that comes last.
+        access_key, region = self._signed_for(authorization if "," in value else said)
+        # The account itself is taken as a key that names it; whose another key is may change.
+        administrator = access_key == self._administrator[0]
+        self._responses.set_request_account_id(os.environ["MINISTACK_ACCOUNT_ID"] if administrator else access_key)
+        self._responses.set_request_region(region)
+
+    def _read_scope(self, authorization: str) -> tuple[str, str]:
+        """The access key and the region in an Authorization header."""
+        headers = {"authorization": authorization}
+        return self._router.extract_access_key_id(headers), self._router.extract_region(headers)
 
     # Batch and CloudFormation go in
 

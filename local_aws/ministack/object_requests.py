@@ -10,11 +10,14 @@ takes the long way.
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
+from local_aws.guard import HEADERS, has_body
 from local_aws.ministack.hooks import Ministack
 from local_aws.served_folders import FileChangedError, ServedFile
 from local_aws.signatures import Request
@@ -56,13 +59,13 @@ class ObjectRequests:
             return application
 
         async def answered(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            headers = _headers(scope) if scope["type"] == "http" else {}
+            headers = (scope.get(HEADERS) or _headers(scope)) if scope["type"] == "http" else {}
             if not headers or not self._is_for_a_bucket(
                 scope["path"], headers, scope["query_string"].decode("latin-1")
             ):
                 await application(scope, receive, send)
                 return
-            body = await _body(receive)
+            body = await _body(receive) if has_body(headers) else b""
             if len(body) != int(headers.get("content-length") or 0):
                 return  # the client is gone
             await self._send(send, scope, headers, body)
@@ -114,7 +117,8 @@ class ObjectRequests:
         self, scope: dict[str, Any], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes | ServedFile]:
         method, path = scope["method"], scope["path"]
-        query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+        asked = scope["query_string"]
+        query = parse_qs(asked.decode(), keep_blank_values=True) if asked else {}
         self._ministack.take_scope(headers)
         answer = await self._storage.handle_request(method, path, headers, body, query)
         if method == "HEAD" and self._storage.is_standard_object_request(method, path, headers, query):
@@ -122,8 +126,13 @@ class ObjectRequests:
         status, fields, content = answer
         if method != "HEAD" and "Content-Length" not in fields:
             fields["Content-Length"] = str(len(content))
-        fields["Date"] = formatdate(usegmt=True)
+        fields["Date"] = _date(int(time.time()))
         return status, fields, content
+
+
+@lru_cache(8)
+def _date(timestamp: int) -> str:
+    return formatdate(timestamp, usegmt=True)
 
 
 def _encoded(text: str) -> bytes:

@@ -2,9 +2,11 @@
 """S3: refuses keys that are too long, a limit that ministack does not have, and serves folders of this machine."""
 
 import asyncio
+from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from local_aws.ministack.hooks import Ministack
 from local_aws.served_folders import FileChangedError, Folder, Learnt, ServedFile, ServedObjects, UnreadFileError
@@ -13,6 +15,7 @@ MAX_KEY_BYTES = 1024  # S3 user guide, "Naming Amazon S3 objects": in UTF-8
 _MOST_TRIES = 5
 _SMALL = 1 << 18
 """The largest object that is given out together with others."""
+_BEHIND_ROWS = (b"<CommonPrefixes>", b"</ListBucketResult>")
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -42,7 +45,9 @@ class ServedFolders:
         self._ministack, self._storage = ministack, ministack.storage
         self._whole: ContextVar[bool] = ContextVar("whole", default=True)
         self._serve_reads()
+        self._rows: _Counted | None = None
         self._serve_lists()
+        self._write_pages()
         self._refuse_writes()
 
     def serve(self, bucket: str, prefix: str, directory: str) -> Learnt:
@@ -79,6 +84,8 @@ class ServedFolders:
     def bodies(self, bucket: str, keys: list[str]) -> list[bytes | None]:
         """The contents of many small objects at once; None for one that is missing, or not small."""
         found = (self._storage._buckets.get(bucket) or {}).get("objects", {})
+        if isinstance(found, ServedObjects):
+            found.look_anew()
         return [_small_body(found.get(key)) for key in keys]
 
     def _serve_reads(self) -> None:
@@ -115,12 +122,41 @@ class ServedFolders:
                 if end >= 0 and (row <= after or row == last):
                     continue
                 if len(contents) + len(groups) >= max_keys:
-                    return contents, groups, True, last
+                    return self._page(contents), groups, True, last
                 (contents if end < 0 else groups).append(row)
                 last = row
-            return contents, groups, False, last
+            return self._page(contents), groups, False, last
 
         self._storage._collect_list_entries = collect_entries
+
+    def _page(self, keys: list[str]) -> Any:
+        if self._rows is None:
+            return keys
+        self._rows.keys = keys
+        return self._rows
+
+    def _write_pages(self) -> None:
+        """The rows of a page are written as text: to make an element of each costs more than to look at its file."""
+        storage = self._storage
+        listed = storage._list_objects_v2
+
+        def list_objects(bucket: str, query: dict[str, Any]) -> Any:
+            objects = (storage._buckets.get(bucket) or {}).get("objects")
+            if not isinstance(objects, ServedObjects) or "fetch-owner" in query:
+                return listed(bucket, query)
+            self._rows = _Counted()
+            try:
+                status, headers, body = listed(bucket, query)
+                if status != 200:
+                    return status, headers, body
+                encoded = storage._url_encode if storage._qp(query, "encoding-type", "") == "url" else str
+                rows = "".join(_row(encoded(key), objects[key]) for key in self._rows.keys)
+            finally:
+                self._rows = None
+            ends = [place for end in _BEHIND_ROWS if (place := body.find(end)) >= 0]
+            return status, headers, body[: min(ends)] + rows.encode() + body[min(ends) :]
+
+        storage._list_objects_v2 = list_objects
 
     def _refuse_writes(self) -> None:
         storage = self._storage
@@ -136,6 +172,8 @@ class ServedFolders:
                     words = "the object is a file of a folder of this machine, which is only read"
                     return storage._error("AccessDenied", words, 403, f"/{bucket}/{each}")
             for _ in range(_MOST_TRIES):
+                if isinstance(objects, ServedObjects):
+                    objects.look_anew()
                 try:
                     return await handle(method, path, headers, body, query, *rest)
                 except UnreadFileError as error:
@@ -147,6 +185,28 @@ class ServedFolders:
             return storage._error("InternalError", "the file changes while it is read", 500, path)
 
         storage.handle_request = handle_request
+
+
+class _Counted:
+    """The keys of a page to who counts them; none to who goes through them."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+
+def _row(key: str, record: dict[str, Any]) -> str:
+    """An object in a page of ListObjectsV2, as ministack writes it."""
+    return (
+        f"<Contents><Key>{escape(key)}</Key><LastModified>{record['last_modified']}</LastModified>"
+        f"<ETag>{escape(record['etag'])}</ETag><Size>{record['size']}</Size>"
+        f"<StorageClass>{record.get('storage_class') or 'STANDARD'}</StorageClass></Contents>"
+    )
 
 
 def _small_body(record: dict[str, Any] | None) -> bytes | None:

@@ -144,6 +144,24 @@ def test_pages_prefixes_and_delimiters(place: Place, size: int) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"Delimiter": "/"}, {"MaxKeys": 3}, {"FetchOwner": True}, {"Prefix": PLACE + "a"}]
+)
+def test_a_page_says_what_it_says_of_objects_that_were_put(place: Place, more: dict[str, Any]) -> None:
+    """The page of a served folder is that of a bucket into which the same objects were put, but for their times."""
+    other = unique("put")
+    place.s3.create_bucket(Bucket=other)
+    for name in ["a", "a b/<&>", "a b/c", "b", 'c"d']:
+        path = place.write(name, name.encode()) if name != "a" else place.write(name, b"")
+        place.s3.put_object(Bucket=other, Key=PLACE + name, Body=path.read_bytes())
+    place.serve()
+    pages = [place.s3.list_objects_v2(Bucket=bucket, **{"Prefix": PLACE, **more}) for bucket in (place.bucket, other)]
+    for page in pages:
+        del page["ResponseMetadata"], page["Name"]
+        page["Contents"] = [{**each, "LastModified": None} for each in page["Contents"]]
+    assert pages[0] == pages[1]
+
+
 def test_what_is_no_file_of_the_folder(place: Place, tmp_path: Path) -> None:
     """Links to files of the folder are files; what leads out, to folders or nowhere, and climbing keys are not."""
     (tmp_path / "out").mkdir()

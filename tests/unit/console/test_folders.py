@@ -73,6 +73,25 @@ def test_a_file_is_whole_or_not_there(aws: Any, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "earlier"
 
 
+def test_what_comes_together_is_recorded_one_by_one(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
+    """Where one of many objects that come together is missing, the record names just those that became files."""
+    keys = [f"a/{number}" for number in range(20)] + ["a/missing"]
+    for key in keys[:-1]:
+        client.store("bucket", key, key.encode())
+    objects = [(key, S3Uri("bucket", key)) for key in keys]
+    record, out = tmp_path / "record", tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(Exception, match="NoSuchKey"):
+        download(aws, objects, out, nothing, WrittenFiles(record), reader=lambda _uris: aws.s3.open)
+    written = WrittenFiles(record)
+    assert sorted(path.name for path in (out / "a").iterdir()) == sorted(str(number) for number in range(20))
+    assert all(written.is_ours(key, out / key) for key in keys[:-1])
+    assert not written.has_below("a/missing")
+    later = WrittenFiles(record)
+    assert download(aws, objects[:-1], out, nothing, later, reader=lambda _uris: aws.s3.open).files == 20
+    assert record.read_bytes().count(b"a/") == 20, "what is known is not recorded again"
+
+
 def test_a_runs_own_files_are_fetched(aws: Any, client: InMemoryS3Client, tmp_path: Path) -> None:
     """Results come back from where result.json says, and the outputs that the commits name, a retry's too; no more."""
     destination = S3Uri("bucket", "to/")
