@@ -3,7 +3,7 @@
     python -m benchmarks.paces [--workloads word-count ...] [--rounds 3] [--latency-ms 30] [--json] [--plain]
 
 The real migrate job of one child, on one core, with the concurrency of a child of one vCPU, works items of several
-sizes. S3 and DynamoDB are a server on another core that takes 30 ms for each answer, over TLS; `--plain` leaves TLS out.
+sizes. S3 and DynamoDB are a server on another core that takes 30 ms for an answer, over TLS; `--plain` leaves TLS out.
 Each shard counts with the round in which it took the least, and the pace is fitted to them as merge fits it to commits
 (`millrace.workload.pace.fitted`). CPU beside the seconds says which of the two bound it: a share near 1 is the core,
 less is waiting for S3 or the table. With --json each line is an object, one a workload.
@@ -106,9 +106,10 @@ def measured(workload: str, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         rounds: What the job said of each.
 
     Returns:
-        `workload`, `items`, `bytes`, `shards`; `seconds` and `cpu_seconds` of the shards; `bound_by`, "CPU" or "waiting";
-        `pace` by the seconds and `cpu_pace` by the CPU, `record`, each seconds_per_item and bytes_per_second, or None
-        where too little was worked; `others`, the share of the core that other processes had in the best round.
+        `workload`, `items`, `bytes`, `shards`; `seconds` and `cpu_seconds` of the shards; `bound_by`, "CPU" or
+        "waiting"; `pace` by the seconds, `cpu_pace` by the CPU and `record`, each seconds_per_item and
+        bytes_per_second, or None where too little was worked; `others`, the share of the core that other processes had
+        in the calmest round.
     """
     best = [min(same, key=lambda shard: shard[2]) for same in zip(*(each["shards"] for each in rounds), strict=True)]
     record = record_pace(workload)
@@ -138,7 +139,7 @@ def table_of(found: Sequence[dict[str, Any]], latency_ms: float) -> Table:
     others = [each["others"] for each in found if each["others"] is not None]
     table.note(f"One core, {latency_ms:g} ms a request; each shard's best round.")
     if others:
-        table.note(f"Other processes had {max(others):.0%} of that core at most, in the calmest round of each workload.")
+        table.note(f"Other processes had {max(others):.0%} of that core at most, in each workload's calmest round.")
     return table
 
 

@@ -19,13 +19,14 @@ from typing import Any
 
 from batch_jobs.job import Job
 from batch_jobs.migrating.migrate import migrate
+from batch_jobs.native.word_library import word_library
 from batch_jobs.planning.plan import plan
 from batch_jobs.s3.connection import connect
 from benchmarks.paces.sources import SOURCES
 from benchmarks.small_objects.server import RESULT, SOURCE
 from millrace.layout import RunFolder, S3Uri
-from millrace.records.files import read_commit
 from millrace.records.figures import ShardFigure
+from millrace.records.files import read_commit
 from millrace.request.run_request import RunRequest
 from millrace.settings import JobSettings
 
@@ -108,6 +109,8 @@ def work(workload: str, name: str) -> dict[str, Any]:
 def main() -> None:
     """Work, and print it as JSON."""
     logging.disable(logging.INFO)
+    if word_library() is None:
+        raise SystemExit("the library of word-count is not compiled, as the image has it: make install")
     sys.stdout.write(json.dumps(work(*sys.argv[1:3])))
     sys.stdout.flush()
     os._exit(0)

@@ -46,15 +46,16 @@ class Source:
 
 def _texts() -> list[Group]:
     """English: up to the range of 64 MiB that a larger object is cut into."""
-    body = text("english", 64 << 20)
+    body = text("english", 8 << 20)
 
     def group(name: str, objects: int, size: int) -> Group:
         variants = min(VARIANTS, len(body) // size)
-        return Group(name, objects, [body[at * size : (at + 1) * size] for at in range(variants)])
+        parts = (body[at * size : (at + 1) * size].decode("utf-8", "ignore") for at in range(variants))
+        return Group(name, objects, [part.encode() for part in parts])
 
     return [
         group("a-2kB", 4000, 2_000), group("b-10kB", 4000, 10_000), group("c-100kB", 2000, 100_000),
-        group("d-1MB", 750, 1_000_000), group("e-64MiB", 12, 64 << 20),
+        group("d-1MB", 300, 1_000_000), Group("e-64MiB", 8, [body * 8]),
     ]  # fmt: skip
 
 
