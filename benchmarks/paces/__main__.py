@@ -4,9 +4,9 @@
 
 The real migrate job of one child, on one core, with the concurrency of a child of one vCPU, works items of several
 sizes. S3 and DynamoDB are a server on another core that takes 30 ms for an answer, over TLS; `--plain` leaves TLS out.
-Each shard counts with the round in which it took the least, and the pace is fitted to them as merge fits it to commits
-(`millrace.workload.pace.fitted`). CPU beside the seconds says which of the two bound it: a share near 1 is the core,
-less is waiting for S3 or the table. With --json each line is an object, one a workload.
+Each shard counts with the round in which it took the least, less what other processes had its core for, and the pace is
+fitted to them as merge fits it to commits (`millrace.workload.pace.fitted`). CPU beside the seconds says what bound it:
+a share near 1 is the core, less is waiting for S3 or the table. With --json each line is an object, one a workload.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from millrace.cost.known_pace import record_pace
 from millrace.workload.pace import WorkedShard, fitted
 
 COLUMNS = [
-    *("workload", "items", "MB", "seconds", "CPU s", "bound by", "ms an item", "MB/s"),
-    *("of CPU alone: ms an item", "MB/s of CPU", "record: ms an item", "record: MB/s"),
+    *("workload", "items", "MB", "seconds", "others' s", "CPU s", "bound by"),
+    *("ms an item", "MB/s", "record: ms an item", "record: MB/s"),
 ]
 
 BOUND_BY_CORE = 0.8
@@ -106,23 +106,20 @@ def measured(workload: str, rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         rounds: What the job said of each.
 
     Returns:
-        `workload`, `items`, `bytes`, `shards`; `seconds` and `cpu_seconds` of the shards; `bound_by`, "CPU" or
-        "waiting"; `pace` by the seconds, `cpu_pace` by the CPU and `record`, each seconds_per_item and
-        bytes_per_second, or None where too little was worked; `others`, the share of the core that other processes had
-        in the calmest round.
+        `workload`, `items`, `bytes`, `shards`; of the shards `seconds`, those of other processes on the core excepted,
+        `cpu_seconds` and `others_seconds`; `bound_by`, "CPU" or "waiting"; `pace` and `record`, each seconds_per_item
+        and bytes_per_second, the former None where too little was worked.
     """
     best = [min(same, key=lambda shard: shard[2]) for same in zip(*(each["shards"] for each in rounds), strict=True)]
+    alone = [(items, size, max(cpu, seconds - others), cpu, others) for items, size, seconds, cpu, others in best]
     record = record_pace(workload)
-    pace = fitted([WorkedShard(items, size, seconds) for items, size, seconds, _ in best], record)
-    by_cpu = fitted([WorkedShard(items, size, cpu) for items, size, _, cpu in best], record)
-    items, size, seconds, cpu = map(sum, zip(*best, strict=True))
-    others = [each["others"] for each in rounds if each["others"] is not None]
+    pace = fitted([WorkedShard(*shard[:3]) for shard in alone], record)
+    items, size, seconds, cpu, others = map(sum, zip(*alone, strict=True))
     return {
-        "workload": workload, "items": items, "bytes": size, "shards": len(best),
-        "seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3),
+        "workload": workload, "items": items, "bytes": size, "shards": len(alone),
+        "seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3), "others_seconds": round(others, 3),
         "bound_by": "CPU" if cpu >= BOUND_BY_CORE * seconds else "waiting",
-        "pace": pace and pace.known(), "cpu_pace": by_cpu and by_cpu.known(), "record": record.known(),
-        "others": min(others, default=None),
+        "pace": pace and pace.known(), "record": record.known(),
     }  # fmt: skip
 
 
@@ -132,14 +129,14 @@ def table_of(found: Sequence[dict[str, Any]], latency_ms: float) -> Table:
     for each in found:
         cells = [
             each["workload"], f"{each['items']:,}", f"{each['bytes'] / 1e6:,.0f}", f"{each['seconds']:.1f}",
-            f"{each['cpu_seconds']:.1f}", each["bound_by"], *_cells(each["pace"]), *_cells(each["cpu_pace"]),
+            f"{each['others_seconds']:.1f}", f"{each['cpu_seconds']:.1f}", each["bound_by"], *_cells(each["pace"]),
             *_cells(each["record"]),
         ]  # fmt: skip
         table.add(dict(zip(COLUMNS, cells, strict=True)))
-    others = [each["others"] for each in found if each["others"] is not None]
-    table.note(f"One core, {latency_ms:g} ms a request; each shard's best round.")
-    if others:
-        table.note(f"Other processes had {max(others):.0%} of that core at most, in each workload's calmest round.")
+    table.note(
+        f"One core, {latency_ms:g} ms a request; each shard's best round. The seconds are without those that other "
+        "processes had the core for."
+    )
     return table
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.paces.child WORKLOAD NAME
 
-It writes what each shard took, as its commit says and as merge reads it, with the CPU of the process meanwhile.
+It writes what each shard took, as its commit says and as merge reads it, with the work of its core meanwhile.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ from millrace.request.run_request import RunRequest
 from millrace.settings import JobSettings
 
 
-class CpuClock:
-    """What time it is; keeps how much CPU the process had used whenever it was asked."""
+class CoreClock:
+    """What time it is; keeps how long the process, and its core, had been at work whenever it was asked."""
 
     def __init__(self) -> None:
-        self._used: dict[str, float] = {}
+        self._used: dict[str, tuple[float, float]] = {}
 
     def now(self) -> datetime:
         """Now."""
         now = datetime.now(UTC)
-        self._used[now.isoformat(timespec="milliseconds")] = time.process_time()
+        self._used[now.isoformat(timespec="milliseconds")] = time.process_time(), core_seconds() or 0.0
         return now
 
-    def between(self, started: str, finished: str) -> float:
-        """Seconds of CPU between two of these times."""
-        return self._used[finished] - self._used[started]
+    def between(self, started: str, finished: str) -> tuple[float, float]:
+        """Between two of these times: the process's seconds of CPU, and those that others had the core for."""
+        (cpu, core), (cpu_then, core_then) = self._used[finished], self._used[started]
+        mine = cpu - cpu_then
+        return mine, max(0.0, core - core_then - mine)
 
 
 def core_seconds() -> float | None:
@@ -70,11 +72,11 @@ def work(workload: str, name: str) -> dict[str, Any]:
         name: Where its results go.
 
     Returns:
-        `shards`, a list of items, bytes, seconds and seconds of CPU; `failed`, how many items did; and `others`, the
-        share of the core that other processes had.
+        `shards`, a list of items, bytes, seconds, seconds of CPU and the seconds that other processes had the core for,
+        and `failed`, how many items did.
     """
     settings = JobSettings.from_environment()
-    clock = CpuClock()
+    clock = CoreClock()
     job = Job(connect(max(settings.concurrency, settings.most_in_flight) + 2), settings, now=clock.now)
     destination = f"s3://{RESULT}/{name}/"
     folder = RunFolder.of(S3Uri.parse(destination), "run")
@@ -90,10 +92,7 @@ def work(workload: str, name: str) -> dict[str, Any]:
         folder,
         job,
     )
-    since, cpu, busy = time.monotonic(), time.process_time(), core_seconds()
     migrate(folder, job)
-    wall, cpu, after = time.monotonic() - since, time.process_time() - cpu, core_seconds()
-    others = None if busy is None or after is None else max(0.0, after - busy - cpu) / wall
     shards, failed = [], 0
     for index in range(made.shards):
         commit = read_commit(folder, index, made, job.s3)
@@ -101,9 +100,9 @@ def work(workload: str, name: str) -> dict[str, Any]:
             raise SystemExit(f"shard {index} has no commit")
         figure = ShardFigure.of(commit, 0)
         spent = clock.between(commit.started_at, commit.finished_at)
-        shards.append([figure.items, figure.bytes, figure.seconds, spent])
+        shards.append([figure.items, figure.bytes, figure.seconds, *spent])
         failed += figure.failed
-    return {"shards": shards, "failed": failed, "others": others}
+    return {"shards": shards, "failed": failed}
 
 
 def main() -> None:

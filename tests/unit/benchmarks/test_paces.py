@@ -17,36 +17,42 @@ from millrace.workload.record import UNKNOWN_PACE
 from millrace.workload.registry import workload_records
 
 
-def round_of(*shards: tuple[int, int, float, float], others: float | None = 0.0) -> dict[str, Any]:
-    """What a job says: items, bytes, seconds and CPU of each shard."""
-    return {"shards": [list(shard) for shard in shards], "failed": 0, "others": others}
+def round_of(*shards: tuple[int, int, float, float, float]) -> dict[str, Any]:
+    """What a job says: of each shard items, bytes, seconds, seconds of CPU, and those that others had the core for."""
+    return {"shards": [list(shard) for shard in shards], "failed": 0}
 
 
 def test_the_pace_is_that_of_each_shards_best_round() -> None:
     """A thousand items a shard at 10 ms and 1 MB/s, each of them disturbed in one of two rounds."""
-    small, large = (1000, 0, 10.0, 9.5), (1000, 20_000_000, 30.0, 29.5)
-    slower = [(items, size, seconds * 3, cpu) for items, size, seconds, cpu in (small, large)]
-    found = paces.measured("word-count", [round_of(small, slower[1]), round_of(slower[0], large, others=0.5)])
+    small, large = (1000, 0, 10.0, 9.5, 0.0), (1000, 20_000_000, 30.0, 29.5, 0.0)
+    slower = [(items, size, seconds * 3, cpu, 1.0) for items, size, seconds, cpu, _ in (small, large)]
+    found = paces.measured("word-count", [round_of(small, slower[1]), round_of(slower[0], large)])
     assert found["pace"] == pytest.approx({"seconds_per_item": 0.01, "bytes_per_second": 1e6})
-    assert (found["seconds"], found["cpu_seconds"], found["bound_by"]) == (40, 39, "CPU")
-    assert found["others"] == 0
+    assert (found["seconds"], found["cpu_seconds"], found["others_seconds"]) == (40, 39, 0)
+    assert found["bound_by"] == "CPU"
     assert found["record"] == workload_records()["word-count"].pace.known()
 
 
+def test_what_others_had_the_core_for_does_not_count() -> None:
+    """Twenty seconds of a core that another process had half of; never less than the CPU that was used."""
+    found = paces.measured("copy", [round_of((1000, 0, 20.0, 9.5, 10.0), (1000, 0, 20.0, 9.5, 15.0))])
+    assert (found["seconds"], found["bound_by"]) == (19.5, "CPU")
+    assert found["pace"]["seconds_per_item"] == pytest.approx(19.5 / 2000)
+
+
 def test_what_waits_is_not_bound_by_the_core() -> None:
-    """The CPU's own pace is what a core would do without waiting."""
-    found = paces.measured("copy", [round_of((1000, 0, 40.0, 12.0), (1000, 10**9, 40.0, 12.0), others=None)])
-    assert (found["bound_by"], found["others"]) == ("waiting", None)
+    """Less CPU than seconds, though nobody else had the core."""
+    found = paces.measured("copy", [round_of((1000, 0, 40.0, 12.0, 0.0), (1000, 10**9, 40.0, 12.0, 0.0))])
+    assert found["bound_by"] == "waiting"
     assert found["pace"]["seconds_per_item"] == pytest.approx(0.04, rel=0.1)
-    assert found["cpu_pace"]["seconds_per_item"] == pytest.approx(0.012, rel=0.1)
 
 
 def test_too_little_work_shows_no_pace() -> None:
     """As in a run: merge would keep the pace that it knows; the table's cells are empty."""
-    found = paces.measured("copy", [round_of((1, 1, LEAST_SECONDS / 2, 1.0))])
+    found = paces.measured("copy", [round_of((1, 1, LEAST_SECONDS / 2, 1.0, 0.0))])
     assert found["pace"] is None
     (row,) = paces.table_of([found], 30).rows
-    assert row[6:8] == ["", ""]
+    assert row[7:9] == ["", ""]
 
 
 def test_every_workload_with_a_pace_is_measured() -> None:
