@@ -219,6 +219,7 @@ bench: install $(BENCH)/installed  ## how fast it is, beside what else there is,
 	$(BENCH_PYTHON) -m benchmarks.merging --partials 10 100 1000 10000 --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.csv_to_dynamodb --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.images --output $(MEASURED)
+	$(BENCH_PYTHON) -m benchmarks.paces --output $(MEASURED)
 	$(BIN)/python -m benchmarks.pages --output $(MEASURED)
 	$(BENCH_PYTHON) -m benchmarks.document $(MEASURED)
 

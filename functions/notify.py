@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from millrace.aws.events import JobEnded, RunEnded, StateChange, read_event
 from millrace.aws.job_failures import JobErrors
+from millrace.cost.course import Jobs
 from millrace.s3.verbs import S3, ReadOnce, connect
 from millrace.settings import NotifySettings
 from notification.documents import Document, job_ended, queue_blocked, run_ended, run_slow
@@ -44,7 +45,11 @@ batch = boto3.client("batch", config=config)
 jobs = JobErrors(batch, boto3.client("logs", config=config), most_pages=1)
 costs = RunCosts(batch, settings.queues)
 watch = RunWatch(
-    boto3.client("stepfunctions", config=config), batch, settings.queues, settings.state_machine_arn, settings.slots
+    boto3.client("stepfunctions", config=config),
+    batch,
+    settings.queues,
+    settings.state_machine_arn,
+    Jobs(vcpus=settings.job_vcpus, max_vcpus=settings.slots * settings.job_vcpus, compute=""),
 )
 bus = boto3.client("events", config=config)
 topic = boto3.client("sns", config=config)

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import trustme
 from botocore.config import Config
 
+from benchmarks.certificate import make_certificate
 from benchmarks.cores import FIRST, OTHERS, on_cores
 from benchmarks.results import Table, add_output_option
 from benchmarks.small_objects.server import KEY, RESULT, SOURCE
@@ -169,12 +169,7 @@ def serving(objects: int, size: int, latency_ms: float, *, plain: bool) -> Itera
     with tempfile.TemporaryDirectory() as folder, on_cores(OTHERS):
         authority = None
         if not plain:
-            authority, certificate = Path(folder, "authority.pem"), Path(folder, "server.pem")
-            made = trustme.CA(key_type=trustme.KeyType.RSA)
-            made.cert_pem.write_to_path(authority)
-            made.issue_cert("localhost", key_type=trustme.KeyType.RSA).private_key_and_cert_chain_pem.write_to_path(
-                certificate
-            )
+            authority, certificate = make_certificate(Path(folder))
             given += ["--certificate", str(certificate)]
         command = [sys.executable, "-m", "benchmarks.small_objects.server", *given]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - this package

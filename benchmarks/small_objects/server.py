@@ -26,6 +26,8 @@ SOURCE, RESULT = "letters", "results"
 KEY = "in/%07d.txt"
 BODIES = 64
 """How many different objects there are: their making must not take longer than the measurement."""
+PAGE = 1000
+"""So many keys a page of a listing has."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -80,44 +82,48 @@ class Objects:
         bucket, _, key = path[1:].partition("/")
         if not bucket:
             seen = {**self.seen, "outputs": len(self._outputs), "most_at_once": self.most, "cpu": time.process_time()}
-            return _message(200, json.dumps(seen).encode())
+            return message(200, json.dumps(seen).encode())
         if self.limit and self._over_the_limit():
             self.seen["SlowDown"] += 1
-            return _message(503, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>")
+            return message(503, b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>")
         verb = "LIST" if not key else method
         self.seen[verb] += 1
         if verb == "LIST":
-            return _message(200, self._page(bucket, parse_qs(query)))
+            return message(200, self._page(bucket, parse_qs(query)))
         if verb == "DELETE":
             self._put.pop(path, None)
-            return _message(204, b"")
+            return message(204, b"")
         if verb in ("GET", "HEAD"):
             return self._give(path, bucket, key, head, with_body=method == "GET")
         in_parts = verb == "POST" or "partNumber=" in query
         return self._take_part(path, query, body) if in_parts else self._take(path, key, head, body)
 
-    def _give(self, path: str, bucket: str, key: str, head: bytes, *, with_body: bool) -> bytes:
+    def content(self, path: str, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """An object's bytes and ETag; None where there is none. Of what a job puts, only its own files are kept."""
         if bucket == SOURCE:
-            content, etag = self._texts[int(key[3:10]) % BODIES]
-        elif path in self._put:
-            content, etag = self._put[path], "e"
-        else:
-            return _message(404, b"<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>")
+            return self._texts[int(key[3:10]) % BODIES]
+        return (self._put[path], "e") if path in self._put else None
+
+    def _give(self, path: str, bucket: str, key: str, head: bytes, *, with_body: bool) -> bytes:
+        held = self.content(path, bucket, key)
+        if held is None:
+            return message(404, b"<Error><Code>NoSuchKey</Code><Message>The key does not exist.</Message></Error>")
+        content, etag = held
         found = _RANGE.search(head)
         if found:
             first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
             extra = f'ETag: "{etag}"\r\nContent-Range: bytes {first}-{last}/{len(content)}\r\n'
-            return _message(206, content[first : last + 1], extra)
-        return _message(200, content if with_body else b"", f'ETag: "{etag}"\r\n', len(content))
+            return message(206, content[first : last + 1], extra)
+        return message(200, content if with_body else b"", f'ETag: "{etag}"\r\n', len(content))
 
     def _take(self, path: str, key: str, head: bytes, body: bytes) -> bytes:
         if _CONDITION.search(head) and path in self._put:
-            return _message(412, b"<Error><Code>PreconditionFailed</Code><Message>There is one.</Message></Error>")
+            return message(412, b"<Error><Code>PreconditionFailed</Code><Message>There is one.</Message></Error>")
         if "/_millrace/" in key:
             self._put[path] = body
         else:
             self._outputs.add(path)
-        return _message(200, b"", 'ETag: "e"\r\n')
+        return message(200, b"", 'ETag: "e"\r\n')
 
     def _take_part(self, path: str, query: str, body: bytes) -> bytes:
         """An upload in parts, one at a time for each key: a shard's progress, where it is large."""
@@ -125,14 +131,14 @@ class Objects:
         parts = self._parts.setdefault(path, {})
         if "partNumber" in given:
             parts[int(given["partNumber"][0])] = body
-            return _message(200, b"", 'ETag: "e"\r\n')
+            return message(200, b"", 'ETag: "e"\r\n')
         if "uploads" in given:
             parts.clear()
-            return _message(
+            return message(
                 200, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
             )
         self._put[path] = b"".join(parts[number] for number in sorted(parts))
-        return _message(200, b'<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>')
+        return message(200, b'<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>')
 
     def _over_the_limit(self) -> bool:
         second = int(time.monotonic())
@@ -141,26 +147,29 @@ class Objects:
         self._in_second += 1
         return self._in_second > self.limit
 
+    def listed(self, bucket: str, prefix: str, after: str) -> tuple[list[tuple[str, str, int]], bool]:
+        """A page of a listing: each object's key, ETag and size; and whether there are more."""
+        begin = bisect_right(range(self._objects), after, key=lambda number: KEY % number)
+        numbers = range(begin, min(begin + PAGE, self._objects)) if bucket == SOURCE and prefix == "in/" else range(0)
+        texts = ((KEY % number, *self._texts[number % BODIES]) for number in numbers)
+        return [(key, etag, len(body)) for key, body, etag in texts], numbers.stop < self._objects
+
     def _page(self, bucket: str, asked: dict[str, list[str]]) -> bytes:
         prefix = asked.get("prefix", [""])[0]
-        after = asked.get("continuation-token", asked.get("start-after", [""]))[0]
-        begin = bisect_right(range(self._objects), after, key=lambda number: KEY % number)
-        numbers = range(begin, min(begin + 1000, self._objects)) if bucket == SOURCE and prefix == "in/" else range(0)
-        contents = []
-        for number in numbers:
-            body, etag = self._texts[number % BODIES]
-            contents.append(_OBJECT % (KEY % number, etag, len(body)))
-        last = KEY % numbers[-1] if numbers and numbers.stop < self._objects else ""
-        more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"
+        found, more = self.listed(bucket, prefix, asked.get("continuation-token", asked.get("start-after", [""]))[0])
+        truncated = "<IsTruncated>false</IsTruncated>"
+        if found and more:
+            token = f"<NextContinuationToken>{found[-1][0]}</NextContinuationToken>"
+            truncated = f"<IsTruncated>true</IsTruncated>{token}"
         return (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<EncodingType>url</EncodingType>{''.join(contents)}"
-            f"{more if last else '<IsTruncated>false</IsTruncated>'}"
-            f"<KeyCount>{len(contents)}</KeyCount></ListBucketResult>"
+            f"<EncodingType>url</EncodingType>{''.join(_OBJECT % each for each in found)}"
+            f"{truncated}<KeyCount>{len(found)}</KeyCount></ListBucketResult>"
         ).encode()
 
 
-def _message(status: int, body: bytes, extra: str = "", length: int | None = None) -> bytes:
+def message(status: int, body: bytes, extra: str = "", length: int | None = None) -> bytes:
+    """An answer over HTTP."""
     size = len(body) if length is None else length
     dated = "Last-Modified: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Type: text/plain\r\n"
     return f"HTTP/1.1 {status} X\r\n{dated}Content-Length: {size}\r\n{extra}\r\n".encode() + body

@@ -11,7 +11,7 @@ from console.operations.estimating import EstimatedRun, estimate_of
 from console.operations.request_options import request_fields, request_options
 from console.terminal import Terminal, seconds
 from console.verbs import json_option, target_options
-from millrace.cost.estimation import Estimate
+from millrace.cost.course import Course
 from millrace.cost.known_pace import KnownPace
 from millrace.cost.prices import prices
 from millrace.cost.requester_pays import source_bill_text
@@ -61,8 +61,8 @@ def estimate_run(
 
 
 def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
-    request, found, made, jobs, known = (
-        estimated.request, estimated.found, estimated.made, estimated.jobs, estimated.known,
+    request, found, made, course, jobs, known = (
+        estimated.request, estimated.found, estimated.made, estimated.made.course, estimated.jobs, estimated.known,
     )  # fmt: skip
     table = prices()
     left_out = sum(found.skipped.values())
@@ -76,12 +76,14 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
         each = f"the largest {plural(largest.items, 'item')}, {bytes_text(largest.bytes)}"
         terminal.print(f"Shards      {len(found.shards):,}; {each}")
         terminal.print(
-            f"Children    {made.children:,} of {made.each.vcpus:g} vCPU, {made.each.memory_mib:,} MiB, "
+            f"Children    {course.children:,} of {course.each.vcpus:g} vCPU, {course.each.memory_mib:,} MiB, "
             f"{jobs.compute}; {jobs.at_once:,} run at once"
         )
     terminal.print("")
-    terminal.print(f"Time        about {seconds(made.total_seconds)}", style="bold")
-    terminal.table(("part", "time"), [(name, seconds(value)) for name, value in made.seconds.items()], right=("time",))
+    terminal.print(f"Time        about {seconds(course.total_seconds)}", style="bold")
+    terminal.table(
+        ("part", "time"), [(name, seconds(value)) for name, value in course.seconds.items()], right=("time",)
+    )
     terminal.print("")
     terminal.print(f"Cost        about {dollars_text(made.total_dollars)}", style="bold")
     terminal.table(
@@ -98,9 +100,9 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
         "it may be off by a factor of two either way. Without storage, logs, KMS, transfer between regions, retries "
         "and DynamoDB writes."
     )
-    if _waits_for_vcpus(made):
+    if _waits_for_vcpus(course):
         terminal.note(
-            f"{made.due:,} children would have a minute of work each: MaxvCpus={made.due * jobs.vcpus:g}, and that "
+            f"{course.due:,} children would have a minute of work each: MaxvCpus={course.due * jobs.vcpus:g}, and that "
             "Fargate quota, would start them all."
         )
 
@@ -110,6 +112,6 @@ def _pace(known: KnownPace) -> str:
     return f"{pace.seconds_per_item:.3g} s an item and {bytes_text(round(pace.bytes_per_second))}/s"
 
 
-def _waits_for_vcpus(made: Estimate) -> bool:
+def _waits_for_vcpus(course: Course) -> bool:
     """Whether the stack's vCPUs decide how long the run takes."""
-    return made.due > made.children and made.seconds["migrate"] > made.total_seconds / 2
+    return course.due > course.children and course.seconds["migrate"] > course.total_seconds / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from millrace.cost.estimation import ShardSize
+from millrace.cost.course import ShardSize
 from millrace.planning.item_store import ItemStore
 from millrace.planning.making import cut_by
 from millrace.records.reused import PlannedReuse

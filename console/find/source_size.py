@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from millrace.cost.estimation import ShardSize
+from millrace.cost.course import ShardSize
 from millrace.cost.ranges import is_cut, ranges_of
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore

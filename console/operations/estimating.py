@@ -12,7 +12,8 @@ from console.find.reuse_forecast import Forecast, forecast
 from console.find.source_size import SourceSize, measure
 from console.find.stack import job_size
 from console.find.target import Target
-from millrace.cost.estimation import Estimate, Jobs, ShardSize, estimate
+from millrace.cost.course import Jobs, ShardSize
+from millrace.cost.estimation import Estimate, estimate
 from millrace.cost.known_pace import KnownPace, known_pace, record_memory
 from millrace.cost.prices import prices
 from millrace.cost.requester_pays import source_bill
@@ -70,10 +71,10 @@ class EstimatedRun:
             "skipped": self.found.skipped,
             "shards": len(self.found.shards),
             "largest_shard": None if largest is None else asdict(largest),
-            "children": self.made.children,
-            "each_child": {"vcpus": self.made.each.vcpus, "memory_mib": self.made.each.memory_mib},
+            "children": self.made.course.children,
+            "each_child": {"vcpus": self.made.course.each.vcpus, "memory_mib": self.made.course.each.memory_mib},
             "jobs_at_once": self.jobs.at_once,
-            "seconds": {**self.made.seconds, "total": self.made.total_seconds},
+            "seconds": {**self.made.course.seconds, "total": self.made.course.total_seconds},
             "dollars": {**self.made.dollars, "total": self.made.total_dollars},
             "assumed": {"jobs": asdict(self.jobs), "pace": asdict(self.known.pace), "pace_of": self.known.origin},
             "prices": {"date": table["date"], "region": table["region"]},

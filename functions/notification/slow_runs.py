@@ -1,7 +1,7 @@
 """Runs that take much longer than was estimated: nothing tells of what does not happen, so they are looked for.
 
-The estimate is that of the plan: its items by its pace, shared out among the children that the stack has room for, and
-the starts of jobs. A run without a plan after the least time waits for something too. Each is told once.
+The estimate is `millrace estimate`'s, of the plan's items at the plan's pace. A run without a plan after the least time
+waits for something too. Each is told once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws.events import RunEnded, json_object
 from millrace.aws.run_jobs import UNENDED, jobs_of
+from millrace.cost.course import Jobs, course, even_shards
 from millrace.cost.known_pace import pace_so_far
 from millrace.errors import DamagedFileError
 from millrace.records.files import listed_shards, plan_if_there
 from millrace.records.folders import newest_folder
 from millrace.records.plan import Plan
-from millrace.records.sizing import Left, children_for
 from millrace.s3.verbs import S3
 from millrace.text import duration_text, iso_time
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 LOOK = "Millrace Look At Runs"
 """The detail-type of what the stack's own rule calls the function with."""
-
-STARTS_SECONDS = 180.0
-"""What the starts of a run's jobs, one after the other, may take beside the work: `cost/prices.toml`, fargate_start."""
 
 MOST_RUNS = 100
 """So many runs are looked at each time: DescribeExecution allows 300 at once."""
@@ -98,7 +95,7 @@ class RunWatch:
         batch: A boto3 Batch client.
         queues: The ARNs of the stack's queues.
         state_machine_arn: The workflow.
-        slots: How many jobs run at once.
+        size: How the stack runs jobs.
         clock: The time, in seconds since 1970.
     """
 
@@ -106,7 +103,7 @@ class RunWatch:
     batch: BatchClient
     queues: Sequence[str]
     state_machine_arn: str
-    slots: int
+    size: Jobs
     clock: Callable[[], float] = time.time
 
     def slow(self, slowness: Slowness, s3: S3) -> Iterator[SlowRun]:
@@ -166,9 +163,9 @@ class RunWatch:
         if pace is None:
             return None
         kept = (plan.reuse.kept, plan.reuse.kept_bytes, plan.reuse.kept_shards) if plan.reuse else (0, 0, 0)
-        work = pace.seconds(plan.items - kept[0], plan.total_bytes - kept[1])
-        children = children_for(Left(plan.shards - kept[2], work), self.slots)
-        return STARTS_SECONDS + work / max(1, children)
+        shards = even_shards(plan.items - kept[0], plan.total_bytes - kept[1], plan.shards - kept[2])
+        # As if a job had planned it: the plan does not say who did.
+        return course(shards, plan.items + sum(plan.skipped.values()), self.size, pace).total_seconds
 
 
 def _run(found: Mapping[str, Any], started: datetime) -> RunEnded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -136,6 +137,24 @@ def test_seconds_of_work_are_a_small_job(runs: Runs, source: str, destination: s
     assert [cost["usage"]["vcpu_seconds"] for cost in costs] == [15, 60]
     assert costs[0]["parts"]["compute"] < costs[1]["parts"]["compute"] / 3
     assert costs[0]["estimated_dollars"] == pytest.approx(costs[0]["dollars"], rel=0.05)
+    for run in (small, full):
+        assert counted_by_cost(runs, run) == went_through(runs, run)
+
+
+def went_through(runs: Runs, run: Run) -> tuple[int, int]:
+    """The states and the calls of functions of an execution: its start, what its history has, and the notifications."""
+    pages = runs.aws.step_functions.get_paginator("get_execution_history").paginate(executionArn=run.execution)
+    kinds = Counter(event["type"] for page in pages for event in page["events"])
+    states = 1 + sum(number for kind, number in kinds.items() if kind.endswith("StateEntered"))
+    jobs = sum(submitted(runs, run).values())
+    called = kinds["TaskScheduled"] - jobs
+    return states, called + jobs + 1  # notify, with the end of each job and of the run
+
+
+def counted_by_cost(runs: Runs, run: Run) -> tuple[int, int]:
+    """The same as cost.json has it."""
+    usage = json.loads(until("the cost", partial(runs.read, run.folder.file("cost.json"))))["usage"]
+    return usage["state_transitions"], usage["lambda_calls"]
 
 
 KILLED = {
@@ -167,6 +186,7 @@ def test_a_small_job_that_is_killed_is_followed_by_a_full_one(
     assert others + sizes(runs, run, "merge") == [("1", "2048", [0])]
     assert output["counts"]["succeeded"] == 6
     assert totals(runs.file(run, "words.csv")) == counted(texts(6).values())
+    assert counted_by_cost(runs, run) == went_through(runs, run)
 
 
 def test_redrive_after_the_one_job_failed(runs: Runs, proxy: FaultProxy, source: str, destination: str) -> None:

@@ -182,6 +182,7 @@ class NotifySettings:
         stack_name: The stack, for the commands that resume a run.
         state_machine_arn: The workflow whose runs are watched.
         slots: How many jobs of a queue run at once.
+        job_vcpus: vCPUs of one job.
     """
 
     topic_arn: str
@@ -192,6 +193,7 @@ class NotifySettings:
     stack_name: str = ""
     state_machine_arn: str = ""
     slots: int = USUAL_SLOTS
+    job_vcpus: float = 1.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotifySettings:
@@ -210,6 +212,7 @@ class NotifySettings:
             stack_name=environ.get("POWERTOOLS_SERVICE_NAME", ""),
             state_machine_arn=environ.get("STATE_MACHINE_ARN", ""),
             slots=common.slots,
+            job_vcpus=common.job_vcpus,
         )
 
 

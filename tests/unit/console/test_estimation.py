@@ -9,7 +9,8 @@ import pytest
 from batch_jobs.workloads.registry import load_workload
 from console.find.reuse_forecast import forecast
 from console.find.source_size import measure
-from millrace.cost.estimation import Jobs, ShardSize, estimate
+from millrace.cost.course import Jobs, ShardSize
+from millrace.cost.estimation import estimate
 from millrace.cost.known_pace import known_pace
 from millrace.cost.prices import prices
 from millrace.layout import RunFolder, S3Uri
@@ -38,18 +39,18 @@ def listed(*sizes: tuple[str, int]) -> list[ListedObject]:
 def test_children_share_the_work() -> None:
     """Eight shards of 100 s, two jobs at once: two children of 400 s, one start each; 14 would have a minute each."""
     made = estimate([ShardSize(100, 50_000_000)] * 8, 800, Jobs(max_vcpus=2), PACE)
-    assert (made.children, made.due) == (2, 8)
-    assert made.seconds["migrate"] == pytest.approx(45 + 400)
-    assert made.seconds["plan"] == pytest.approx(45 + 0.8 * 0.016 + 8 * 0.002)
-    assert made.total_seconds == pytest.approx(sum(made.seconds.values()))
+    assert (made.course.children, made.course.due) == (2, 8)
+    assert made.course.seconds["migrate"] == pytest.approx(45 + 400)
+    assert made.course.seconds["plan"] == pytest.approx(45 + 0.8 * 0.016 + 8 * 0.002)
+    assert made.course.total_seconds == pytest.approx(sum(made.course.seconds.values()))
 
 
 def test_a_million_small_texts_are_billed_for_their_work() -> None:
     """6,300 s of work in 1,000 shards take 16 children 440 s, and are billed a start each, not a minute a shard."""
     shards = [ShardSize(1000, 10_000_000)] * 1000
     made = estimate(shards, 1_000_000, Jobs(public_ip=False), Pace(0.006, 30_000_000))
-    assert made.children == 16
-    assert made.seconds["migrate"] == pytest.approx(45 + 6333 / 16, rel=0.01)
+    assert made.course.children == 16
+    assert made.course.seconds["migrate"] == pytest.approx(45 + 6333 / 16, rel=0.01)
     hours = (6333 + 16 * 20 + 120 + 20 + 50 + 20 + 70) / 3600
     assert made.dollars["compute"] == pytest.approx(hours * (0.04048 + 2 * 0.004445), rel=0.03)
 
@@ -57,20 +58,20 @@ def test_a_million_small_texts_are_billed_for_their_work() -> None:
 def test_a_guess_is_no_reason_for_fewer_children_than_slots() -> None:
     """Where the pace is not known there are as many children as slots, as Read Plan starts them."""
     shards = [ShardSize(1, 0)] * 40
-    assert estimate(shards, 40, Jobs(), PACE).children == 1
-    assert estimate(shards, 40, Jobs(), PACE, measured=False).children == 16
+    assert estimate(shards, 40, Jobs(), PACE).course.children == 1
+    assert estimate(shards, 40, Jobs(), PACE, measured=False).course.children == 16
 
 
 def test_one_long_shard_decides() -> None:
     """However many jobs run at once, the run takes as long as its longest shard."""
     made = estimate([ShardSize(1, 600_000_000), *[ShardSize(1, 0)] * 9], 10, Jobs(max_vcpus=1000), PACE)
-    assert made.seconds["migrate"] == pytest.approx(45 + 600.5)
+    assert made.course.seconds["migrate"] == pytest.approx(45 + 600.5)
 
 
 def test_half_a_vcpu_takes_twice_as_long_and_eight_are_no_faster_than_one() -> None:
     """The pace is that of one vCPU; a job's own work is one process's."""
     seconds = [
-        estimate([ShardSize(100, 0)], 100, Jobs(vcpus=vcpus, max_vcpus=64), PACE).seconds["migrate"] - 45
+        estimate([ShardSize(100, 0)], 100, Jobs(vcpus=vcpus, max_vcpus=64), PACE).course.seconds["migrate"] - 45
         for vcpus in (0.5, 1, 8)
     ]
     assert seconds == pytest.approx([100, 50, 50])
@@ -92,7 +93,7 @@ def test_the_dollars_are_those_of_the_table() -> None:
 def test_an_empty_source_costs_two_small_jobs() -> None:
     """Plan and merge run all the same."""
     made = estimate([], 0, Jobs(), PACE)
-    assert made.seconds["migrate"] == 0
+    assert made.course.seconds["migrate"] == 0
     assert 0 < made.total_dollars < 0.01
 
 
@@ -222,9 +223,9 @@ def test_seconds_of_work_are_a_small_jobs(compute: str) -> None:
     share = {"FARGATE": 1.0, "FARGATE_SPOT": 0.3}[compute]
     assert small.dollars["compute"] == pytest.approx(60 / 3600 * (0.25 * 0.04048 + 0.004445) * share)
     assert full.dollars["compute"] == pytest.approx(60 / 3600 * (0.04048 + 2 * 0.004445) * share)
-    assert (small.each.vcpus, small.each.memory_mib) == (0.25, 1024)
-    assert full.each == jobs
-    assert (full.seconds["migrate"], small.seconds["migrate"]) == (45 + 2, 45 + 8)
+    assert (small.course.each.vcpus, small.course.each.memory_mib) == (0.25, 1024)
+    assert full.course.each == jobs
+    assert (full.course.seconds["migrate"], small.course.seconds["migrate"]) == (45 + 2, 45 + 8)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_seconds_of_work_are_a_small_jobs(compute: str) -> None:
 def test_what_has_the_stacks_size(items: int, given: dict[str, Any], jobs: Jobs) -> None:
     """As Read Plan has it."""
     made = estimate([ShardSize(items, 0)], items, jobs, PACE, planned=True, **given)
-    assert made.each == jobs
+    assert made.course.each == jobs
 
 
 def test_a_plan_job_is_billed_by_the_stacks_size() -> None:

@@ -265,6 +265,28 @@ def test_the_cost_of_a_run(s3: InMemoryS3Client) -> None:
     assert (cost["region"], cost["prices"]["region"]) == ("eu-west-1", "us-east-1")
 
 
+@pytest.mark.parametrize(
+    ("size", "attempts", "status", "expected"),
+    [
+        ("small", (1, 1), "SUCCEEDED", (11, 8)),
+        ("small", (1,), "SUCCEEDED", (8, 6)),
+        ("small", (1, 1), "FAILED", (8, 6)),
+        ("full", (1, 1), "SUCCEEDED", (8, 6)),
+    ],
+    ids=["handed back", "one attempt", "failed", "full"],
+)
+def test_a_small_job_that_handed_back_leads_through_more_states(
+    s3: InMemoryS3Client, size: str, attempts: tuple[int, ...], status: str, expected: tuple[int, int]
+) -> None:
+    """Read Result, Read Plan and How Many Children? once more; that is how a small job's second attempt ends, alone."""
+    first, full = (job(each, "migrate-and-merge", *times) for each, times in (("a", attempts), ("b", (5,))))
+    first["status"] = status
+    first["container"]["command"] += ["--size", size]
+    full["container"]["command"] += ["--size", "full"]
+    cost = run_cost(FakeBatch(first, full), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
+    assert (cost["usage"]["state_transitions"], cost["usage"]["lambda_calls"]) == expected
+
+
 def test_what_reuse_saved(s3: InMemoryS3Client) -> None:
     """Three of four shards were taken over: requests for the fourth alone, and what the three would have cost."""
     merged(s3, "b", 2000)

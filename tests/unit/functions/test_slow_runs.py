@@ -12,11 +12,13 @@ from typing import Any, cast
 import jsonschema
 import pytest
 
+from millrace.cost.course import Jobs, course, even_shards
+from millrace.cost.known_pace import record_pace
 from millrace.layout import RunFolder, S3Uri
 from millrace.s3.verbs import S3
 from notification.documents import run_slow
 from notification.messages import message_of
-from notification.slow_runs import STARTS_SECONDS, UNKNOWN, RunWatch, Slowness, SlowRun
+from notification.slow_runs import UNKNOWN, RunWatch, Slowness, SlowRun
 from tests.run_in_memory import RunInMemory
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs/events/run-slow.json").read_text())
@@ -25,6 +27,7 @@ MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:millrace:run-1"
 QUEUE = "arn:aws:batch:eu-west-1:123456789012:job-queue/standard"
 USUAL = Slowness(900, 3)
+FOUR_AT_ONCE = Jobs(max_vcpus=4, compute="")
 
 
 def paged(**given: Any) -> SimpleNamespace:
@@ -50,7 +53,7 @@ class Stack:
         if self.planned:
             self.run.plan()
 
-    def slow(self, slowness: Slowness = USUAL, slots: int = 4) -> list[SlowRun]:
+    def slow(self, slowness: Slowness = USUAL, size: Jobs = FOUR_AT_ONCE) -> list[SlowRun]:
         """The runs that are slow."""
         given = {"source": "s3://source/in/", "destination": "s3://result/out/", "tags": {"team": "search"}}
         found = {"executionArn": EXECUTION, "stateMachineArn": MACHINE, "name": "run-1", "status": "RUNNING"}
@@ -64,7 +67,7 @@ class Stack:
             get_paginator=lambda _name: paged(jobSummaryList=summaries),
             describe_jobs=lambda **_asked: {"jobs": self.jobs},
         )
-        watch = RunWatch(cast("Any", states), cast("Any", batch), [QUEUE], MACHINE, slots, clock=NOW.timestamp)
+        watch = RunWatch(cast("Any", states), cast("Any", batch), [QUEUE], MACHINE, size, clock=NOW.timestamp)
         return list(watch.slow(slowness, S3(self.run.client.stub)))
 
     def job(self, end: str, status: str, **given: Any) -> dict[str, Any]:
@@ -81,12 +84,22 @@ class Stack:
 
 def test_a_run_that_takes_three_times_its_estimate_is_slow() -> None:
     """Eight minutes of work on four slots: two minutes, and the starts; just before three times it is not slow."""
-    estimate = STARTS_SECONDS + 8 * 60 / 4
-    assert Stack(age=timedelta(seconds=3 * estimate - 1)).slow() == []
-    (slow,) = Stack(age=timedelta(seconds=3 * estimate + 1)).slow()
-    assert slow.estimated_seconds == pytest.approx(estimate)
+    estimate = 45 + 45 + 8 * 60 / 4 + 8 * 0.052
+    assert Stack(age=timedelta(seconds=3 * estimate - 1)).slow(Slowness(60, 3)) == []
+    (slow,) = Stack(age=timedelta(seconds=3 * estimate + 1)).slow(Slowness(60, 3))
+    assert slow.estimated_seconds == pytest.approx(estimate, abs=0.1)
     assert (slow.shards, slow.committed, slow.job_id) == (8, 0, "")
     assert "its jobs are at work" in slow.reason
+
+
+@pytest.mark.parametrize("vcpus", [0.5, 1.0, 4.0])
+def test_the_estimate_is_the_one_of_millrace_estimate(vcpus: float) -> None:
+    """Of the plan's items at its pace, in the size that jobs have: half a vCPU takes twice as long."""
+    stack, size = Stack(), Jobs(vcpus=vcpus, max_vcpus=4 * vcpus, compute="")
+    (slow,) = stack.slow(size=size)
+    plan = stack.run.plan()
+    goes = course(even_shards(8, plan.total_bytes, 8), 8, size, record_pace(plan.workload).given(plan.pace))
+    assert slow.estimated_seconds == pytest.approx(goes.total_seconds)
 
 
 def test_what_is_young_is_not_asked_about() -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from millrace.aws.events import Job
 from millrace.layout import RunFolder
+from millrace.records.sizing import SMALL
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
@@ -69,11 +70,13 @@ class RunJobs:
         by_id: The name's end of each job, as `JOBS` has it, without an array's children.
         attempts: All that started.
         running: Whether one of them has not ended.
+        handed_back: How many small jobs have left what was left to a full one.
     """
 
     by_id: Mapping[str, str]
     attempts: tuple[Attempt, ...]
     running: bool
+    handed_back: int = 0
 
 
 def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) -> RunJobs:
@@ -95,7 +98,8 @@ def read_run_jobs(batch: BatchClient, queues: Sequence[str], folder: RunFolder) 
     children = _children(batch, [job["jobId"] for job in jobs if job not in plain])
     attempts = tuple(attempt for job in chain(plain, children) for attempt in attempts_of(job, kinds.of(job)))
     by_id = {job["jobId"]: next(end for end in reversed(JOBS) if job["jobName"].endswith(f"-{end}")) for job in jobs}
-    return RunJobs(by_id, attempts, any(job["status"] in UNENDED for job in jobs))
+    running = any(job["status"] in UNENDED for job in jobs)
+    return RunJobs(by_id, attempts, running, sum(map(_handed_back, jobs)))
 
 
 def jobs_of(
@@ -175,6 +179,13 @@ def attempts_of(job: dict[str, Any], compute: str) -> Iterator[Attempt]:
                 architecture=(container.get("runtimePlatform") or {}).get("cpuArchitecture") or "X86_64",
                 public_ip=(container.get("networkConfiguration") or {}).get("assignPublicIp") == "ENABLED",
             )
+
+
+def _handed_back(job: dict[str, Any]) -> bool:
+    """Whether it was a small job whose next attempt handed back: that is all that such an attempt does."""
+    words = (job.get("container") or {}).get("command") or ()
+    small = ("--size", SMALL) in pairwise(words)
+    return small and job["status"] == "SUCCEEDED" and len(job.get("attempts") or ()) > 1
 
 
 def _stage(job: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws.run_jobs import Attempt, RunJobs, read_run_jobs
 from millrace.cost.bill import Used, bill
-from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, planning_seconds, transitions
+from millrace.cost.course import Jobs, even_shards, planning_seconds
+from millrace.cost.estimation import calls, estimate, transitions
 from millrace.cost.known_pace import record_memory, record_pace
 from millrace.cost.prices import prices
 from millrace.cost.requester_pays import source_bill
@@ -59,7 +60,15 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
     table = prices()
     planning = 0.0 if "plan" in stages else planning_seconds(worked.listed, worked.shards)
     return {
-        **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages), planning)),
+        **bill(
+            Used(
+                jobs.attempts,
+                requests,
+                transitions(stages, jobs.handed_back),
+                calls(stages, jobs.handed_back),
+                planning,
+            )
+        ),
         **_estimates(jobs.attempts, worked, pace),
         **_source_bill(worked),
         "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
@@ -117,7 +126,7 @@ def _estimates(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> dict[
     planned = all(attempt.stage != "plan" for attempt in attempts)
 
     def dollars(items: int, size: int, shards: int) -> float:
-        each = [ShardSize(round(items / shards), round(size / shards))] * shards if shards else []
+        each = even_shards(items, size, shards)
         return estimate(
             each, worked.listed, jobs, pace, planned=planned, memory_mib=record_memory(worked.workload)
         ).total_dollars
