@@ -57,6 +57,8 @@ class Account:
             state_machine_arn=MACHINE,
             job_queue_arns=[QUEUE],
             source_bucket=SOURCE,
+            sources=(f"s3://{SOURCE}/",),
+            readable=(f"s3://{SOURCE}/",),
             result_bucket=RESULT,
             parameters={},
             public_buckets=frozenset(),
