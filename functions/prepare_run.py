@@ -165,10 +165,9 @@ def prepare_run(
     destination = S3Uri.parse(request.destination)
     check_destination(destination, run_id, own_workload=is_own_workload(request.workload))
     folder = RunFolder.of(destination, run_id)
-    s3 = source_s3(s3, request)
     # Where single objects are named, the stack may be allowed the folder of these alone.
     first = request.source + (request.keys[0] if request.keys else "")
-    _require_bucket("source", first, s3, _why_refused(request, settings))
+    _require_bucket("source", first, source_s3(s3, request), _why_refused(request, settings))
     _require_bucket("destination", request.destination, s3)
     _require_code(request.code, s3)
     for link in request.following():

@@ -7,6 +7,7 @@ POST /_local_aws/batch/jobs/<id>/interrupt  {"status_reason", "reason"?, "exit_c
 POST /_local_aws/batch/start-faults         {"job_name", "status_reason", "reason"?, "exit_code"?, "count"?}
 POST /_local_aws/batch/throttle             {"requests": n}: the next n Batch requests answer 429
 POST /_local_aws/folders                    {"bucket", "prefix", "directory"}: serve a folder's files as objects
+POST /_local_aws/bucket-owner               {"bucket", "account"}: the bucket is another account's from now on
 POST /_local_aws/bodies                     {"bucket", "keys"}: {"bodies": [...]}, in base64; null: missing, or large
 POST /_local_aws/events/keep                keep the events of AWS services from now on
 POST /_local_aws/events/again               {"copies": n, "seed"?}: put each kept event n times again, shuffled
@@ -27,9 +28,10 @@ from local_aws.batch.jobs import Job
 from local_aws.batch.scheduler import Scheduler
 from local_aws.errors import BatchApiError, ClientError
 from local_aws.kept_events import KeptEvents
+from local_aws.ministack.access_hooks import BucketAccess
 from local_aws.ministack.hooks import EXPECTED_VERSION
-from local_aws.ministack.request_log import RequestLog
 from local_aws.ministack.storage_hooks import ServedFolders
+from local_aws.request_log import RequestLog
 from local_aws.scope import Scope
 
 PREFIX = "/_local_aws/"
@@ -46,7 +48,14 @@ class ControlApi:
     """
 
     def __init__(
-        self, scheduler: Scheduler, batch_api: BatchApi, events: KeptEvents, folders: ServedFolders, scope: Scope
+        self,
+        scheduler: Scheduler,
+        batch_api: BatchApi,
+        events: KeptEvents,
+        folders: ServedFolders,
+        *,
+        access: BucketAccess,
+        scope: Scope,
     ) -> None:
         """Control this scheduler."""
         self.requests = RequestLog()
@@ -54,6 +63,7 @@ class ControlApi:
         self._events = events
         self._batch_api = batch_api
         self._folders = folders
+        self._access = access
         self._health = {
             "service": "millrace-local-aws",
             "version": VERSION,
@@ -67,6 +77,7 @@ class ControlApi:
             ("GET", "health"): lambda _body: self._health,
             ("GET", "requests"): lambda _body: {"requests": list(self.requests.requests)},
             ("POST", "folders"): self._serve_folder,
+            ("POST", "bucket-owner"): self._give_away,
             ("POST", "bodies"): self._give_bodies,
             ("POST", "batch/throttle"): self._throttle,
             ("POST", "batch/start-faults"): self._start_faults,
@@ -89,6 +100,10 @@ class ControlApi:
 
     def _serve_folder(self, body: Body) -> Body:
         return asdict(self._folders.serve(str(body["bucket"]), str(body["prefix"]), str(body["directory"])))
+
+    def _give_away(self, body: Body) -> Body:
+        self._access.give_away(str(body["bucket"]), str(body["account"]))
+        return {}
 
     def _give_bodies(self, body: Body) -> Body:
         found = self._folders.bodies(str(body["bucket"]), list(map(str, body["keys"])))

@@ -2,7 +2,8 @@
 
 The embedded AWS runs what it is given as its owner's processes, and every page in the owner's browser can send requests
 to this machine. So each request must name this machine as its host (a name of the page's own could lead here), must not
-come out of a page, and must be signed with credentials of this very server, for a service that the stack uses.
+come out of a page, and must be signed with credentials of this very server, for a service that the stack uses. Not
+signed may be what reads a bucket whose policy lets everyone do that, as on AWS.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Guard:
         application: Application,
         secret_of: Callable[[str, str], str | None],
         service_of: Callable[[Request, str], str],
+        is_open: Callable[[Request, str], bool | None],
     ) -> None:
         """Guard an application.
 
@@ -53,8 +55,10 @@ class Guard:
             application: What is behind.
             secret_of: The secret of an access key with this session token; None: there is no such key.
             service_of: The service that a request to this path, decoded, would go to.
+            is_open: Whether a request that is not signed may be answered all the same; None: it is none for a bucket.
         """
         self._application, self._secret_of, self._service_of = application, secret_of, service_of
+        self._is_open = is_open
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -68,7 +72,12 @@ class Guard:
         service = ""
         try:
             _check_no_page(request.headers)
-            if not (scope["path"] == HEALTH and scope["method"] == "GET"):
+            healthy = scope["path"] == HEALTH and scope["method"] == "GET"
+            is_open = None if healthy or not signatures.is_missing(request) else self._is_open(request, scope["path"])
+            if is_open is False:
+                await _refuse(send, "s3", SignatureRefusedError("AccessDenied", "Access Denied"))
+                return
+            if is_open is None and not healthy:
                 signature = signatures.read(request)
                 service = signature.service
                 receive = await self._check(request, signature, scope["path"], receive)

@@ -31,6 +31,7 @@ from local_aws.executors.logs import LogService
 from local_aws.executors.orphan_guard import OrphanGuard
 from local_aws.executors.process_executor import ProcessExecutor
 from local_aws.guard import Guard, as_secure_transport
+from local_aws.ministack.access_hooks import BucketAccess
 from local_aws.ministack.cloudformation import BatchTypes
 from local_aws.ministack.events_hooks import refuse_wrong_events
 from local_aws.ministack.hooks import Ministack
@@ -220,10 +221,13 @@ def build(options: Options, directory: Path) -> Server:
     ask_for_keys(ministack)
     refuse_long_keys(ministack)
     folders = ServedFolders(ministack)
-    control = ControlApi(batch.scheduler, api, ministack.kept_events, folders, Scope(ACCOUNT_ID, REGION))
+    access = BucketAccess(ministack, ACCOUNT_ID)
+    control = ControlApi(
+        batch.scheduler, api, ministack.kept_events, folders, access=access, scope=Scope(ACCOUNT_ID, REGION)
+    )
     objects = ObjectRequests(ministack)
     application = with_control(objects.before(as_secure_transport(ministack.application)), control)
-    return Server(Guard(application, ministack.secret_of, objects.service_of), batch, guard)
+    return Server(Guard(application, ministack.secret_of, objects.service_of, access.is_open), batch, guard)
 
 
 def run(options: Options) -> None:

@@ -119,6 +119,12 @@ class Signature:
             )
 
 
+def is_missing(request: Request) -> bool:
+    """Whether a request does not even claim to be signed."""
+    names = {name for name, _ in request.pairs()}
+    return "authorization" not in request.headers and names.isdisjoint(("X-Amz-Algorithm", "AWSAccessKeyId"))
+
+
 def read(request: Request) -> Signature:
     """What a request says of its signature.
 

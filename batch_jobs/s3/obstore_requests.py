@@ -52,6 +52,9 @@ class Stores(Protocol):
     def store(self, bucket: str) -> Any:
         """The store of a bucket; None where botocore has to be asked."""
 
+    def only_reads(self, bucket: str) -> bool:
+        """Whether the bucket's store shows no credentials: nothing is written by it."""
+
     def answered(self, bucket: str) -> bool:
         """Whether S3 has answered the bucket's store yet."""
 
@@ -139,6 +142,7 @@ class ObstoreRequests:
         carried = carries(uri.key) and all(name.lower() not in _OWN_ATTRIBUTES for name in attributes)
         # obstore panics at what no header can hold; botocore says what is wrong.
         carried = carried and content_type_fault(content_type) is None and metadata_fault(attributes) is None
+        carried = carried and not self._stores.only_reads(uri.bucket)
         store = self._stores.store(uri.bucket) if carried else None
         if store is not None:
             attributes["Content-Type"] = content_type

@@ -68,6 +68,10 @@ class BotocoreStores:
                     self._stores[bucket] = self._made(bucket)
                 return self._stores[bucket]
 
+    def only_reads(self, bucket: str) -> bool:
+        """Whether the bucket's store shows no credentials: nothing is written by it."""
+        return bucket in self._public
+
     def answered(self, bucket: str) -> bool:
         """Whether S3 has answered the bucket's store yet."""
         return bucket in self._answered

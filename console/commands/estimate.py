@@ -14,6 +14,7 @@ from console.verbs import json_option, target_options
 from millrace.cost.estimation import Estimate
 from millrace.cost.known_pace import KnownPace
 from millrace.cost.prices import prices
+from millrace.cost.requester_pays import source_bill_text
 from millrace.text import bytes_text, dollars_text, plural, reuse_text
 
 
@@ -88,6 +89,9 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
         [(name.replace("_", " "), dollars_text(value)) for name, value in made.dollars.items()],
         right=("dollars",),
     )
+    bill = estimated.source_bill()
+    if bill is not None:
+        terminal.print(source_bill_text(bill))
     terminal.print("")
     terminal.print(
         f"An estimate: prices of {table['date']} ({table['note']}), the pace of {known.origin} ({_pace(known)}); "

@@ -54,7 +54,7 @@ def follow(
         raise failure
     result = read_result(target.aws, found.run.folder)
     if result is not None:
-        check_not_empty(target.aws, found, result, terminal, allowed=allow_empty)
+        check_not_empty(target.aws, found, result, terminal, allowed=allow_empty, public=lambda: target.public_buckets)
     return progress
 
 

@@ -22,7 +22,7 @@ from console.errors import StackNotFoundError
 from console.find.target import Target
 from console.terminal import seconds
 from console.watch.waiting import queue_troubles
-from millrace.errors import StorageError
+from millrace.errors import InvalidRunRequest, StorageError
 from millrace.text import plural
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def checks(target: Target, shards: int | None) -> Iterator[Check]:
     for address in stack.sources:
         yield _asked(SOURCE, partial(check_source, target, address))
     yield _bucket(target, "result bucket", stack.result_bucket)
+    yield from _public(target)
     yield _asked("queue", lambda: _queue(target))
     yield _asked("image", lambda: _image(target))
     yield _asked("vCPU quota", lambda: vcpu_quota(target, shards))
@@ -131,6 +132,27 @@ def _bucket(target: Target, place: str, bucket: str) -> Check:
     except StorageError as error:
         return Check(place, "fail", error.message, "give your own identity s3:ListBucket, or name the bucket's owner")
     return Check(place, "ok", f"s3://{bucket}/ can be listed")
+
+
+def _public(target: Target) -> Iterator[Check]:
+    """Whether each bucket of public data answers who shows no credentials."""
+    place = "public bucket"
+    try:
+        public = target.stack.public_buckets
+    except InvalidRunRequest as error:
+        yield Check(place, "fail", str(error), "deploy again with names of buckets in PublicBucketNames")
+        return
+    s3 = target.aws.s3_reading(public)
+    for bucket in sorted(public):
+        try:
+            next(iter(s3.list(bucket)), None)
+        except StorageError as error:
+            todo = (
+                "take it out of PublicBucketNames, and name it as a source bucket: its owner does not let everyone list"
+            )
+            yield Check(place, "fail", f"s3://{bucket}/: {error.message}", todo)
+        else:
+            yield Check(place, "ok", f"s3://{bucket}/ can be listed without credentials")
 
 
 def _queue(target: Target) -> Check:

@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console import embedded_aws
+from millrace.s3.public import read_unsigned
 from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
 
@@ -83,6 +84,18 @@ class Aws:
     def s3(self) -> S3:
         """S3, by Millrace's own verbs."""
         return S3(BotocoreRequests(self.client("s3")))
+
+    def s3_reading(self, public: frozenset[str]) -> S3:
+        """S3 as a run's source is read: buckets of public data without credentials.
+
+        Args:
+            public: Their names.
+        """
+        if not public:
+            return self.s3
+        client = self.client("s3")
+        read_unsigned(client, public)
+        return S3(BotocoreRequests(client))
 
     @cached_property
     def step_functions(self) -> SFNClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from glob import escape
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from console.terminal import Terminal
 from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
 from millrace.records.files import plan_if_there
+from millrace.s3.verbs import S3
 from millrace.text import plural
 
 NAMED = 3
@@ -31,6 +32,7 @@ def check_not_empty(
     *,
     allowed: bool,
     directory: Path | None = None,
+    public: Callable[[], frozenset[str]] = frozenset,
 ) -> None:
     """Say what was there when a run worked no item.
 
@@ -41,25 +43,29 @@ def check_not_empty(
         terminal: Gets the message where an empty run is allowed.
         allowed: Whether the user expects that there may be nothing: `--allow-empty`.
         directory: The folder of this machine that was the source, if one was.
+        public: Gives the stack's buckets of public data.
 
     Raises:
         EmptySourceError: There was nothing, and that is not allowed.
     """
     if result["counts"]["items"]:
         return
-    words = what_was_there(aws, found, directory)
+    words = what_was_there(aws, found, directory, public())
     if not allowed:
         raise EmptySourceError(f"{words} To accept an empty run: --allow-empty", operation="run", target=found.run_id)
     terminal.note(f"Nothing was worked: {words}")
 
 
-def what_was_there(aws: Aws, found: FoundRun, directory: Path | None = None) -> str:
+def what_was_there(
+    aws: Aws, found: FoundRun, directory: Path | None = None, public: frozenset[str] = frozenset()
+) -> str:
     """A sentence on what the source of an empty run holds, and one on what would find items.
 
     Args:
         aws: Where it ran.
         found: The run.
         directory: The folder of this machine that was the source, if one was.
+        public: The stack's buckets of public data.
     """
     folder = S3Uri.parse_folder(found.request["source"], "source")
     name = shown(str(folder))
@@ -67,25 +73,28 @@ def what_was_there(aws: Aws, found: FoundRun, directory: Path | None = None) -> 
         return f"the manifest {shown(str(found.request['manifest']))} names no object of {name} to work."
     plan = plan_if_there(found.run.folder, aws.s3)
     skipped = {} if plan is None else {reason: count for reason, count in plan.skipped.items() if count}
+    s3 = aws.s3_reading(public) if public else aws.s3
+    if found.request.get("requester_pays"):
+        s3 = s3.paying(folder.bucket)
     try:
         if skipped.keys() & {"not_included", "excluded"}:
-            return _filtered(aws, folder, found.request, skipped)
+            return _filtered(s3, folder, found.request, skipped)
         if skipped:
             return f"{name} holds {plural(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
         if directory is not None:
             return f"there is no file in {shown(str(directory))}."
-        return f"there is no object under {name}. {_nearby(aws, folder)}"
+        return f"there is no object under {name}. {_nearby(s3, folder)}"
     except StorageError as error:
         # Who starts a run need not be allowed to read its source.
         return f"no object under {name} was to be worked (it cannot be looked at from here: {error.message})."
 
 
-def _filtered(aws: Aws, folder: S3Uri, request: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
+def _filtered(s3: S3, folder: S3Uri, request: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
     there = plural(sum(skipped.values()), "object")
     patterns = [
         f"{name} {shlex.quote(shown(each))}" for name in ("include", "exclude") for each in request.get(name, [])
     ]
-    objects = (each.key for each in aws.s3.list(folder.bucket, folder.key) if not each.key.endswith("/"))
+    objects = (each.key for each in s3.list(folder.bucket, folder.key) if not each.key.endswith("/"))
     keys = [shown(key.removeprefix(folder.key)) for key in islice(objects, NAMED)]
     reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
     return (
@@ -95,18 +104,18 @@ def _filtered(aws: Aws, folder: S3Uri, request: Mapping[str, Any], skipped: Mapp
     )
 
 
-def _nearby(aws: Aws, folder: S3Uri) -> str:
+def _nearby(s3: S3, folder: S3Uri) -> str:
     """What begins alike: an object that was given as a folder, or other folders' keys."""
     key = folder.key.removesuffix("/")
     if not key:
         return f"The bucket {folder.bucket} is empty."
     try:
-        aws.s3.head(S3Uri(folder.bucket, key))
+        s3.head(S3Uri(folder.bucket, key))
     except ObjectNotFoundError:
-        keys = [each.key for each in islice(aws.s3.list(folder.bucket, key), NAMED)]
+        keys = [each.key for each in islice(s3.list(folder.bucket, key), NAMED)]
         if keys:
             return f"Keys that begin alike: {', '.join(map(shown, keys))}."
-        first = [each.key for each in islice(aws.s3.list(folder.bucket), NAMED)]
+        first = [each.key for each in islice(s3.list(folder.bucket), NAMED)]
         if not first:
             return f"The bucket {folder.bucket} is empty."
         return f"No key of the bucket begins so; its first keys: {', '.join(map(shown, first))}."

@@ -9,6 +9,7 @@ from typing import Any
 from console.errors import StackNotFoundError
 from console.find.aws import Aws
 from millrace.layout import source_addresses
+from millrace.settings import bucket_names
 
 LOCAL_STACK = "millrace-local"
 """The stack's name on the embedded AWS, as in samconfig.toml."""
@@ -77,14 +78,18 @@ class Stack:
         return source_addresses(self.outputs.get("SourceLocations") or self.source_bucket)
 
     @property
-    def readable(self) -> tuple[str, ...]:
-        """The sources, and the buckets of public data."""
-        return self.sources + source_addresses(self.parameters.get("PublicBucketNames", ""))
-
-    @property
     def result_bucket(self) -> str:
         """The bucket that the stack made for results, or that the user named."""
         return self._output("ResultBucketName")
+
+    @property
+    def public_buckets(self) -> frozenset[str]:
+        """The buckets of public data, which are read without credentials; none where the stack has no such parameter.
+
+        Raises:
+            InvalidRunRequest: A name is no bucket's.
+        """
+        return bucket_names(self.parameters.get("PublicBucketNames", ""), "PublicBucketNames")
 
     @property
     def job_queue_arn(self) -> str:

@@ -100,6 +100,14 @@ class Target:
             raise
 
     @property
+    def public_buckets(self) -> frozenset[str]:
+        """The stack's buckets of public data; none where there is no stack yet."""
+        try:
+            return self.stack.public_buckets
+        except StackNotFoundError:
+            return frozenset()
+
+    @property
     def is_local(self) -> bool:
         """Whether this is an embedded AWS."""
         return self.aws.endpoint_url is not None

@@ -15,12 +15,15 @@ from console.find.target import Target
 from millrace.cost.estimation import Estimate, Jobs, ShardSize, estimate
 from millrace.cost.known_pace import KnownPace, known_pace, record_memory
 from millrace.cost.prices import prices
+from millrace.cost.requester_pays import source_bill
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
 from millrace.planning.item_store import ItemStore
 from millrace.planning.small_source import may_be_planned, most_objects
 from millrace.records.plan import Item
 from millrace.request.run_request import RunRequest
+from millrace.request.source_access import check_public, refusal_explained, source_s3
+from millrace.s3.verbs import S3
 from millrace.source.filters import ItemFilter
 from millrace.source.manifest.objects import manifest_items
 
@@ -75,7 +78,16 @@ class EstimatedRun:
             "assumed": {"jobs": asdict(self.jobs), "pace": asdict(self.known.pace), "pace_of": self.known.origin},
             "prices": {"date": table["date"], "region": table["region"]},
             "reuse": self.reuse,
+            "requester_pays": self.source_bill(),
         }
+
+    def source_bill(self) -> dict[str, Any] | None:
+        """What this account would be billed for reading the source; None where that is its owner's business."""
+        if not self.request.requester_pays:
+            return None
+        items = sum(shard.items for shard in self.found.shards)
+        size = sum(shard.bytes for shard in self.found.shards)
+        return source_bill(listed=self.found.listed, items=items, size=size)
 
 
 def estimate_of(
@@ -107,9 +119,12 @@ def estimate_of(
         raise InvalidRunRequest("--reuse", request.reuse, "an option beside --destination, where the earlier run is")
     known = known_pace(request, target.aws.s3 if destination else None)
     items = ItemStore() if request.reuse is not None else None
-    with status() as shown:
+    public = target.public_buckets
+    source = source_s3(target.aws.s3_reading(public), request)
+    check_public(request, public)
+    with status() as shown, refusal_explained(request, public):
         found = measure(
-            lambda chosen: _items(target, request, folder, chosen),
+            lambda chosen: _items(source, request, folder, chosen),
             request,
             known.pace,
             lambda listed: shown.update(f"Listing the source: {listed:,} objects"),
@@ -141,10 +156,10 @@ def _foreseen(reused: Forecast, whole: Estimate, made: Estimate) -> dict[str, An
     return {**shown, "saved_dollars": max(0.0, whole.total_dollars - made.total_dollars)}
 
 
-def _items(target: Target, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:
+def _items(s3: S3, request: RunRequest, folder: S3Uri, chosen: ItemFilter) -> Iterable[Item]:
     if request.manifest is not None:
-        return manifest_items(S3Uri.parse(request.manifest), folder, chosen, target.aws.s3)
-    return chosen.items(target.aws.s3.list(folder.bucket, folder.key))
+        return manifest_items(S3Uri.parse(request.manifest), folder, chosen, s3)
+    return chosen.items(s3.list(folder.bucket, folder.key))
 
 
 def _jobs(target: Target, note: Callable[[str], None]) -> Jobs:

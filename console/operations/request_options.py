@@ -75,6 +75,11 @@ _OPTIONS = (
         metavar="P",
         help="Delete nothing if more of the objects than this are gone. [default: 10]",
     ),
+    click.option(
+        "--requester-pays",
+        is_flag=True,
+        help="Pay for the requests and the transfer of reading the source, as its owner demands.",
+    ),
     click.option("--name", metavar="NAME", help="What you call the run, to find it again."),
     click.option("--tag", "tags", multiple=True, metavar="K=V", help="A tag to find the run by. [several times]"),
     click.option(
@@ -178,7 +183,7 @@ def request_fields(given: dict[str, Any], base: dict[str, Any] | None = None) ->
         "tolerated_failure_count": given["tolerated_failure_count"],
         "run_id": given.get("run_id"),
         "reuse": given.get("reuse"),
-        **{name: given.get(name) or None for name in ("reuse_required", "verify_outputs", "mirror")},
+        **{name: given.get(name) or None for name in ("reuse_required", "verify_outputs", "mirror", "requester_pays")},
         "mirror_limit_percent": given.get("mirror_limit_percent"),
         "overlap": given.get("overlap"),
         "name": given.get("name"),

@@ -15,6 +15,7 @@ from console.terminal import Terminal
 from millrace.errors import InvalidRunRequest
 from millrace.layout import checked_run_id
 from millrace.request.run_request import RunRequest
+from millrace.request.source_access import check_public
 
 
 def begin(target: Target, input_file: Path | None, given_id: str | None, given: dict[str, Any]) -> FoundRun:
@@ -87,9 +88,12 @@ def checked_request(
         CodePackageError: The code cannot be packed.
         InvalidRunRequest: The request is wrong.
     """
-    RunRequest.parse(request, queues=(request.get("queue", "standard"),))
+    checked = RunRequest.parse(request, queues=(request.get("queue", "standard"),))
+    public = target.stack.public_buckets
+    for link in (checked, *checked.following()):
+        check_public(link, public)
     if target.is_local:
-        refuse_foreign_buckets(request, target.stack.readable, target.stack.result_bucket)
+        refuse_foreign_buckets(request, target.stack.sources, target.stack.result_bucket, public)
     if code["code"]:
         refuse_foreign_buckets(request, None, target.stack.result_bucket)
         request = request | send_code(code, target.aws, target.stack, Terminal(), workload)

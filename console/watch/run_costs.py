@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
 from console.terminal import seconds
+from millrace.cost.requester_pays import source_bill_text
 from millrace.cost.run_cost import read_cost, run_cost
 from millrace.errors import StorageError
 from millrace.text import dollars_text, plural
@@ -57,4 +58,5 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
         f"            {parts}",
         f"            {plural(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
         f"            prices of {cost['prices']['region']}, {cost['prices']['date']}",
+        *([f"            {source_bill_text(cost['requester_pays'])}"] if "requester_pays" in cost else []),
     ]

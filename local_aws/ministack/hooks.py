@@ -82,9 +82,10 @@ PRIVATE_NAMES = {
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
     "ministack.services.s3": (
-        "_bucket_encryption", "_buckets", "_collect_list_entries", "_delete_bucket_encryption", "_error",
-        "_get_object", "_parse_bucket_key", "_put_bucket_encryption", "_read_body", "format_head_response",
-        "fromstring", "handle_request", "is_standard_object_request",
+        "_bucket_encryption", "_bucket_request_payment_config", "_buckets", "_collect_list_entries",
+        "_delete_bucket_encryption", "_error", "_foreign_bucket_allows", "_get_bucket_request_payment", "_get_object",
+        "_parse_bucket_key", "_put_bucket_encryption", "_read_body", "_request_access_key", "bucket_policy_for_arn",
+        "format_head_response", "fromstring", "handle_request", "is_standard_object_request", "url_unquote",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip

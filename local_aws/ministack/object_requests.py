@@ -9,6 +9,7 @@ takes the long way.
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -20,6 +21,7 @@ from local_aws.signatures import Request
 
 Application = Callable[..., Awaitable[None]]
 _SIGNED_FOR_S3 = "/s3/aws4_request"
+_SIGNED_IN_QUERY = re.compile("X-Amz-|AWSAccessKeyId|Signature", re.IGNORECASE)
 _LONG_WAY = frozenset({
     "x-amz-target", "x-amz-trailer", "x-amz-decoded-content-length", "transfer-encoding", "content-encoding",
     "x-amz-account-id",
@@ -41,7 +43,7 @@ class ObjectRequests:
 
     def service_of(self, request: Request, path: str) -> str:
         """The service that a request to this path, decoded, goes to."""
-        if self._is_for_a_bucket(path, request.headers):
+        if self._is_for_a_bucket(path, request.headers, request.query):
             return "s3"
         query: dict[str, list[str]] = {}
         for name, value in request.pairs():
@@ -55,7 +57,9 @@ class ObjectRequests:
 
         async def answered(scope: dict[str, Any], receive: Any, send: Any) -> None:
             headers = _headers(scope) if scope["type"] == "http" else {}
-            if not headers or not self._is_for_a_bucket(scope["path"], headers):
+            if not headers or not self._is_for_a_bucket(
+                scope["path"], headers, scope["query_string"].decode("latin-1")
+            ):
                 await application(scope, receive, send)
                 return
             body = await _body(receive)
@@ -65,9 +69,12 @@ class ObjectRequests:
 
         return answered
 
-    def _is_for_a_bucket(self, path: str, headers: Mapping[str, str]) -> bool:
-        """Whether a request is signed for S3, in its header, and names a bucket of the account in its path."""
-        if _SIGNED_FOR_S3 not in headers.get("authorization", "") or not _LONG_WAY.isdisjoint(headers):
+    def _is_for_a_bucket(self, path: str, headers: Mapping[str, str], query: str) -> bool:
+        """Whether a request is signed for S3, in its header, or not at all, and names a bucket of the account."""
+        signed_for = headers.get("authorization")
+        # What is signed in its query goes the long way, too.
+        for_s3 = _SIGNED_FOR_S3 in signed_for if signed_for else _SIGNED_IN_QUERY.search(query) is None
+        if not for_s3 or not _LONG_WAY.isdisjoint(headers):
             return False
         return path[1:].partition("/")[0] in self._storage._buckets
 

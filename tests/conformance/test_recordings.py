@@ -81,6 +81,8 @@ UNRECORDED = {
             "abort_multipart_upload",
         ),
     },
+    "the layer only lists them among what who asks may pay for; the workload copy calls them, and its tests on "
+    "the embedded AWS compare tags and parts": {"get_object_tagging", "upload_part_copy"},
     "of the answer nothing is read but that there was one": {
         *("terminate_job", "send_message", "publish", "create_schedule", "update_schedule", "delete_schedule"),
     },

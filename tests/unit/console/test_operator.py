@@ -178,7 +178,7 @@ class Starting:
 
     def __init__(self) -> None:
         self.aws = self.step_functions = self
-        self.stack = SimpleNamespace(state_machine_arn="machine")
+        self.stack = SimpleNamespace(state_machine_arn="machine", public_buckets=frozenset())
         self.input: dict[str, Any] = {}
         self.is_local = False
 

@@ -109,6 +109,7 @@ def test_every_option_has_its_field() -> None:
         *("--max-shards", "7", "--tolerated-failure-percent", "2.5", "--run-id", "r-1", "--option", "top=4"),
         *("--manifest", "s3://lists/today.csv", "--reuse", "latest", "--reuse-required", "--verify-outputs"),
         *("--mirror", "--mirror-limit-percent", "0", "--name", "Nightly", "--tag", "team=search", "--tag", "urgent"),
+        "--requester-pays",
     ) == {
         "workload": "word-count",
         "options": {"top": 4},
@@ -123,6 +124,7 @@ def test_every_option_has_its_field() -> None:
         "verify_outputs": True,
         "mirror": True,
         "mirror_limit_percent": 0,
+        "requester_pays": True,
         "name": "Nightly",
         "tags": {"team": "search", "urgent": ""},
     }

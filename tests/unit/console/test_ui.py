@@ -55,9 +55,12 @@ class Account:
             state_machine_arn=MACHINE,
             job_queue_arns=[QUEUE],
             source_bucket=SOURCE,
+            sources=(f"s3://{SOURCE}/", "s3://scans/2026/"),
             result_bucket=RESULT,
             parameters={},
+            public_buckets=frozenset(),
         )
+        self.public_buckets: frozenset[str] = frozenset()
         self.s3 = S3(run.client.stub)
         self.run = run
         self.inputs: dict[str, dict[str, Any]] = {
@@ -68,6 +71,10 @@ class Account:
         self.started: list[dict[str, Any]] = []
         self.stopped: list[str] = []
         self.described: list[str] = []
+
+    def s3_reading(self, _public: frozenset[str]) -> S3:
+        """The same S3."""
+        return self.s3
 
     def command(self, verb: str, *words: str) -> str:
         """A command line."""

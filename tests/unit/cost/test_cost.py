@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from console.watch.run_costs import cost_lines
 from millrace.aws.run_jobs import Attempt, RunJobs, jobs_of, read_run_jobs
 from millrace.cost.bill import Used, bill
 from millrace.cost.prices import prices
+from millrace.cost.requester_pays import source_bill_text
 from millrace.cost.run_cost import read_cost, run_cost, write_cost
 from millrace.cost.s3_requests import REQUESTS_PER_RUN, S3Requests
 from millrace.layout import RunFolder, S3Uri
@@ -278,6 +280,26 @@ def test_what_reuse_saved(s3: InMemoryS3Client) -> None:
     assert cost["usage"]["s3_get_requests"] == 500 + 4 + 12
     assert cost["saved_dollars"] > 0
     assert cost["estimated_dollars"] + cost["saved_dollars"] == pytest.approx(whole["estimated_dollars"], abs=1e-7)
+
+
+def test_what_requesters_pay_is_said(s3: InMemoryS3Client) -> None:
+    """Of the run's requests those that read the source, its bytes, and what these cost to another Region."""
+    merged(s3, "b", 2000)
+    plan = plan_of(4, 2000, run_id="letters")
+    assert "requester_pays" not in run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
+    s3.store("results", FOLDER.plan.key, replace(plan, requester_pays=True, total_bytes=3 * 10**9).to_json())
+    cost = run_cost(FakeBatch(*JOBS), [QUEUE], FOLDER, S3(s3.stub))  # type: ignore[arg-type]
+    assert cost["requester_pays"] == {
+        "list_requests": 3,
+        "get_requests": 2000,
+        "request_dollars": pytest.approx(3 * 0.005 / 1000 + 2000 * 0.0004 / 1000),
+        "bytes": 3 * 10**9,
+        "transfer_dollars": pytest.approx(3 * 0.02),
+    }
+    says = source_bill_text(cost["requester_pays"])
+    assert "2,000 reads and 3 listings" in says
+    assert "nothing within the bucket's Region, else about $0.06" in says
+    assert says in cost_lines(cost)[-1]
 
 
 def test_a_run_that_was_stopped_is_paid_for_what_it_did(s3: InMemoryS3Client) -> None:

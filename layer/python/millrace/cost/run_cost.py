@@ -12,6 +12,7 @@ from millrace.cost.bill import Used, bill
 from millrace.cost.estimation import Jobs, ShardSize, calls, estimate, planning_seconds, transitions
 from millrace.cost.known_pace import record_memory, record_pace
 from millrace.cost.prices import prices
+from millrace.cost.requester_pays import source_bill
 from millrace.cost.s3_requests import S3Requests
 from millrace.cost.worked import Worked, read_worked
 from millrace.errors import ObjectNotFoundError
@@ -60,6 +61,7 @@ def cost_of(jobs: RunJobs, worked: Worked, region: str) -> dict[str, Any]:
     return {
         **bill(Used(jobs.attempts, requests, transitions(stages), calls(stages), planning)),
         **_estimates(jobs.attempts, worked, pace),
+        **_source_bill(worked),
         "complete": not jobs.running and worked.jobs <= jobs.by_id.keys(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": region,
@@ -84,6 +86,15 @@ def read_cost(folder: RunFolder, s3: S3) -> dict[str, Any] | None:
     except (ObjectNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("dollars"), float) and "at" in found else None
+
+
+def _source_bill(worked: Worked) -> dict[str, Any]:
+    """What reading the source cost this account, of a run that pays for it alone."""
+    if not worked.requester_pays:
+        return {}
+    mean = worked.bytes / worked.items if worked.items else 0.0
+    bill = source_bill(listed=worked.listed, items=worked.items_worked, size=worked.items_worked * mean)
+    return {"requester_pays": bill}
 
 
 def _estimates(attempts: Sequence[Attempt], worked: Worked, pace: Pace) -> dict[str, float | None]:

@@ -33,6 +33,7 @@ class Worked:
         kept_bytes: Of how many bytes.
         kept_shards: In how many shards.
         reuses: Whether the run reuses an earlier one.
+        requester_pays: Whether reading the source is on this account's bill, and not on its owner's.
     """
 
     workload: str = ""
@@ -48,6 +49,7 @@ class Worked:
     kept_bytes: int = 0
     kept_shards: int = 0
     reuses: bool = False
+    requester_pays: bool = False
 
 
 def read_worked(folder: RunFolder, s3: S3) -> Worked:
@@ -86,6 +88,7 @@ def read_worked(folder: RunFolder, s3: S3) -> Worked:
         kept_bytes=kept[1],
         kept_shards=kept[2],
         reuses=reuse is not None,
+        requester_pays=plan.requester_pays,
     )
 
 

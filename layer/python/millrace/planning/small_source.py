@@ -19,6 +19,7 @@ from millrace.planning.named_objects import named_objects
 from millrace.planning.splitting import cut_large
 from millrace.records.plan import Item, Plan
 from millrace.request.run_request import RunRequest
+from millrace.request.source_access import source_s3
 from millrace.s3.listing_page import Page
 from millrace.workload.pace import Pace
 from millrace.workload.record import WorkloadRecord
@@ -114,12 +115,12 @@ def _pages(request: RunRequest, maker: PlanMaker) -> Iterator[Page]:
     Raises:
         _TheJobsTurn: There are too many of them.
     """
-    source = S3Uri.parse_folder(request.source, "source")
+    source, s3 = S3Uri.parse_folder(request.source, "source"), source_s3(maker.s3, request)
     if request.keys is not None:
-        yield named_objects(source, request.keys, maker.s3, maker.check, maker.concurrency)
+        yield named_objects(source, request.keys, s3, maker.check, maker.concurrency)
         return
     listed, most = 0, most_objects(request)
-    for page in listing_pages(source, maker.s3, maker.check, maker.concurrency):
+    for page in listing_pages(source, s3, maker.check, maker.concurrency):
         listed += len(page)
         if listed > most:
             raise _TheJobsTurn

@@ -59,7 +59,9 @@ def refusal(request: RunRequest, public: frozenset[str]) -> str:
     """
     bucket = S3Uri.parse(request.source).bucket
     if bucket in public:
-        return f"{bucket} is among the stack's public buckets and read without credentials: its owner may not allow that"
+        return (
+            f"{bucket} is among the stack's public buckets and read without credentials: its owner may not allow that"
+        )
     if request.requester_pays:
         return ""
     return f'If the owner of {bucket} has requesters pay, the request needs "requester_pays": true (--requester-pays)'
@@ -82,11 +84,12 @@ def refusal_explained(request: RunRequest, public: frozenset[str]) -> Iterator[N
         reason = refusal(request, public)
         if not reason:
             raise
-        raise AccessDeniedError(
+        explained = AccessDeniedError(
             f"{error.message}. {reason}",
             operation=error.operation,
             target=error.target,
-            code=error.code,
             http_status=error.http_status,
             of_item=error.of_item,
-        ) from error
+        )
+        explained.code = error.code  # the message has it already
+        raise explained from error

@@ -21,6 +21,7 @@ from millrace.records.files import listed_shards
 from millrace.reuse.kept_outputs import ListedKeys
 from millrace.s3.verbs import ListedObject
 from millrace.workload import Item, Outputs
+from tests.requester_pays_s3 import RequesterPaysClient
 from tests.run_in_memory import RESULT, SOURCE, RunInMemory, Sizes, SizesPartial
 
 SMALL = {"shard": {"max_items": 3}}
@@ -62,6 +63,19 @@ def worked_keys(run: RunInMemory) -> list[str]:
     """The items that the run worked itself."""
     found = csv.DictReader(io.StringIO((run.file("report.csv") or b"").decode()))
     return [row["Key"] for row in found if not row["ReusedFrom"]]
+
+
+def test_who_pays_is_no_part_of_what_is_reused() -> None:
+    """It changes no byte of a result: the bucket has requesters pay by now, and nothing is worked again."""
+    client = RequesterPaysClient(RESULT, requester_pays=SOURCE)
+    client.requester_pays = "no bucket"
+    base = run_of(client)
+    store(base, a="1", b="22", c="333", d="4444")
+    assert work(base) == [0, 1]
+    client.requester_pays = SOURCE
+    run = run_of(client, "next", reuse="latest", requester_pays=True)
+    assert work(run) == []
+    assert run.result()["reuse"]["kept"] == 4
 
 
 def same_as_full(run: RunInMemory, name: str = "full") -> bool:

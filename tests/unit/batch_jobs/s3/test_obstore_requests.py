@@ -304,6 +304,58 @@ def test_an_owner_is_named_by_botocore(served: Served, monkeypatch: pytest.Monke
     assert served.by_obstore()
 
 
+def test_a_public_bucket_is_read_unsigned_by_obstore(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the deployment names an owner, which a public bucket's is not; listings are botocore's, unsigned."""
+    served.memory.store("bucket", URI.key, b"x")
+    monkeypatch.setenv("MILLRACE_PUBLIC_BUCKETS", "bucket")
+    for owner in ("", "123456789012"):
+        monkeypatch.setenv("MILLRACE_BUCKET_OWNER", owner)
+        assert connect(1).read(URI) == b"x"
+        assert not {"authorization", "x-amz-expected-bucket-owner"} & served.handler.seen[-1][2].keys()
+        assert served.by_obstore()
+        assert connect(1).open(URI, first_byte=0, last_byte=0).length == 1
+        assert "authorization" not in served.handler.seen[-1][2]
+
+
+def test_nothing_is_written_without_a_signature(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for a write to a public bucket gets the answer that S3 has for their credentials."""
+    monkeypatch.setenv("MILLRACE_PUBLIC_BUCKETS", "bucket")
+    connect(1).put(URI, b"x")
+    assert served.handler.seen[-1][2]["authorization"].startswith("AWS4-HMAC-SHA256")
+
+
+def test_a_public_bucket_needs_no_credentials(served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """There may be none at all."""
+    served.memory.store("bucket", URI.key, b"x")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("MILLRACE_PUBLIC_BUCKETS", "bucket")
+    assert connect(1).read(URI) == b"x"
+    served.memory.store("bucket", "a//b", b"y")  # botocore's
+    assert connect(1).read(S3Uri("bucket", "a//b")) == b"y"
+    assert "authorization" not in served.handler.seen[-1][2]
+
+
+def test_obstore_says_who_pays_for_one_bucket(served: Served) -> None:
+    """Signed, by either client, and of no other bucket."""
+    served.memory.store("bucket", URI.key, b"x")
+    served.memory.store("kept", URI.key, b"y")
+    s3 = connect(1).paying("bucket")
+    for key in (URI.key, "a//b"):  # obstore's, botocore's
+        served.memory.store("bucket", key, b"x")
+        assert s3.read(S3Uri("bucket", key)) == b"x"
+        headers = served.handler.seen[-1][2]
+        assert headers["x-amz-request-payer"] == "requester"
+        assert "x-amz-request-payer" in headers["authorization"]
+    assert s3.read(S3Uri("kept", URI.key)) == b"y"
+    assert "x-amz-request-payer" not in served.handler.seen[-1][2]
+    assert connect(1).read(URI) == b"x"
+    assert "x-amz-request-payer" not in served.handler.seen[-1][2]
+
+
 def test_a_key_cannot_pass_for_an_answer() -> None:
     """Obstore's text may begin with the key; a status in it is not S3's."""
     key = "Error performing GET x in y - Server returned non-2xx status code: 200 OK: <Error/>"

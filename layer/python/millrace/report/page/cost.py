@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from millrace.cost.requester_pays import source_bill_text
 from millrace.report.page.blocks import Bars, Facts, Paragraph, Section, Table
 from millrace.text import dollars_text, duration_text, plural, time_text
 
@@ -60,6 +61,7 @@ def cost_part(cost: Mapping[str, Any]) -> Section:
                 stages,
                 numeric=(1, 2, 3, 4),
             ),
+            *([Paragraph(source_bill_text(cost["requester_pays"]))] if "requester_pays" in cost else []),
             Paragraph(f"{incomplete}{on}. {prices}; as of {time_text(cost['at'])}."),
         ],
     )
