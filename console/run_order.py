@@ -59,26 +59,32 @@ class RunOrder:
         return self.destination.uri(result_bucket)
 
 
-def refuse_foreign_buckets(request: Mapping[str, Any], readable: Sequence[str] | None, result_bucket: str) -> None:
+def refuse_foreign_buckets(
+    request: Mapping[str, Any],
+    sources: Sequence[str] | None,
+    result_bucket: str,
+    public: frozenset[str] = frozenset(),
+) -> None:
     """Refuse what is not the stack's, as its roles do on AWS; the embedded AWS asks no role by default.
 
     Args:
         request: The execution input; the runs that follow are looked at too.
-        readable: The folders that a source may be in, as s3://bucket/folder/; None for any. An earlier run's outputs
+        sources: The folders that a source may be in, as s3://bucket/folder/; None for any. An earlier run's outputs
             are a source as well.
         result_bucket: The only one for the destination.
+        public: The buckets of public data, which may be sources too.
 
     Raises:
         InvalidRunRequest: A source or a destination is in another bucket.
     """
+    results, readable = f"s3://{result_bucket}/", None
+    if sources is not None:
+        readable = (*sources, results, *(f"s3://{bucket}/" for bucket in sorted(public)))
     path, link = "", dict(request)
     while True:
-        for field, places, does in (
-            ("source", None if readable is None else (*readable, f"s3://{result_bucket}/"), "reads"),
-            ("destination", (f"s3://{result_bucket}/",), "writes"),
-        ):
+        for field, places, does in (("source", readable, "reads"), ("destination", (results,), "writes")):
             if places is not None and not str(S3Uri.parse_folder(link[field], field)).startswith(places):
-                theirs = " or ".join(places[:-1] or places)
+                theirs = " or ".join(sources if sources and field == "source" else places)
                 allowed = f"a folder of {theirs}, which this stack {does}"
                 more = "; copy the objects there, or name a folder of this machine to: millrace local run"
                 raise InvalidRunRequest(path + field, link[field], allowed + (more if field == "source" else ""))

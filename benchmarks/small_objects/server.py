@@ -187,7 +187,8 @@ def _body_end(data: bytes, head: bytes, start: int) -> int | None:
 
 def _unchunked(data: bytes) -> bytes:
     """A body that came in chunks, without their sizes, trailers left out."""
-    made, position = [], 0
+    made: list[bytes] = []
+    position = 0
     while True:
         line_end = data.index(b"\r\n", position)
         size = int(data[position:line_end].split(b";")[0], 16)

@@ -35,6 +35,7 @@ _ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{_PLACE}:table/{{}}",
     "AWS::SNS::Topic": f"arn:aws:sns:{_PLACE}:{{}}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{_PLACE}:{{}}",
+    "AWS::IAM::Role": "arn:aws:iam::123456789012:role/{}",
     "AWS::KMS::Key": f"arn:aws:kms:{_PLACE}:key/{{}}",
     "AWS::Events::EventBus": f"arn:aws:events:{_PLACE}:event-bus/{{}}",
 }

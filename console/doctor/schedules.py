@@ -36,7 +36,8 @@ def _trouble(target: Target, schedule: Schedule) -> str:
         return f"its runs are refused: {error.message}"
     stack = target.stack
     results = f"s3://{stack.result_bucket}/"
-    for field, places in (("source", (*stack.readable, results)), ("destination", (results,))):
+    public = (f"s3://{bucket}/" for bucket in sorted(stack.public_buckets))
+    for field, places in (("source", (*stack.sources, results, *public)), ("destination", (results,))):
         if not getattr(asked, field).startswith(places):
             return f"its runs are refused: {field} {getattr(asked, field)} is not in {' or '.join(places)}"
     return ""

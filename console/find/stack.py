@@ -78,11 +78,6 @@ class Stack:
         return source_addresses(self.outputs.get("SourceLocations") or self.source_bucket)
 
     @property
-    def readable(self) -> tuple[str, ...]:
-        """The sources, and the buckets of public data."""
-        return self.sources + source_addresses(self.parameters.get("PublicBucketNames", ""))
-
-    @property
     def result_bucket(self) -> str:
         """The bucket that the stack made for results, or that the user named."""
         return self._output("ResultBucketName")

@@ -139,7 +139,7 @@ def start_locally(order: RunOrder, checkout: Checkout, port: int | None, termina
     stack = bring_up_to_date(checkout, server, terminal)
     aws = Aws.embedded(server.endpoint_url)
     request = order.request(stack.source_bucket, stack.result_bucket)
-    refuse_foreign_buckets(request, stack.readable, stack.result_bucket)
+    refuse_foreign_buckets(request, stack.sources, stack.result_bucket, stack.public_buckets)
     run = _running(aws, stack, order)
     if run is not None:
         terminal.note(f"The run {run.run_id} is running; watching it.")

@@ -93,7 +93,7 @@ def checked_request(
     for link in (checked, *checked.following()):
         check_public(link, public)
     if target.is_local:
-        refuse_foreign_buckets(request, target.stack.readable, target.stack.result_bucket)
+        refuse_foreign_buckets(request, target.stack.sources, target.stack.result_bucket, public)
     if code["code"]:
         refuse_foreign_buckets(request, None, target.stack.result_bucket)
         request = request | send_code(code, target.aws, target.stack, Terminal(), workload)

@@ -90,7 +90,7 @@ class ChangePages:
             workloads=list(workload_records().values()),
             own=is_own_workload(workload),
             given=given,
-            sources=self._target.stack.readable,
+            sources=[*self._target.stack.sources, *(f"s3://{name}/" for name in self._target.stack.public_buckets)],
             first=[fields[name] for name in FIRST],
             options=option_fields(workload, given),
             rest=[field for name, field in fields.items() if name not in FIRST],

@@ -70,6 +70,7 @@ UNRECORDED = {
     "that it could not look": {
         *("get_caller_identity", "describe_images", "get_service_quota", "get_key_policy", "get_topic_attributes"),
         *("get_function", "get_layer_version", "describe_state_machine", "get_queue_attributes", "receive_message"),
+        "head_bucket",
     },
     "of S3's answers to writes ETag and UploadId are read, of HEAD the length: without one of them no run would end": {
         *(

@@ -93,6 +93,7 @@ def test_a_private_network_reaches_the_stacks_buckets_alone(manifest: str) -> No
     assert allowed(endpoint("S3Endpoint", values)) == {
         "s3:*": [
             *("arn:aws:s3:::my-source", "arn:aws:s3:::my-source/*"),
+            *["arn:aws:s3:::-", "arn:aws:s3:::-/*"] * 4,  # no other source
             *("arn:aws:s3:::my-results", "arn:aws:s3:::my-results/*"),
             *(["arn:aws:s3:::reports/inventory/*"] if manifest else []),
         ],

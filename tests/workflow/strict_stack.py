@@ -25,6 +25,7 @@ TABLES = [f"permitted-{number}" for number in range(5)]
 PARAMETERS = {
     "ScheduleExpression": "rate(1000 days)", "UploadRequest": '{"workload": "word-count"}',
     "UploadKeys": "uploads-alone/*",
+    "PublicBucketNames": "public-data-elsewhere",
     "ManifestLocation": "manifests-elsewhere/lists/", "TableNames": ",".join(TABLES),
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
     "WorkloadEnvironment": json.dumps({"GREETING": 'good "morning", all'}),
@@ -41,7 +42,7 @@ PARAMETERS = {
     "WorkloadPolicyArn": "arn:aws:iam::123456789012:policy/list-the-buckets",
 }  # fmt: skip
 """What brings roles and statements in: a schedule that never comes, uploads that only their own test makes, manifests
-elsewhere, tables, what workloads get, and a key, of which only the name counts here."""
+and public data elsewhere, tables, what workloads get, and a key, of which only the name counts here."""
 SECRETS = {
     "API_TOKEN": "token-of-the-api", "DB_PASSWORD": 'pass"word of\nthe database', "FROM_SSM": "value of a parameter",
     "ALSO_FROM_SSM": "another parameter's value", "ELSEWHERE": "kept in another region",

@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from checks.conditions import Resolver
+from checks.security.policies import _Plain
 from checks.sources import Sources
 from console.checkout import ROOT
 from console.find.executions import new_name
@@ -41,7 +42,27 @@ UNNOTICED: dict[tuple[str, str], str] = {
 }  # fmt: skip
 UNNOTICED["ReadSettingsPolicy", "kms:Decrypt"] = "the embedded AWS encrypts no secrets"
 """Permissions that AWS needs by its documentation, and whose absence cannot be seen here, with the reason."""
-PERMISSIONS = [found for found in permissions(TEMPLATE, PARAMETERS) if (found.role, found.action) not in UNNOTICED]
+NOWHERE = ("arn:aws:s3:::-", "arn:aws:s3:::-/*")
+"""What fills up the places of sources and public buckets: no bucket has such a short name, so that it allows nothing.
+tests/infrastructure/test_sources.py holds what a place allows that is filled."""
+
+
+def resource_of(permission: Permission) -> str:
+    """The resource of a permission, as plain text."""
+    resolver = Resolver(TEMPLATE, PARAMETERS)
+    made = resolver.resolve(TEMPLATE["Resources"][permission.role]["Properties"])
+    policy = made.get("Policies", [made])[permission.policy]
+    named = policy["PolicyDocument"]["Statement"][permission.statement]["Resource"]
+    resource = named[permission.resource] if isinstance(named, list) else named
+    return str(_Plain(TEMPLATE, resolver).value(resource))
+
+
+PERMISSIONS = [
+    found
+    for found in permissions(TEMPLATE, PARAMETERS)
+    if (found.role, found.action) not in UNNOTICED
+    and not (found.action.startswith("s3:") and resource_of(found) in NOWHERE)
+]
 DENIALS = list(permissions(TEMPLATE, PARAMETERS, "Deny"))
 NOTICES: dict[str, Notices] = {}
 """The failed run that is told of, once it is there."""
@@ -207,6 +228,26 @@ def copied_on(strict: Strict, **way: Any) -> Any:
     """Copies of what an earlier run put into the result bucket, with its tags."""
     source, destination, _ = tagged(strict, strict.stack.result_bucket)
     return strict.end(strict.runs.start(source, destination, workload="copy", **way))[:2]
+
+
+def copied_public(strict: Strict, **way: Any) -> Any:
+    """Copies of public data in another account: listed without credentials, and copied on a signed request."""
+    bucket, name = PARAMETERS["PublicBucketNames"], new_name()
+    with suppress(strict.s3.exceptions.BucketAlreadyOwnedByYou):
+        strict.s3.create_bucket(Bucket=bucket)
+        strict.s3.delete_public_access_block(Bucket=bucket)
+        everyone = {"Effect": "Allow", "Principal": "*", "Action": ["s3:ListBucket", "s3:GetObject"]}
+        everyone["Resource"] = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        document = {"Version": "2012-10-17", "Statement": [everyone]}
+        strict.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    for key in "ab":
+        strict.s3.put_object(Bucket=bucket, Key=f"{name}/{key}", Body=b"one two")
+    strict.runs.control("bucket-owner", {"bucket": bucket, "account": "999988887777"})
+    source, destination = f"s3://{bucket}/{name}/", f"s3://{strict.stack.result_bucket}/{name}-copied/"
+    options = {"keep_tags": False}
+    ended = strict.end(strict.runs.start(source, destination, workload="copy", options=options, **way))[:2]
+    strict.runs.control("bucket-owner", {"bucket": bucket, "account": "123456789012"})
+    return ended
 
 
 def tagged(strict: Strict, bucket: str = "") -> tuple[str, str, dict[str, str]]:
@@ -489,12 +530,14 @@ LONG_WAY: dict[str, Any] = {"plan": "job", "max_items": 1, "pace": {"seconds_per
 """Fields of a request that give two objects a plan job, an array of two children and a merge job."""
 migrate_copy, together_copy = partial(copied, **LONG_WAY), partial(copied)
 migrate_copy_on, together_copy_on = partial(copied_on, **LONG_WAY), partial(copied_on)
+migrate_copy_public, together_copy_public = partial(copied_public, **LONG_WAY), partial(copied_public)
 manifest_copy, together_manifest_copy = partial(copied_versions, **LONG_WAY), partial(copied_versions)
 manifest_run, together_manifest_run = partial(run_of_a_manifest, **LONG_WAY), partial(run_of_a_manifest)
 plan_job_reuses = partial(plan_reuses, plan="job")
 
 PARTS: dict[str, Callable[[Strict], Any]] = {
     "PrepareRunFunctionRole": prepare_run,
+    "ListSourcesPolicy": prepare_run,
     "ReadPlanFunctionRole": read_plan,
     "ReadResultFunctionRole": read_result,
     "MeasureQueuesFunctionRole": measure_queues,
@@ -520,6 +563,8 @@ SPECIAL: dict[tuple[str, str], Callable[[Strict], Any]] = {
     ("PlanJobRole", "ReadRunFoldersAndOutputs"): plan,
     ("PlanJobRole", "s3:GetObject"): plan_cuts,
     ("PlanJobRole", "TakeOverShards"): plan_job_reuses,
+    ("MigrateJobRole", "CopyPublicData"): migrate_copy_public,
+    ("MigrateAndMergeJobRole", "CopyPublicData"): together_copy_public,
     ("MigrateJobRole", "s3:AbortMultipartUpload"): migrate_upload,
     ("MigrateJobRole", "ReadTagsOfOutputs"): migrate_copy_on,
     ("MigrateJobRole", "s3:GetObjectTagging"): migrate_copy,
@@ -617,7 +662,8 @@ def test_the_undisturbed_parts_succeed(usual: Callable[[Callable[[Strict], Any]]
     assert usual(migrate_upload) == usual(merge_upload) == 0
     assert usual(merge_mirrors) == (("SUCCEEDED", None), [True, False])
     assert usual(merge_accepted) == (3, (0, None, None, True), True)
-    for part in (migrate_copy, together_copy, manifest_copy, together_manifest_copy):
+    for part in (migrate_copy, together_copy, migrate_copy_public, together_copy_public, manifest_copy,
+                 together_manifest_copy):  # fmt: skip
         assert usual(part)[0] == "SUCCEEDED"
     for part in (manifest_run, together_manifest_run):
         assert usual(part) == ("SUCCEEDED", None, {"one": 1, "two": 2})

@@ -11,8 +11,10 @@ from botocore.exceptions import ClientError
 
 from checks.sources import Sources
 from console.checkout import ROOT
+from console.doctor.sources import LISTS, WORKS, check_source, roles, statements
 from console.find.executions import new_name
 from console.find.stack import NESTED, Stack, stack_resources
+from console.find.target import Target
 from millrace.layout import RunFolder, S3Uri
 from tests.workflow.runs import Run, until
 from tests.workflow.sam import sam_delete, sam_deploy
@@ -26,7 +28,7 @@ LAYER = "AWS::Lambda::LayerVersion"
 """Its logical id has a digest of where its code was uploaded to."""
 A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api-AbCdEf"
 SCOPES = {
-    "SourcePrefix": "in/",
+    "SourceBucketNames": "scoped-letters/in/,scoped-scans/2026/11/,scoped-books",
     "ResultPrefix": "out/",
     "TableNames": "words*,films",
     "BucketOwner": "123456789012",
@@ -39,11 +41,17 @@ SCOPES = {
     "NotificationEmail": "NONE",
     "MonthlyBudget": "NONE",
 }
+BUCKETS = ("scoped-letters", "scoped-scans", "scoped-books")
 
 
 @pytest.fixture(scope="module")
 def scoped(strict: Strict) -> Strict:
-    """A second stack beside the first: on EC2, in a private network, limited to a folder of each bucket."""
+    """A second stack beside the first: on EC2, in a private network, with three sources, limited to folders."""
+    for name in BUCKETS:
+        strict.s3.create_bucket(Bucket=name)
+        strict.s3.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
     sam_deploy(strict.endpoint_url, NAME, **SCOPES)
     return Strict(Stack.find(strict.aws, NAME), strict.aws, strict.endpoint_url)
 
@@ -169,28 +177,36 @@ def test_a_workload_that_the_stack_leaves_out_is_refused(scoped: Strict, workloa
     assert scoped.runs.jobs(run, "plan") == []
 
 
-def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
+def test_uploads_to_each_source_are_worked_within_its_folder(scoped: Strict) -> None:
     """UploadKeys counts from the source's folder on, the outputs go below the result's; no right beyond is needed.
 
-    Without a window each upload has a run of its own, at once.
+    Without a window each upload has a run of its own, at once. Equal keys of two buckets do not meet.
     """
     earlier = _executions(scoped)
-    for key in ("new/a.txt", "in/old/a.txt", "in/new/a.txt", "in/new/b.txt"):
-        scoped.s3.put_object(Bucket=scoped.stack.source_bucket, Key=key, Body=b"one two")
+    letters, scans, books = BUCKETS
+    for bucket, key in (
+        (letters, "new/a.txt"), (letters, "in/old/a.txt"), (letters, "in/new/a.txt"), (letters, "in/new/b.txt"),
+        (scans, "in/new/a.txt"), (scans, "2026/11/new/a.txt"), (books, "old/a.txt"), (books, "new/in/new/a.txt"),
+    ):  # fmt: skip
+        scoped.s3.put_object(Bucket=bucket, Key=key, Body=b"one two")
     executions = until(
-        "the runs of the uploads", lambda: found if len(found := _executions(scoped) - earlier) == 2 else None
+        "the runs of the uploads", lambda: found if len(found := _executions(scoped) - earlier) == 4 else None
     )
     worked = []
     for execution in executions:
         described = scoped.aws.step_functions.describe_execution(executionArn=execution)
         asked = json.loads(described["input"])
         assert asked["queue"] == "urgent"
-        folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, "out/uploads/"), asked["run_id"])
+        bucket = S3Uri.parse(asked["source"]).bucket
+        folder = RunFolder.of(S3Uri(scoped.stack.result_bucket, f"out/uploads/{bucket}/"), asked["run_id"])
         output = scoped.runs.wait(Run(execution, folder))
         assert output["counts"]["succeeded"] == 1
-        worked += asked["keys"]
-    assert sorted(worked) == ["in/new/a.txt", "in/new/b.txt"]
-    assert scoped.runs.read(S3Uri(scoped.stack.result_bucket, "out/uploads/in/new/a.txt.words.txt"))
+        worked += [(bucket, key) for key in asked["keys"]]
+    assert sorted(worked) == [
+        (books, "new/in/new/a.txt"), (letters, "in/new/a.txt"), (letters, "in/new/b.txt"), (scans, "2026/11/new/a.txt"),
+    ]  # fmt: skip
+    for bucket, key in worked:
+        assert scoped.runs.read(S3Uri(scoped.stack.result_bucket, f"out/uploads/{bucket}/{key}.words.txt"))
     assert _executions(scoped) == earlier | executions
 
 
@@ -200,10 +216,20 @@ def test_an_upload_is_worked_within_the_folders(scoped: Strict) -> None:
         ("s3://{own_source}/other/", "s3://{own_result}/out/"),
         ("s3://{own_source}/", "s3://{own_result}/out/"),
         ("s3://{other_source}/in/", "s3://{own_result}/out/"),
+        ("s3://scoped-scans/2026/1/", "s3://{own_result}/out/"),
+        ("s3://scoped-scans/in/", "s3://{own_result}/out/"),
         ("s3://{own_source}/in/", "s3://{own_result}/elsewhere/"),
         ("s3://{own_source}/in/", "s3://{other_result}/out/"),
     ],
-    ids=["another folder", "the whole bucket", "another bucket", "a result outside", "another stack's results"],
+    ids=[
+        "another folder",
+        "the whole bucket",
+        "another bucket",
+        "above the second's folder",
+        "the first's folder there",
+        "a result outside",
+        "another stack's results",
+    ],
 )
 def test_an_address_outside_is_denied(strict: Strict, scoped: Strict, source: str, destination: str) -> None:
     """A run that reads or writes outside the stack's folders fails at its first state, before any job."""
@@ -212,9 +238,38 @@ def test_an_address_outside_is_denied(strict: Strict, scoped: Strict, source: st
         "other_source": strict.stack.source_bucket, "other_result": strict.stack.result_bucket,
     }  # fmt: skip
     run = started(scoped, source.format(**buckets), destination.format(**buckets))
-    status, error, _ = scoped.end(run)
+    status, error, cause = scoped.end(run)
     assert (status, error in {"InvalidRunRequest", "AccessDeniedError"}) == ("FAILED", True), error
-    assert scoped.runs.jobs(run, "plan") == []
+    assert not any(scoped.runs.jobs(run, verb) for verb in ("plan", "migrate", "migrate-and-merge", "merge"))
+    if "/out/" in destination and "own_result" in destination:
+        assert "reads s3://scoped-letters/in/ or s3://scoped-scans/2026/11/ or s3://scoped-books/" in cause
+
+
+@pytest.mark.parametrize("place", ["scoped-letters/in/", "scoped-scans/2026/11/", "scoped-books/"])
+@pytest.mark.parametrize("workload", ["word-count"])
+def test_each_source_is_read_by_every_job(scoped: Strict, place: str, workload: str) -> None:
+    """With a plan job, an array of two and a merge job, and with one job that does it all, under the stack's roles."""
+    for way in ({"plan": "job", "max_items": 1, "pace": {"seconds_per_item": 60}}, {}):
+        name = new_name()
+        source, destination = f"s3://{place}{name}/", f"s3://{scoped.stack.result_bucket}/out/{name}/"
+        run = started(scoped, source, destination, ("a.txt", "b.txt"), workload=workload, **way)
+        assert scoped.runs.wait(run)["counts"]["succeeded"] == 2
+
+
+def test_doctor_looks_at_each_source(scoped: Strict) -> None:
+    """Of another account's bucket it prints what the owner's policy needs, with the names of this stack's roles."""
+    target = Target(scoped.aws, scoped.stack.name)
+    found = [check_source(target, address) for address in scoped.stack.sources]
+    assert [check.outcome for check in found] == ["ok"] * 3
+    needed = statements(roles(target), S3Uri.parse(scoped.stack.sources[1]))
+    mine = {scoped.aws.client("iam").get_role(RoleName=scoped.physical(name))["Role"]["Arn"] for name in LISTS + WORKS}
+    assert {arn for each in needed for arn in each["Principal"]["AWS"]} == mine
+    lists, reads = needed
+    assert lists["Condition"] == {"StringLike": {"s3:prefix": "2026/11/*"}}
+    assert (lists["Resource"], reads["Resource"]) == (
+        "arn:aws:s3:::scoped-scans",
+        "arn:aws:s3:::scoped-scans/2026/11/*",
+    )
 
 
 def test_a_job_of_its_own_is_denied_too(strict: Strict, scoped: Strict) -> None:
@@ -261,6 +316,12 @@ def test_ec2_has_its_environments(scoped: Strict) -> None:
         (
             {"WorkloadSecrets": ",".join(f"T{number}={A_SECRET}" for number in range(6))},
             "WorkloadSecrets.* one to five",
+        ),
+        ({"SourceBucketNames": "one,two/in"}, "SourceBucketNames.* BUCKET/FOLDER/"),
+        ({"SourceBucketNames": "a1b,b2c,c3d,d4e,e5f,f6g"}, "SourceBucketNames.* one to five"),
+        (
+            {"SourceBucketNames": "same", "ResultBucketName": "same", "UploadRequest": '{"workload": "copy"}'},
+            "the two buckets must differ",
         ),
         ({"WorkloadPolicyArn": "my-policy"}, "WorkloadPolicyArn.* the ARN of a managed policy"),
     ],

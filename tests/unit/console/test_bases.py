@@ -72,7 +72,12 @@ def checked(
     }
     aws = SimpleNamespace(s3=s3, step_functions=states, client=clients.__getitem__)
     stack = SimpleNamespace(
-        source_bucket="letters", result_bucket="results", state_machine_arn="arn", schedule_group="group"
+        source_bucket="letters",
+        sources=("s3://letters/",),
+        public_buckets=(),
+        result_bucket="results",
+        state_machine_arn="arn",
+        schedule_group="group",
     )
     return bases(SimpleNamespace(aws=aws, stack=stack), NOW)  # type: ignore[arg-type]
 

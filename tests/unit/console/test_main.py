@@ -157,4 +157,4 @@ def test_local_status_as_json_of_what_is_down(tmp_path: Path) -> None:
     """A document with every field, null for what is not there, so that a program need not read the sentence."""
     command = [sys.executable, "-m", "console", "local", "status", "--state-dir", str(tmp_path), "--json"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert told == dict.fromkeys(("endpoint_url", "pid", "log_file", "stack", "source", "results"))
+    assert told == dict.fromkeys(("endpoint_url", "pid", "log_file", "stack", "source", "sources", "results"))

@@ -139,12 +139,13 @@ def test_a_start_into_a_public_bucket_is_refused() -> None:
 def test_the_embedded_aws_takes_a_public_bucket_for_a_source_alone() -> None:
     """It asks no role; the command does as the roles of a stack do."""
     request = {"source": f"s3://{THEIRS}/in/", "destination": "s3://results/out/"}
-    readable = ("s3://letters/", f"s3://{THEIRS}/")
-    refuse_foreign_buckets(request, readable, "results")
-    with pytest.raises(InvalidRunRequest, match="which this stack reads"):
-        refuse_foreign_buckets(request, readable[:1], "results")
+    refuse_foreign_buckets(request, ("s3://letters/",), "results", frozenset({THEIRS}))
+    with pytest.raises(InvalidRunRequest, match="a folder of s3://letters/, which this stack reads"):
+        refuse_foreign_buckets(request, ("s3://letters/",), "results")
     with pytest.raises(InvalidRunRequest, match="destination"):
-        refuse_foreign_buckets(request | {"destination": f"s3://{THEIRS}/b/"}, readable, "results")
+        refuse_foreign_buckets(
+            request | {"destination": f"s3://{THEIRS}/b/"}, ("s3://letters/",), "results", frozenset({THEIRS})
+        )
 
 
 def test_doctor_looks_at_public_buckets() -> None:

@@ -180,6 +180,29 @@ def test_a_bucket_that_may_not_be_listed_is_refused(client: InMemoryS3Client) ->
     assert "refuses it" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        (
+            ("s3://scans/", "s3://letters/2026/"),
+            "The stack reads s3://scans/ or s3://letters/2026/, and what runs wrote",
+        ),
+        (("s3://scans/", "s3://letters/"), "It is among the stack's sources, so its own policy refuses the stack"),
+        ((), "refuses it"),
+    ],
+)
+def test_a_source_outside_is_refused_with_those_that_there_are(
+    client: InMemoryS3Client, sources: tuple[str, ...], says: str
+) -> None:
+    """IAM refuses it; the message says what the stack may read, or that another account's bucket lacks a policy."""
+    client.denied.add(("letters", ""))
+    client.denied.add(("letters", "in/"))
+    with pytest.raises(InvalidRunRequest) as refused:
+        prepare_run(event(), S3(client.stub), replace(SETTINGS, sources=sources))
+    assert says in str(refused.value)
+    assert ("reads" in str(refused.value)) == ("reads" in says)
+
+
 def test_a_second_call_of_the_same_execution_finds_its_own_file(client: InMemoryS3Client) -> None:
     """Step Functions may call the function twice for one execution."""
     first = prepare_run(event(), S3(client.stub), SETTINGS)

@@ -337,6 +337,39 @@ def test_no_run_has_more_keys_than_a_request_may(states: StepFunctions) -> None:
     assert sorted(map(len, states.keys())) == [1, 1000]
 
 
+def test_each_bucket_has_a_run_of_its_own(states: StepFunctions) -> None:
+    """A batch is one run for each bucket, with a folder of its own for the outputs: both may have the same keys."""
+    settings = UploadSettings(SETTINGS.state_machine_arn, REQUEST, buckets=("letters", "scans"))
+    events = batch(event("in/a", "01"), event("in/a", "01", bucket="scans"), event("b", bucket="scans"))
+    outcome = outcome_of(states, events, settings)
+    assert [(request["source"], request["keys"], request["destination"]) for request in states.started.values()] == [
+        ("s3://letters/", ["in/a"], "s3://results/uploads/letters/"),
+        ("s3://scans/", ["b", "in/a"], "s3://results/uploads/scans/"),
+    ]
+    assert (outcome.runs, outcome.uploads, outcome.undone) == (2, 3, [])
+    assert all(RunRequest.parse(request) for request in states.started.values())
+    outcome_of(states, list(reversed(events)), settings)
+    assert len(states.started) == 2
+
+
+def test_an_event_of_no_source_starts_nothing(states: StepFunctions) -> None:
+    """The buckets whose uploads start runs are named in the reason."""
+    settings = UploadSettings(SETTINGS.state_machine_arn, REQUEST, buckets=("letters", "scans"))
+    ((_, reason, again),) = outcome_of(states, batch(event("a", bucket="results")), settings).undone
+    assert not again
+    assert "not of an object that was put into s3://letters/ or s3://scans/" in reason
+    assert states.started == {}
+
+
+def test_the_buckets_come_from_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five places with folders and hyphens: each bucket once."""
+    monkeypatch.setenv("UPLOAD_REQUEST", json.dumps(REQUEST))
+    monkeypatch.setenv("UPLOAD_SOURCES", "letters/in,scans,letters/new/deep,-,-")
+    assert UploadSettings.from_environment().buckets == ("letters", "scans")
+    monkeypatch.delenv("UPLOAD_SOURCES")
+    assert UploadSettings.from_environment().buckets == ()
+
+
 def test_each_queue_has_a_run_of_its_own(states: StepFunctions) -> None:
     """Where the request names no queue, the first rule that fits each object does, and the request says which."""
     rules = parse_queue_rules('[{"prefix": "now/a", "queue": "urgent"}, {"prefix": "now/", "queue": "urgent"}]', QUEUES)
