@@ -13,7 +13,7 @@ SETTINGS: tuple[dict[str, str], ...] = (
     {
         "ResultPrefix": "out/", "TableNames": "words,import-*", "Compute": "EC2",
         "ScheduleExpression": "rate(1 day)", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/a",
-        "SourceBucketNames": "my-source/in/,other-source", "PublicBucketNames": "public-data",
+        "SourceBucketNames": "my-source/in/,a-b/a/b/,b-c/in/,c-d/in/,d-e/in/", "PublicBucketNames": "public-data",
         "ResultBucketName": "my-results", "UploadRequest": '{"workload": "images"}',
         "ManifestLocation": "lists/",
         "WorkloadEnvironment": '{"API_URL": "https://example.com"}',

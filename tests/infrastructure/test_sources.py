@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
@@ -240,6 +241,25 @@ def test_public_data_is_copied_by_the_jobs_that_work_items() -> None:
     for name in ("PlanJobDefinition", "MigrateJobDefinition", "MigrateAndMergeJobDefinition"):
         assert told in stack.properties(name)["ContainerProperties"]["Environment"]
     assert stack.properties("PrepareRunFunction")["Environment"]["Variables"][told["Name"]] == told["Value"]
+
+
+def test_the_longest_sources_fit_into_policies() -> None:
+    """IAM takes 10,240 characters of a role's inline policies, and 6,144 of a managed one (IAM user guide, quotas)."""
+    long = [(f"{'b' * 62}{number}", f"{'f' * 750}/") for number in range(5)]
+    stack = Deployed(
+        long,
+        PublicBucketNames=",".join(f"{'p' * 62}{number}" for number in range(5)),
+        TableNames=",".join(f"{'t' * 254}{number}" for number in range(5)),
+        ManifestLocation=f"{'m' * 63}/{'f' * 100}/",
+        KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
+    )
+
+    def length(document: Any) -> int:
+        return len(json.dumps(document, separators=(",", ":")))
+
+    assert length(stack.properties("ListSourcesPolicy")["PolicyDocument"]) <= 6144
+    for role in ("PlanJobRole", *WORKING):
+        assert sum(length(each["PolicyDocument"]) for each in stack.properties(role)["Policies"]) <= 10_240
 
 
 @pytest.mark.parametrize(

@@ -114,11 +114,16 @@ def test_a_stack_names_all_its_sources() -> None:
 @pytest.mark.parametrize(
     ("source", "allowed"),
     [
-        ("s3://letters/in/", True), ("s3://scans/2026/", True), ("s3://scans/2026/11/", True),
-        ("s3://results/a/", True), ("s3://open/a/", True),
-        ("s3://scans/", False), ("s3://scans/2025/", False), ("s3://letters2/", False),
+        ("s3://letters/in/", True),
+        ("s3://scans/2026/", True),
+        ("s3://scans/2026/11/", True),
+        ("s3://results/a/", True),
+        ("s3://open/a/", True),
+        ("s3://scans/", False),
+        ("s3://scans/2025/", False),
+        ("s3://letters2/", False),
     ],
-)  # fmt: skip
+)
 def test_the_command_knows_what_a_stack_reads(source: str, allowed: bool) -> None:  # noqa: FBT001 - expected
     """Folders of any source, results of earlier runs and public data; the refusal names the sources."""
     request = {"source": source, "destination": "s3://results/out/"}
