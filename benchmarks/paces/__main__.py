@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.certificate import make_certificate
 from benchmarks.cores import FIRST, OTHERS, on_cores
 from benchmarks.paces.sources import SOURCES
 from benchmarks.results import Table, add_output_option
+from benchmarks.small_objects.certificate import make_certificate
 from millrace.cost.known_pace import record_pace
 from millrace.workload.pace import WorkedShard, fitted
 

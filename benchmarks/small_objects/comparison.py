@@ -31,9 +31,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from benchmarks.certificate import make_certificate
 from benchmarks.cores import FIRST, OTHERS, on_cores
 from benchmarks.results import Table, add_output_option
+from benchmarks.small_objects.certificate import make_certificate
 from benchmarks.small_objects.server import KEY, RESULT, SOURCE
 
 COLUMNS = [

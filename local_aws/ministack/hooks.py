@@ -170,8 +170,8 @@ class Ministack:
         return context
 
     def take_scope(self, headers: dict[str, str]) -> None:
-        """Serve a request, signed in its header, in its account and region; its task's context keeps them."""
-        authorization = headers["authorization"]
+        """Serve a request in the account and region that its header is signed for; its task's context keeps them."""
+        authorization = headers.get("authorization", "")
         said, _, value = authorization.rpartition("Signature=")
         # All but the signature is the same from request to request, where that comes last.
         access_key, region = self._signed_for(authorization if "," in value else said)
