@@ -364,14 +364,17 @@ def test_foreign_buckets_are_refused(millrace: Millrace, stack: Any, s3: Any, so
     """A bucket that is there and not the stack's is refused as a source and as a destination, as documented."""
     s3.create_bucket(Bucket="somebody-elses")
     s3.put_object(Bucket="somebody-elses", Key="a.txt", Body=b"one")
-    for given in (("s3://somebody-elses/", destination), (source, "s3://somebody-elses/out/")):
+    for *given, does in (
+        ("s3://somebody-elses/", destination, "reads"),
+        (source, "s3://somebody-elses/out/", "writes"),
+    ):
         ended = millrace("run", "--source", given[0], "--destination", given[1])
         assert ended.returncode == 2
-        assert "the bucket that this stack" in last_line(ended)
+        assert f"which this stack {does}" in last_line(ended)
         words = ["run", "--source", given[0], "--destination", given[1], "--state-dir", str(stack.state_dir)]
         run = subprocess.run([sys.executable, "-m", "console", *words], capture_output=True, text=True, check=False)
         assert run.returncode == 2
-        assert "the bucket that this stack" in last_line(run)
+        assert f"which this stack {does}" in last_line(run)
     assert [each["Key"] for each in s3.list_objects_v2(Bucket="somebody-elses")["Contents"]] == ["a.txt"]
 
 
