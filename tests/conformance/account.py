@@ -146,8 +146,10 @@ class Account:
         """Run one job in a queue of one vCPU until the block ends: what is submitted inside starts afterwards."""
         job_id = self.submit(queue, self.shell("exec sleep 600"), **settings)
         self.reached(job_id, "RUNNING")
-        yield
-        self.batch.terminate_job(jobId=job_id, reason="make room")
+        try:
+            yield
+        finally:
+            self.batch.terminate_job(jobId=job_id, reason="make room")
 
     def job(self, job_id: str) -> dict[str, Any]:
         """DescribeJobs of one job."""
