@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
@@ -102,7 +101,8 @@ def download(
     def get_some(some: Sequence[tuple[str, S3Uri]]) -> list[int | str]:
         return [_get(open_object, str(directory), key, uri, written) for key, uri in some]
 
-    batches = _batches(wanted, 1 if reader is None else _TOGETHER)
+    together = 1 if reader is None else _TOGETHER
+    batches = [wanted[first : first + together] for first in range(0, len(wanted), together)]
     with workers() as pool, written.kept_open():
         got = (each for some in pool.map(get_some, batches) for each in some)
         for (_, uri), size in zip(wanted, got, strict=True):
@@ -113,12 +113,6 @@ def download(
                 done.total_bytes += size
             moved(done.files, len(wanted))
     return done
-
-
-def _batches(things: Sequence[tuple[str, S3Uri]], size: int) -> Iterator[Sequence[tuple[str, S3Uri]]]:
-    left = iter(things)
-    while some := list(islice(left, size)):
-        yield some
 
 
 def _make_parents(directory: Path, segments: Iterable[str]) -> None:
