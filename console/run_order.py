@@ -59,6 +59,11 @@ class RunOrder:
         return self.destination.uri(result_bucket)
 
 
+def readable_places(sources: Sequence[str], result_bucket: str, public: frozenset[str]) -> tuple[str, ...]:
+    """Where a run's source may be, as s3://bucket/folder/: a stack's sources, its results and the public buckets."""
+    return (*sources, f"s3://{result_bucket}/", *(f"s3://{bucket}/" for bucket in sorted(public)))
+
+
 def refuse_foreign_buckets(
     request: Mapping[str, Any],
     sources: Sequence[str] | None,
@@ -77,9 +82,8 @@ def refuse_foreign_buckets(
     Raises:
         InvalidRunRequest: A source or a destination is in another bucket.
     """
-    results, readable = f"s3://{result_bucket}/", None
-    if sources is not None:
-        readable = (*sources, results, *(f"s3://{bucket}/" for bucket in sorted(public)))
+    results = f"s3://{result_bucket}/"
+    readable = None if sources is None else readable_places(sources, result_bucket, public)
     path, link = "", dict(request)
     while True:
         for field, places, does in (("source", readable, "reads"), ("destination", (results,), "writes")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from console.doctor.check import Check
 from console.find.target import Target
 from console.operations.schedules import Schedule, schedules
+from console.run_order import readable_places
 from millrace.errors import InvalidRunRequest
 from millrace.request.run_request import RunRequest
 from millrace.text import plural
@@ -35,9 +36,8 @@ def _trouble(target: Target, schedule: Schedule) -> str:
     except InvalidRunRequest as error:
         return f"its runs are refused: {error.message}"
     stack = target.stack
-    results = f"s3://{stack.result_bucket}/"
-    public = (f"s3://{bucket}/" for bucket in sorted(stack.public_buckets))
-    for field, places in (("source", (*stack.sources, results, *public)), ("destination", (results,))):
+    readable = readable_places(stack.sources, stack.result_bucket, stack.public_buckets)
+    for field, places in (("source", readable), ("destination", (f"s3://{stack.result_bucket}/",))):
         if not getattr(asked, field).startswith(places):
             return f"its runs are refused: {field} {getattr(asked, field)} is not in {' or '.join(places)}"
     return ""
