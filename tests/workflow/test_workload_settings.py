@@ -130,8 +130,8 @@ def test_only_the_jobs_that_work_items_get_them(strict: Strict) -> None:
         ]
         for verb in found
     }
-    policy = [PARAMETERS["WorkloadPolicyArn"]]
-    assert attached == {"Plan": [], "Migrate": policy, "MigrateAndMerge": policy, "Merge": []}
+    listing, policy = strict.physical("ListSourcesPolicy"), PARAMETERS["WorkloadPolicyArn"]
+    assert attached == {"Plan": [listing], "Migrate": [policy], "MigrateAndMerge": [policy], "Merge": []}
 
 
 @pytest.mark.parametrize(
