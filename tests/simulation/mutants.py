@@ -113,7 +113,7 @@ MUTANTS = (
     Mutant(commit_before_the_partial, ("COMMIT_LAST",)),
     Mutant(commit_before_the_outputs, ("COMMIT_LAST",)),
     Mutant(partial_not_named_by_content, ("PARTIAL_ONCE",), first=318),
-    Mutant(partial_not_named_by_content, ("READABLE",), without=("PARTIAL_ONCE",), first=420),
+    Mutant(partial_not_named_by_content, ("READABLE",), without=("PARTIAL_ONCE",), first=125),
     Mutant(items_read_without_if_match, ("CONDITIONAL",)),
     Mutant(items_read_without_if_match, ("OUTPUT_RIGHT", "ROW_HAS_CAUSE", "MERGED"), without=("CONDITIONAL",)),
     Mutant(broken_reads_go_on_without_if_match, ("CONDITIONAL",)),
