@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant(progress_of_another_plan_is_used, ("COUNTS", "ROW_HAS_CAUSE", "COMMIT_LAST", "MERGED", "ONE_ROW")),
     Mutant(success_before_the_result, ("SUCCESS_LAST",)),
     Mutant(failed_outputs_are_left, ("NO_FAILED_OUTPUT",)),
-    Mutant(the_loser_trusts_its_own_rows, ("DELETES_OWN", "COMMIT_LAST", "NO_FAILED_OUTPUT"), first=129),
+    Mutant(the_loser_trusts_its_own_rows, ("DELETES_OWN", "COMMIT_LAST", "NO_FAILED_OUTPUT"), first=245),
     Mutant(outputs_of_other_runs_are_deleted, ("DELETES_OWN",)),
     Mutant(results_written_over_each_other, ("FINAL",), first=618),
     Mutant(a_retry_sums_up_itself_alone, ("MERGED",)),
@@ -142,7 +142,7 @@ MUTANTS = (
     Mutant(a_result_that_is_there_is_believed, ("FORGED", "OUTPUT_OF_RUN", "NOT_COMPLETE", "READABLE")),
     Mutant(a_marked_run_is_believed, ("FORGED", "SUCCESS_LAST", "NOT_COMPLETE", "READABLE")),
     Mutant(files_that_are_there_are_believed, ("FORGED", "MERGED", "READABLE")),
-    Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",)),
+    Mutant(objects_refused_for_good_count_as_a_broken_s3, ("ENDS",), first=162),
     Mutant(the_listing_is_trusted, ("PLANNED", "SAME_BYTES")),
     Mutant(
         the_listing_is_trusted,
