@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -42,6 +43,7 @@ from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead
+from millrace.records.files import listed_shards
 from millrace.request.labels import labels_of, tags_text
 from millrace.s3.reader import ObjectReader
 from millrace.text import bytes_text, dollars_text, reuse_text
@@ -215,11 +217,10 @@ class UiPages:
         """Who is at which shard now, of those that are not committed."""
         open_ = sorted(set(range(progress.planned["shards"] if progress.planned else 0)) - done)
         if len(open_) > CLAIMS:
-            place = folder.root.join("claims/")
-            listed = {each.key.rpartition("/")[2] for each in self._aws.s3.list(place.bucket, place.key)}
-            open_ = [shard for shard in open_ if folder.claim(shard).key.rpartition("/")[2] in listed]
+            left, claimed = set(open_), listed_shards(folder.claim, range(open_[0], open_[-1] + 1), self._aws.s3)
+            open_ = list(islice((shard for shard in claimed if shard in left), CLAIMS))
         with workers() as pool:
-            found = pool.map(lambda shard: self._claim(folder, shard), open_[:CLAIMS])
+            found = pool.map(lambda shard: self._claim(folder, shard), open_)
             return [claim for claim in found if claim is not None]
 
     def _claim(self, folder: RunFolder, shard: int) -> Claim | None:

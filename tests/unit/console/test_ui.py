@@ -11,6 +11,7 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote_plus
 
 import click
 import pytest
@@ -396,6 +397,29 @@ def test_a_claim_of_an_open_shard_is_work(monkeypatch: pytest.MonkeyPatch, commi
     page = client.get("/runs/run").text
     assert ", 1 at work" in page
     assert "shard 3 " in page
+
+
+def test_claims_are_listed_from_the_first_open_shard_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claims of committed shards stay: where many shards are open, only the claims behind those are listed."""
+    run = RunInMemory({f"in/{key}": b"mill" for key in "abcd"}, {"shard": {"max_items": 1}})
+    run.plan()
+    for shard in range(2):
+        run.migrate(shard, job_id="array:0")
+    for shard in range(3):
+        run.client.store(RESULT, run.folder.claim(shard).key, CLAIM)
+    monkeypatch.setattr("console.ui.pages.CLAIMS", 1)
+    client, _ = browser(Account(run, "RUNNING"))
+    listed: list[str] = []
+    verb = run.client.list_objects_v2
+
+    def list_objects_v2(**given: Any) -> dict[str, Any]:
+        answer = verb(**given)
+        listed.extend(unquote_plus(each["Key"]) for each in answer["Contents"])
+        return answer
+
+    monkeypatch.setattr(run.client, "list_objects_v2", list_objects_v2)
+    assert ", 1 at work" in client.get("/runs/run").text
+    assert [key for key in listed if "/claims/" in key] == [run.folder.claim(2).key]
 
 
 @pytest.fixture
