@@ -85,7 +85,9 @@ class ShardCounts:
         """The commits that were read, in no order."""
         return self._heads.values()
 
-    def look(self, since: datetime, most: int | None = None, seconds: float = inf) -> Committed:
+    def look(
+        self, since: datetime, most: int | None = None, seconds: float = inf, *, list_anew: bool = True
+    ) -> Committed:
         """Count.
 
         Args:
@@ -93,8 +95,10 @@ class ShardCounts:
             most: How many commits are read at most now, from the first shard to the last; the rest are read by later
                 calls. None: all.
             seconds: For how long they are read at most; some always are.
+            list_anew: Whether it is looked which commits there are; else those of the last look are read on.
         """
-        self._list_news()
+        if list_anew:
+            self._list_news()
         listed = self._listed
         unread = _spread(sorted(key for key in listed if key not in self._heads), most)
         # Wherever time runs out, what was read is from all over the plan.

@@ -446,6 +446,20 @@ def test_a_look_reads_some_commits_and_the_next_one_others() -> None:
 
 
 @pytest.mark.usefixtures("_no_time")
+def test_commits_are_read_on_without_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits and claims are listed again only after so many times what that took, though there are commits to read."""
+    run = worked(merged=False)
+    for place in ("watch.watching", "ui.pages"):
+        monkeypatch.setattr(f"console.{place}.LISTING_SHARE", 1e9)
+    client, _ = browser(Account(run, "RUNNING"))
+    assert "about 4 of 4 items committed" in text_of(client, "/runs/run")
+    listed = run.client.requests["list_objects_v2"]
+    assert listed > 0
+    assert "4 of 4 items committed, 1 failed" in text_of(client, "/runs/run")
+    assert run.client.requests["list_objects_v2"] == listed
+
+
+@pytest.mark.usefixtures("_no_time")
 def test_a_page_reads_some_failures_and_the_next_one_others() -> None:
     """Three shards with failed items that are not merged: two are read for the first page, all for the second."""
     run = RunInMemory({f"in/{key}": b"bad" for key in "abc"}, {"shard": {"max_items": 1}})
