@@ -21,6 +21,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+from local_aws.sorted_objects import SortedObjects
+
 Mark = tuple[int, ...]
 """What identifies the content of a file: its size and the time of its last change, before all."""
 
@@ -299,7 +301,7 @@ class _Record(dict[str, Any]):
         return self[name] if name == "etag" else super().get(name, default)
 
 
-class ServedObjects(dict[str, dict[str, Any]]):
+class ServedObjects(SortedObjects):
     """A bucket's objects: those that were put there, and the files of folders."""
 
     def __init__(self, stored: dict[str, dict[str, Any]]) -> None:
@@ -317,7 +319,7 @@ class ServedObjects(dict[str, dict[str, Any]]):
 
     def keys_behind(self, after: str, prefix: str) -> Iterator[str]:
         """All keys with a prefix and behind a key, in the order of their UTF-8."""
-        stored = sorted(key for key in super().__iter__() if key.startswith(prefix) and key > after)
+        stored = super().keys_behind(after, prefix)
         return merge(stored, *(self._of_folder(place, after, prefix) for place in self.folders))
 
     def __getitem__(self, key: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
 from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.schedules_hooks import Schedules
 from local_aws.ministack.states_hooks import StatesEngine
-from local_aws.ministack.storage_hooks import ServedFolders, refuse_long_keys
+from local_aws.ministack.storage_hooks import QuickListings, ServedFolders, refuse_long_keys
 from local_aws.ministack.targets_hooks import deliver_to_targets
 from local_aws.ministack.templates_hooks import complete_nested_stacks, read_templates_as_cloudformation
 from local_aws.ministack.topics_hooks import bury_untaken_messages
@@ -221,6 +221,7 @@ def build(options: Options, directory: Path) -> Server:
     ask_for_keys(ministack)
     refuse_long_keys(ministack)
     folders = ServedFolders(ministack)
+    QuickListings(ministack)
     access = BucketAccess(ministack, ACCOUNT_ID)
     control = ControlApi(
         batch.scheduler, api, ministack.kept_events, folders, access=access, scope=Scope(ACCOUNT_ID, REGION)

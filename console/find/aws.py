@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console import embedded_aws
+from millrace.s3.client import read_pages_fast
 from millrace.s3.public import read_unsigned
 from millrace.s3.requests import BotocoreRequests
 from millrace.s3.verbs import S3
@@ -83,7 +84,7 @@ class Aws:
     @cached_property
     def s3(self) -> S3:
         """S3, by Millrace's own verbs."""
-        return S3(BotocoreRequests(self.client("s3")))
+        return S3(BotocoreRequests(self._s3_client()))
 
     def s3_reading(self, public: frozenset[str]) -> S3:
         """S3 as a run's source is read: buckets of public data without credentials.
@@ -93,9 +94,15 @@ class Aws:
         """
         if not public:
             return self.s3
-        client = self.client("s3")
+        client = self._s3_client()
         read_unsigned(client, public)
         return S3(BotocoreRequests(client))
+
+    def _s3_client(self) -> Any:
+        """A client of S3 for Millrace's verbs: ten times as fast with a listing as `client` makes it."""
+        client = self.client("s3")
+        read_pages_fast(client)
+        return client
 
     @cached_property
     def step_functions(self) -> SFNClient:

@@ -5,9 +5,11 @@ They are made here whole; while there is news to come, a stream of events sends 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -38,10 +40,12 @@ from console.watch.display import count_of, items_done, took
 from console.watch.explanation import explain
 from console.watch.progress import RunProgress
 from console.watch.summary import REQUEST_FIELDS, next_commands
+from console.watch.watching import LISTING_SHARE
 from millrace.errors import DamagedFileError, ObjectNotFoundError
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead
+from millrace.records.files import listed_shards
 from millrace.request.labels import labels_of, tags_text
 from millrace.s3.reader import ObjectReader
 from millrace.text import bytes_text, dollars_text, reuse_text
@@ -206,20 +210,27 @@ class UiPages:
         folder = watched.watcher.folder
         heads = [head for head in every if head.finished_at >= progress.since] or every
         now = progress.execution.get("stopDate") or datetime.now(UTC)
-        claims = [] if folder is None or progress.ended else self._claims(folder, watched.watcher.committed, progress)
+        claims = [] if folder is None or progress.ended else self._claims(watched, folder, progress)
         arrays = {head.job_id.partition(":")[0] for head in heads if ":" in head.job_id}
         sizes = self._progress.sizes(found.execution_arn, arrays)
         return children_of(heads, claims, sizes, now), heads
 
-    def _claims(self, folder: RunFolder, done: set[int], progress: RunProgress) -> list[Claim]:
-        """Who is at which shard now, of those that are not committed."""
+    def _claims(self, watched: Watched, folder: RunFolder, progress: RunProgress) -> list[Claim]:
+        """Who is at which shard now, of those that are not committed; asked for as often as the commits are."""
+        with watched.lock:
+            done, began = watched.watcher.committed, time.monotonic()
+            if began >= watched.next_claims:
+                watched.claims = self._read_claims(folder, done, progress)
+                watched.next_claims = time.monotonic() + LISTING_SHARE * (time.monotonic() - began)
+            return [claim for claim in watched.claims if claim.shard not in done]
+
+    def _read_claims(self, folder: RunFolder, done: set[int], progress: RunProgress) -> list[Claim]:
         open_ = sorted(set(range(progress.planned["shards"] if progress.planned else 0)) - done)
         if len(open_) > CLAIMS:
-            place = folder.root.join("claims/")
-            listed = {each.key.rpartition("/")[2] for each in self._aws.s3.list(place.bucket, place.key)}
-            open_ = [shard for shard in open_ if folder.claim(shard).key.rpartition("/")[2] in listed]
+            left, claimed = set(open_), listed_shards(folder.claim, range(open_[0], open_[-1] + 1), self._aws.s3)
+            open_ = list(islice((shard for shard in claimed if shard in left), CLAIMS))
         with workers() as pool:
-            found = pool.map(lambda shard: self._claim(folder, shard), open_[:CLAIMS])
+            found = pool.map(lambda shard: self._claim(folder, shard), open_)
             return [claim for claim in found if claim is not None]
 
     def _claim(self, folder: RunFolder, shard: int) -> Claim | None:

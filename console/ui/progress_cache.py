@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.find.aws import Aws
+from console.ui.timeline import Claim
 from console.watch.progress import RunProgress
 from console.watch.run_costs import cost_until_now
 from console.watch.watching import AWS_SECONDS, LOCAL_SECONDS, Watcher
@@ -39,6 +40,8 @@ class Watched:
     cost_at: float = field(default=float("-inf"))
     cost: dict[str, Any] | None = None
     sizes: dict[str, int] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    next_claims: float = field(default=float("-inf"))
 
 
 class ProgressCache:

@@ -18,6 +18,7 @@ from millrace.layout import RunFolder, S3Uri
 from millrace.records.commit import CommitHead
 from millrace.records.files import read_commit_head
 from millrace.records.outcome import Counts
+from millrace.s3.listing_page import page_keys
 from millrace.workload.pace import Pace
 
 NOTHING = Counts()
@@ -66,7 +67,8 @@ class ShardCounts:
         self._aws = aws
         self.folder = folder
         self._heads: dict[str, CommitHead] = {}
-        self._listed: list[str] = []
+        self._listed: set[str] = set()
+        self._shards: set[int] = set()
 
     @property
     def complete(self) -> bool:
@@ -76,15 +78,16 @@ class ShardCounts:
     @property
     def shards(self) -> set[int]:
         """The shards whose commits were there at the last look, read or not."""
-        names = (key.rpartition("/")[2].removesuffix(".json") for key in self._listed)
-        return {int(name) for name in names if name.isdecimal()}
+        return set(self._shards)
 
     @property
     def heads(self) -> Collection[CommitHead]:
         """The commits that were read, in no order."""
         return self._heads.values()
 
-    def look(self, since: datetime, most: int | None = None, seconds: float = inf) -> Committed:
+    def look(
+        self, since: datetime, most: int | None = None, seconds: float = inf, *, list_anew: bool = True
+    ) -> Committed:
         """Count.
 
         Args:
@@ -92,11 +95,12 @@ class ShardCounts:
             most: How many commits are read at most now, from the first shard to the last; the rest are read by later
                 calls. None: all.
             seconds: For how long they are read at most; some always are.
+            list_anew: Whether it is looked which commits there are; else those of the last look are read on.
         """
-        shards = self.folder.commits
-        listed = [each.key for each in self._aws.s3.list(shards.bucket, shards.key)]
-        self._listed = listed
-        unread = _spread([key for key in listed if key not in self._heads], most)
+        if list_anew:
+            self._list_news()
+        listed = self._listed
+        unread = _spread(sorted(key for key in listed if key not in self._heads), most)
         # Wherever time runs out, what was read is from all over the plan.
         unread = [key for first in range(STRIDES) for key in unread[first::STRIDES]]
         for key, head in read_for(seconds, unread, partial(_head, self._aws, self.folder.root.bucket)):
@@ -111,6 +115,26 @@ class ShardCounts:
             _times(_sum(fresh), every),
             len(listed) - len(heads),
         )
+
+    def _list_news(self) -> None:
+        """List the commits, but for those in a row that are all known: a commit stays.
+
+        So a look at a run of 10,000 shards that is nearly done lists a page, and not ten.
+        """
+        place, after, last, more = self.folder.commits, "", -1, True
+        while more:
+            while last + 1 in self._shards:
+                last += 1
+            if last >= 0:
+                after = max(after, self.folder.commit(last).key)
+            page, more = self._aws.s3.list_page(place.bucket, place.key, after)
+            for key in page_keys(page):
+                after = key
+                name = key.removeprefix(place.key).removesuffix(".json")
+                if name.isdecimal():
+                    last = int(name)
+                    self._shards.add(last)
+                self._listed.add(key)
 
     def pace(self, planned: Mapping[str, float] | None) -> Pace | None:
         """The pace of a child: by a sample of the commits that were read, else the plan's; None where it is unknown."""

@@ -126,11 +126,11 @@ class Watcher:
             self._counts, self._pace = ShardCounts(self._aws, folder), _planned_pace(self._aws, folder)
         looked = time.monotonic()
         known = migrate.children is not None and migrate.children == self._children
-        news = not known or not self._counts.complete or looked >= self._next_listing
-        if news or progress.ended:
+        due = not known or looked >= self._next_listing or progress.ended
+        if due or not self._counts.complete:
             self._children = migrate.children
             at_once = None if progress.ended and most and all_at_end else most
-            committed = self._counts.look(progress.since, at_once, seconds)
+            committed = self._counts.look(progress.since, at_once, seconds, list_anew=due)
             self._work = Work.of(
                 committed,
                 progress.planned,
@@ -139,7 +139,8 @@ class Watcher:
                 pace=self._counts.pace(self._pace),
                 children=1 if migrate.children is None else migrate.children.at_work,
             )
-            self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
+            if due:
+                self._next_listing = time.monotonic() + LISTING_SHARE * (time.monotonic() - looked)
         return self._work
 
 

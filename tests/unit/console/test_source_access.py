@@ -19,8 +19,11 @@ from console.operations.estimating import estimate_of
 from console.operations.starting import checked_request
 from console.run_order import refuse_foreign_buckets
 from millrace.errors import AccessDeniedError, InvalidRunRequest
+from millrace.layout import S3Uri
+from millrace.s3.listing_page import ListedObject
 from millrace.s3.verbs import S3
 from tests.in_memory_s3 import InMemoryS3Client
+from tests.listing_answers import Raw, page_of, s3_writes
 from tests.requester_pays_s3 import RequesterPaysClient
 from tests.run_in_memory import fast
 
@@ -113,6 +116,23 @@ def test_public_buckets_are_read_unsigned_by_a_client_of_their_own(monkeypatch: 
     for s3, bucket in ((unsigned, "open-data"), (unsigned, "letters"), (aws.s3, "open-data")):
         assert list(s3.list(bucket)) == []
     assert seen == [False, True, True]
+
+
+def test_listings_are_read_by_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row of a listing that a command or the page asks for is parsed by botocore, which is slow at it."""
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    one = ListedObject("a b+c", 3, '"e"', "STANDARD")
+    aws = Aws(region="us-east-1")
+    for s3 in (aws.s3, aws.s3_reading(frozenset({"open-data"}))):
+        client: Any = s3.requests.client  # type: ignore[attr-defined]
+        client.meta.events.register("before-send.s3.ListObjectsV2", lambda request, **_given: AWSResponse(
+            request.url, 200, HTTPHeaders.from_dict({"content-type": "application/xml"}), Raw(page_of(s3_writes(one)))
+        ))  # fmt: skip
+        assert list(s3.list("bucket")) == [one]
+        assert "Contents" not in s3.ask(
+            "list", S3Uri("bucket", ""), "list_objects_v2", Bucket="bucket", EncodingType="url"
+        )
 
 
 @pytest.mark.parametrize("names", ["", "open-data", " open-data , more.data "])

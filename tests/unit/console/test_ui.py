@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote_plus
 
 import click
 import pytest
@@ -234,6 +236,15 @@ def text_of(client: FlaskClient, path: str) -> str:
     return unescape(re.sub(r"<[^>]+>", " ", answer.text))
 
 
+def settled(client: FlaskClient, path: str) -> str:
+    """The list, once it knows of all runs and has looked at them: both happen in the background."""
+    deadline = time.monotonic() + 60
+    while "looked at so far" in (said := text_of(client, path)):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.01)
+    return said
+
+
 def test_only_the_address_lets_in() -> None:
     """Without the token nothing is shown, wherever it is asked for; the cookie that it leaves lets in after that."""
     client, _ = browser(Account(worked()))
@@ -316,14 +327,14 @@ def test_what_is_no_origin_is_refused(given: str) -> None:
 def test_the_list_shows_what_came_of_runs() -> None:
     """Name, tags, workload, source, items, failures, who; search, state and time choose; pages reach every run."""
     client, _ = browser(Account(worked(), others=120))
-    said = text_of(client, "/")
+    said = settled(client, "/")
     for words in ("Nightly", "team=search", "word-count", f"s3://{SOURCE}/in/", "a person", "Page 1 of 3, 121 runs"):
         assert words in said
-    assert "Other 0 " in text_of(client, "/?page=3")
-    assert "Page 1 of 1, 1 run" in text_of(client, "/?q=nightly+SEARCH")
-    assert "Page 1 of 1, 1 run" in text_of(client, "/?state=failed")
-    assert "120 runs" in text_of(client, "/?state=succeeded&workload=word-count&page=2")
-    assert "No run is like this" in text_of(client, "/?workload=copy")
+    assert "Other 0 " in settled(client, "/?page=3")
+    assert "Page 1 of 1, 1 run" in settled(client, "/?q=nightly+SEARCH")
+    assert "Page 1 of 1, 1 run" in settled(client, "/?state=failed")
+    assert "120 runs" in settled(client, "/?state=succeeded&workload=word-count&page=2")
+    assert "No run is like this" in settled(client, "/?workload=copy")
     assert client.get("/?since=yesterday").status_code == 400
     assert client.get("/?_anchor=x&name=y&page=99999999999").status_code == 200
     assert client.get("/runs/run/logs?name=x&shard=one").status_code == 200
@@ -388,6 +399,29 @@ def test_a_claim_of_an_open_shard_is_work(monkeypatch: pytest.MonkeyPatch, commi
     assert "shard 3 " in page
 
 
+def test_claims_are_listed_from_the_first_open_shard_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claims of committed shards stay: where many shards are open, only the claims behind those are listed."""
+    run = RunInMemory({f"in/{key}": b"mill" for key in "abcd"}, {"shard": {"max_items": 1}})
+    run.plan()
+    for shard in range(2):
+        run.migrate(shard, job_id="array:0")
+    for shard in range(3):
+        run.client.store(RESULT, run.folder.claim(shard).key, CLAIM)
+    monkeypatch.setattr("console.ui.pages.CLAIMS", 1)
+    client, _ = browser(Account(run, "RUNNING"))
+    listed: list[str] = []
+    verb = run.client.list_objects_v2
+
+    def list_objects_v2(**given: Any) -> dict[str, Any]:
+        answer = verb(**given)
+        listed.extend(unquote_plus(each["Key"]) for each in answer["Contents"])
+        return answer
+
+    monkeypatch.setattr(run.client, "list_objects_v2", list_objects_v2)
+    assert ", 1 at work" in client.get("/runs/run").text
+    assert [key for key in listed if "/claims/" in key] == [run.folder.claim(2).key]
+
+
 @pytest.fixture
 def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time for two commits a look, and a look whenever somebody asks."""
@@ -409,6 +443,20 @@ def test_a_look_reads_some_commits_and_the_next_one_others() -> None:
     said = text_of(client, "/runs/run")
     assert "4 of 4 items committed, 1 failed" in said
     assert "about 4 of 4" not in said
+
+
+@pytest.mark.usefixtures("_no_time")
+def test_commits_are_read_on_without_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits and claims are listed again only after so many times what that took, though there are commits to read."""
+    run = worked(merged=False)
+    for place in ("watch.watching", "ui.pages"):
+        monkeypatch.setattr(f"console.{place}.LISTING_SHARE", 1e9)
+    client, _ = browser(Account(run, "RUNNING"))
+    assert "about 4 of 4 items committed" in text_of(client, "/runs/run")
+    listed = run.client.requests["list_objects_v2"]
+    assert listed > 0
+    assert "4 of 4 items committed, 1 failed" in text_of(client, "/runs/run")
+    assert run.client.requests["list_objects_v2"] == listed
 
 
 @pytest.mark.usefixtures("_no_time")

@@ -79,6 +79,31 @@ def test_commits_are_read_once_and_told_by_when_they_were_made() -> None:
     assert aws.client.requests["get_object"] == 3
 
 
+def test_a_look_lists_only_where_a_commit_may_be_new() -> None:
+    """Pages of ten: what stands between two gaps and is known is not listed again, and each new commit is found."""
+    aws = Bucket()
+    aws.client = InMemoryS3Client("out", page_size=10)
+    aws.s3 = S3(aws.client.stub)
+
+    def commit_and_look(*shards: int) -> tuple[int, int]:
+        for shard in shards:
+            aws.client.store("out", FOLDER.commit(shard).key, commit(shard, 1, 0, START))
+        before = aws.client.requests["list_objects_v2"]
+        return counts.look(START, most=1).shards, aws.client.requests["list_objects_v2"] - before
+
+    counts = ShardCounts(aws, FOLDER)  # type: ignore[arg-type]
+    assert commit_and_look() == (0, 1)
+    # All but 7 and 60; the last page is a part of one.
+    assert commit_and_look(*range(7), *range(8, 60), *range(61, 95)) == (93, 10)
+    # A page behind 6, one behind 59, and the end.
+    assert commit_and_look() == (93, 3)
+    assert commit_and_look(60, 95) == (95, 3)
+    assert counts.shards == {*range(96)} - {7}
+    assert commit_and_look(7) == (96, 2)
+    assert commit_and_look(97) == (97, 1)
+    assert counts.shards == {*range(96), 97}
+
+
 def test_the_pace_is_this_executions_own() -> None:
     """Reused items count as done and not towards the pace; before the first commit there is none."""
     committed = Committed(3, Counts(60, 60, 0, 600), 1, Counts(40, 40, 0, 400))

@@ -54,7 +54,7 @@ def client_of(session: Any, connections: int) -> S3Client:
     )
     # botocore asks for "100 Continue" before every PUT of a file: a round trip more for each small object.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    _read_pages_fast(client)
+    read_pages_fast(client)
     owner, public = bucket_owner(), public_buckets()
     read_unsigned(client, public)
     if owner is not None:
@@ -63,8 +63,14 @@ def client_of(session: Any, connections: int) -> S3Client:
     return made
 
 
-def _read_pages_fast(client: Any) -> None:
-    """Take the objects out of a listing's page before botocore looks at it, which it does twice."""
+def read_pages_fast(client: Any) -> None:
+    """Take the objects out of a listing's page before botocore looks at it, which it does twice.
+
+    Args:
+        client: A client of S3. The verbs of `millrace.s3.verbs` know where the objects are then, and nobody else does:
+            in an answer to ListObjectsV2 there is no `Contents` any more, where it was asked for with
+            `EncodingType="url"`.
+    """
     from botocore import handlers  # noqa: PLC0415 - as above
 
     def before_parse(operation_model: Any, **given: Any) -> None:
