@@ -33,9 +33,9 @@ class RunRequest:
         destination: The folder that outputs and the run folder go to.
         workload: The program that is run over the items.
         options: The workload's options.
-        code: The zip that holds a workload of the user's own, `s3://…/_millrace/code/{sha256}.zip`, or None.
+        code: The zip that holds a workload of the user's own, `s3://…/_millrace/code/{sha256}.zip`.
         keys: The keys of single objects, relative to the source: they alone are worked, and the source is not listed.
-            None means everything below the source.
+            Without them, everything below the source is worked.
         manifest: A file that names the objects, or an S3 Inventory report: they are worked, and the source, below which
             they have to be, is not listed.
         include: Glob patterns of which an item's key, relative to the source, must match one; empty means all.
@@ -45,31 +45,31 @@ class RunRequest:
         share: The fair-share identifier.
         priority: The scheduling priority within the share, 0 to 9999.
         merge_limit_seconds: The merge goes in parts where one job is expected to take longer.
-        pace: How fast one child works, where the user knows it: seconds_per_item, bytes_per_second, or both. None for
-            that of the last run like this one into the destination, else that of the workload's record.
+        pace: How fast one child works, where the user knows it: seconds_per_item, bytes_per_second, or both. Without
+            it, that of the last run like this one into the destination, else that of the workload's record.
         tolerated_failure_percent: The share of the items that may fail.
         tolerated_failure_count: How many items may fail; the larger of the two allowances counts.
         reads_per_second: How many objects the run's items may ask S3 for in a second, together; 0 for no limit.
         writes_per_second: How many requests of another kind they may make in a second; 0 for no limit.
         requester_pays: Whether this account pays for the requests and the transfer of reading the source, whose owner
             demands it.
-        run_id: An earlier run to resume; None starts a new run.
+        run_id: An earlier run to resume; without it a new run starts.
         retry_failed: Migrate the failed items of that run again, and merge anew.
         once: Start the run `run_id`, unless there is one: of several executions that ask for the same, the later ones
             resume the run of the first.
         plan: Who plans the run: "auto", Prepare Run where the source is small, else the plan job; "job", the plan job.
         reuse: The run whose results are taken over for items that did not change: a run id, or "latest", the last
-            successful run like this one into the destination. None works every item.
+            successful run like this one into the destination. Without it every item is worked.
         reuse_required: Refuse the run, before any work, where nothing can be reused.
         verify_outputs: See that the outputs of reused items are still there, and work those again that lack one.
         mirror: Delete the outputs of items that are gone from the source, once the result is published.
         mirror_limit_percent: Delete nothing where more than this share of the base's items is gone.
         overlap: What to do while another run that minds works the same source into the destination: "run" at once,
             "skip" this run, or "queue" it until that one has ended.
-        name: What people call the run; None for a run without a name. It is shown and searched, and decides nothing.
+        name: What people call the run. It is shown and searched, and decides nothing.
         tags: Words by which people find the run, by their keys; like the name.
         then: The request of a run that starts when this one has succeeded; its source is this one's destination where
-            it names none. None for none.
+            it names none.
     """
 
     source: str
