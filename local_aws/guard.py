@@ -91,14 +91,32 @@ class Guard:
             scope[HEADERS] = request.headers
         await self._application(scope, receive, _without_cors(send))
 
+    def lets_in(self, request: Request, path: str, body: bytes) -> bool:
+        """Whether a request whose body is there, with its SHA-256 among what is signed, would be handed on.
+
+        Args:
+            request: The request, signed in a header.
+            path: Its path, decoded.
+            body: All of its body.
+
+        Returns:
+            False also for a request of which this does not know.
+        """
+        try:
+            _check_no_page(request.headers)
+            signature = signatures.read(request)
+            secret = self._secret(request, signature, path)
+            digest = hashlib.sha256(body).hexdigest() if body else _OF_NOTHING
+            if signature.payload_digest(request) != digest:
+                return False
+            signature.check(request, secret, digest)
+        except SignatureRefusedError:
+            return False
+        return True
+
     async def _check(self, request: Request, signature: Signature, path: str, receive: Any) -> Any:
         """Check the signature, the service and the body; returns what the application receives from."""
-        self._check_service(request, signature.service, path)
-        signature.check_time(datetime.now(UTC))
-        secret = self._secret_of(signature.access_key, signature.token)
-        if secret is None:
-            code = "InvalidAccessKeyId" if signature.service == "s3" else "UnrecognizedClientException"
-            raise SignatureRefusedError(code, "The security token included in the request is invalid.")
+        secret = self._secret(request, signature, path)
         signed = signature.payload_digest(request)
         if signed is not None:
             signature.check(request, secret, signed)
@@ -115,6 +133,16 @@ class Guard:
                 "The provided 'x-amz-content-sha256' header does not match what was computed.",
             )
         return _again(messages, receive)
+
+    def _secret(self, request: Request, signature: Signature, path: str) -> str:
+        """What the request must be signed with, if it is for a service of the stack, and signed a short while ago."""
+        self._check_service(request, signature.service, path)
+        signature.check_time(datetime.now(UTC))
+        secret = self._secret_of(signature.access_key, signature.token)
+        if secret is None:
+            code = "InvalidAccessKeyId" if signature.service == "s3" else "UnrecognizedClientException"
+            raise SignatureRefusedError(code, "The security token included in the request is invalid.")
+        return secret
 
     def _check_service(self, request: Request, service: str, path: str) -> None:
         if path.startswith(CONTROL_PREFIX):
@@ -198,7 +226,7 @@ def _without_cors(send: Any) -> Callable[[dict[str, Any]], Awaitable[None]]:
 
     async def sent(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            kept = [(name, value) for name, value in message.get("headers", []) if not _is_cors(name)]
+            kept = [(name, value) for name, value in message.get("headers", []) if not is_cors(name)]
             message = {**message, "headers": kept}
         await send(message)
 
@@ -206,7 +234,8 @@ def _without_cors(send: Any) -> Callable[[dict[str, Any]], Awaitable[None]]:
 
 
 @lru_cache(512)
-def _is_cors(name: bytes) -> bool:
+def is_cors(name: bytes) -> bool:
+    """Whether a header would let a page read an answer."""
     return name.lower().startswith((b"access-control-", b"timing-allow-origin"))
 
 

@@ -22,6 +22,15 @@ class RequestLog:
         """Begin with none."""
         self.requests: deque[str] = deque(maxlen=REMEMBERED)
 
+    def remember_object(self, method: str, path: str) -> None:
+        """Remember a request for an object.
+
+        Args:
+            method: GET, say.
+            path: `/bucket/key`, decoded.
+        """
+        self.requests.append(f"s3 {method} {path.removeprefix('/')}")
+
     def of(self, application: Application) -> Application:
         """Remember what comes to an ASGI application."""
 

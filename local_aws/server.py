@@ -12,7 +12,9 @@ import tempfile
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn  # type: ignore[import-not-found,unused-ignore]  # only in the server's environment
 import uvloop  # type: ignore[import-not-found,unused-ignore]
@@ -20,6 +22,8 @@ import uvloop  # type: ignore[import-not-found,unused-ignore]
 from local_aws.batch.api import BatchApi
 from local_aws.batch.events import JobEvents
 from local_aws.batch.service import Batch
+from local_aws.connections.at_once import AtOnce
+from local_aws.connections.protocol import Connection
 from local_aws.control_api import ControlApi, with_control
 from local_aws.credentials import Credentials, keep, make
 from local_aws.executors.attempts import Attempts
@@ -37,7 +41,7 @@ from local_aws.ministack.events_hooks import refuse_wrong_events
 from local_aws.ministack.hooks import Ministack
 from local_aws.ministack.iam_hooks import enforce_roles, refuse_missing_policies
 from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
-from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, tell_the_key
+from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, read_encryption_once, tell_the_key
 from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
 from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.schedules_hooks import Schedules
@@ -130,11 +134,13 @@ class Server:
     application: Callable[..., Awaitable[None]]
     batch: Batch
     guard: OrphanGuard
+    http: Any
+    """What speaks HTTP: uvicorn's name of a protocol, or a class of one."""
 
     async def serve(self, listener: socket.socket, ready_fd: int | None) -> None:
         """Answer requests until SIGTERM or SIGINT, then end all jobs; ready_fd: see Options."""
         config = uvicorn.Config(
-            self.application, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False,
+            self.application, http=self.http, ws="none", lifespan="on", log_config=None, access_log=False,
             date_header=False, server_header=False, proxy_headers=False, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1, reset_contextvars=True,
         )  # fmt: skip
@@ -212,6 +218,7 @@ def build(options: Options, directory: Path) -> Server:
     deliver_to_targets(ministack)
     bury_untaken_messages(ministack)
     keep_encryption(ministack)
+    read_encryption_once(ministack)
     tell_the_key(ministack)
     refuse_wrong_events(ministack)
     engine = StatesEngine(ministack)
@@ -228,7 +235,11 @@ def build(options: Options, directory: Path) -> Server:
     )
     objects = ObjectRequests(ministack)
     application = with_control(objects.before(as_secure_transport(ministack.application)), control)
-    return Server(Guard(application, ministack.secret_of, objects.service_of, access.is_open), batch, guard)
+    guarded = Guard(application, ministack.secret_of, objects.service_of, access.is_open)
+    answer = partial(objects.at_once, is_given_away=access.is_given_away)
+    at_once = AtOnce(guarded, answer, control.requests.remember_object)
+    http = "httptools" if ministack.enforces_iam else partial(Connection, at_once)
+    return Server(guarded, batch, guard, http)
 
 
 def run(options: Options) -> None:

@@ -64,6 +64,10 @@ class BucketAccess:
             raise ValueError(f"{account} is no account's number")
         self._owners[bucket] = account
 
+    def is_given_away(self, bucket: str) -> bool:
+        """Whether a bucket's owner has ever been named, and may be another account."""
+        return bucket in self._owners
+
     def is_open(self, request: Request, path: str) -> bool | None:
         """Whether a request without credentials, to this path, decoded, may be answered; None: it names no bucket."""
         bucket, _, key = path[1:].partition("/")

@@ -83,11 +83,13 @@ PRIVATE_NAMES = {
         "_run_execution", "_start_execution", "_state_machines", "_stop_execution", "handle_request",
     ),
     "ministack.services.s3": (
+        "_ACCESS_POINT_ALIAS_SUFFIX", "_OBJECT_LAMBDA_ALIAS_SUFFIX", "_bucket_default_sse_headers",
         "_bucket_encryption", "_bucket_request_payment_config", "_buckets", "_collect_list_entries",
         "_delete_bucket_encryption", "_error", "_foreign_bucket_allows", "_get_bucket_request_payment", "_get_object",
-        "_list_objects_v2", "_parse_bucket_key", "_put_bucket_encryption", "_qp", "_read_body", "_request_access_key",
-        "_url_encode", "bucket_policy_for_arn", "format_head_response", "fromstring", "handle_request",
-        "is_standard_object_request", "url_unquote",
+        "_head_object", "_list_objects_v2", "_object_legal_hold", "_object_retention", "_object_tags",
+        "_parse_bucket_key", "_put_bucket_encryption", "_put_object", "_qp", "_read_body", "_request_access_key",
+        "_url_encode", "bucket_policy_for_arn", "bucket_region", "format_head_response", "fromstring",
+        "handle_request", "is_standard_object_request", "iso_to_rfc7231", "new_uuid", "url_unquote",
     ),
     "ministack.services.sts": ("register_session", "_gen_secret", "_gen_session_access_key", "_gen_session_token"),
 }  # fmt: skip

@@ -45,6 +45,23 @@ def keep_encryption(ministack: Ministack) -> None:
     handlers |= {"create": create_topic, "update": update_topic}
 
 
+def read_encryption_once(ministack: Ministack) -> None:
+    """Read the XML of a bucket's encryption once, and not for each object that is written there."""
+    storage: Any = ministack.storage
+    read = storage._bucket_default_sse_headers
+    known: dict[str | bytes, dict[str, str]] = {}
+
+    def default_headers(bucket: str) -> dict[str, str]:
+        encryption = storage._bucket_encryption.get(bucket)
+        if not encryption:
+            return {}
+        if encryption not in known:
+            known[encryption] = read(bucket)
+        return dict(known[encryption])
+
+    storage._bucket_default_sse_headers = default_headers
+
+
 def tell_the_key(ministack: Ministack) -> None:
     """Let conditions of policies see the key that a write names, as they see the kind of its encryption."""
     name = "x-amz-server-side-encryption-aws-kms-key-id"
