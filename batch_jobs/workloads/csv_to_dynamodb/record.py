@@ -82,6 +82,6 @@ RECORD = WorkloadRecord(
     splits=_splits,
     cuts_at_records=True,
     # Without the time that the table takes for its writes.
-    pace=Pace(seconds_per_item=0.01, bytes_per_second=1_500_000, outputs=0),
+    pace=Pace(seconds_per_item=0.005, bytes_per_second=2_400_000, outputs=0),
     memory_mib=512,
 )

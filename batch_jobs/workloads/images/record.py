@@ -52,7 +52,7 @@ RECORD = WorkloadRecord(
         Option("contact_sheet", 60, "How many thumbnails the contact sheet shows.", minimum=0, maximum=500),
     ),
     item_suffixes=_item_suffixes,
-    pace=Pace(seconds_per_item=0.045, bytes_per_second=150_000_000, outputs=2),  # a photograph of 12 megapixels
+    pace=Pace(seconds_per_item=0.0095, bytes_per_second=65_000_000, outputs=2),
     extra="images",
     report=ReportPart(pictures=CONTACT_SHEET),
 )

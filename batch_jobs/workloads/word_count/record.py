@@ -45,7 +45,7 @@ RECORD = WorkloadRecord(
     ),
     item_suffixes=_item_suffixes,
     splits=lambda _options, _key: True,
-    pace=Pace(seconds_per_item=0.006, bytes_per_second=30_000_000, outputs=1),
+    pace=Pace(seconds_per_item=0.0024, bytes_per_second=50_000_000, outputs=1),
     memory_mib=512,
     merge_seconds=merge_seconds,
     keeps_contributions=False,
