@@ -4,13 +4,13 @@
 
 FOLDER holds what the benchmarks kept with `--output`. On any page in docs, a table stands between
 `<!-- table NAME -->` and `<!-- end -->`; one that was not measured stays as it is. The table `goals` is made of all
-the others. Plots go to docs/performance/NAME.svg.
+the others, and stays where none of them has a goal. Plots go to docs/performance/NAME.svg.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,11 +31,15 @@ _LIMITS = {"cat"}
 
 def main() -> None:
     """Write the pages and the plots."""
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.document", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().folder
 
     def replaced(place: re.Match[str]) -> str:
         table = _goals(folder) if place[2] == "goals" else read_table(folder, place[2])
-        return f"{place[1]}{table.markdown()}{place[3]}" if table else place[0]
+        return f"{place[1]}{table.markdown()}{place[3]}" if table and table.rows else place[0]
 
     for page in DOCS.rglob("*.md"):
         text = page.read_text("utf-8")
