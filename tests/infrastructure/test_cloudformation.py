@@ -66,6 +66,7 @@ PLANTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_sees(plant: Plant, found: str) -> None:
     """cfn-lint, on the expanded template, names the planted fault's place and rule."""

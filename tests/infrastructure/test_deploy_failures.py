@@ -36,6 +36,7 @@ PLANTS = [
 
 
 @needs_rules
+@pytest.mark.long
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_sees(plant: Plant, found: str) -> None:
     """The rules name the planted fault, and the combination that brings it in."""
@@ -43,6 +44,7 @@ def test_sees(plant: Plant, found: str) -> None:
 
 
 @needs_rules
+@pytest.mark.long
 def test_nothing_but_an_exception_that_nothing_needs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """No combination of parameters makes a template that is known to fail, and what is excused must be there."""
     monkeypatch.setitem(exceptions.DEPLOY_FAILURES, "pf-none", "no such rule")

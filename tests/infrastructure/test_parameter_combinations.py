@@ -104,6 +104,7 @@ def test_the_answers_are_allowed(name: str) -> None:
         assert float(parameter.get("MinValue", "-inf")) <= float(answer) if "MinValue" in parameter else True
 
 
+@pytest.mark.long
 def test_sees_what_only_some_answers_bring_in(checkout: Checkout) -> None:
     """A property that the schema does not know, in the branch of an own network alone."""
     definition = checkout.resource("StandardJobQueue")

@@ -39,6 +39,7 @@ PLANTS = [
 
 
 @needs_tools
+@pytest.mark.long
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_sees(plant: Plant, found: str) -> None:
     """The tools name the planted fault."""
