@@ -60,10 +60,10 @@ def cpu_seconds(server: int) -> dict[str, float]:
         server: Its process.
 
     Returns:
-        CPU seconds by the kind of process: "server", "jobs" (the template that they are copies of among them) and
-        "functions".
+        CPU seconds by the kind of process: "server", "jobs" and "functions", with the templates that they are copies
+        of.
     """
-    used = dict.fromkeys(PROCESSES, 0.0)
+    found: dict[int, tuple[int, float, float, bytes]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -71,11 +71,15 @@ def cpu_seconds(server: int) -> dict[str, float]:
         except OSError:
             continue  # it has just ended
         own, ended = (sum(map(int, fields[first : first + 2])) / _TICKS for first in (11, 13))
-        if int(stat.parent.name) == server:
+        found[int(stat.parent.name)] = int(fields[1]), own, ended, line
+    used = dict.fromkeys(PROCESSES, 0.0)
+    started = {server} | {pid for pid, (parent, *_) in found.items() if parent == server}
+    for pid, (parent, own, ended, line) in found.items():
+        if pid == server:
             used["server"] += own
             used["functions"] += ended
-        elif int(fields[1]) == server:
-            used["jobs" if b"job_template" in line or b"batch_jobs" in line else "functions"] += own + ended
+        elif parent in started:
+            used["jobs" if b"batch_jobs" in line else "functions"] += own + ended
     return used
 
 

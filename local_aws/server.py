@@ -42,7 +42,7 @@ from local_aws.ministack.hooks import Ministack
 from local_aws.ministack.iam_hooks import enforce_roles, refuse_missing_policies
 from local_aws.ministack.iam_resources import batch_resource_arn, log_stream_arn
 from local_aws.ministack.keys_hooks import ask_for_keys, keep_encryption, read_encryption_once, tell_the_key
-from local_aws.ministack.lambda_hooks import gather_batches, name_lambda_errors
+from local_aws.ministack.lambda_hooks import copy_workers, gather_batches, name_lambda_errors, unpack_code_once
 from local_aws.ministack.object_requests import ObjectRequests
 from local_aws.ministack.schedules_hooks import Schedules
 from local_aws.ministack.states_hooks import StatesEngine
@@ -57,8 +57,10 @@ from local_aws.stepfunctions.executions import Executions
 from local_aws.timers import Timers
 
 HOST = "127.0.0.1"
-_USERS_OWN = re.compile(r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$", re.IGNORECASE)
-"""The variables that boto3, other AWS SDKs and HTTP clients read."""
+_USERS_OWN = re.compile(
+    r"^(AWS|BOTO|S3)_|_PROXY$|_CA_BUNDLE$|^SSL_CERT_(FILE|DIR)$|^PYTHONDONTWRITEBYTECODE$", re.IGNORECASE
+)
+"""What boto3, other AWS SDKs and HTTP clients read, and what would have each function compile its code anew."""
 _KEEP_ALIVE_SECONDS = 75
 _LOG = logging.getLogger("local_aws")
 
@@ -214,6 +216,8 @@ def build(options: Options, directory: Path) -> Server:
     BatchTypes(api, ministack).register()
     refuse_missing_policies(ministack)
     name_lambda_errors(ministack)
+    unpack_code_once(ministack)
+    copy_workers(ministack)
     gather_batches(ministack, options.wait_scale)
     deliver_to_targets(ministack)
     bury_untaken_messages(ministack)

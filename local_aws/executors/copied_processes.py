@@ -1,6 +1,7 @@
-"""The server's end of the job template: processes that are copies of one that has loaded the jobs' code."""
+"""The server's end of a template: processes that are copies of one that has loaded their code."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,10 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local_aws.executors import job_template
+from local_aws.executors import process_template
 
 _CODE = ("batch_jobs", "layer/python")
 _BY_SIGNAL = -signal.SIGKILL
+LOADED_BY_JOBS = (
+    "logging.handlers", "botocore.session", "batch_jobs.arguments", "batch_jobs.job", "batch_jobs.job_log",
+    "batch_jobs.merging.merge", "batch_jobs.merging.merge_parts", "batch_jobs.merging.migrate_and_merge",
+    "batch_jobs.migrating.migrate",
+    "batch_jobs.planning.plan", "batch_jobs.s3.connection", "batch_jobs.s3.obstore_requests",
+    "batch_jobs.s3.obstore_stores", "batch_jobs.stop", "millrace.workload.registry", "millrace.request.run_request",
+)  # fmt: skip
+"""What a job imports; a name that is gone costs time, and nothing else."""
 
 
 class TemplateGoneError(Exception):
@@ -23,7 +32,7 @@ class TemplateGoneError(Exception):
 class CopiedProcess:
     """A running copy: what subprocess.Popen is of a process."""
 
-    def __init__(self, template: "_Template", pid: int) -> None:
+    def __init__(self, template: "Template", pid: int) -> None:
         self.pid = pid
         self._template = template
         self._lock = threading.Lock()
@@ -40,6 +49,10 @@ class CopiedProcess:
         """Wait for the end: the exit code, or minus the signal that ended it. Its number is still its own."""
         self._ended.wait()
         return self._code
+
+    def ended_within(self, seconds: float) -> int | None:
+        """The same if it ends within so many seconds, else None."""
+        return self._code if self._ended.wait(seconds) else None
 
     def reap(self) -> None:
         """Give its number back."""
@@ -64,7 +77,7 @@ class CopiedProcesses:
             root: The checkout, where the code is.
         """
         self._python, self._environment, self._root = python, dict(environment), root
-        self._template: _Template | None = None
+        self._template: Template | None = None
         self._loaded: object = None
         self._lock = threading.Lock()
 
@@ -89,14 +102,12 @@ class CopiedProcesses:
             if self._template is None or self._template.gone or code != self._loaded:
                 if self._template is not None:
                     self._template.leave()
-                self._template, self._loaded = _Template(self._python, self._environment), code
-            start: dict[str, Any] = {
-                "module": module,
-                "arguments": list(arguments),
-                "environment": dict(environment),
-                "directory": str(directory),
-            }
-            return self._template.start(start, output)
+                self._template, self._loaded = Template(self._python, self._environment, LOADED_BY_JOBS), code
+            with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - as below
+                return self._template.start(
+                    module, arguments, environment=environment, directory=directory,
+                    descriptors=(nothing.fileno(), output, output),
+                )  # fmt: skip
 
     def _code(self) -> object:
         """What identifies a state of the jobs' code."""
@@ -110,10 +121,24 @@ class CopiedProcesses:
         return sorted(found)
 
 
-class _Template:
-    """One template, and the copies of it that run."""
+class Template:
+    """One template, and the copies of it that run.
 
-    def __init__(self, python: Path, environment: Mapping[str, str]) -> None:
+    Attributes:
+        gone: Whether it has ended.
+    """
+
+    def __init__(
+        self, python: Path, environment: Mapping[str, str], names: Sequence[str], folders: Sequence[str] = ()
+    ) -> None:
+        """Start it.
+
+        Args:
+            python: The interpreter.
+            environment: Its variables; copies have none of them.
+            names: The modules that it loads, where they are there.
+            folders: Where they are, if the interpreter does not look there by itself.
+        """
         self.gone = False
         self._peer, theirs = socket.socketpair()
         self._lock = threading.Lock()
@@ -123,37 +148,68 @@ class _Template:
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own file
                 # -P, -s: as jobs are started
-                [str(python), "-P", "-s", job_template.__file__, str(theirs.fileno())],
+                [
+                    str(python), "-P", "-s", process_template.__file__, str(theirs.fileno()),
+                    json.dumps({"names": list(names), "folders": list(folders)}),
+                ],
                 env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
-        threading.Thread(target=self._listen, name="job-template", daemon=True).start()
+        threading.Thread(target=self._listen, name="process-template", daemon=True).start()
 
-    def start(self, start: dict[str, Any], output: int) -> CopiedProcess:
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        descriptors: Sequence[int],
+    ) -> CopiedProcess:
+        """Run a program in a copy.
+
+        Args:
+            program: A module's name, or the absolute path of a file.
+            arguments: What follows.
+            environment: All of the process's variables.
+            directory: Where it works.
+            descriptors: Its standard input, output and error.
+
+        Raises:
+            OSError: It cannot be started.
+            TemplateGoneError: The template does not start, or ended.
+        """
+        start: dict[str, Any] = {
+            "program": program,
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "directory": str(directory),
+        }
         try:
             with self._lock:
-                job_template.send(self._peer, {"start": start}, [output])
+                process_template.send(self._peer, {"start": start}, descriptors)
         except OSError as error:
             raise TemplateGoneError(str(error)) from error
         with self._answered:
             self._answered.wait_for(lambda: self._started or self.gone)
             if not self._started:
-                raise TemplateGoneError(f"the job template ended with exit code {self._process.poll()}")
+                raise TemplateGoneError(f"the process template ended with exit code {self._process.poll()}")
             started = self._started.pop()
         if isinstance(started, str):
             raise OSError(started)
         return started
 
     def reap(self, pid: int) -> None:
+        """Give the number of a process that has ended back."""
         try:
             with self._lock:
-                job_template.send(self._peer, {"reap": pid})
+                process_template.send(self._peer, {"reap": pid})
         except OSError:
             return
 
     def leave(self) -> None:
         """Let it end when its copies have ended."""
-        threading.Thread(target=self._leave, name="job-template-end", daemon=True).start()
+        threading.Thread(target=self._leave, name="process-template-end", daemon=True).start()
 
     def _leave(self) -> None:
         for process in list(self._running.values()):
@@ -186,7 +242,7 @@ class _Template:
 
     def _next(self) -> dict[str, Any] | None:
         try:
-            received = job_template.receive(self._peer)
+            received = process_template.receive(self._peer)
         except OSError:
             return None
         return None if received is None else received[0]

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - to touch private names is what this file is for
-"""Lambda functions: an exception is reported by its class name, and a queue's messages are gathered into batches.
+"""Lambda functions: exceptions by their class names, batches of a queue's messages, code that is unpacked once.
 
 ministack reports every exception of a Python handler as Runtime.HandlerError, so that a state machine's ErrorEquals on
 the function's own exceptions would never match here, and always on AWS. It hands over a queue's messages at once, ten
@@ -7,13 +7,21 @@ at most and whatever the function's role may do: BatchSize, MaximumBatchingWindo
 (Lambda developer guide, "Using Lambda with Amazon SQS").
 """
 
+import hashlib
 import json
 import logging
+import os
+import subprocess
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from local_aws.executors.function_processes import FunctionProcesses
 from local_aws.ministack.hooks import Ministack, MinistackChangedError
 
 _LOG = logging.getLogger("local_aws.batch.events")
@@ -60,6 +68,34 @@ def name_lambda_errors(ministack: Ministack) -> None:
 
     runtime.Worker.invoke = invoke_and_remember
     service._execute_function_warm = execute_warm
+
+
+def unpack_code_once(ministack: Ministack) -> None:
+    """Let functions of the same code share one folder of it, as one start of each compiles all of it.
+
+    ministack unpacks function and layers anew for each worker. As on Lambda, a function has no business to write there.
+    """
+    unpacked: dict[str, Path] = {}
+    lock = threading.Lock()
+
+    class Shared(zipfile.ZipFile):
+        def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+            digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+            with lock:
+                if digest not in unpacked:
+                    folder = Path(tempfile.mkdtemp(prefix="function-code-"))
+                    super().extractall(folder, members, pwd)
+                    unpacked[digest] = folder
+            os.rmdir(path)  # noqa: PTH106 - just made, and empty
+            os.symlink(unpacked[digest], path)  # noqa: PTH211 - as above
+
+    ministack.lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": Shared})
+
+
+def copy_workers(ministack: Ministack) -> None:
+    """Start the workers of functions as copies of one that has loaded their code."""
+    processes = FunctionProcesses()
+    ministack.lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": processes.start})
 
 
 def gather_batches(ministack: Ministack, wait_scale: float) -> None:

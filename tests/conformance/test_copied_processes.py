@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from console.checkout import ROOT
-from local_aws.executors.copied_processes import CopiedProcess, CopiedProcesses
+from local_aws.executors.copied_processes import CopiedProcess, CopiedProcesses, Template
 from tests.conformance.account import until
 
 PROBE = """
@@ -162,11 +162,38 @@ def test_a_template_that_is_killed(copies: Copies) -> None:
     assert copies.told()["argv"] == []
 
 
-def test_the_template_loads_what_there_is() -> None:
-    """Each name that the template loads is a module of the jobs; one that moved would cost each job its time again."""
+def test_what_a_module_opened_stays_open(tmp_path: Path) -> None:
+    """A socket that a module opened when it was loaded is a copy's, too, whose other descriptors are its own three."""
+    (tmp_path / "opener.py").write_text("import socket\nmade = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n")
+    (tmp_path / "program.py").write_text(
+        "import os, sys\nloaded = 'opener' in sys.modules\nimport opener\nopener.made.getsockname()\n"
+        "there = [n for n in range(256) if os.path.exists(f'/proc/self/fd/{n}')]\n"
+        "print(loaded, there == sorted([0, 1, 2, opener.made.fileno()]), sys.stdin.readline())\n"
+    )
+    template = Template(Path(sys.executable), {}, ["opener", "no_such_module"], [str(tmp_path)])
+    for word in ("one", "two"):
+        (read, asked), (answer, written) = os.pipe(), os.pipe()
+        process = template.start(
+            str(tmp_path / "program.py"), [], environment={}, directory=tmp_path, descriptors=(read, written, written)
+        )
+        os.close(read)
+        os.close(written)
+        with os.fdopen(asked, "w") as to, os.fdopen(answer) as said:
+            to.write(f"{word}\n")
+            to.close()
+            assert said.read().split() == ["True", "True", word]
+        assert process.wait() == 0
+        process.reap()
+    template.leave()
+
+
+@pytest.mark.parametrize("place", ["copied_processes.LOADED_BY_JOBS", "function_processes.LOADED_BY_FUNCTIONS"])
+def test_the_template_loads_what_there_is(place: str) -> None:
+    """Each name that a template loads is a module; one that moved would cost each start its time again."""
+    module, name = place.split(".")
     program = (
-        "import importlib, os, sys\nfrom local_aws.executors.job_template import LOADED\n"
-        "for name in LOADED: importlib.import_module(name)\n"
+        f"import importlib, os, sys\nfrom local_aws.executors.{module} import {name}\n"
+        f"for name in {name}: importlib.import_module(name)\n"
         "assert len(os.listdir('/proc/self/task')) == 1  # a copy has one thread alone"
     )
     folders = os.pathsep.join([str(ROOT), str(ROOT / "layer/python")])

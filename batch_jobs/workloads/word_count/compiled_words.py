@@ -7,7 +7,7 @@ import os
 import unicodedata
 import weakref
 from collections.abc import Iterable, Iterator
-from functools import cache, cached_property
+from functools import cache
 from operator import eq
 
 from batch_jobs.native.word_library import word_library
@@ -52,9 +52,16 @@ class CompiledWords:
         if library is None:
             raise RuntimeError("word_table.c is not compiled: python -m batch_jobs.native.compiling")
         self._library = library
+        self._made: int | None = None
 
-    @cached_property
+    @property
     def _table(self) -> int:
+        # Not a cached_property: in Python 3.11 those of all tables share a lock, and the threads wait for each other.
+        if self._made is None:
+            self._made = self._new_table()
+        return self._made
+
+    def _new_table(self) -> int:
         library = self._library
         seed = os.urandom(16)  # words that share a hash cannot be prepared
         numbers = (int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little"))
@@ -64,13 +71,9 @@ class CompiledWords:
         weakref.finalize(self, library.words_free, table)
         return table
 
-    @property
-    def _is_made(self) -> bool:
-        return "_table" in self.__dict__
-
     def __len__(self) -> int:
         """How many distinct words there are."""
-        return int(self._library.words_held(self._table)) if self._is_made else 0
+        return int(self._library.words_held(self._table)) if self._made else 0
 
     @property
     def size_bytes(self) -> int:
@@ -80,7 +83,7 @@ class CompiledWords:
     @property
     def read(self) -> int:
         """How many tokens `count_text` has read."""
-        return int(self._library.words_read(self._table)) if self._is_made else 0
+        return int(self._library.words_read(self._table)) if self._made else 0
 
     @property
     def total(self) -> int:

@@ -1,10 +1,11 @@
-"""A process that has loaded the jobs' code, and is copied for each job: a start without the interpreter's.
+"""A process that has loaded code, and is copied for each job or function: a start without the interpreter's.
 
-Run as a program it is that process. It belongs to the jobs' interpreter and knows nothing of the server but the socket
-in its first argument. A request is a JSON object behind its length: `{"start": {...}}`, with the descriptor that output
-goes to, or `{"reap": pid}`, which frees the number of a process that has ended. It answers `{"started": pid}` at once,
-and sends `{"ended": pid, "code": n}` when a process has ended. It has one thread, so that a copy of it is whole, and
-ends with the socket.
+Run as a program it is that process. It belongs to the interpreter of the jobs or functions and knows nothing of the
+server but the socket in its first argument; the second is a JSON object: names of modules to load, and folders to find
+them in beside the interpreter's own. A request is a JSON object behind its length: `{"start": {...}}`, with the
+descriptors of standard input, output and error, or `{"reap": pid}`, which frees the number of a process that has ended.
+It answers `{"started": pid}` at once, and sends `{"ended": pid, "code": n}` when a process has ended. It has one
+thread, so that a copy of it is whole, and ends with the socket.
 """
 
 import contextlib
@@ -20,18 +21,11 @@ import struct
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 LENGTH = struct.Struct("!I")
-LOADED = (
-    "logging.handlers", "botocore.session", "batch_jobs.arguments", "batch_jobs.job", "batch_jobs.job_log",
-    "batch_jobs.merging.merge", "batch_jobs.merging.merge_parts", "batch_jobs.merging.migrate_and_merge",
-    "batch_jobs.migrating.migrate",
-    "batch_jobs.planning.plan", "batch_jobs.s3.connection", "batch_jobs.s3.obstore_requests",
-    "batch_jobs.s3.obstore_stores", "batch_jobs.stop", "millrace.workload.registry", "millrace.request.run_request",
-)  # fmt: skip
-"""What a job imports; a name that is gone costs time, and nothing else."""
+DESCRIPTORS = 3
 
 
 def send(peer: socket.socket, message: dict[str, Any], descriptors: Iterable[int] = ()) -> None:
@@ -43,7 +37,7 @@ def send(peer: socket.socket, message: dict[str, Any], descriptors: Iterable[int
 
 def receive(peer: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next message, and its descriptors; None when the peer is gone."""
-    head, descriptors, _, _ = socket.recv_fds(peer, LENGTH.size, 1)
+    head, descriptors, _, _ = socket.recv_fds(peer, LENGTH.size, DESCRIPTORS)
     head += _exactly(peer, LENGTH.size - len(head)) if head else b""
     if len(head) < LENGTH.size:
         return None
@@ -61,11 +55,22 @@ def _exactly(peer: socket.socket, length: int) -> bytes:
     return content
 
 
-def serve(peer: socket.socket) -> None:
-    """Start processes until the peer is gone."""
-    for name in LOADED:
-        with contextlib.suppress(ImportError):  # the job will say so itself
+def serve(peer: socket.socket, names: Sequence[str], folders: Sequence[str]) -> None:
+    """Load modules, then start processes until the peer is gone.
+
+    Args:
+        peer: The server.
+        names: The modules.
+        folders: Where they are, if not where the interpreter looks. A copy does not look there.
+    """
+    before = _open_descriptors()
+    sys.path[:0] = folders
+    for name in names:
+        with contextlib.suppress(ImportError):  # the copy will say so itself
             importlib.import_module(name)
+    del sys.path[: len(folders)]
+    # What a module opened, as X-Ray's SDK does a socket, is open in a copy, as it would be in a process of its own.
+    kept = _open_descriptors() - before
     gc.collect()
     gc.freeze()  # a copy's collector leaves alone what was there before it
     woken, wake = os.pipe()
@@ -91,16 +96,17 @@ def serve(peer: socket.socket) -> None:
             os.waitpid(message["reap"], 0)
             continue
         try:
-            pid = _copy(message["start"], descriptors[0])
+            pid = _copy(message["start"], descriptors, kept)
         except OSError as error:
             send(peer, {"refused": str(error)})
         else:
             running.add(pid)
             send(peer, {"started": pid})
-        os.close(descriptors[0])
+        for each in descriptors:
+            os.close(each)
 
 
-def _copy(start: dict[str, Any], output: int) -> int:
+def _copy(start: dict[str, Any], descriptors: Sequence[int], kept: set[int]) -> int:
     """Copy this process; returns when the copy leads a session of its own, and takes signals as any process."""
     read, write = os.pipe()
     # A signal that comes before the copy has its own handlers waits for them.
@@ -108,13 +114,23 @@ def _copy(start: dict[str, Any], output: int) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _become(start, output, write)
+            _become(start, descriptors, kept, write)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         os.close(write)
         with os.fdopen(read, "rb") as ready:
             ready.read(1)
     return pid
+
+
+def _open_descriptors() -> set[int]:
+    found = set(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - pathlib need not be loaded
+    for each in list(found):
+        try:
+            os.fstat(each)
+        except OSError:  # the one that the others were listed by
+            found.discard(each)
+    return found
 
 
 def _tell_ends(peer: socket.socket, running: set[int]) -> None:
@@ -127,8 +143,8 @@ def _tell_ends(peer: socket.socket, running: set[int]) -> None:
             send(peer, {"ended": pid, "code": ended.si_status if by_itself else -ended.si_status})
 
 
-def _become(start: dict[str, Any], output: int, ready: int) -> NoReturn:
-    """Be a process as a fresh interpreter would be one, and run the module."""
+def _become(start: dict[str, Any], descriptors: Sequence[int], kept: set[int], ready: int) -> NoReturn:
+    """Be a process as a fresh interpreter would be one, and run the module or the file."""
     code = 1
     try:
         os.setsid()
@@ -142,13 +158,16 @@ def _become(start: dict[str, Any], output: int, ready: int) -> NoReturn:
         os.environ.clear()
         os.environ.update(start["environment"])
         tempfile.tempdir = None
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, descriptor in ((nothing, 0), (output, 1), (output, 2)):
+        for descriptor, source in enumerate(descriptors):
             os.dup2(source, descriptor)
-        os.closerange(3, 256)
+        for each in _open_descriptors() - kept - set(range(DESCRIPTORS)):
+            os.close(each)
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED does
-        sys.argv = [start["module"], *start["arguments"]]
-        runpy.run_module(start["module"], run_name="__main__", alter_sys=True)
+        sys.argv = [start["program"], *start["arguments"]]
+        if os.path.isabs(start["program"]):  # noqa: PTH117 - pathlib need not be loaded
+            runpy.run_path(start["program"], run_name="__main__")
+        else:
+            runpy.run_module(start["program"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -164,4 +183,5 @@ def _become(start: dict[str, Any], output: int, ready: int) -> NoReturn:
 if __name__ == "__main__":
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)  # it ends with the socket
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    to_load = json.loads(sys.argv[2])
+    serve(socket.socket(fileno=int(sys.argv[1])), to_load["names"], to_load["folders"])
