@@ -9,13 +9,13 @@ import click
 from console.find.target import Target
 from console.operations.estimating import EstimatedRun, estimate_of
 from console.operations.request_options import request_fields, request_options
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.verbs import json_option, target_options
 from millrace.cost.course import Course
 from millrace.cost.known_pace import KnownPace
 from millrace.cost.prices import prices
 from millrace.cost.requester_pays import source_bill_text
-from millrace.text import bytes_text, dollars_text, plural, reuse_text
+from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text
 
 
 @click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
@@ -80,9 +80,9 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
             f"{jobs.compute}; {jobs.at_once:,} run at once"
         )
     terminal.print("")
-    terminal.print(f"Time        about {seconds(course.total_seconds)}", style="bold")
+    terminal.print(f"Time        about {duration_text(course.total_seconds)}", style="bold")
     terminal.table(
-        ("part", "time"), [(name, seconds(value)) for name, value in course.seconds.items()], right=("time",)
+        ("part", "time"), [(name, duration_text(value)) for name, value in course.seconds.items()], right=("time",)
     )
     terminal.print("")
     terminal.print(f"Cost        about {dollars_text(made.total_dollars)}", style="bold")

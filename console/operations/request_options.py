@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from console.file_names import shown
 from console.find.aws import Aws
 from console.find.stack import Stack
 from console.packing.dependencies import IMAGE_PYTHON, JobMachine
@@ -19,6 +18,7 @@ from console.verbs import with_options
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.layout import S3Uri
+from millrace.text import visible
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -223,7 +223,7 @@ def send_code(
         uri, new = upload(made, aws.s3, S3Uri(stack.result_bucket, stack.parameters.get("ResultPrefix", "")))
     if made.results:
         terminal.warn(
-            f"{shown(', '.join(made.results))} in the code's folder holds results of a run, which are sent along and "
+            f"{visible(', '.join(made.results))} in the code's folder holds results of a run, which are sent along and "
             "make another zip each time; give the code a folder of its own, or name them in a .gitignore"
         )
     terminal.note(f"Code {made.described}: {'uploaded' if new else 'is there already'} ({took()})")
