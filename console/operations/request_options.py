@@ -121,7 +121,7 @@ def _overlap(default: str) -> Callable[[Any], Any]:
     return click.option(
         "--overlap",
         type=click.Choice(["run", "skip", "queue"]),
-        help=f"What to do while another run that minds is at work. [default: {default}]",
+        help=f"What to do while another run of the same source is at work. [default: {default}]",
     )
 
 
