@@ -21,7 +21,7 @@ from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse
 @click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
 @click.argument("source", metavar="SOURCE")
 @request_options
-@click.option("--destination", metavar="S3-URI", help="Where the run would go: what ran there shows the pace.")
+@click.option("--destination", metavar="S3-URI", help="Where the run would write; earlier runs there give the pace.")
 @json_option
 @target_options
 def estimate_run(
@@ -32,7 +32,7 @@ def estimate_run(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Estimate what a run over SOURCE (s3://bucket/prefix/) would work, how long it takes, and what it costs.
+    """Estimate what a run over SOURCE (s3://bucket/prefix/) would process, how long it takes, and what it costs.
 
     Lists the source, and cuts it into shards as the plan job does; nothing is started. With --reuse and --destination
     it also says what would be kept of the earlier run, and what is left to work. Time and dollars come from a dated

@@ -56,8 +56,8 @@ def resume(
     was defined when it started, and needs no plan job.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI, or - for the latest run (also without RUN).
-    --all-failed resumes every run that failed, of those that --since, --workload, --name and --tag leave; it shows
-    them, asks, and does not watch them.
+    --all-failed resumes every failed run that matches --since, --workload, --name and --tag; it lists them, asks, and
+    does not watch them.
 
     Exit codes: 0 the run succeeded (or had already), 1 something broke, 2 nothing to resume or bad input, 3 more
     failures than tolerated, 130 Ctrl-C (the run continues).

@@ -53,13 +53,16 @@ _OPTIONS = (
         help="Fail when more items failed than this. [default: 0]",
     ),
     click.option(
-        "--tolerated-failure-count", type=int, metavar="N", help="Or as a number; the larger one counts. [default: 0]"
+        "--tolerated-failure-count", type=int, metavar="N", help="The same as a number; the larger counts. [default: 0]"
     ),
     click.option(
-        "--seconds-per-item", type=float, metavar="S", help="What one object takes a child. [default: as measured]"
+        "--seconds-per-item",
+        type=float,
+        metavar="S",
+        help="Seconds that an object takes a child. [default: as measured]",
     ),
     click.option(
-        "--mb-per-second", type=float, metavar="N", help="MB that a child works in a second. [default: as measured]"
+        "--mb-per-second", type=float, metavar="N", help="MB that a child processes per second. [default: as measured]"
     ),
     click.option(
         "--reuse",
