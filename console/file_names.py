@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from millrace.errors import MillraceError
 from millrace.layout import MAX_KEY_BYTES
+from millrace.text import visible
 
 MAX_NAME_BYTES = 255
 """The longest file name: NAME_MAX of every common Linux and macOS file system."""
@@ -62,13 +63,5 @@ def key_of(path: Path) -> str:
     return key
 
 
-def shown(text: str) -> str:
-    """A key or a name for people: control characters, and what is no character at all, as escapes.
-
-    A name is never let through to a terminal as it is: it could hold the terminal's own commands.
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def _refused(name: str, reason: str) -> NotAFileNameError:
-    return NotAFileNameError(reason, target=shown(name))
+    return NotAFileNameError(reason, target=visible(name))

@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from millrace.text import duration_text
+
 UNFOLDED = 10_000
 """A width that no table reaches."""
 
@@ -99,19 +101,7 @@ class Terminal:
 def timed() -> Iterator[Callable[[], str]]:
     """How long something took, for people: `1.4 s`."""
     started = time.monotonic()
-    yield lambda: seconds(time.monotonic() - started)
-
-
-def seconds(value: float) -> str:
-    """A duration for people: `1.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
-    if value < 9.95:
-        return f"{value:.1f} s"
-    if value < 59.5:
-        return f"{value:.0f} s"
-    minutes, rest = divmod(round(value), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    yield lambda: duration_text(time.monotonic() - started)
 
 
 def _nothing(_done: int, _total: int) -> None:

@@ -94,7 +94,7 @@ def _check_handed_back(folder: RunFolder, job_id: str, s3: S3) -> None:
     except ObjectNotFoundError:
         return
     raise HandedBackError(
-        "the small job lost an attempt, out of memory maybe: a job of the stack's JobSize goes on",
+        "the small job lost an attempt, out of memory maybe: a job of the stack's JobSize continues",
         operation="read the result",
         target=str(mark),
     )

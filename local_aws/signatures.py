@@ -158,7 +158,7 @@ def read(request: Request) -> Signature:
     else:
         raise SignatureRefusedError(
             "MissingAuthenticationToken",
-            "the request is not signed; the credentials stand in the file that the embedded AWS made at its start",
+            "the request is not signed; the credentials are in the file that the embedded AWS made at its start",
         )
     if algorithm != _ALGORITHM:
         raise SignatureRefusedError("IncompleteSignature", f"Signature Version 4 only: not {algorithm[:40]!r}")

@@ -128,7 +128,7 @@ class RunInMemory:
             self.client.store(SOURCE, key, body)
 
     def job(self, stop: Stop | None = None, **settings: Any) -> Job:
-        """A job's surroundings; the date goes on by a second whenever it is asked for."""
+        """A job's surroundings; the date moves on by a second whenever it is asked for."""
         return Job(
             s3=S3(self.client.stub, fast()),
             settings=JobSettings(concurrency=self.concurrency, **settings),

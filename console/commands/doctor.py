@@ -9,10 +9,10 @@ from rich.text import Text
 
 from console.doctor.checks import checks
 from console.errors import DoctorError
-from console.file_names import shown
 from console.find.target import Target
 from console.terminal import Terminal
 from console.verbs import json_option, target_options
+from millrace.text import visible
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -38,7 +38,7 @@ def doctor(target: Target, shards: int | None, *, as_json: bool) -> None:
         if as_json:
             continue
         line = Text(f"{check.outcome:<5}", STYLES[check.outcome]).append(
-            f"{check.name:<13} {shown(check.message)}", style="default"
+            f"{check.name:<13} {visible(check.message)}", style="default"
         )
         terminal.out.print(line, soft_wrap=True)
         if check.todo:

@@ -9,19 +9,19 @@ import click
 from console.find.target import Target
 from console.operations.estimating import EstimatedRun, estimate_of
 from console.operations.request_options import request_fields, request_options
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.verbs import json_option, target_options
 from millrace.cost.course import Course
 from millrace.cost.known_pace import KnownPace
 from millrace.cost.prices import prices
 from millrace.cost.requester_pays import source_bill_text
-from millrace.text import bytes_text, dollars_text, plural, reuse_text
+from millrace.text import bytes_text, dollars_text, duration_text, plural, reuse_text
 
 
 @click.command("estimate", short_help="Estimate the time and cost of a run before starting it.")
 @click.argument("source", metavar="SOURCE")
 @request_options
-@click.option("--destination", metavar="S3-URI", help="Where the run would go: what ran there shows the pace.")
+@click.option("--destination", metavar="S3-URI", help="Where the run would write; earlier runs there give the pace.")
 @json_option
 @target_options
 def estimate_run(
@@ -32,7 +32,7 @@ def estimate_run(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Estimate what a run over SOURCE (s3://bucket/prefix/) would work, how long it takes, and what it costs.
+    """Estimate what a run over SOURCE (s3://bucket/prefix/) would process, how long it takes, and what it costs.
 
     Lists the source, and cuts it into shards as the plan job does; nothing is started. With --reuse and --destination
     it also says what would be kept of the earlier run, and what is left to work. Time and dollars come from a dated
@@ -80,9 +80,9 @@ def _print(terminal: Terminal, estimated: EstimatedRun) -> None:
             f"{jobs.compute}; {jobs.at_once:,} run at once"
         )
     terminal.print("")
-    terminal.print(f"Time        about {seconds(course.total_seconds)}", style="bold")
+    terminal.print(f"Time        about {duration_text(course.total_seconds)}", style="bold")
     terminal.table(
-        ("part", "time"), [(name, seconds(value)) for name, value in course.seconds.items()], right=("time",)
+        ("part", "time"), [(name, duration_text(value)) for name, value in course.seconds.items()], right=("time",)
     )
     terminal.print("")
     terminal.print(f"Cost        about {dollars_text(made.total_dollars)}", style="bold")

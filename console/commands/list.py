@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from console.file_names import shown
 from console.find.run_filter import FAILED, RunFacts, RunFilter, RunIndex, matching
 from console.find.target import Target
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.verbs import filter_options, json_option, target_options
 from console.watch.display import STATUS_STYLES
 from millrace.request.labels import tags_text
+from millrace.text import duration_text, visible
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import ExecutionListItemTypeDef
@@ -72,12 +72,12 @@ def _row(run: ExecutionListItemTypeDef, facts: RunFacts) -> tuple[str | Text, ..
         run["name"],
         Text(run["status"], STATUS_STYLES.get(run["status"], "red")),
         f"{run['startDate'].astimezone():%Y-%m-%d %H:%M:%S}",
-        seconds((run["stopDate"] - run["startDate"]).total_seconds()) if run.get("stopDate") else "",
+        duration_text((run["stopDate"] - run["startDate"]).total_seconds()) if run.get("stopDate") else "",
         f"{run['redriveCount']:,}" if run.get("redriveCount") else "",
-        shown(facts.name),
-        shown(facts.workload),
-        shown(tags_text(facts.tags)),
-        shown(facts.first_key) + more if facts.keys else "",
+        visible(facts.name),
+        visible(facts.workload),
+        visible(tags_text(facts.tags)),
+        visible(facts.first_key) + more if facts.keys else "",
     )
 
 

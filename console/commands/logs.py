@@ -11,7 +11,6 @@ from typing import Any
 import click
 from rich.text import Text
 
-from console.file_names import shown
 from console.find.run_lookup import FoundRun, find_run, with_execution
 from console.find.target import Target
 from console.terminal import Terminal
@@ -23,6 +22,7 @@ from console.watch.shard_counts import ShardCounts
 from console.watch.waiting import waiting_reason
 from millrace.aws.run_jobs import UNENDED, index_of
 from millrace.records.folders import newest_folder
+from millrace.text import visible
 
 FOLLOW_SECONDS = 3
 """How often --follow looks for new lines: GetLogEvents allows 10 calls a second and region."""
@@ -141,7 +141,7 @@ class _Logs:
         if job["status"] in UNENDED:
             waits = waiting_reason(self._target.aws, job["jobId"], datetime.now(UTC))
             return waits.partition(": ")[2] or f"it has not started; its state is {job['status']}"
-        return "; ".join(map(shown, why_no_log(job))) or "Batch gives no reason"
+        return "; ".join(map(visible, why_no_log(job))) or "Batch gives no reason"
 
     def _print_reason(self, step: str, job: Mapping[str, Any], reason: str) -> None:
         if self._as_json:

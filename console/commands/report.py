@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from console.file_names import shown
 from console.find.run_lookup import find_run
 from console.find.target import Target
 from console.terminal import Terminal
@@ -15,7 +14,7 @@ from console.transfer.report_files import FILES, PAGE, write_files
 from console.verbs import json_option, run_argument, target_options
 from millrace.errors import ErrorCode
 from millrace.report.run_report import RunReport
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, plural, visible
 
 
 @click.command(short_help="Build the report of any run: rows, failures, a page.")
@@ -57,7 +56,7 @@ def report(given: str, target: Target, output: Path | None, *, open_page: bool, 
     counts, plan = written.counts, written.plan
     not_run = written.codes.get(ErrorCode.NOT_RUN, 0)
     terminal.print(
-        f"{plural(counts.items, 'item')} of {shown(plan.source)} in {plural(plan.shards, 'shard')}: "
+        f"{plural(counts.items, 'item')} of {visible(plan.source)} in {plural(plan.shards, 'shard')}: "
         f"{counts.succeeded:,} succeeded ({bytes_text(counts.bytes)}), "
         f"{counts.failed - not_run:,} failed, {not_run:,} not run",
         style="bold" if not counts.failed else "bold yellow",

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from console.commands.to_the_end import follow
 from console.errors import RunFailedError, RunStateError
-from console.file_names import shown
 from console.find.run_filter import RunFilter
 from console.find.run_lookup import LATEST, FoundRun, find_run, running_executions
 from console.find.target import Target
@@ -21,7 +20,7 @@ from console.terminal import Terminal
 from console.transfer.results import check_result, read_result
 from console.verbs import filter_options, json_option, run_argument, target_options
 from millrace.errors import DamagedFileError, MillraceError, TooManyFailuresError
-from millrace.text import plural
+from millrace.text import plural, visible
 
 
 @click.command(short_help="Resume a run: only what is missing is worked.")
@@ -57,8 +56,8 @@ def resume(
     was defined when it started, and needs no plan job.
 
     RUN is a run id or the beginning of one, an ARN, a run folder's URI, or - for the latest run (also without RUN).
-    --all-failed resumes every run that failed, of those that --since, --workload, --name and --tag leave; it shows
-    them, asks, and does not watch them.
+    --all-failed resumes every failed run that matches --since, --workload, --name and --tag; it lists them, asks, and
+    does not watch them.
 
     Exit codes: 0 the run succeeded (or had already), 1 something broke, 2 nothing to resume or bad input, 3 more
     failures than tolerated, 130 Ctrl-C (the run continues).
@@ -200,5 +199,5 @@ def _table_of(failed: list[FailedRun]) -> Table:
         table.add_column(column, overflow="fold")
     for each in failed:
         facts = (each.found.run_id, each.facts.name, each.status, each.facts.source, each.why_not or "it is resumed")
-        table.add_row(*(Text(shown(fact)) for fact in facts))
+        table.add_row(*(Text(visible(fact)) for fact in facts))
     return table

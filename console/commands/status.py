@@ -8,10 +8,9 @@ import click
 from rich.text import Text
 
 from console.errors import RunFailedError
-from console.file_names import shown
 from console.find.run_lookup import FoundRun, find_run, next_run, with_execution
 from console.find.target import Target
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.transfer.results import read_result
 from console.verbs import json_option, run_argument, target_options
 from console.watch.display import STATUS_STYLES, items_done, print_steps
@@ -23,7 +22,7 @@ from console.watch.summary import REQUEST_FIELDS, next_commands
 from console.watch.watching import COMMITS_OF_A_STATUS, Watcher
 from millrace.errors import TooManyFailuresError
 from millrace.request.labels import labels_of, tags_text
-from millrace.text import reuse_text
+from millrace.text import duration_text, reuse_text, visible
 
 SHOWN_KEYS = 100
 """How many of the keys that a request names are shown."""
@@ -55,7 +54,7 @@ def status(given: str, target: Target, *, as_json: bool) -> None:
         return
     print_run(terminal, found, progress)
     if follows is not None:
-        terminal.print(f"\nThen  {shown(str(follows))}")
+        terminal.print(f"\nThen  {visible(str(follows))}")
     if cost is not None:
         terminal.print("\n" + "\n".join(cost_lines(cost)))
     print_outcome(terminal, found, failure, target)
@@ -77,18 +76,18 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
         facts.append(("Redriven", f"{redriven} time{'s' if redriven > 1 else ''}"))
     ended = execution.get("stopDate")
     if ended:
-        facts.append(("Took", seconds((ended - execution["startDate"]).total_seconds())))
+        facts.append(("Took", duration_text((ended - execution["startDate"]).total_seconds())))
     called, tags = labels_of(found.request)
-    facts += [("Name", shown(called))] if called else []
-    facts += [("Tags", shown(tags_text(tags)))] if tags else []
+    facts += [("Name", visible(called))] if called else []
+    facts += [("Tags", visible(tags_text(tags)))] if tags else []
     facts += [
-        (name.capitalize(), shown(str(found.request[name]))) for name in REQUEST_FIELDS if found.request.get(name)
+        (name.capitalize(), visible(str(found.request[name]))) for name in REQUEST_FIELDS if found.request.get(name)
     ]
     if found.folder is not None:
-        facts.append(("Run folder", shown(str(found.folder.root))))
+        facts.append(("Run folder", visible(str(found.folder.root))))
     if reused := reuse_text(progress.reuse):
-        facts.append(("Reuse", shown(reused)))
-    facts += [("" if number else "Keys", shown(key)) for number, key in enumerate(keys_of(found)[:SHOWN_KEYS])]
+        facts.append(("Reuse", visible(reused)))
+    facts += [("" if number else "Keys", visible(key)) for number, key in enumerate(keys_of(found)[:SHOWN_KEYS])]
     if len(keys_of(found)) > SHOWN_KEYS:
         facts.append(("", f"and {len(keys_of(found)) - SHOWN_KEYS:,} more; --json has them all"))
     for label, value in facts:
@@ -101,7 +100,7 @@ def print_run(terminal: Terminal, found: FoundRun, progress: RunProgress) -> Non
 
 def _status(progress: RunProgress) -> Text:
     if progress.skipped:
-        return Text(f"SKIPPED: {shown(progress.overlap)}", "yellow")
+        return Text(f"SKIPPED: {visible(progress.overlap)}", "yellow")
     return Text(progress.status, STATUS_STYLES.get(progress.status, "red"))
 
 

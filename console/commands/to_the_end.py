@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from console.commands.status import print_run
 from console.errors import RunFailedError, RunInterrupted
-from console.file_names import shown
 from console.find.empty_source import check_not_empty
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
@@ -19,6 +18,7 @@ from console.watch.run_document import run_document
 from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch_several, watch_to_the_end
 from millrace.errors import TooManyFailuresError
+from millrace.text import visible
 
 
 def follow(
@@ -102,7 +102,7 @@ def _print_outcome(
             terminal.print(f"\n{reused}")
         terminal.print("")
         for name, uri in result_files(result, found.run.folder).items():
-            terminal.print(f"{name.ljust(15)} {shown(uri)}")
+            terminal.print(f"{name.ljust(15)} {visible(uri)}")
     for line in next_commands(found, failure, target, result) if failure is not None else []:
         terminal.note(line)
 

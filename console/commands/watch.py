@@ -20,7 +20,7 @@ def watch(given: tuple[str, ...], target: Target, *, as_json: bool) -> None:
 
     RUN is a run id or the beginning of one, an ARN, or - for the latest run (also without RUN). The run
     continues after Ctrl-C. For a run that has ended, the command prints its status and exits with its exit code.
-    Of several runs a line each is shown; the exit code is that of the first of them, in their order, that failed.
+    For several runs, it shows a line each; the exit code is that of the first of them, in their order, that failed.
 
     Exit codes: 0 the run succeeded, 1 something broke, 2 no such run or bad input of the run, 3 more failures than
     tolerated, 130 Ctrl-C (the run continues).

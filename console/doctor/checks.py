@@ -20,10 +20,9 @@ from console.doctor.sources import check_source
 from console.doctor.undelivered import undelivered
 from console.errors import StackNotFoundError
 from console.find.target import Target
-from console.terminal import seconds
 from console.watch.waiting import queue_troubles
 from millrace.errors import InvalidRunRequest, StorageError
-from millrace.text import plural
+from millrace.text import duration_text, plural
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -190,7 +189,7 @@ def _waiting(target: Target) -> Check:
         return Check("waiting jobs", "ok", "no job waits in RUNNABLE")
     oldest = min(waiting, key=lambda job: job["createdAt"])
     waited = datetime.now(UTC).timestamp() - oldest["createdAt"] / 1000
-    message = f"{plural(len(waiting), 'job')} in RUNNABLE, the oldest for {seconds(max(0.0, waited))}"
+    message = f"{plural(len(waiting), 'job')} in RUNNABLE, the oldest for {duration_text(waited)}"
     if waited < LONG_SECONDS:
         return Check("waiting jobs", "ok", message)
     reason = f": {oldest['statusReason']}" if oldest.get("statusReason") else ""

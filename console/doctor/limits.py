@@ -5,10 +5,9 @@ from __future__ import annotations
 from console.doctor.check import Check
 from console.find.stack import job_size
 from console.find.target import Target
-from console.terminal import seconds
 from millrace.records.sizing import MAX_CHILDREN, slots_of
 from millrace.source.sharding import MAX_SHARDS
-from millrace.text import plural
+from millrace.text import duration_text, plural
 
 QUOTAS = {
     "FARGATE": ("fargate", "L-3032A538", "Fargate On-Demand vCPUs"),
@@ -89,7 +88,7 @@ def rates(target: Target, shards: int | None) -> Check:
     if _kind(target).startswith("EC2"):
         return Check("rates", "ok", submitted)
     children = min(slots_of(float(given.get("MaxvCpus") or 16), job_size(given)[0]), shards, MAX_CHILDREN)
-    least = seconds(children / LAUNCHES_A_SECOND)
+    least = duration_text(children / LAUNCHES_A_SECOND)
     started = (
         f"Fargate starts {LAUNCHES_A_SECOND} tasks a second: {shards:,} shards are worked by at most "
         f"{'one child' if children == 1 else f'{children:,} children'}, which take at least {least} to start"

@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.doctor.check import Check
-from console.file_names import shown
 from console.find.target import Target
-from console.terminal import seconds
 from millrace.errors import shortened
-from millrace.text import plural
+from millrace.text import duration_text, plural, visible
 
 NAME = "undelivered notifications"
 
@@ -46,7 +44,7 @@ def undelivered(target: Target) -> Check:
         MessageAttributeNames=[REASON],
     ).get("Messages", [])
     sent = [int(each["Attributes"]["SentTimestamp"]) / 1000 for each in seen]
-    oldest = f", the oldest seen for {seconds(max(0.0, datetime.now(UTC).timestamp() - min(sent)))}" if sent else ""
+    oldest = f", the oldest seen for {duration_text(datetime.now(UTC).timestamp() - min(sent))}" if sent else ""
     about = list(dict.fromkeys(filter(None, (_about(each["Body"]) for each in seen))))
     of = f": {', '.join(about[:NAMED])}{' and others' if len(about) > NAMED else ''}" if about else ""
     reasons = list(dict.fromkeys(filter(None, map(_reason, seen))))
@@ -68,7 +66,7 @@ def _about(body: str) -> str:
         return ""
     uploaded = detail.get("object")
     if isinstance(uploaded, dict) and uploaded.get("key"):
-        return shown(str(uploaded["key"]))
+        return visible(str(uploaded["key"]))
     return _first(detail, ("run_id", "name", "jobName", "job_name", "jobQueue"))
 
 
@@ -78,7 +76,7 @@ def _reason(message: Mapping[str, Any]) -> str:
     answered = _object(message["Body"]).get("responsePayload")
     if not said and isinstance(answered, dict):
         said = answered.get("errorMessage", "")
-    return shown(shortened(str(said)))
+    return visible(shortened(str(said)))
 
 
 def _first(detail: Mapping[str, Any], names: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import EmptySourceError
-from console.file_names import shown
 from console.find.aws import Aws
 from console.find.run_lookup import FoundRun
 from console.terminal import Terminal
@@ -18,7 +17,7 @@ from millrace.errors import ObjectNotFoundError, StorageError
 from millrace.layout import S3Uri
 from millrace.records.files import plan_if_there
 from millrace.s3.verbs import S3
-from millrace.text import plural
+from millrace.text import plural, visible
 
 NAMED = 3
 """How many keys are named."""
@@ -68,9 +67,9 @@ def what_was_there(
         public: The stack's buckets of public data.
     """
     folder = S3Uri.parse_folder(found.request["source"], "source")
-    name = shown(str(folder))
+    name = visible(str(folder))
     if found.request.get("manifest"):
-        return f"the manifest {shown(str(found.request['manifest']))} names no object of {name} to work."
+        return f"the manifest {visible(str(found.request['manifest']))} names no object of {name} to work."
     plan = plan_if_there(found.run.folder, aws.s3)
     skipped = {} if plan is None else {reason: count for reason, count in plan.skipped.items() if count}
     s3 = aws.s3_reading(public) if public else aws.s3
@@ -82,7 +81,7 @@ def what_was_there(
         if skipped:
             return f"{name} holds {plural(sum(skipped.values()), 'folder marker')} (empty keys ending in /) only."
         if directory is not None:
-            return f"there is no file in {shown(str(directory))}."
+            return f"there is no file in {visible(str(directory))}."
         return f"there is no object under {name}. {_nearby(s3, folder)}"
     except StorageError as error:
         # Who starts a run need not be allowed to read its source.
@@ -92,13 +91,13 @@ def what_was_there(
 def _filtered(s3: S3, folder: S3Uri, request: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
     there = plural(sum(skipped.values()), "object")
     patterns = [
-        f"{name} {shlex.quote(shown(each))}" for name in ("include", "exclude") for each in request.get(name, [])
+        f"{name} {shlex.quote(visible(each))}" for name in ("include", "exclude") for each in request.get(name, [])
     ]
     objects = (each.key for each in s3.list(folder.bucket, folder.key) if not each.key.endswith("/"))
-    keys = [shown(key.removeprefix(folder.key)) for key in islice(objects, NAMED)]
+    keys = [visible(key.removeprefix(folder.key)) for key in islice(objects, NAMED)]
     reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
     return (
-        f"{there} under {shown(str(folder))}, none left by {', '.join(patterns)} ({reasons}). "
+        f"{there} under {visible(str(folder))}, none left by {', '.join(patterns)} ({reasons}). "
         f"Patterns match the whole key behind the source: {', '.join(keys)}"
         f"{' …' if sum(skipped.values()) > len(keys) else ''}."
     )
@@ -114,14 +113,14 @@ def _nearby(s3: S3, folder: S3Uri) -> str:
     except ObjectNotFoundError:
         keys = [each.key for each in islice(s3.list(folder.bucket, key), NAMED)]
         if keys:
-            return f"Keys that begin alike: {', '.join(map(shown, keys))}."
+            return f"Keys that begin alike: {', '.join(map(visible, keys))}."
         first = [each.key for each in islice(s3.list(folder.bucket), NAMED)]
         if not first:
             return f"The bucket {folder.bucket} is empty."
-        return f"No key of the bucket begins so; its first keys: {', '.join(map(shown, first))}."
+        return f"No key of the bucket begins so; its first keys: {', '.join(map(visible, first))}."
     parent, slash, name = key.rpartition("/")
     source = shlex.quote(f"s3://{folder.bucket}/{parent}{slash}")
     return (
-        f"s3://{folder.bucket}/{shown(key)} is an object, and a source is a folder: "
-        f"--source {shown(source)} --include {shlex.quote(shown(escape(name)))} works it alone."
+        f"s3://{folder.bucket}/{visible(key)} is an object, and a source is a folder: "
+        f"--source {visible(source)} --include {shlex.quote(visible(escape(name)))} works it alone."
     )

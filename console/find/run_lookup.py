@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from console.errors import RunNotFoundError, RunStateError
-from console.file_names import shown
 from console.find.aws import Aws
 from console.find.executions import Run
 from console.find.target import Target
@@ -17,6 +16,7 @@ from millrace.errors import DamagedFileError, InvalidRunRequest, ObjectNotFoundE
 from millrace.json_text import read_json
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.chained import next_request
+from millrace.text import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef, ExecutionListItemTypeDef
@@ -188,11 +188,13 @@ def _newest(executions: Iterable[ExecutionListItemTypeDef], given: str) -> str:
         return next(iter(by_run.values()))
     if not by_run:
         raise RunNotFoundError(
-            "there is no such run; see: millrace list", operation="find the run", target=shown(given)
+            "there is no such run; see: millrace list", operation="find the run", target=visible(given)
         )
     names = ", ".join(list(by_run)[:NAMED_RUNS]) + (" …" if len(by_run) > NAMED_RUNS else "")
     raise RunNotFoundError(
-        f"{len(by_run)} runs start with it: {names}; give more of the id", operation="find the run", target=shown(given)
+        f"{len(by_run)} runs start with it: {names}; give more of the id",
+        operation="find the run",
+        target=visible(given),
     )
 
 
@@ -210,7 +212,7 @@ def described_run(aws: Aws, execution_arn: str) -> FoundRun:
         if error.response["Error"]["Code"] not in ("ExecutionDoesNotExist", "InvalidArn"):
             raise
         raise RunNotFoundError(
-            "there is no such execution", operation="find the run", target=shown(execution_arn)
+            "there is no such execution", operation="find the run", target=visible(execution_arn)
         ) from None
     arn = execution["executionArn"]
     try:

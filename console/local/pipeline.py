@@ -11,7 +11,6 @@ from typing import Any
 
 from console.checkout import Checkout
 from console.embedded_aws import exports
-from console.file_names import shown
 from console.find.aws import Aws
 from console.find.empty_source import check_not_empty
 from console.find.executions import Run, find_running, start
@@ -30,7 +29,7 @@ from console.watch.summary import next_commands, print_summary
 from console.watch.watching import watch_to_the_end
 from millrace.errors import TooManyFailuresError
 from millrace.layout import S3Uri
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, plural, visible
 
 Again = Callable[..., str]
 """The same command line with other values of some options: `again(run_id="…")`."""
@@ -193,7 +192,7 @@ def _serve(endpoint_url: str, order: RunOrder, stack: Stack, terminal: Terminal)
         f"{done.changed:,} new or changed{gone} ({took()})."
     )
     if done.left_out:
-        paths = sorted(shown(str(path.relative_to(directory))) for path in done.left_out)
+        paths = sorted(visible(str(path.relative_to(directory))) for path in done.left_out)
         terminal.warn(f"left out, being neither files nor links to files of this folder: {_some(paths)}")
 
 
@@ -236,7 +235,7 @@ def _fetch(
             f"wrote, has the name {' and '.join(done.taken)}"
         )
     if done.refused:
-        keys = [f"{shown(str(uri))} ({shown(reason)})" for uri, reason in done.refused]
+        keys = [f"{visible(str(uri))} ({visible(reason)})" for uri, reason in done.refused]
         terminal.warn(f"{plural(len(keys), 'object')} cannot be a file here and stayed in S3: {_some(keys)}")
     also = "" if was_empty else "; the folder was not empty; only files of earlier runs were replaced"
     return f"{_as_given(directory)} ({plural(done.files, 'file')}, {bytes_text(done.total_bytes)}{also})"
@@ -249,9 +248,9 @@ def _say_where(terminal: Terminal, started: LocalRun, fetched: str, checkout: Ch
     say("")
     if fetched:
         say(f"Files        {fetched}")
-    say(f"Run folder   {shown(folder)}")
+    say(f"Run folder   {visible(folder)}")
     say(f"Look around  export {exports(str(started.target.aws.endpoint_url))}")
-    say(f"             aws s3 ls {shlex.quote(shown(folder))}")
+    say(f"             aws s3 ls {shlex.quote(visible(folder))}")
     say(f"Stop         {down}  (everything in the embedded AWS is gone then)")
 
 

@@ -103,7 +103,7 @@ def estimate_of(
     Args:
         target: The stack it would run on; without one, the template's defaults count.
         fields: The execution input without `destination`.
-        destination: Where the run would go: what ran there shows the pace.
+        destination: Where the run would write; earlier runs there give the pace.
         note: Gets a line for people.
         status: Shows how far the listing is.
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from console.file_names import shown
 from console.find.aws import Aws
 from console.find.stack import Stack
 from console.packing.dependencies import IMAGE_PYTHON, JobMachine
@@ -19,6 +18,7 @@ from console.verbs import with_options
 from millrace.errors import InvalidRunRequest
 from millrace.json_text import read_json
 from millrace.layout import S3Uri
+from millrace.text import visible
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,13 +53,16 @@ _OPTIONS = (
         help="Fail when more items failed than this. [default: 0]",
     ),
     click.option(
-        "--tolerated-failure-count", type=int, metavar="N", help="Or as a number; the larger one counts. [default: 0]"
+        "--tolerated-failure-count", type=int, metavar="N", help="The same as a number; the larger counts. [default: 0]"
     ),
     click.option(
-        "--seconds-per-item", type=float, metavar="S", help="What one object takes a child. [default: as measured]"
+        "--seconds-per-item",
+        type=float,
+        metavar="S",
+        help="Seconds that an object takes a child. [default: as measured]",
     ),
     click.option(
-        "--mb-per-second", type=float, metavar="N", help="MB that a child works in a second. [default: as measured]"
+        "--mb-per-second", type=float, metavar="N", help="MB that a child processes per second. [default: as measured]"
     ),
     click.option(
         "--reuse",
@@ -121,7 +124,7 @@ def _overlap(default: str) -> Callable[[Any], Any]:
     return click.option(
         "--overlap",
         type=click.Choice(["run", "skip", "queue"]),
-        help=f"What to do while another run that minds is at work. [default: {default}]",
+        help=f"What to do while another run of the same source is at work. [default: {default}]",
     )
 
 
@@ -223,7 +226,7 @@ def send_code(
         uri, new = upload(made, aws.s3, S3Uri(stack.result_bucket, stack.parameters.get("ResultPrefix", "")))
     if made.results:
         terminal.warn(
-            f"{shown(', '.join(made.results))} in the code's folder holds results of a run, which are sent along and "
+            f"{visible(', '.join(made.results))} in the code's folder holds results of a run, which are sent along and "
             "make another zip each time; give the code a folder of its own, or name them in a .gitignore"
         )
     terminal.note(f"Code {made.described}: {'uploaded' if new else 'is there already'} ({took()})")

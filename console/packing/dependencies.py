@@ -14,10 +14,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from console.checkout import SOURCES
 from console.deploy.installation import find_uv
-from console.file_names import shown
 from console.packing.place import CodePlace
 from millrace.errors import CodePackageError
 from millrace.settings import machine
+from millrace.text import visible
 
 IMAGE_PYTHON = "3.12"
 """The Python of the job image, as batch_jobs/Dockerfile has it."""
@@ -115,7 +115,7 @@ def _check_python(wanted: object, job: JobMachine, file: Path) -> None:
 
 
 def _unreadable(why: str, file: Path) -> CodePackageError:
-    return CodePackageError(why, operation="read the requirements", target=shown(str(file)))
+    return CodePackageError(why, operation="read the requirements", target=visible(str(file)))
 
 
 def install(file: Path, folder: Path, job: JobMachine) -> bytes:
@@ -172,5 +172,5 @@ def _run(command: list[str], file: Path, job: JobMachine, given: bytes = b"") ->
     held = sorted(set(_EXACT.findall(JOBS_REQUIREMENTS.read_text("utf-8"))) & set(_EXACT.findall(said)))
     jobs = f" (the jobs themselves work with {', '.join(held)}: ask for that version, or for none)" if held else ""
     raise CodePackageError(
-        f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=shown(str(file))
+        f"{why}{jobs}. uv says: {said}", operation="resolve the requirements", target=visible(str(file))
     )

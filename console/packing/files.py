@@ -9,10 +9,9 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from console.file_names import shown
 from millrace.errors import CodePackageError
 from millrace.request.code_package import MAX_FILES, MAX_UNPACKED_BYTES
-from millrace.text import bytes_text
+from millrace.text import bytes_text, visible
 
 _MADE = (".pyc", ".pyo", "~", ".egg-info", ".dist-info")
 _Rules = tuple[tuple[Path, GitIgnoreSpec], ...]
@@ -34,7 +33,7 @@ def packed_files(folder: Path) -> list[tuple[str, Path]]:
     total = 0
     for path in _walk(folder, _rules_above(folder)):
         if not path.resolve().is_relative_to(folder):
-            raise _refused(f"{_label(path, folder)} is a link that leads out of the folder; copy what it stands for, "
+            raise refused(f"{_label(path, folder)} is a link that leads out of the folder; copy what it stands for, "
                            "or exclude it by a .gitignore", folder)  # fmt: skip
         if path.is_file():
             total += path.stat().st_size
@@ -91,8 +90,8 @@ def _label(path: Path, folder: Path) -> str:
     try:
         label.encode()
     except UnicodeEncodeError:
-        raise _refused(
-            f"the name {shown(label)} is not UTF-8; rename it, or exclude it by a .gitignore", folder
+        raise refused(
+            f"the name {visible(label)} is not UTF-8; rename it, or exclude it by a .gitignore", folder
         ) from None
     return label
 
@@ -106,8 +105,8 @@ def _too_much(folder: Path) -> CodePackageError:
         sizes[first] = sizes.get(first, 0) + (path.stat().st_size if path.is_file() else 0)
         files += 1
     largest = sorted(sizes.items(), key=lambda pair: -pair[1])[:3]
-    named = ", ".join(f"{shown(name)} ({bytes_text(size)})" for name, size in largest)
-    return _refused(
+    named = ", ".join(f"{visible(name)} ({bytes_text(size)})" for name, size in largest)
+    return refused(
         f"the folder has {bytes_text(sum(sizes.values()))} in {files:,} files, and code may have "
         f"{bytes_text(MAX_UNPACKED_BYTES)} in {MAX_FILES:,}; the largest: {named}. Put what is no code into "
         ".gitignore, or the module into a folder of its own",
@@ -115,5 +114,6 @@ def _too_much(folder: Path) -> CodePackageError:
     )
 
 
-def _refused(why: str, folder: Path) -> CodePackageError:
-    return CodePackageError(why, operation="pack the code", target=shown(str(folder)))
+def refused(why: str, given: str | Path) -> CodePackageError:
+    """The error of code that cannot be packed."""
+    return CodePackageError(why, operation="pack the code", target=visible(str(given)))

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.file_names import shown
 from console.packing.dependencies import JobMachine, install, required_by
-from console.packing.files import packed_files
+from console.packing.files import packed_files, refused
 from console.packing.place import find_code
-from millrace.errors import CodePackageError, ObjectNotFoundError
+from millrace.errors import ObjectNotFoundError
 from millrace.layout import S3Uri
 from millrace.reproducible_zip import reproducible_zip
 from millrace.request.code_package import (
@@ -30,7 +29,7 @@ from millrace.request.code_package import (
 )
 from millrace.request.code_zip import DAMAGED, checked_zip
 from millrace.s3.verbs import S3
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, plural, visible
 
 _OF_THIS_MACHINE = {"direct_url.json", "uv_cache.json", "INSTALLER", "REQUESTED"}
 """What an installer notes beside a package; RECORD lists it, and is cut accordingly."""
@@ -105,9 +104,9 @@ def pack(given: str, workload: str | None, job: JobMachine, *, output: Path | No
         _check_sizes([*own, *brought], given)
         made = reproducible_zip([(RECORD, record.to_json()), (LOCK, lock)], [*own, *brought], _LEVEL)
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
-        checked_zip(archive, shown(given))
+        checked_zip(archive, visible(given))
     if len(made) > MAX_PACKED_BYTES:
-        raise _refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
+        raise refused(f"the zip has {bytes_text(len(made))}; the most is {bytes_text(MAX_PACKED_BYTES)}", given)
     packages = sum(label.endswith(".dist-info/METADATA") for label, _ in brought)
     return CodePackage(made, place.workload, len(own), packages, _results({label for label, _ in own}))
 
@@ -145,13 +144,13 @@ def _is_zip(given: str) -> bool:
 def _ready_made(path: Path, workload: str | None) -> CodePackage:
     """A zip that `millrace package` made: what the jobs would refuse of its names is refused before it is sent."""
     if path.stat().st_size > MAX_PACKED_BYTES:
-        raise _refused(f"it has more than {bytes_text(MAX_PACKED_BYTES)}", str(path))
+        raise refused(f"it has more than {bytes_text(MAX_PACKED_BYTES)}", str(path))
     body = path.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            record, _ = checked_zip(archive, shown(str(path)))
+            record, _ = checked_zip(archive, visible(str(path)))
     except (*DAMAGED, OSError) as error:
-        raise _refused(f"it is no zip that millrace package made: {error}", str(path)) from None
+        raise refused(f"it is no zip that millrace package made: {error}", str(path)) from None
     return CodePackage(body, workload if workload is not None and ":" in workload else record.workload)
 
 
@@ -183,12 +182,8 @@ def _is_left_out(name: str, folder: Path) -> bool:
 def _check_sizes(files: list[tuple[str, Path]], given: str) -> None:
     total = sum(path.stat().st_size for _, path in files)
     if total > MAX_UNPACKED_BYTES or len(files) > MAX_FILES:
-        raise _refused(
+        raise refused(
             f"with its packages it has {bytes_text(total)} in {len(files):,} files; the most is "
             f"{bytes_text(MAX_UNPACKED_BYTES)} in {MAX_FILES:,}",
             given,
         )
-
-
-def _refused(why: str, given: str) -> CodePackageError:
-    return CodePackageError(why, operation="pack the code", target=shown(given))

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.file_names import shown
-from console.packing.files import packed_files
-from millrace.errors import CodePackageError
+from console.packing.files import packed_files, refused
+from millrace.text import visible
 from millrace.workload.registry import is_own_workload
 
 
@@ -43,9 +42,9 @@ def find_code(given: str, workload: str | None = None) -> CodePlace:
     if path.is_dir():
         folder, files = path.resolve(), None
         if (folder / "__init__.py").is_file():
-            raise _refused(
+            raise refused(
                 "it is a package, which its modules import each other from; name the folder that it is in, and the "
-                f"module: {shown(str(path.parent))}:{folder.name}.MODULE:NAME",
+                f"module: {visible(str(path.parent))}:{folder.name}.MODULE:NAME",
                 given,
             )
     else:
@@ -55,7 +54,7 @@ def find_code(given: str, workload: str | None = None) -> CodePlace:
             folder = folder.parent
         files = [file]
     if folder in {Path.home(), Path(folder.anchor)}:
-        raise _refused(f"all of {shown(str(folder))} would be packed; put the module into a folder of its own", given)
+        raise refused(f"all of {visible(str(folder))} would be packed; put the module into a folder of its own", given)
     if workload is not None and ":" in workload:
         name = workload
     module, _, name = name.rpartition(":")
@@ -75,14 +74,14 @@ def find_code(given: str, workload: str | None = None) -> CodePlace:
 def _only(found: list[CodePlace], given: str, name: str, files: list[Path]) -> CodePlace:
     if len(found) == 1:
         if not is_own_workload(found[0].workload):
-            raise _refused(f"{found[0].workload} cannot name a workload: use letters, digits and _ only", given)
+            raise refused(f"{found[0].workload} cannot name a workload: use letters, digits and _ only", given)
         return found[0]
     if found:
         names = ", ".join(place.workload for place in found)
-        raise _refused(f"it has several workloads, {names}; name one: --workload {found[0].workload}", given)
+        raise refused(f"it has several workloads, {names}; name one: --workload {found[0].workload}", given)
     there = sorted({each for file in files for each in _workloads(file)})
     has = f"; it has {', '.join(there)}" if there else ": no function with @workload() above it, and no class"
-    raise _refused(f"it has no workload {name}{has}" if name else f"it has no workload{has}", given)
+    raise refused(f"it has no workload {name}{has}" if name else f"it has no workload{has}", given)
 
 
 def _split(given: str) -> tuple[Path, str]:
@@ -92,7 +91,7 @@ def _split(given: str) -> tuple[Path, str]:
         path = Path(":".join(words[:count]))
         if path.exists():
             return path, ":".join(words[count:])
-    raise _refused("there is no such file or folder; a name stands behind it: jobs.py:count", given)
+    raise refused("there is no such file or folder; a name stands behind it: jobs.py:count", given)
 
 
 def _file_of(folder: Path, module: str, given: str) -> Path:
@@ -100,7 +99,7 @@ def _file_of(folder: Path, module: str, given: str) -> Path:
     for file in (path.with_suffix(".py"), path / "__init__.py"):
         if file.is_file():
             return file
-    raise _refused(f"there is no module {module} in {shown(str(folder))}", given)
+    raise refused(f"there is no module {module} in {visible(str(folder))}", given)
 
 
 def _module(folder: Path, file: Path) -> str:
@@ -120,7 +119,7 @@ def _parsed(file: Path) -> ast.Module:
     except (SyntaxError, ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         why = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise _refused(f"Python cannot read it{line}: {why}", str(file)) from None
+        raise refused(f"Python cannot read it{line}: {why}", str(file)) from None
 
 
 def _workloads(file: Path) -> Iterator[str]:
@@ -148,7 +147,3 @@ def _defined(file: Path) -> set[str]:
             case ast.Assign(targets=targets):
                 names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return names
-
-
-def _refused(why: str, given: str) -> CodePackageError:
-    return CodePackageError(why, operation="pack the code", target=shown(given))

@@ -10,9 +10,9 @@ from hashlib import sha256
 from os import fsencode
 from pathlib import Path
 
-from console.file_names import shown
 from millrace.errors import InvalidRunRequest
 from millrace.layout import S3Uri
+from millrace.text import visible
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Place:
             raise InvalidRunRequest(field, given, allowed)
         directory = Path(given).expanduser().resolve()
         if field == "source" and directory.is_file():
-            folder, name = (shlex.quote(shown(word)) for word in (str(Path(given).parent), escape(directory.name)))
+            folder, name = (shlex.quote(visible(word)) for word in (str(Path(given).parent), escape(directory.name)))
             raise InvalidRunRequest(field, given, f"{allowed}; this is a file: --source {folder} --include {name}")
         if field == "source" and not directory.is_dir():
             raise InvalidRunRequest(field, given, f"{allowed}; there is no such folder")

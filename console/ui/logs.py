@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.errors import RunStateError
-from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.watch.job_logs import Followed, why_no_log
@@ -16,6 +15,7 @@ from console.watch.run_logs import jobs_to_show, parsed_line, readable
 from millrace.aws.job_failures import streams_of
 from millrace.aws.run_jobs import index_of
 from millrace.records.commit import CommitHead
+from millrace.text import visible
 
 LINES = 500
 """How many lines of each log are shown of what is there at first."""
@@ -77,7 +77,7 @@ class LogFeed:
     def _of_job(self, step: str, job: Mapping[str, Any]) -> Iterator[Line]:
         where = f"{step} child {index_of(job['jobId'])}" if ":" in job["jobId"] else step
         streams = streams_of(job)
-        reason = "; ".join(map(shown, why_no_log(job)))
+        reason = "; ".join(map(visible, why_no_log(job)))
         if not streams and reason and self._reasons.get(job["jobId"]) != reason:
             self._reasons[job["jobId"]] = reason
             yield Line(where, "WARNING", f"no log: {reason}")

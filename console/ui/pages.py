@@ -18,12 +18,10 @@ from flask import Flask, Response, abort, render_template, request, url_for
 from markupsafe import Markup
 
 from console.errors import RunFailedError
-from console.file_names import shown
 from console.find.aws import workers
 from console.find.run_filter import RunFacts
 from console.find.run_lookup import FoundRun, described_run, next_run
 from console.find.target import Target
-from console.terminal import seconds
 from console.transfer.results import read_result, result_files
 from console.ui.actions import possible
 from console.ui.changes import ChangePages
@@ -48,7 +46,7 @@ from millrace.records.commit import CommitHead
 from millrace.records.files import listed_shards
 from millrace.request.labels import labels_of, tags_text
 from millrace.s3.reader import ObjectReader
-from millrace.text import bytes_text, dollars_text, reuse_text
+from millrace.text import bytes_text, dollars_text, duration_text, reuse_text, visible
 
 FOLDER = Path(__file__).parent
 
@@ -67,11 +65,11 @@ def ui_pages(target: Target, access: Access) -> Flask:
     guard(app, access)
     where = target.aws.endpoint_url or f"AWS, {target.aws.region or 'the region of your configuration'}"
     app.jinja_env.globals.update(
-        count_of=count_of, items_done=items_done, seconds=seconds, took=took, bytes_text=bytes_text,
+        count_of=count_of, items_done=items_done, duration_text=duration_text, took=took, bytes_text=bytes_text,
         dollars_text=dollars_text, tags_text=tags_text, KINDS=KINDS, where=f"{target.stack_name} on {where}",
         token=access.token, can_change=not access.read_only, events=None,
     )  # fmt: skip
-    app.jinja_env.filters["shown"] = lambda value: shown(str(value))
+    app.jinja_env.filters["shown"] = lambda value: visible(str(value))
     pages = UiPages(app, target)
     app.add_url_rule("/", view_func=pages.runs)
     app.add_url_rule("/events", view_func=pages.runs_events)

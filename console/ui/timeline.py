@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 
-from console.terminal import seconds
 from millrace.records.commit import CommitHead
-from millrace.text import bytes_text
+from millrace.text import bytes_text, duration_text
 
 ROWS = 60
 """How many children are drawn; the table beside the picture counts the others."""
@@ -131,7 +130,7 @@ def timeline(children: Sequence[Child]) -> str:
     y = len(drawn) * ROW
     parts.append(f'<path class="axis" d="M{LABEL},{y + 3} H{LABEL + WIDTH}"/>')
     parts.append(f'<text x="{LABEL}" y="{y + 17}">{begin.astimezone():%H:%M:%S}</text>')
-    whole = seconds((end - begin).total_seconds())
+    whole = duration_text((end - begin).total_seconds())
     parts.append(f'<text x="{LABEL + WIDTH}" y="{y + 17}" text-anchor="end">after {whole}</text></svg>')
     return "".join(parts)
 
@@ -163,8 +162,9 @@ def _in_words(children: Sequence[Child], begin: datetime, end: datetime) -> str:
     done = sum(child.shards for child in children)
     counts = {kind: sum(child.count(kind) for child in children) for kind in ("helped", "again", "working")}
     more = ", ".join(f"{count:,} {KINDS[kind]}" for kind, count in counts.items() if count)
+    took = duration_text((end - begin).total_seconds())
     return (
-        f"Children over time: {len(children):,} worked {done:,} shards in {seconds((end - begin).total_seconds())}"
+        f"Children over time: {len(children):,} worked {done:,} shards in {took}"
         f"{f', {more}' if more else ''}. The table below has each child."
     )
 

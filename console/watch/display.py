@@ -13,10 +13,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from console.terminal import seconds
 from console.watch.progress import RunProgress
 from console.watch.steps import SKIPPED, Children, Step
-from millrace.text import bytes_text, plural, reuse_text
+from millrace.text import bytes_text, duration_text, plural, reuse_text
 
 Show = Callable[[RunProgress], None]
 """What is called with a run's progress."""
@@ -185,7 +184,7 @@ def items_done(progress: RunProgress) -> str:
     work = progress.work
     if work is None:
         return ""
-    left = [f"about {seconds(work.seconds_left)} left"] if work.seconds_left and not progress.ended else []
+    left = [f"about {duration_text(work.seconds_left)} left"] if work.seconds_left and not progress.ended else []
     if not work.committed.shards:
         return "".join(left)
     counts = work.committed.counts
@@ -248,4 +247,4 @@ def took(step: Step) -> str:
     if step.started is None:
         return ""
     ended = step.ended or datetime.now(step.started.tzinfo)
-    return seconds(max(0.0, (ended - step.started).total_seconds()))
+    return duration_text(max(0.0, (ended - step.started).total_seconds()))

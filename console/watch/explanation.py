@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from console.errors import RunFailedError
-from console.file_names import shown
 from console.find.aws import Aws
 from console.watch.progress import history
 from millrace.aws.events import json_object
+from millrace.text import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
@@ -43,10 +43,12 @@ def explain(aws: Aws, execution: DescribeExecutionOutputTypeDef) -> RunFailedErr
         return RunFailedError(state, "States.Timeout", "the run took longer than the state machine allows")
     failure = json_object(cause)
     if error in TOO_LONG or failure.get("errorType") in TOO_LONG:
-        return RunFailedError(state, error, shown(str(failure.get("errorMessage") or cause or TOOK_TOO_LONG)) + WAY_ON)
+        return RunFailedError(
+            state, error, visible(str(failure.get("errorMessage") or cause or TOOK_TOO_LONG)) + WAY_ON
+        )
     found = JobErrors(aws.batch, aws.logs).of_cause(error or status, cause)
     where = f" ({found.where})" if found.where else ""
-    return RunFailedError(state, found.name, f"{shown(found.message)}{where}", exit_code=found.exit_code)
+    return RunFailedError(state, found.name, f"{visible(found.message)}{where}", exit_code=found.exit_code)
 
 
 def failed_state(events: Iterable[Mapping[str, Any]]) -> str:

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from console.find.aws import Aws
-from console.terminal import seconds
 from millrace.cost.requester_pays import source_bill_text
 from millrace.cost.run_cost import read_cost, run_cost
 from millrace.errors import StorageError
-from millrace.text import dollars_text, plural
+from millrace.text import dollars_text, duration_text, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +55,7 @@ def cost_lines(cost: dict[str, Any]) -> list[str]:
     return [
         f"Cost        about {dollars_text(cost['dollars'])}{beside}{so_far}",
         f"            {parts}",
-        f"            {plural(usage['attempts'], 'attempt')}, {seconds(usage['seconds'])} of work, {paid}",
+        f"            {plural(usage['attempts'], 'attempt')}, {duration_text(usage['seconds'])} of work, {paid}",
         f"            prices of {cost['prices']['region']}, {cost['prices']['date']}",
         *([f"            {source_bill_text(cost['requester_pays'])}"] if "requester_pays" in cost else []),
     ]

@@ -9,7 +9,6 @@ from typing import Any
 from rich.text import Text
 
 from console.errors import RunStateError
-from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.watch.progress import RunProgress, was_cancelled
@@ -22,6 +21,7 @@ from millrace.layout import RunFolder
 from millrace.records.commit import CommitHead
 from millrace.records.files import read_commit_head
 from millrace.records.folders import newest_folder
+from millrace.text import visible
 
 SHOWN_CHILDREN = 10
 """How many children's logs are shown where no shard is named."""
@@ -145,17 +145,17 @@ def readable(line: str) -> Text:
     """`09:12:31 INFO  shard committed  shard=3 succeeded=12`: a job's JSON line for people, any other as it is."""
     given = parsed_line(line)
     if given is None:
-        return Text(shown(line))
+        return Text(visible(line))
     level = str(given.pop("level", ""))
     time = str(given.pop("time", "")).partition("T")[2][:8]
     text = (
         Text(f"{time} " if time else "")
         .append(f"{level:<7} ", LEVELS.get(level, ""))
-        .append(shown(str(given.pop("message", ""))))
+        .append(visible(str(given.pop("message", ""))))
     )
     for name, value in given.items():
         text_value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        text.append(f"  {shown(name)}=", "dim").append(shown(text_value))
+        text.append(f"  {visible(name)}=", "dim").append(visible(text_value))
     return text
 
 

@@ -10,13 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from console.errors import RunFailedError
-from console.file_names import shown
 from console.find.run_lookup import FoundRun
 from console.find.target import Target
 from console.terminal import Terminal
 from millrace.errors import TooManyFailuresError, may_be_of_code
 from millrace.request.tolerance import Tolerance
-from millrace.text import bytes_text, plural, reuse_text
+from millrace.text import bytes_text, plural, reuse_text, visible
 
 REQUEST_FIELDS = ("workload", "source", "destination")
 """What a summary shows of the request."""
@@ -81,7 +80,7 @@ def _print_failures(terminal: Terminal, failures: Mapping[str, int], examples: M
     table.add_column("for example", overflow="fold")
     for code, count in sorted(failures.items(), key=lambda each: (-each[1], each[0])):
         row = examples.get(code)
-        text = f"{shown(str(row['key']))}: {shown(str(row.get('message', '')))}" if row else ""
+        text = f"{visible(str(row['key']))}: {visible(str(row.get('message', '')))}" if row else ""
         table.add_row(Text(code), f"{count:,}", Text(text))
     terminal.print("\nFailed items", style="bold")
     terminal.out.print(table)
@@ -93,7 +92,7 @@ def _title(name: str, rows: int) -> str:
 
 
 def _label(name: str) -> str:
-    return shown(name).replace("_", " ")
+    return visible(name).replace("_", " ")
 
 
 def _number(number: float) -> str:
@@ -108,7 +107,7 @@ def _is_number(value: object) -> bool:
 
 
 def _value(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else visible(str(value))
 
 
 def next_commands(

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from console.file_names import shown
 from console.find.aws import Aws
-from console.terminal import seconds
 from millrace.aws.run_jobs import described
+from millrace.text import duration_text, visible
 
 PATIENCE_SECONDS = 90
 """How long a job may be RUNNABLE before its wait is shown: Fargate takes up to a minute or so to start one."""
@@ -35,13 +34,13 @@ def waiting_reason(aws: Aws, job_id: str, now: datetime) -> str:
     if job is None:
         return ""
     waited = now.timestamp() - job.get("createdAt", 0) / 1000
-    reasons = [shown(job["statusReason"])] if job.get("statusReason") else []
+    reasons = [visible(job["statusReason"])] if job.get("statusReason") else []
     reasons += queue_troubles(aws, job["jobQueue"])
     if not reasons and waited < PATIENCE_SECONDS:
         return ""
     if not reasons:
         reasons = [UNKNOWN]
-    return f"{job['status']} for {seconds(max(0.0, waited))}: {'; '.join(reasons)}"
+    return f"{job['status']} for {duration_text(max(0.0, waited))}: {'; '.join(reasons)}"
 
 
 def queue_troubles(aws: Aws, queue: str) -> list[str]:
@@ -61,7 +60,7 @@ def _trouble(what: str, resource: Mapping[str, Any], name: str) -> list[str]:
     state, status = resource.get("state", "ENABLED"), resource.get("status", "VALID")
     if state == "ENABLED" and status == "VALID":
         return []
-    reason = shown(resource.get("statusReason", ""))
+    reason = visible(resource.get("statusReason", ""))
     return [f"the {what} {name} is {state} and {status}{f' ({reason})' if reason else ''}"]
 
 

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from millrace.aws.events import Job, JobEnded, QueueBlocked, RunEnded
 from millrace.aws.job_failures import RunError
-from millrace.errors import InvalidRunRequest
+from millrace.errors import InvalidRunRequest, shortened
 from millrace.layout import RunFolder, S3Uri
 from millrace.request.chained import next_request
 from millrace.request.labels import labels_of
 from millrace.text import seconds_between
-from notification.resumption import attention, resumption
+from notification.resumption import attention, region_of, resumption
 from notification.run_facts import RunFacts
 from notification.slow_runs import SlowRun
 
@@ -113,7 +113,7 @@ def job_ended(ended: JobEnded, error: RunError | None) -> Document:
         "event": event,
         **_job(job),
         "status": job.status,
-        "reason": _cut(job.reason),
+        "reason": shortened(job.reason, TEXT_CHARACTERS),
         "attempts": job.attempts,
         "exit_code": job.exit_code,
         "children": None if job.size is None else {
@@ -153,7 +153,7 @@ def run_slow(slow: SlowRun, stack_name: str = "") -> Document:
         "shards": slow.shards,
         "shards_committed": slow.committed,
         "job_id": slow.job_id or None,
-        "reason": _cut(slow.reason),
+        "reason": shortened(slow.reason, TEXT_CHARACTERS),
         "run_folder": None if folder is None else str(folder.root),
         "commands": attention(run.execution_arn, run.run_id, stack_name),
         "links": {
@@ -172,7 +172,7 @@ def queue_blocked(blocked: QueueBlocked, stack_name: str = "") -> Document:
         "id": blocked.key,
         "event": event,
         **_job(job),
-        "reason": _cut(job.reason),
+        "reason": shortened(job.reason, TEXT_CHARACTERS),
         "seen_at": blocked.seen_at,
         "commands": attention(job.queue, None if job.folder is None else job.folder.run_id, stack_name),
     }
@@ -209,7 +209,11 @@ def _reuse(section: object) -> dict[str, Any] | None:
 
 
 def _error(error: RunError | None) -> dict[str, Any] | None:
-    return None if error is None else {"name": error.name, "message": _cut(error.message), "job_id": error.job_id}
+    return (
+        None
+        if error is None
+        else {"name": error.name, "message": shortened(error.message, TEXT_CHARACTERS), "job_id": error.job_id}
+    )
 
 
 def _seconds(start: str | None, end: str | None) -> float | None:
@@ -229,33 +233,24 @@ def _next(ended: RunEnded) -> dict[str, str] | None:
 
 
 def _text(value: object) -> str | None:
-    return _cut(value) if isinstance(value, str) else None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_CHARACTERS else f"{text[: TEXT_CHARACTERS - 1]}…"
+    return shortened(value, TEXT_CHARACTERS) if isinstance(value, str) else None
 
 
 def _execution_page(execution_arn: str) -> str:
     """The execution in the Step Functions console."""
-    return (
-        f"{_console(execution_arn)}/states/home?region={_region(execution_arn)}#/v2/executions/details/{execution_arn}"
-    )
+    page = f"{_console(execution_arn)}/states/home?region={region_of(execution_arn)}"
+    return f"{page}#/v2/executions/details/{execution_arn}"
 
 
 def _job_page(queue_arn: str, job_id: str) -> str:
     """The job in the Batch console."""
-    return f"{_console(queue_arn)}/batch/home?region={_region(queue_arn)}#jobs/detail/{quote(job_id, safe='')}"
+    return f"{_console(queue_arn)}/batch/home?region={region_of(queue_arn)}#jobs/detail/{quote(job_id, safe='')}"
 
 
 def _folder_page(arn: str, folder: S3Uri) -> str:
     """A folder in the S3 console, in the partition and region of some ARN."""
-    return f"{_console(arn)}/s3/buckets/{folder.bucket}?region={_region(arn)}&prefix={quote(folder.key, safe='')}"
-
-
-def _region(arn: str) -> str:
-    return arn.split(":")[3]
+    return f"{_console(arn)}/s3/buckets/{folder.bucket}?region={region_of(arn)}&prefix={quote(folder.key, safe='')}"
 
 
 def _console(arn: str) -> str:
-    return f"https://{_region(arn)}.{_CONSOLES.get(arn.split(':')[1], 'console.aws.amazon.com')}"
+    return f"https://{region_of(arn)}.{_CONSOLES.get(arn.split(':')[1], 'console.aws.amazon.com')}"

@@ -54,7 +54,7 @@ def attention(execution_arn: str, run_id: str | None, stack_name: str) -> dict[s
         stack_name: The stack to name in the commands; empty where it is unknown.
     """
     named = run_id is not None and run_id.isprintable() and len(run_id) <= LINE_CHARACTERS
-    words = (*(("--stack", stack_name) if stack_name else ()), "--region", execution_arn.split(":")[3])
+    words = (*(("--stack", stack_name) if stack_name else ()), "--region", region_of(execution_arn))
     known = {verb: shlex.join(("millrace", verb, str(run_id), *words)) for verb in ("watch", "cancel")}
     doctor = shlex.join(("millrace", "doctor", *words))
     return {"doctor": doctor, **(known if named else dict.fromkeys(known))}
@@ -93,14 +93,16 @@ def _millrace(ended: RunEnded, stack_name: str, *words: str) -> str | None:
     if ended.folder is None or not ended.run_id.isprintable() or len(ended.run_id) > LINE_CHARACTERS:
         return None
     stack = ("--stack", stack_name) if stack_name else ()
-    return shlex.join(("millrace", "resume", ended.run_id, *words, *stack, "--region", _region(ended)))
+    return shlex.join(("millrace", "resume", ended.run_id, *words, *stack, "--region", region_of(ended.execution_arn)))
 
 
 def _redrive(ended: RunEnded) -> str | None:
     if not ended.redrivable:
         return None
     execution = ("--execution-arn", ended.execution_arn)
-    return shlex.join(("aws", "stepfunctions", "redrive-execution", "--region", _region(ended), *execution))
+    return shlex.join(
+        ("aws", "stepfunctions", "redrive-execution", "--region", region_of(ended.execution_arn), *execution)
+    )
 
 
 def _start(ended: RunEnded, *, retry_failed: bool = False) -> str | None:
@@ -113,12 +115,22 @@ def _start(ended: RunEnded, *, retry_failed: bool = False) -> str | None:
         return None
     machine = ("--state-machine-arn", ended.state_machine_arn)
     return shlex.join(
-        ("aws", "stepfunctions", "start-execution", "--region", _region(ended), *machine, "--input", given)
+        (
+            "aws",
+            "stepfunctions",
+            "start-execution",
+            "--region",
+            region_of(ended.execution_arn),
+            *machine,
+            "--input",
+            given,
+        )
     )
 
 
-def _region(ended: RunEnded) -> str:
-    return ended.execution_arn.split(":")[3]
+def region_of(arn: str) -> str:
+    """The region that an ARN names."""
+    return arn.split(":")[3]
 
 
 def _is(error: RunError | None, kind: type[Exception]) -> bool:

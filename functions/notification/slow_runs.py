@@ -82,7 +82,7 @@ class SlowRun:
 
     @property
     def key(self) -> str:
-        """What identifies this: a run is told of once, and once more after it was redriven."""
+        """What identifies this: a run is reported once, and once more after it was redriven."""
         return f"slow {self.run.execution_arn} {self.run.redrive_count}"
 
 

@@ -1,4 +1,4 @@
-"""The server's connections: uvicorn's, and which requests are answered before it is told of them.
+"""The server's connections: uvicorn's, and which requests are answered before it sees them.
 
 What the answers are belongs to `ministack`, who is let in to `local_aws.guard`.
 """

@@ -9,7 +9,7 @@ from local_aws.connections.at_once import AtOnce, PlainRequest
 
 
 class Connection(HttpToolsProtocol):  # type: ignore[misc,unused-ignore]
-    """A connection of uvicorn's, which is told of a request once it is clear that it is not answered at once.
+    """A connection of uvicorn's, which sees a request once it is clear that it is not answered at once.
 
     Args:
         at_once: Answers plain requests.

@@ -17,7 +17,7 @@ _FETCHING = (
 _ASM = _FETCHING + "unable to retrieve secret from asm: service call has been retried 1 time(s): "
 _SSM = _FETCHING + "unable to retrieve secrets from ssm: service call has been retried 1 time(s): "
 _JSON_KEY, _STAGE, _VERSION = 7, 8, 9
-"""Where an ARN of a secret goes on: `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:KEY:STAGE:VERSION`."""
+"""What a secret's ARN may end with: `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:KEY:STAGE:VERSION`."""
 
 
 class SecretRefusedError(Exception):

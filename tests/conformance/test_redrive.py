@@ -86,7 +86,7 @@ def test_it_keeps_its_definition(account: Account, broken: tuple[str, Path]) -> 
 
 @pytest.mark.embedded("its job runs a program, or reads a file, of this machine")
 def test_a_stopped_execution(account: Account, queue: str, tmp_path: Path) -> None:
-    """An aborted execution goes on at the state it was in."""
+    """An aborted execution continues at the state it was in."""
     go = tmp_path / "go"
     run = task(queue, account.shell(f"test -e {go} || {SLEEP}"))
     arn = account.start(account.machine({"StartAt": "Run", "States": {"Run": run}}))
@@ -102,7 +102,7 @@ def test_a_stopped_execution(account: Account, queue: str, tmp_path: Path) -> No
 
 @pytest.mark.embedded("its job runs a program, or reads a file, of this machine")
 def test_a_timed_out_execution(account: Account, queue: str, tmp_path: Path) -> None:
-    """An execution that timed out goes on, with a new time limit."""
+    """An execution that timed out continues, with a new time limit."""
     go = tmp_path / "go"
     definition = {
         "StartAt": "Run",

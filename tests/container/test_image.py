@@ -50,7 +50,7 @@ def inside(image: str, *command: str) -> str:
 
 
 def test_it_runs_as_nobody_and_says_how_it_is_used(image: str) -> None:
-    """Without a command, in a read-only container without a network, the image prints its usage and ends well; its
+    """Without a command, in a read-only container without a network, the image prints its usage and exits 0; its
     user is 65534, who may write to the scratch directory and nowhere else.
     """
     assert "usage: python -m batch_jobs" in docker("run", "--rm", "--read-only", "--network=none", image)

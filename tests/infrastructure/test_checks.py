@@ -86,7 +86,7 @@ def test_says_what_sam_refuses(checkout: Checkout) -> None:
 
 
 def test_says_that_node_is_missing(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Node.js the check of the state language stops; it never passes for want of a linter."""
+    """Without Node.js the check of the state language stops; it never passes without a linter."""
     monkeypatch.setenv("PATH", str(checkout.root))
     with pytest.raises(ToolError, match=r"Node\.js"):
         list(CHECKS["state_language"](checkout.sources()))

@@ -58,7 +58,7 @@ PLANTS = [
         "Read Result: has a Catch",
     ),
     Plant(
-        "What leads to an end is not gone on with.",
+        "What leads to an end is not continued.",
         lambda c: c.state("Read Result")["Catch"][0].update(Next="Skip Run"),
         "Read Result: has a Catch",
     ),

@@ -199,7 +199,7 @@ def test_compute_says_architecture_and_gpus(compute: str, architecture: str | No
 
 def test_an_hour_without_a_slot_ends_no_run() -> None:
     """Whatever waits for a slot may wait for a day: a state allows it beside the longest attempts, and no queue cancels
-    for want of capacity sooner. An attempt is timed by Batch from its start.
+    for lack of capacity sooner. An attempt is timed by Batch from its start.
     """
     day = 86_400
     (machine,) = REAL.machines

@@ -56,7 +56,7 @@ def helping_commits_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def arrays_without_end(patch: pytest.MonkeyPatch) -> None:
-    """Children that commit nothing end well, and Read Plan starts the next array all the same."""
+    """Children that commit nothing exit 0, and Read Plan starts the next array all the same."""
     a_claim_is_a_lock(patch)
     patch.setattr(read_plan, "_check_progress", lambda *_given: None)
 
@@ -85,7 +85,7 @@ def nobody_looks_after_a_merging_array(patch: pytest.MonkeyPatch) -> None:
 
 
 def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:
-    """Migrate And Merge ends well after its first shard, and merges nothing."""
+    """Migrate And Merge exits 0 after its first shard, and merges nothing."""
 
     def migrate_and_merge(folder: RunFolder, job: Job, *given: Any, **named: Any) -> None:
         plan = job.read_plan(folder)
@@ -99,7 +99,7 @@ def one_job_leaves_what_it_has_no_time_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_goes_on_after_a_small_job(patch: pytest.MonkeyPatch) -> None:
-    """A small job hands back, and the execution fails for want of a result: as often as it is started again."""
+    """A small job hands back, and the execution fails without a result: as often as it is started again."""
     patch.delitem(MACHINE.states["Read Result"], "Catch")
 
 

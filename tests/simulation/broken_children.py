@@ -1,4 +1,4 @@
-"""The protocol, broken on purpose in how a child reads, goes on and clears away."""
+"""The protocol, broken on purpose in how a child reads, continues and clears away."""
 
 from __future__ import annotations
 

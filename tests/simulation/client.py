@@ -137,7 +137,7 @@ class SimulatedClient:
             world.disturb(process)
             process.on_lost(process)
             world.scheduler.pause(ready=world.release(process))
-            world.trace(process, "the zombie goes on")
+            world.trace(process, "the zombie continues")
 
 
 class SimulatedBody:

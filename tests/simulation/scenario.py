@@ -17,7 +17,7 @@ from tests.simulation.world import World
 
 TOO_MANY = TooManyFailuresError.exit_code
 OTHER_CODES = 0.2
-"""How often other code is deployed before a failed run is gone on with."""
+"""How often other code is deployed before a failed run is resumed."""
 DENIED = 2
 """The exit code of a job that may not read its source at all."""
 

@@ -132,7 +132,7 @@ class World:
         self.trace("source", self.faults.note(f"source object {kind}"))
 
     def release(self, process: Process) -> Callable[[], bool]:
-        """When a zombie goes on: soon, much later, when its run is complete, or at the very end."""
+        """When a zombie continues: soon, much later, when its run is complete, or at the very end."""
         kind = self.chance.randrange(4)
         step = self.scheduler.steps + self.chance.randrange(5, 60 if kind == 0 else 600)
 

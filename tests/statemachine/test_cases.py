@@ -114,7 +114,7 @@ def entered(history: list[dict[str, Any]]) -> list[str]:
     ],
 )
 def test_a_run_takes_the_way_of_its_size(states: Any, machine: str, case: str, between: list[str], shards: int) -> None:
-    """None goes on to Merge, more than one are an array; the plan is read again until nothing is left."""
+    """None continues to Merge, more than one are an array; the plan is read again until nothing is left."""
     found, history = run(states, machine, case)
     assert found["status"] == "SUCCEEDED", found
     assert entered(history) == [*BEFORE, *between, *AFTER]

@@ -61,7 +61,7 @@ def test_the_environment_says_what_may_run() -> None:
 
 
 def test_prepare_run_refuses_what_may_not_run_and_writes_nothing() -> None:
-    """By name, with what is allowed; a run of what is allowed is prepared, and one that goes on is looked at again."""
+    """By name, with what is allowed; a run of what is allowed is prepared, a resumed one is looked at again."""
     client = InMemoryS3Client("letters", "results")
     queues = {"standard": "arn:aws:batch:us-east-1:123456789012:job-queue/standard"}
 

@@ -245,7 +245,7 @@ def test_too_many_failures_leave_the_report(millrace: Millrace, tmp_path: Path) 
 
 
 def test_a_run_is_resumed_and_a_broken_child_is_explained(millrace: Millrace, s3: Any, tmp_path: Path) -> None:
-    """A failed array ends with its failed child's own error; the same run, repaired, goes on to the same result."""
+    """A failed array ends with its failed child's own error; the same run, repaired, continues to the same result."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for number in range(6):
@@ -417,7 +417,7 @@ def test_an_unknown_run_id(millrace: Millrace, source: str, destination: str) ->
 
 
 def test_a_run_id_used_before(run_to_end: Any, source: str, destination: str, s3: Any) -> None:
-    """An execution of a name whose run folder is another's is refused, and is told how to go on with that run."""
+    """An execution of a name whose run folder is another's is refused, and is told how to resume that run."""
     bucket, _, prefix = destination.removeprefix("s3://").partition("/")
     run_json = json.dumps({"run_id": "taken", "execution_arn": "arn:other", "started_at": "2026", "request": {}})
     s3.put_object(Bucket=bucket, Key=f"{prefix}_millrace/taken/run.json", Body=run_json.encode())

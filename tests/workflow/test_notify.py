@@ -156,7 +156,7 @@ def test_the_rule_and_not_the_function_leaves_children_out(
 def test_an_aborted_run_notifies(
     runs: Runs, proxy: FaultProxy, topic: Inbox, source: str, destination: str
 ) -> None:  # fmt: skip
-    """A run that somebody stops in mid-work is told of, with what is kept and the line that goes on with it."""
+    """A run that is cancelled in mid-work is reported, with what is kept and the line that resumes it."""
     runs.put(source, texts(6))
     gate = Gate()
     with proxy.when("GET", f"^{source}005", gate) as held:

@@ -207,7 +207,7 @@ def test_logs_are_followed_to_the_end(
 def test_a_broken_child_is_found_and_redriven(
     operator: Operator, runs: Runs, source: str, destination: str, tmp_path: Path
 ) -> None:
-    """Status, watch and logs lead to the child that broke, report says what was not run, and a redrive goes on."""
+    """Status, watch and logs lead to the child that broke, report says what was not run, and a redrive continues."""
     runs.put(source, texts(9))
     broken = 'case "$1" in *004.txt) echo no such luck >&2; exit 9 ;; esac'
     asked = requested(tmp_path, source, destination, broken)

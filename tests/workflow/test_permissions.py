@@ -65,7 +65,7 @@ PERMISSIONS = [
 ]
 DENIALS = list(permissions(TEMPLATE, PARAMETERS, "Deny"))
 NOTICES: dict[str, Notices] = {}
-"""The failed run that is told of, once it is there."""
+"""The failed run that is reported, once it is there."""
 
 
 def prepare_run(strict: Strict) -> Any:
@@ -522,7 +522,7 @@ def notice_after_a_failure(strict: Strict) -> Any:
 
 
 def lost_notice(strict: Strict) -> Any:
-    """A notice that cannot be told."""
+    """A notice that cannot be delivered."""
     return notices(strict).kept()
 
 

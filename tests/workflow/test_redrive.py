@@ -1,4 +1,4 @@
-"""`aws stepfunctions redrive-execution` after a failure: the run goes on at the failed state, nothing is done twice."""
+"""`aws stepfunctions redrive-execution` after a failure: the run continues where it failed, nothing is done twice."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def started_by(stack: Any, name: str) -> list[Any]:
 
 
 def test_a_schedule_starts_runs_until_it_is_paused(stack: Any, runs: Any, command: Any) -> None:
-    """Two schedules with requests of their own: the one that is on starts a run that ends well, the paused one none."""
+    """Two schedules with requests of their own: the one that is on starts a run that succeeds, the paused one none."""
     source, destination = (
         f"s3://{stack.stack.source_bucket}/by-schedule/", f"s3://{stack.stack.result_bucket}/by-schedule/",
     )  # fmt: skip

@@ -169,7 +169,7 @@ KILLED = {
 def test_a_small_job_that_is_killed_is_followed_by_a_full_one(
     runs: Runs, proxy: FaultProxy, source: str, destination: str, written: str
 ) -> None:
-    """As for want of memory: its next attempt hands back, and the same execution goes on with a job of full size."""
+    """As when out of memory: its next attempt hands back, and the same execution continues with a job of full size."""
     runs.put(source, texts(6))
     started: list[Run] = []
 

@@ -131,7 +131,7 @@ def test_other_pages_get_nothing(browser: FlaskClient) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_answers_on_loopback_until_it_is_ended(stack: LocalStack, end: signal.Signals) -> None:
-    """It prints its address, answers there, and ends well, by Ctrl-C and as a container is stopped; a port that is
+    """It prints its address, answers there, and exits 0, by Ctrl-C and as a container is stopped; a port that is
     taken is told.
     """
     command = [sys.executable, "-m", "console", "ui", "--state-dir", str(stack.state_dir), "--port"]

@@ -54,7 +54,7 @@ def used(runs: Runs, run: Run) -> dict[str, str]:
 
 def test_an_update_in_place_under_a_run(own: Runs, stack: Any, proxy: FaultProxy) -> None:
     """A second `sam deploy` with a changed parameter makes new revisions of the job definitions and leaves the old ones
-    active; the run that was at work during it ends well with the old ones, the next run uses the new ones.
+    active; the run that was at work during it succeeds with the old ones, the next run uses the new ones.
     """
     deployed = Stack.find(stack.aws, NAME)
     source, destination = f"s3://{deployed.source_bucket}/in/", f"s3://{deployed.result_bucket}/out/"

@@ -17,8 +17,9 @@ from console.embedded_aws import EmbeddedAws, find
 from console.errors import StackNotFoundError
 from console.find.aws import Aws
 from console.find.stack import LOCAL_STACK, Stack
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.verbs import json_option, local_options
+from millrace.text import duration_text
 
 LAST_RUNS = 10
 """How many executions are listed, the newest first."""
@@ -85,6 +86,6 @@ def _print_runs(aws: Aws, stack: Stack, terminal: Terminal) -> None:
             Text(run["name"]),
             Text(run["status"], styles.get(run["status"], "red")),
             f"{run['startDate'].astimezone():%Y-%m-%d %H:%M:%S}",
-            seconds((ended - run["startDate"]).total_seconds()) if ended else "",
+            duration_text((ended - run["startDate"]).total_seconds()) if ended else "",
         )
     terminal.out.print(table)

@@ -15,11 +15,11 @@ from console.terminal import Terminal
 from console.verbs import target_options
 
 
-@click.command("add", short_help="Make a schedule.")
+@click.command("add", short_help="Create a schedule.")
 @click.argument("schedule", metavar="NAME")
 @click.argument("expression", metavar="EXPRESSION")
-@click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose clock a cron(…) is on.")
-@click.option("--paused", is_flag=True, help="Make it, and start nothing until it is resumed.")
+@click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="The time zone of a cron(…).")
+@click.option("--paused", is_flag=True, help="Create it paused.")
 @schedule_options
 @target_options
 def add_schedule(
@@ -32,7 +32,7 @@ def add_schedule(
     paused: bool,
     **given: Any,
 ) -> None:
-    """Make a schedule that starts a run with this request. The request is checked now, as that of a start is.
+    """Create a schedule that starts a run with this request. The request is checked now, as `start` checks it.
 
     EXPRESSION is rate(12 hours), rate(1 day), or cron(minutes hours day month weekday year). The runs have the
     schedule's name unless you give them another, and are skipped while the last one is at work unless you say

@@ -16,7 +16,7 @@ _schedule = click.argument("schedule", metavar="NAME")
 @_schedule
 @target_options
 def pause(target: Target, schedule: str) -> None:
-    """Let a schedule start nothing until it is resumed. A run that it started goes on.
+    """Pause a schedule until it is resumed. A run that it started continues.
 
     Exit codes: 0 paused, 1 something broke, 2 no such schedule.
     """
@@ -29,7 +29,7 @@ def pause(target: Target, schedule: str) -> None:
 @_schedule
 @target_options
 def resume(target: Target, schedule: str) -> None:
-    """Let a paused schedule start runs again. What it missed is not made up for.
+    """Resume a paused schedule. The starts that it missed are not made up for.
 
     Exit codes: 0 resumed, 1 something broke, 2 no such schedule.
     """
@@ -41,7 +41,7 @@ def resume(target: Target, schedule: str) -> None:
 @_schedule
 @target_options
 def remove_schedule(target: Target, schedule: str) -> None:
-    """Delete a schedule. A run that it started goes on.
+    """Delete a schedule. A run that it started continues.
 
     Exit codes: 0 deleted, 1 something broke, 2 no such schedule.
     """

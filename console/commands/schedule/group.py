@@ -19,4 +19,4 @@ from console.verbs import Verbs, debug_option
 )
 @debug_option
 def schedule() -> None:
-    """Start runs by the clock: any number of schedules, each with a request of its own."""
+    """Start runs on a schedule: any number of schedules, each with a request of its own."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from console.file_names import shown
 from console.find.target import Target
 from console.operations.schedules import Schedule, schedules
 from console.terminal import Terminal
 from console.verbs import json_option, target_options
+from millrace.text import visible
 
 
 @click.command("list")
@@ -38,7 +38,7 @@ def _row(each: Schedule) -> tuple[str, ...]:
     fields = (asked.get("workload", "word-count"), asked.get("source"), asked.get("destination"))
     state = "paused" if each.paused else "on"
     overlap = str(asked.get("overlap", "run"))
-    return (each.name, state, each.expression, each.time_zone, *(shown(str(field)) for field in fields), overlap)
+    return (each.name, state, each.expression, each.time_zone, *(visible(str(field)) for field in fields), overlap)
 
 
 def _document(each: Schedule) -> dict[str, object]:

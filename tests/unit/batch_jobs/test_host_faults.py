@@ -1,4 +1,4 @@
-"""Faults of the host: never an object's row, whatever wraps them; the attempt ends, and the next one goes on."""
+"""Faults of the host: never an object's row, whatever wraps them; the attempt ends, and the next one continues."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from console.terminal import Terminal, seconds
+from console.terminal import Terminal
 from console.watch.display import shown
 from console.watch.progress import RunProgress
 from console.watch.shard_counts import Committed, Work
 from console.watch.steps import STATES, Children, Step
 from console.watch.summary import print_summary
 from millrace.records.outcome import Counts
-from millrace.text import bytes_text, plural
+from millrace.text import bytes_text, duration_text, plural
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -28,15 +28,16 @@ START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
+        (59.6, "1 min"),
         (3599, "59 min 59 s"),
-        (3600, "1 h 00 min"),
-        (90_000, "25 h 00 min"),
+        (3600, "1 h"),
+        (3725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
     ],
 )
 def test_durations_read_well(value: float, words: str) -> None:
     """A duration has the unit that a person would use, and never 60 of one."""
-    assert seconds(value) == words
+    assert duration_text(value) == words
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_what_is_copied_from_a_table_is_folded_last() -> None:
     """In a terminal of 80 columns the id of a resumed run stays in one piece: the time is folded instead."""
     file = io.StringIO()
     name = "20261121T153228Z-f8841b92-resume-7b53b236"
-    row = (name, "SUCCEEDED", "2026-11-21 15:32:28", "12 min 03 s")
+    row = (name, "SUCCEEDED", "2026-11-21 15:32:28", "12 min 3 s")
     Terminal(out=Console(file=file, width=80)).table(("run", "status", "started", "took"), [row], whole=("run",))
     assert f"\n{name}   SUCCEEDED   2026-11-21" in file.getvalue()
     assert max(map(len, file.getvalue().splitlines())) <= 80

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.file_names import MAX_NAME_BYTES, NotAFileNameError, key_of, path_of, shown
+from console.file_names import MAX_NAME_BYTES, NotAFileNameError, key_of, path_of
+from millrace.text import visible
 
 hostile = st.lists(
     st.sampled_from(["..", ".", "", "a", " ", "é", "e\u0301", "\n", "\\", "C:", "~", "-rf", "\x1b[2J", "\0", "x" * 256])
@@ -82,6 +83,6 @@ def test_a_path_longer_than_a_key_is_refused() -> None:
 @given(st.text())
 def test_what_is_shown_cannot_command_the_terminal(text: str) -> None:
     """Whatever a key holds, what is shown of it is printable; what is printable is shown as it is."""
-    assert shown(text).isprintable()
+    assert visible(text).isprintable()
     if text.isprintable():
-        assert shown(text) == text
+        assert visible(text) == text

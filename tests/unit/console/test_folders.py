@@ -286,7 +286,7 @@ def test_a_complete_run_is_what_its_commits_say() -> None:
 
 @pytest.mark.parametrize("name", ["sizes.json", "report.csv", "failures.jsonl"])
 def test_a_complete_run_of_which_a_file_is_damaged_is_not_complete(name: str) -> None:
-    """`resume` goes on with it: merge makes the file anew."""
+    """`resume` continues it: merge makes the file anew."""
     aws, run = complete()
     run.client.store(RESULT, run.folder.file(name).key, (run.file(name) or b"")[:-1])
     with pytest.raises(DamagedFileError, match=f"{name}.*is not the file"):

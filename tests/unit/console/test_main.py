@@ -86,8 +86,8 @@ def test_what_is_to_be_copied_is_whole(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_ctrl_c_while_watching_is_no_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The watcher has said that the run goes on, and how to come back: no error follows."""
-    assert ended(RunInterrupted("the run goes on"), monkeypatch) == 130
+    """The watcher has said that the run continues, and how to come back: no error follows."""
+    assert ended(RunInterrupted("the run continues"), monkeypatch) == 130
     assert capsys.readouterr().err.strip() == ""
 
 
@@ -115,7 +115,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_every_verb_has_its_help() -> None:
-    """`--help` of each verb ends well, and names itself."""
+    """`--help` of each verb exits 0, and names itself."""
     for verb in ("run", "up", "deploy", "status", "down"):
         helped = run("local", verb, "--help")
         assert helped.returncode == 0

@@ -459,17 +459,17 @@ class Queue:
         return {"Messages": self.messages[:10]} if self.messages else {}
 
 
-def not_told(*messages: tuple[float, str], **attributes: str) -> Any:
+def dead_lettered(*messages: tuple[float, str], **attributes: str) -> Any:
     """The check on a queue with these messages."""
     account: Any = Account(sqs=Queue(*messages, **attributes))
     account.stack.outputs["UndeliveredQueueUrl"] = "https://sqs/undelivered"
     return undelivered(account)
 
 
-def test_what_was_not_told_is_said() -> None:
+def test_undelivered_notifications_are_reported() -> None:
     """An empty queue is well. What is there is counted, with its age and the runs that it is about."""
-    assert not_told().outcome == "ok"
-    check = not_told(
+    assert dead_lettered().outcome == "ok"
+    check = dead_lettered(
         (60, json.dumps({"detail-type": "x", "detail": {"name": "letters"}})),
         (7200, json.dumps({"requestPayload": {"detail": {"jobName": "words-plan"}}})),
         (5, json.dumps({"Type": "Notification", "Message": json.dumps({"run_id": "songs"})})),
@@ -485,7 +485,7 @@ def test_what_was_not_told_is_said() -> None:
 def test_an_upload_without_a_run_is_said_with_its_reason() -> None:
     """The key of an upload, and what the function wrote beside it; text that shows nothing comes as escapes."""
     upload = {"detail": {"bucket": {"name": "letters"}, "object": {"key": "in/a\u202e.csv"}}}
-    check = not_told((60, json.dumps(upload)), (60, "no JSON"), ERROR_MESSAGE="Rate exceeded\n" + "x" * 300)
+    check = dead_lettered((60, json.dumps(upload)), (60, "no JSON"), ERROR_MESSAGE="Rate exceeded\n" + "x" * 300)
     assert ": in/a\\u202e.csv; why: Rate exceeded\\nxxx" in check.message
     assert check.message.endswith("…")
 

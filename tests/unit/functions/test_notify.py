@@ -87,7 +87,7 @@ class Services:
 
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Services:
-    """The function, told of everything, on services in memory."""
+    """The function, notified of everything, on services in memory."""
     made = Services()
     monkeypatch.setattr(notify, "s3", S3(made.s3.stub))
     monkeypatch.setattr(notify, "jobs", JobErrors(cast("Any", made.batch), cast("Any", made.logs)))
@@ -294,7 +294,7 @@ def test_an_event_that_aws_emits_anew_is_known(services: Services) -> None:
     assert len(services.topic.published) == 3
 
 
-def test_a_failed_publication_is_tried_again_and_the_bus_is_not_told_twice(services: Services) -> None:
+def test_a_failed_publication_is_tried_again_and_the_bus_gets_it_once(services: Services) -> None:
     """The topic fails, so the call fails, and Lambda calls again: the bus has the event once, the topic the message."""
     services.topic.broken = 1
     with pytest.raises(ClientError):
@@ -347,7 +347,7 @@ def test_the_bus_refuses(services: Services, answers: list[str]) -> None:
 
 
 def test_the_topic_is_told_what_was_asked_for(services: Services) -> None:
-    """`NOTIFY_ON` leaves jobs out: the bus is told of them all the same."""
+    """`NOTIFY_ON` leaves jobs out: the bus gets them all the same."""
     notify.settings = replace(notify.settings, notify_on=frozenset({"RUN_FAILED"}))
     services.tell(job_event("FAILED"), run_event("FAILED"), run_event("ABORTED", redriveCount=1))
 
@@ -390,7 +390,7 @@ def test_nothing_is_required_of_the_run_folder(services: Services, status: str, 
 @pytest.mark.parametrize("name", ["run.json", "plan.json", "result.json", "failures.jsonl"])
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff\xfe", b'{"request": 3, "failures": [], "items": "x"}'])
 def test_damaged_files_are_as_good_as_none(services: Services, name: str, body: bytes) -> None:
-    """Whatever stands in a file of the run folder, the run's end is told."""
+    """Whatever stands in a file of the run folder, the run's end is reported."""
     finished(services)
     services.write(name, body)
     assert services.told(run_event("SUCCEEDED"))["status"].startswith("SUCCEEDED")
@@ -500,7 +500,7 @@ def test_a_blocked_queue(services: Services) -> None:
 
 
 def test_a_job_of_nobody(services: Services) -> None:
-    """A job in our queue that is not one of a run is told of as what it is."""
+    """A job in our queue that is not one of a run is reported as what it is."""
     detail = services.told(job_event("SUCCEEDED", container={"command": ["true"]}, arrayProperties=None))
     assert (detail["verb"], detail["run_id"], detail["children"], detail["error"]) == (None, None, None, None)
 
@@ -560,7 +560,7 @@ def test_what_no_rule_lets_through_is_refused(services: Services, event: dict[st
 
 
 @pytest.mark.parametrize("counts", [{"succeeded": 999_999}, {"items": 5, "succeeded": 5, "failed": 0}, {"shards": 1}])
-def test_a_forged_result_is_not_told(services: Services, counts: dict[str, int]) -> None:
+def test_a_forged_result_is_not_reported(services: Services, counts: dict[str, int]) -> None:
     """Counts that do not go with the plan are nobody's news: the execution's own output is told instead."""
     finished(services)
     result = json.loads(services.s3.bodies("results")[FOLDER + "result.json"])

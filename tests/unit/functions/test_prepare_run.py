@@ -364,7 +364,7 @@ CODE = "s3://results/_millrace/code/" + "0" * 64 + ".zip"
 
 
 def test_a_run_names_the_zip_of_its_code(client: InMemoryS3Client) -> None:
-    """One that is there is taken, and its run goes on only with the same code."""
+    """One that is there is taken, and its run continues only with the same code."""
     client.store("results", CODE.removeprefix("s3://results/"), b"a zip")
     given = {"workload": "mine:lines", "code": CODE}
     prepare_run(event(**given), S3(client.stub), SETTINGS)

@@ -65,7 +65,7 @@ def test_what_a_small_job_has_left_is_no_result(size: str, left_by: str, handed_
     if not handed_back:
         assert read_result(event, S3(run.client.stub, fast()))["run_id"] == "run"
         return
-    with pytest.raises(HandedBackError, match="JobSize goes on"):
+    with pytest.raises(HandedBackError, match="JobSize continues"):
         read_result(event, S3(run.client.stub, fast()))
 
 

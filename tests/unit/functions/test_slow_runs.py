@@ -1,4 +1,4 @@
-"""Runs that are slow: which are, which are not, what is said of them, and that each is told of once."""
+"""Runs that are slow: which are, which are not, what is said of them, and that each is reported once."""
 
 from __future__ import annotations
 

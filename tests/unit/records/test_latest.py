@@ -198,7 +198,7 @@ def test_a_file_of_a_later_version_is_left_alone(client: InMemoryS3Client) -> No
 
 
 def test_a_file_that_may_not_be_read_stops_nothing(client: InMemoryS3Client) -> None:
-    """A denied file is logged; the run goes on with the record's pace."""
+    """A denied file is logged; the run continues with the record's pace."""
     note_latest(DESTINATION, FIRST, s3_of(client))
     client.denied.add((RESULT, KEY))
     assert known_pace(REQUEST, s3_of(client)).origin == "the workload's record"

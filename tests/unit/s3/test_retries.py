@@ -1,4 +1,4 @@
-"""Which folder an execution goes on in: the run's, its newest retry's, or a new one's."""
+"""Which folder an execution continues in: the run's, its newest retry's, or a new one's."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_finished_retry_is_followed_by_another() -> None:
 
 
 def test_two_executions_at_once_share_a_retry() -> None:
-    """Who is second to write run.json goes on with the first one's retry; it is not worked twice over."""
+    """Who is second to write run.json continues the first one's retry; it is not worked twice over."""
     run = started()
 
     def first(verb: str, _bucket: str, _key: str) -> None:

@@ -101,7 +101,7 @@ def test_a_run_of_code_from_outside(client: InMemoryS3Client) -> None:
 
 
 def test_a_run_is_finished_by_its_own_code(client: InMemoryS3Client) -> None:
-    """The same request with other code cannot use the plan; the plan's own jobs go on with what they had."""
+    """The same request with other code cannot use the plan; the plan's own jobs continue with what they had."""
     run = run_of(client, zipped({"code/sent_lines.py": COUNT}))
     plan = run.plan()
     other = run_of(client, zipped({"code/sent_lines.py": TWICE}))

@@ -453,7 +453,7 @@ def test_a_transfer_that_raises_is_its_items_row(output_key: str, transfer: str,
 
 
 def test_a_transfer_on_a_broken_host_is_no_row(installed: Path) -> None:
-    """The attempt ends, and the next one goes on."""
+    """The attempt ends, and the next one continues."""
     lines = TRANSFERRING.format(output_key="return key", transfer="raise OSError(errno.ENOSPC, 'full')")
     run = RunInMemory({"in/a": b"a"}, request={"workload": own(installed, "full", lines)}, load=load_workload)
     run.plan()

@@ -64,8 +64,8 @@ class RunRequest:
         verify_outputs: See that the outputs of reused items are still there, and work those again that lack one.
         mirror: Delete the outputs of items that are gone from the source, once the result is published.
         mirror_limit_percent: Delete nothing where more than this share of the base's items is gone.
-        overlap: What to do while another run that minds works the same source into the destination: "run" at once,
-            "skip" this run, or "queue" it until that one has ended.
+        overlap: What to do while another run, which also has "skip" or "queue" here, works the same source into the
+            destination: "run" at once, "skip" this run, or "queue" it until that one has ended.
         name: What people call the run. It is shown and searched, and decides nothing.
         tags: Words by which people find the run, by their keys; like the name.
         then: The request of a run that starts when this one has succeeded; its source is this one's destination where

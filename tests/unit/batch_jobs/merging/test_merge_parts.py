@@ -93,7 +93,7 @@ def test_merge_reads_parts_instead_of_partials() -> None:
 
 
 def test_a_part_of_failed_items_has_no_file() -> None:
-    """Where no item of a part succeeded, there is a commit that says so, and merge goes on without."""
+    """Where no item of a part succeeded, there is a commit that says so, and merge continues without it."""
     run = RunInMemory({f"in/{number}": b"bad" for number in range(4)}, IN_PARTS)
     for index in range(run.plan().shards):
         run.migrate(index)

@@ -201,7 +201,7 @@ def test_children_of_another_array_merge_whatever_is_claimed() -> None:
 
 
 def test_more_failures_than_tolerated_are_the_merge_jobs() -> None:
-    """The child ends well, and leaves _INCOMPLETE: no redrive has to start the whole array for it."""
+    """The child exits 0, and leaves _INCOMPLETE: no redrive has to start the whole array for it."""
     run = RunInMemory({**OBJECTS, "in/bad": b"bad"}, SHARDS)
     run.plan()
     child(run, 0)

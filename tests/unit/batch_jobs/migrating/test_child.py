@@ -212,7 +212,7 @@ def test_a_claim_is_kept_while_its_shard_is_worked() -> None:
 
 
 def test_a_child_that_has_to_stop_gives_its_claim_back() -> None:
-    """SIGTERM in the middle: the progress is saved, and whoever comes next goes on at once."""
+    """SIGTERM in the middle: the progress is saved, and whoever comes next continues at once."""
     run = planned(2, items=3)
     stop = Stop(wait=lambda _seconds: None)
     on_read(run, 2, lambda: stop.request("SIGTERM"))
@@ -227,7 +227,7 @@ def test_a_child_that_has_to_stop_gives_its_claim_back() -> None:
 
 
 def test_sigterm_between_two_shards_ends_the_child() -> None:
-    """What is committed stays, and the next attempt goes on with the rest."""
+    """What is committed stays, and the next attempt continues with the rest."""
     run = planned()
     stop = Stop(wait=lambda _seconds: None)
     run.client.after = lambda verb, _bucket, key, _answer: (
@@ -380,7 +380,7 @@ def test_a_shard_of_denied_items_is_rows_where_the_child_has_read_others() -> No
 
 
 def test_a_shard_longer_than_the_time_limit_grows_over_attempts() -> None:
-    """Each attempt goes on where the one before had to stop, until the shard is done."""
+    """Each attempt continues where the one before had to stop, until the shard is done."""
     time = [0.0]
     run = planned(1, items=9, clock=lambda: time[0])
 

@@ -83,7 +83,7 @@ def test_every_item_has_its_row_and_its_output(concurrency: int) -> None:
 
 
 def test_bad_objects_are_rows() -> None:
-    """Each kind of bad object has its code, and the shard goes on; a failed item has no output."""
+    """Each kind of bad object has its code, and the shard continues; a failed item has no output."""
     run = RunInMemory({f"in/{name}": b"text" for name in ("changed", "denied", "gone", "good")})
     run.client.store(SOURCE, "in/archived", b"text", "DEEP_ARCHIVE")
     run.client.store(SOURCE, "in/bad", b"bad")
@@ -287,7 +287,7 @@ PERMANENT = [
 def test_objects_refused_for_good_are_rows_however_many(
     code: str, status: int, expected: ErrorCode, concurrency: int
 ) -> None:
-    """Sixty objects that S3 refuses for good are sixty rows with S3's code, asked for once each; the run goes on."""
+    """Sixty objects that S3 refuses for good are sixty rows with S3's code, asked for once each; the run continues."""
     run = planned({f"in/{number:03}": b"x" for number in range(61)})
     run.concurrency = concurrency
     asked: list[str] = []
@@ -400,7 +400,7 @@ def test_a_native_librarys_panic_ends_the_job_and_commits_nothing(concurrency: i
 
 
 def test_a_workload_that_exits_fails_its_item_alone() -> None:
-    """sys.exit in a workload is that object's row, and never a job that ended well without its commit."""
+    """sys.exit in a workload is that object's row, and never a job that exited 0 without its commit."""
 
     class Leaving(Sizes):
         """Sizes, that leaves."""

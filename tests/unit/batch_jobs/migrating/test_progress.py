@@ -71,7 +71,7 @@ def test_the_next_attempt_goes_on() -> None:
 
 
 def test_several_interruptions_add_up() -> None:
-    """Each attempt goes on from the furthest one, and no item counts twice."""
+    """Each attempt continues from the furthest one, and no item counts twice."""
     run = planned()
     for attempt in range(1, 5):
         stopped_after(run, 8, job_id="j", attempt=attempt)

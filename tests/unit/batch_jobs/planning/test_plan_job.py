@@ -225,7 +225,7 @@ def test_a_crashed_plan_leaves_no_plan() -> None:
     ],
 )
 def test_another_plan_in_the_folder_is_refused_by_name(field: str, changed: dict[str, object]) -> None:
-    """A run that goes on with something else than what was planned is told what differs."""
+    """A run that continues with something else than what was planned is told what differs."""
     run = RunInMemory({"in/a": b"1"})
     run.plan()
     run.request = changed
@@ -236,7 +236,7 @@ def test_another_plan_in_the_folder_is_refused_by_name(field: str, changed: dict
 
 
 def test_another_workload_is_refused() -> None:
-    """A plan of another workload is not gone on with."""
+    """A run does not continue with a plan of another workload."""
     run = RunInMemory({"in/a": b"1"})
     run.plan()
     stored = json.loads(run.file("plan.json") or b"")
@@ -246,7 +246,7 @@ def test_another_workload_is_refused() -> None:
 
 
 def test_another_code_version_is_refused() -> None:
-    """A run goes on with the version that planned it: plan, migrate and merge say so."""
+    """A run continues with the version that planned it: plan, migrate and merge say so."""
     run = RunInMemory({"in/a": b"1"})
     run.plan()
 

@@ -23,7 +23,7 @@ URI = S3Uri("bucket", "key")
 
 
 class Waiting:
-    """A clock that goes on by waiting alone."""
+    """A clock that advances only by waiting."""
 
     now = 0.0
 

@@ -126,7 +126,7 @@ def test_a_command_that_hangs_is_killed_with_all_it_started(scratch: Path, tmp_p
 
 
 def test_what_a_command_leaves_behind_is_killed(tmp_path: Path) -> None:
-    """A background process of a command that ended well goes too, and nobody waits for it."""
+    """A background process of a command that exited 0 goes too, and nobody waits for it."""
     pid = tmp_path / "pid"
     started = time.monotonic()
     made, _ = worked("sh", "-c", f"sleep 60 & echo $! > {pid}; echo done")

@@ -130,7 +130,7 @@ def test_a_key_is_under_way_once() -> None:
                 under_way.subtract(keys)
             return answer
 
-    # The third batch begins with ten new keys, and goes on with those of the first.
+    # The third batch begins with ten new keys, and continues with those of the first.
     rows = [(f"k{number % 60}", f"v{number}") for number in range(200)]
     write(writer_of(SlowAtFirst(), 4), rows)
     assert overtaken == [2]
