@@ -27,6 +27,9 @@ from millrace.records.files import plan_if_there
 LOCAL_SECONDS = 0.4
 """Between two looks on the embedded AWS."""
 
+FIRST_LOCAL_SECONDS = 0.05
+"""Between the first two; then ever longer, as a run there may be over within a second."""
+
 AWS_SECONDS = 3.0
 """Between two looks on AWS: DescribeExecution and GetExecutionHistory are throttled there."""
 
@@ -174,12 +177,14 @@ def watch(aws: Aws, execution_arn: str, show: Show) -> RunProgress:
         The last look.
     """
     watcher = Watcher(aws, execution_arn)
+    pause, longest = (AWS_SECONDS, AWS_SECONDS) if aws.endpoint_url is None else (FIRST_LOCAL_SECONDS, LOCAL_SECONDS)
     while True:
         progress = watcher.look()
         show(progress)
         if progress.ended:
             return progress
-        time.sleep(AWS_SECONDS if aws.endpoint_url is None else LOCAL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.25, longest)
 
 
 def watch_several(
