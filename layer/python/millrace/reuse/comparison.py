@@ -284,6 +284,9 @@ class _Comparing:
 
     def _note_removed(self, shard: BaseShard, line: bytes) -> None:
         self._found.removed += 1
+        if _WHOLE_OBJECT.fullmatch(line):  # as most are: in a tenth of the time
+            self._removed.write(b'%b,"retry":%d,"shard":%d}\n' % (line[:-2], shard.retry, shard.index))
+            return
         gone = json.loads(line)
         row = {name: gone[name] for name in ("key", "size", "etag", "first_byte", "last_byte") if name in gone}
         row |= {"retry": shard.retry, "shard": shard.index}
@@ -298,5 +301,8 @@ class _Comparing:
                 self._set(part.stretches, _SEEN)
         self._found.kept = [kept[number] for number in sorted(largest)]
 
+
+_WHOLE_OBJECT = re.compile(rb'\{"key":"(?:[^"\\]|\\.)*","size":[0-9]+,"etag":"(?:[^"\\]|\\.)*"\}\n')
+"""The line of an item that has no version, no range, and is in no special storage class."""
 
 _NOT_KEPT = re.compile(b"[%b%b]+" % (bytes([0]), bytes([_SEEN])))
