@@ -108,8 +108,9 @@ class _Taking:
             partial = self._copy_partial(index, part)
             contributions = self._copy_contributions(index, part.head.contributions)
         else:
-            each = [outcome for part in parts for outcome in part.outcomes()]
-            outcomes, counts = CommitText.joined(each), _counted(each)
+            each = [outcome for part in parts for outcome in part.outcomes]
+            outcomes = CommitText.joined(each)
+            counts = _counted(outcomes, len(each))
             with self.adding:  # a shard's contributions and partial are in memory meanwhile
                 kept = [self._contributions_of(part) for part in parts]
                 if len(parts) == 1 and parts[0].source.rebuilt_of is None:
@@ -204,9 +205,8 @@ class _Taking:
         mine: dict[int, bytes] = {}
         before = 0
         for part, given in zip(parts, kept, strict=True):
-            mine |= {
-                before + place: given[number] for place, number in enumerate(part.numbers) if given and number in given
-            }
+            if given:
+                mine |= {place: given[number] for place, number in enumerate(part.numbers, before) if number in given}
             before += len(part.numbers)
         return put_contributions(self.folder, index, mine, self.job.s3)
 
@@ -274,18 +274,12 @@ class _BasePart:
         """Which of its items are kept, by their places."""
         if self.source.rebuilt_of is not None:
             return within(self.source.rebuilt_of)
-        return [number for number, outcome in enumerate(self._each) if b'"status":"SUCCEEDED"' in outcome]
+        return [number for number, outcome in enumerate(self._each) if _SUCCEEDED in outcome]
 
+    @property
     def outcomes(self) -> list[bytes]:
-        """Theirs.
-
-        Raises:
-            DamagedFileError: One of them did not succeed.
-        """
-        kept = [self._each[number] for number in self.numbers]
-        if not all(b'"status":"SUCCEEDED"' in outcome for outcome in kept):
-            raise DamagedFileError("an item of it did not succeed", operation="reuse", target=self.name)
-        return kept
+        """Theirs."""
+        return [self._each[number] for number in self.numbers]
 
     @cached_property
     def _each(self) -> list[bytes]:
@@ -317,12 +311,16 @@ def _iso(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")
 
 
-_BYTES = re.compile(rb'"bytes":([0-9]+)')
+_SUCCEEDED, _BYTES = b'"status":"SUCCEEDED"', re.compile(rb'"bytes":([0-9]+)')
 
 
-def _counted(outcomes: Sequence[bytes]) -> dict[str, int]:
-    """The counts of outcomes that all succeeded."""
-    # The quotes would be escaped inside a JSON string: this is the field.
-    found = (_BYTES.search(outcome) for outcome in outcomes)
-    size = sum(int(each[1]) for each in found if each)
-    return asdict(Counts(len(outcomes), len(outcomes), 0, size))
+def _counted(outcomes: bytes, items: int) -> dict[str, int]:
+    """The counts of outcomes that all succeeded.
+
+    Raises:
+        DamagedFileError: One of them did not.
+    """
+    # The quotes would be escaped inside a JSON string: these are the fields.
+    if outcomes.count(_SUCCEEDED) != items:
+        raise DamagedFileError("an item of it did not succeed", operation="reuse", target="a shard of the base")
+    return asdict(Counts(items, items, 0, sum(map(int, _BYTES.findall(outcomes)))))

@@ -6,15 +6,13 @@ import json
 from base64 import b64decode, b64encode
 from bisect import insort
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from batch_jobs.workloads.images.contact_sheet import Cell
 from millrace.errors import DamagedFileError
 
 
-@dataclass(frozen=True, slots=True)
-class Pictured:
+class Pictured(NamedTuple):
     """What one item contributes.
 
     Attributes:
@@ -44,7 +42,7 @@ class Pictured:
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Pictured:
         """What `to_json` was given."""
-        return cls(**{**given, "cell": None if given["cell"] is None else _cell_of(given["cell"])})
+        return cls(**given) if given["cell"] is None else cls(**{**given, "cell": _cell_of(given["cell"])})
 
 
 class ImageTotals:
@@ -68,8 +66,10 @@ class ImageTotals:
     def add(self, contribution: Pictured) -> None:
         """Add one picture."""
         self.formats[contribution.format] += 1
-        for name in self.sums:
-            self.sums[name] += getattr(contribution, name)
+        sums = self.sums
+        sums["pixels"] += contribution.pixels
+        sums["bytes"] += contribution.bytes
+        sums["thumbnail_bytes"] += contribution.thumbnail_bytes
         if contribution.cell is not None:
             self._keep(contribution.cell)
 

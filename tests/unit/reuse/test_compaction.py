@@ -26,7 +26,7 @@ def parts_of(sizes: list[int]) -> tuple[ItemStore, list[KeptPart]]:
     items = ItemStore(Item(f"{number:05}", 10, '"e"') for number in range(sum(sizes)))
     starts = [sum(sizes[:place]) for place in range(len(sizes))]
     places = [range(start, start + size) for start, size in zip(starts, sizes, strict=True)]
-    return items, [KeptPart(0, index, (place,)) for index, place in enumerate(places)]
+    return items, [KeptPart(0, index, (place.start, place.stop)) for index, place in enumerate(places)]
 
 
 @given(st.lists(st.integers(1, 14), max_size=40))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -98,7 +100,7 @@ def test_ranges_of_an_object_that_changed_are_all_changed() -> None:
     shards = [shard(0, was[:2]), shard(1, was[2:3]), shard(2, was[3:4]), shard(3, was[4:])]
     cut_anew = [replace(item("b", '"2"', 40), first_byte=first, last_byte=first + 19) for first in (0, 20)]
     found, gone, order = compared([item("a"), *cut_anew, item("c")], shards)
-    assert found.kept == [KeptShard((KeptPart(0, 3, (range(3, 4),), digest=items_digest(was[4].to_line())),))]
+    assert found.kept == [KeptShard((KeptPart(0, 3, array("I", (3, 4)), digest=items_digest(was[4].to_line())),))]
     assert (gone, order) == ([], [["c"], ["a", "b", "b"]])
     assert (found.changed, found.new) == (3, 0)
 
@@ -183,3 +185,18 @@ def test_a_kept_shard_has_the_digest_of_the_base_where_its_lines_are_the_same() 
     assert found.kept[0].parts[0].digest == shard(0, was).digest
     found, _, _ = compared(moved, [shard(0, was)])
     assert (found.kept_items, found.kept[0].parts[0].digest) == (4, "")
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.sampled_from([{}, {"storage_class": "GLACIER"}, {"version_id": "v"}, {"first_byte": 2, "last_byte": 5}]),
+    st.integers(0, 3),
+)
+def test_what_is_gone_is_a_row_of_its_item(key: str, fields: dict[str, Any], retry: int) -> None:
+    """Whatever is in its key, and whether its line has more fields than most."""
+    was, removed = replace(item(key), **fields), io.BytesIO()
+    compare(ItemStore(), [shard(7, [was], retry=retry)], removed, most_kept=9)
+    row = {name: value for name, value in json.loads(was.to_line()).items() if name in {"key", "size", "etag"}}
+    row |= {name: fields[name] for name in ("first_byte", "last_byte") if name in fields}
+    row |= {"retry": retry, "shard": 7}
+    assert removed.getvalue() == json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

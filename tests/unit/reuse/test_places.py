@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from array import array
-from itertools import chain
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.reuse.places import Places, Run, bounds, count, mask_of, only, overlap, stretches_of, turned, within
+from millrace.reuse.places import (
+    Places,
+    Run,
+    count,
+    count_within,
+    mask_of,
+    numbers_of,
+    only,
+    overlap,
+    positions_of,
+    turned,
+    within,
+)
 
 NUMBERS = st.sets(st.integers(0, 60))
 
@@ -29,18 +40,19 @@ def test_only_what_is_marked_is_left(there: set[int], marked: set[int]) -> None:
     """Each run is cut where an item of it is not marked; the turned mask leaves the others."""
     mask = mask_of(marked, 61)
     left, others = only(runs_of(there), mask), only(runs_of(there), turned(mask))
-    assert within(bounds(left)) == sorted(there & marked)
-    assert within(bounds(others)) == sorted(there - marked)
+    assert within(numbers_of(left)) == sorted(there & marked)
+    assert within(numbers_of(others)) == sorted(there - marked)
     assert [at - 100 for _, positions in left for at in positions] == sorted(there & marked)
     assert count(left) + count(others) == len(there)
 
 
 @given(NUMBERS)
-def test_stretches_are_the_same_positions(there: set[int]) -> None:
-    """Those that follow each other are one range where they are many, and numbered one by one where they are few."""
-    found = stretches_of(positions for _, positions in runs_of(there))
-    assert list(chain.from_iterable(found)) == [number + 100 for number in sorted(there)]
-    assert all(isinstance(each, array) or len(each) >= 16 for each in found)
+def test_bounds_are_the_same_positions(there: set[int]) -> None:
+    """Runs that follow each other are one stretch."""
+    found = positions_of(runs_of(there))
+    assert within(found) == [number + 100 for number in sorted(there)]
+    assert count_within(found) == len(there)
+    assert all(one < other for one, other in pairwise(found))
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), max_size=6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from array import array
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -185,20 +186,27 @@ def test_items_are_put_into_another_order(pages: list[list[Item]], chance: Rando
     assert [len(shard) for shard in cut_there[:-1]] == [3] * (len(cut_there) - 1)
 
 
-@given(st.lists(items, min_size=1, max_size=40), st.randoms(use_true_random=False), st.sampled_from([1, 100, 4096]))
-def test_items_are_arranged_one_by_one(given_items: list[Item], chance: Random, close: int) -> None:
-    """In any order, and whatever is read together of what lies close together in the file."""
-    store = ItemStore(given_items)
-    order = [list(range(start, start + 3)) for start in range(0, len(given_items), 3)]
-    order[-1] = [at for at in order[-1] if at < len(given_items)]
+@given(
+    st.lists(st.lists(items, max_size=9), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+    st.sampled_from([1, 300, 4096]),
+    st.integers(1, 5),
+)
+def test_stretches_of_items_are_arranged(pages: list[list[Item]], chance: Random, most: int, together: int) -> None:
+    """In any order, in whatever order their pages came, and whatever is read together of what lies close together."""
+    store = ItemStore()
+    places = [(page, store.add(page)) for page in pages]
+    chance.shuffle(places)
+    store.reorder(place for _, place in places)
+    listed = [item for page, _ in places for item in page]
+    ends = sorted({0, len(listed), *(chance.randrange(len(listed) + 1) for _ in listed[::3])})
+    order = list(pairwise(ends))
     chance.shuffle(order)
-    for each in order:
-        chance.shuffle(each)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_store, "_CLOSE_BYTES", close)
-        patch.setattr(item_store, "_READ_BYTES", 2 * close)
-        store.arrange(order)
-        expected = [given_items[at] for each in order for at in each]
+        patch.setattr(item_store, "_TOGETHER", together)
+        patch.setattr(item_store, "_READ_BYTES", most)
+        store.arrange([bound for stretch in order for bound in stretch])
+        expected = [item for start, stop in order for item in listed[start:stop]]
         half = len(expected) // 2
         assert store.lines(range(len(store))) == Shard(0, tuple(expected)).to_lines()
         assert store.lines(range(half, len(store))) == Shard(0, tuple(expected[half:])).to_lines()

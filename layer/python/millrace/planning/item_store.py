@@ -9,8 +9,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, compress, count, islice, pairwise
-from operator import add, ne
+from itertools import accumulate, islice, pairwise, repeat
+from operator import add, sub
 
 from millrace.records.plan import Item
 from millrace.source.sharding import ShardLimits, cut
@@ -19,8 +19,8 @@ from millrace.workload.pace import Pace
 _BATCH = 4096
 """How many lines are written at once."""
 
-_CLOSE_BYTES, _READ_BYTES = 4096, 65_536
-"""Behind lines that are needed, so far away others are read with them, and so much at once."""
+_TOGETHER, _READ_BYTES = 64, 1 << 20
+"""So many stretches of lines are read at once, with what lies between them, where that is no more than these bytes."""
 
 
 class ItemStore:
@@ -40,6 +40,7 @@ class ItemStore:
         self._written = self._flushed = 0
         self._lengths, self._offsets, self._line_bytes = array("q"), array("q"), array("I")
         self._breaks = array("q")
+        self._starts, self._stops, self._places = array("I"), array("I"), array("I")
         self.add(items)
 
     def __len__(self) -> int:
@@ -92,45 +93,21 @@ class ItemStore:
                 wanted += given[one.start : one.stop]
             setattr(self, name, wanted)
 
-    def arrange(self, order: Sequence[Sequence[int]]) -> None:
-        """Put the items into any other order, once all are there.
+    def arrange(self, bounds: Sequence[int]) -> None:
+        """Put the items into any other order, for good, once all are there.
+
+        Lengths are put in order, all else stays as it is: lines are looked up by their stretch.
 
         Args:
-            order: The positions of all items, in the order that they shall have, in stretches: ranges where they follow
-                each other, as these cost next to nothing.
+            bounds: The positions of all items, in the order that they shall have, in stretches: where each begins, and
+                the position behind its end. None is empty.
         """
-        stretches = [one for one in order if one]
-        breaks, place, end = array("q"), 0, -1
-        for one in stretches:
-            if isinstance(one, range):
-                first = bisect_right(self._breaks, one.start)
-                inside = self._breaks[first : bisect_left(self._breaks, one.stop)]
-                apart = [each - one.start for each in inside]
-            else:
-                ends = map(add, map(self._offsets.__getitem__, one), map(self._line_bytes.__getitem__, one))
-                starts = map(self._offsets.__getitem__, islice(one, 1, None))
-                apart = list(compress(count(1), map(ne, ends, starts)))
-            if place and self._offsets[one[0]] != end:
-                breaks.append(place)
-            breaks.extend([place + each for each in apart])
-            place += len(one)
-            end = self._offsets[one[-1]] + self._line_bytes[one[-1]]
-        self._breaks = breaks
-        for name in ("_lengths", "_offsets", "_line_bytes"):
-            given = getattr(self, name)
-            wanted = array(given.typecode)
-            for one in stretches:
-                if isinstance(one, range):
-                    wanted += given[one.start : one.stop]
-                else:
-                    wanted.extend(map(given.__getitem__, one))
-            setattr(self, name, wanted)
-
-    def bytes_at(self, positions: Sequence[int]) -> int:
-        """What the items at some positions cover, in bytes."""
-        if isinstance(positions, range):
-            return self.bytes_of(positions)
-        return sum(map(self._lengths.__getitem__, positions))
+        self._starts, self._stops = array("I", bounds[::2]), array("I", bounds[1::2])
+        self._places = array("I", accumulate(map(sub, self._stops, self._starts), initial=0))
+        given, wanted = self._lengths, array(self._lengths.typecode)
+        for start, stop in zip(self._starts, self._stops, strict=True):
+            wanted += given[start:stop]
+        self._lengths = wanted
 
     def bytes_of(self, places: range) -> int:
         """What the items at some positions cover, in bytes."""
@@ -157,16 +134,40 @@ class ItemStore:
             written = self._written
             self._file.flush()
             self._flushed = written
-        return b"".join(self._stretches(shard))
+        return b"".join(self._read(*self._stretches(shard))) if shard else b""
 
-    def _stretches(self, shard: range) -> Iterator[bytes]:
-        """The lines in few reads: where stretches lie close together in the file, what is between them is read too."""
-        inside = slice(bisect_right(self._breaks, shard.start), bisect_left(self._breaks, shard.stop))
-        ends = [shard.start, *self._breaks[inside], shard.stop] if shard else []
-        text, first, last = b"", 0, len(ends) - 2
-        for number, (start, stop) in enumerate(pairwise(ends)):
-            begin, end = self._offsets[start], self._offsets[stop - 1] + self._line_bytes[stop - 1]
-            if not first <= begin <= end <= first + len(text):
-                close = number < last and 0 <= self._offsets[stop] - end < _CLOSE_BYTES
-                text, first = os.pread(self._file.fileno(), max(end - begin, close * _READ_BYTES), begin), begin
-            yield text[begin - first : end - first]
+    def _stretches(self, shard: range) -> tuple[Sequence[int], Sequence[int]]:
+        """Where the stretches of lines begin and end in the file."""
+        starts, stops = array("I", [shard.start]), array("I", [shard.stop])
+        if self._starts:
+            first, last = bisect_right(self._places, shard.start) - 1, bisect_left(self._places, shard.stop)
+            starts, stops = self._starts[first:last], self._stops[first:last]
+            starts[0] += shard.start - self._places[first]
+            stops[-1] -= self._places[last] - shard.stop
+        if self._breaks_in(min(starts), max(stops)):
+            parts = [
+                each
+                for start, stop in zip(starts, stops, strict=True)
+                for each in pairwise((start, *self._breaks_in(start, stop), stop))
+            ]
+            starts, stops = array("I", (start for start, _ in parts)), array("I", (stop for _, stop in parts))
+        last_ones = [stop - 1 for stop in stops]
+        ends = map(add, map(self._offsets.__getitem__, last_ones), map(self._line_bytes.__getitem__, last_ones))
+        return list(map(self._offsets.__getitem__, starts)), list(ends)
+
+    def _breaks_in(self, start: int, stop: int) -> Sequence[int]:
+        return self._breaks[bisect_right(self._breaks, start) : bisect_left(self._breaks, stop)]
+
+    def _read(self, begins: Sequence[int], ends: Sequence[int]) -> Iterator[bytes]:
+        """Stretches of the file, in few reads where they lie close together."""
+        for at in range(0, len(begins), _TOGETHER):
+            some, their_ends = begins[at : at + _TOGETHER], ends[at : at + _TOGETHER]
+            first = min(some)
+            size = max(their_ends) - first
+            if len(some) > 1 and size > _READ_BYTES:
+                for begin, end in zip(some, their_ends, strict=True):
+                    yield os.pread(self._file.fileno(), end - begin, begin)
+                continue
+            text = os.pread(self._file.fileno(), size, first)
+            places = (map(sub, each, repeat(first)) for each in (some, their_ends))
+            yield from map(text.__getitem__, map(slice, *places))

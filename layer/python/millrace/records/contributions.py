@@ -25,8 +25,7 @@ def put_contributions(folder: RunFolder, index: int, kept: Mapping[int, bytes], 
     """
     if not kept:
         return None
-    lines = [b"%d %b\n" % (position, kept[position]) for position in sorted(kept)]
-    body = b"".join(lines)
+    body = b"".join([b"%d %b\n" % each for each in sorted(kept.items())])
     digest = hashlib.sha256(body).hexdigest()
     uri = folder.contributions(index, digest)
     s3.put(uri, body, content_type="text/plain")
@@ -40,18 +39,24 @@ def read_contributions(file: PartialFile, s3: S3) -> dict[int, bytes]:
         ObjectNotFoundError: They are not there.
         DamagedFileError: They are not as they were written.
     """
-    parted = (line.partition(b" ") for line in _read(file, s3).split(b"\n")[:-1])
-    return {int(position): text for position, _, text in parted}
+    body = _read(file, s3)
+    numbers = _numbers(body)
+    parted = (line.partition(b" ")[2] for line in body.split(b"\n"))
+    return dict(zip(numbers, parted, strict=False))  # behind the last line feed there is none
 
 
 def contributed_items(file: PartialFile, s3: S3) -> Collection[int]:
     """Of which items of a shard there are contributions, by their places; raises as `read_contributions` does."""
-    body = _read(file, s3)
+    return _numbers(_read(file, s3))
+
+
+def _numbers(body: bytes) -> Collection[int]:
+    """The places that the lines begin with, in their order."""
     count = body.count(b"\n")
     last = body[body.rfind(b"\n", 0, -1) + 1 :]
     if last.startswith(b"%d " % (count - 1)):  # they are in order: of all
         return range(count)
-    return {int(line.partition(b" ")[0]) for line in body.split(b"\n")[:-1]}
+    return [int(line.partition(b" ")[0]) for line in body.split(b"\n")[:-1]]
 
 
 def _read(file: PartialFile, s3: S3) -> bytes:

@@ -55,7 +55,7 @@ class Compaction:
 
     def _filled(self, part: KeptPart) -> float:
         """How much of what a shard holds a part is."""
-        count, size = part.items, sum(map(self._items.bytes_at, part.stretches))
+        count, size = part.items, sum(map(self._items.bytes_of, map(range, part.stretches[::2], part.stretches[1::2])))
         limits = self._limits
         seconds = self._pace.seconds(count, size)
         return max(count / limits.max_items, size / limits.target_bytes, seconds / SHARD_SECONDS)

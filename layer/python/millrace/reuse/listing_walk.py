@@ -1,7 +1,8 @@
 """Where the lines of an earlier run's shards are in a new listing: both are walked side by side, in the order of keys.
 
-Most lines are the same, and follow each other: they are compared as bytes, a whole shard at once. Behind a difference
-the two fall into step again; only where keys are far apart is one looked for, by the first keys of blocks of lines.
+Most lines are the same, and follow each other: they are compared as bytes, a whole shard at once. Where one differs,
+lines are compared one by one, and behind a difference the two fall into step again; only where keys are far apart is
+one looked for, by the first keys of blocks of lines.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import compress, count, islice
+from operator import ne
 
 from millrace.planning.item_store import ItemStore
 from millrace.reuse.places import Places
 
-_WINDOW = 1024
+_WINDOW = 128
 """So many lines of the listing are read at once where it is walked."""
 
 _BLOCK = 64
@@ -41,7 +43,8 @@ class ListingWalk:
     def __init__(self, items: ItemStore) -> None:
         self._items = items
         self._blocks: dict[int, list[bytes]] = {}
-        self._text, self._place, self._at = b"", 0, 0  # some lines, where in them the next one begins, its position
+        self._lines: list[bytes] = []
+        self._place, self._at = 0, 0  # of the next line: its place among these, its position
         self._known: tuple[bytes, range, dict[bytes, int]] = (b"", range(0), {})
 
     def stretch(self, text: bytes, count: int) -> range | None:
@@ -53,18 +56,21 @@ class ListingWalk:
         """
         if not count or NO_ETAG in text:
             return None
-        first = text[: text.index(b"\n") + 1]
-        if not self._next().startswith(key_part(first)):
-            self._seek(key_of(first))
-        found = range(self._at, self._at + count)
-        if found.stop > len(self._items):
-            return None
-        here = self._items.lines(found)
+        here = self._ahead(count)
         if here != text:
-            self._text, self._place = here, 0  # `places` goes on from there
+            first = text[: text.index(b"\n") + 1]
+            if not here.startswith(key_part(first)):
+                self._seek(key_of(first))
+                here = self._ahead(count)
+        if here != text:
+            self._lines, self._place = here.splitlines(keepends=True), 0  # `places` goes on from there
             return None
-        self._text, self._place, self._at = b"", 0, found.stop
+        found = range(self._at, self._at + count)
+        self._lines, self._place, self._at = [], 0, found.stop
         return found
+
+    def _ahead(self, count: int) -> bytes:
+        return self._items.lines(range(self._at, min(self._at + count, len(self._items))))
 
     def places(self, joined: bytes) -> Places:
         """Where each line's item is, unchanged.
@@ -75,52 +81,75 @@ class ListingWalk:
             joined: The lines, each with its line feed; the fewer of them go back, the faster.
         """
         found = Places()
-        text, place, at = self._text, self._place, self._at
         lines = joined.splitlines(keepends=True)  # a line's own line breaks are escaped
-        starts = list(accumulate(map(len, lines), initial=0))
-        number, step, count = 0, 1, len(lines)
-        begin, first = number, at  # of the lines that are the same so far
-        while number < count:
-            # Twice as many lines at once as long as they are the same, else half as many: differences are few.
-            stop = min(number + step, count)
-            if text.startswith(joined[starts[number] : starts[stop]], place):
-                place += starts[stop] - starts[number]
-                at += stop - number
-                number, step = stop, step * 2
-                continue
-            if step > 1:
-                step //= 2
-                continue
-            if begin < number:
-                found.runs.append((begin, range(first, at)))
-            behind = text.find(b"\n", place) + 1
-            if behind and text.startswith(lines[number], behind):  # one came in between
-                begin, first, place = number, at + 1, behind + len(lines[number])
-                number, at = number + 1, at + 2
-                continue
-            self._text, self._place, self._at = text, place, at
+        number = 0
+        while (number := self._in_step(lines, number, found)) < len(lines):
             same, there = self._other(lines[number])
-            text, place, at = self._text, self._place, self._at
             if same < 0:
                 found.others.append((number, there))
             else:
                 found.runs.append((number, range(same, same + 1)))
-                found.exact = found.exact and text.endswith(lines[number], 0, place)
+                found.exact = found.exact and self._lines[self._place - 1 : self._place] == lines[number : number + 1]
             number += 1
-            begin, first = number, at
-        if begin < number:
-            found.runs.append((begin, range(first, at)))
-        self._text, self._place, self._at = text, place, at
         if NO_ETAG in joined:
             found.name_others(bytes(NO_ETAG in line for line in lines))
         return found
 
+    def _in_step(self, lines: Sequence[bytes], begin: int, found: Places) -> int:
+        """Find lines while they are the same as in the listing, or single ones changed, are gone or came in between.
+
+        Args:
+            lines: A shard's.
+            begin: The number of the first that is not found yet.
+            found: What was found is added.
+
+        Returns:
+            The next number: of the line that has to be looked for, or that is behind the last one.
+        """
+        if begin == len(lines) or not self._next():
+            return begin
+        here, first = self._lines, self._at - self._place
+        ahead = self._at - begin  # of a line's number is its position in the listing
+        numbers, ours, theirs = count(begin), islice(lines, begin, None), islice(here, self._place, None)
+        for number in compress(numbers, map(ne, theirs, ours)):
+            if begin < number:
+                found.runs.append((begin, range(begin + ahead, number + ahead)))
+            begin = number + 1
+            line, place = lines[number], number + ahead - first
+            there = here[place]
+            if there.startswith(key_part(line)):
+                if b',"first_byte":' in line + there:
+                    break
+                at = number + ahead
+                if _same(line, there):
+                    found.runs.append((number, range(at, at + 1)))
+                    found.exact = False
+                else:
+                    found.others.append((number, (at,)))
+            elif here[place + 1 : place + 2] == [line]:  # one came in between
+                next(theirs)
+                begin, ahead = number, ahead + 1
+            elif (
+                lines[number + 1 : number + 2] == [there]
+                and place
+                and key_of(here[place - 1]) < key_of(line) < key_of(there)
+            ):  # this one is gone
+                found.others.append((number, ()))
+                next(ours)
+                next(numbers)
+                ahead -= 1
+            else:
+                break
+        else:
+            number = min(len(lines), len(here) + first - ahead)
+            if begin < number:
+                found.runs.append((begin, range(begin + ahead, number + ahead)))
+        self._at = number + ahead
+        self._place = self._at - first
+        return number
+
     def _other(self, line: bytes) -> tuple[int, Sequence[int]]:
         """Where the item of a line is that is not simply the next one; and where the items of its key are."""
-        here = self._next()
-        if here.startswith(key_part(line)) and b',"first_byte":' not in line + here:
-            self._step(here)
-            return (self._at - 1 if _same(line, here) else -1), (self._at - 1,)
         key = key_of(line)
         for _ in range(_SKIPPED):
             here = self._next()
@@ -133,9 +162,9 @@ class ListingWalk:
                 if b',"first_byte":' in line or b',"first_byte":' in here:
                     break  # one of several items of this key
                 at = self._at
-                self._step(here)
+                self._step()
                 return (at if _same(line, here) else -1), (at,)
-            self._step(here)
+            self._step()
         return self._looked_up(line, key)
 
     def _looked_up(self, line: bytes, key: bytes) -> tuple[int, Sequence[int]]:
@@ -147,7 +176,7 @@ class ListingWalk:
                 was = identity(here)
                 if was is not None:
                     identities.setdefault(was, self._at)
-                self._step(here)
+                self._step()
             self._known = key, range(start, self._at), identities
         _, there, identities = self._known
         was = identity(line)
@@ -155,25 +184,19 @@ class ListingWalk:
 
     def _next(self) -> bytes:
         """The line that is next; empty at the listing's end."""
-        if self._place == len(self._text):
-            window = range(self._at, min(self._at + _WINDOW, len(self._items)))
-            self._text, self._place = self._items.lines(window), 0
-        end = self._text.find(b"\n", self._place)
-        return self._text[self._place : end + 1]
+        if self._place == len(self._lines):
+            self._lines, self._place = self._ahead(_WINDOW).splitlines(keepends=True), 0
+        return self._lines[self._place] if self._lines else b""
 
-    def _step(self, line: bytes) -> None:
-        self._place += len(line)
+    def _step(self) -> None:
+        self._place += 1
         self._at += 1
 
     def _is_behind(self, key: bytes) -> bool:
         """Whether the line before the next one has an earlier key."""
         if not self._at:
             return True
-        end = self._place - 1
-        if end >= 0:
-            before = self._text[self._text.rfind(b"\n", 0, end) + 1 : end + 1]
-        else:
-            before = self._items.lines(range(self._at - 1, self._at))
+        before = self._lines[self._place - 1] if self._place else self._items.lines(range(self._at - 1, self._at))
         return key_of(before) < key
 
     def _seek(self, key: bytes) -> None:
@@ -182,7 +205,7 @@ class ListingWalk:
         lines = self._block(block)
         inside = bisect_left(lines, key, key=key_of)
         self._at = block * _BLOCK + inside
-        self._text, self._place = b"".join(lines[inside:]), 0
+        self._lines, self._place = lines, inside
 
     def _block(self, number: int) -> list[bytes]:
         lines = self._blocks.get(number)

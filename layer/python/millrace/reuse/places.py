@@ -11,9 +11,6 @@ from itertools import pairwise
 Run = tuple[int, range]
 """Items that follow each other in a shard and in the listing: the first one's place in the shard, their positions."""
 
-_LONG = 16
-"""So many items that follow each other in the listing are one range; fewer are numbered one by one, four bytes each."""
-
 _MARKED = re.compile(b"\x01+")
 
 
@@ -59,6 +56,8 @@ def mask_of(numbers: Collection[int], items: int) -> bytes | bytearray:
 
 def only(runs: Iterable[Run], mask: bytes | bytearray) -> list[Run]:
     """The items that are marked by a 1 at their places in the shard."""
+    if mask.find(0) < 0:
+        return list(runs)
     found: list[Run] = []
     for number, positions in runs:
         stop = number + len(positions)
@@ -84,36 +83,41 @@ def count(runs: Iterable[Run]) -> int:
     return sum(len(positions) for _, positions in runs)
 
 
-def bounds(runs: Iterable[Run]) -> array[int]:
-    """The items' places in the shard: where each stretch of them begins, and the place behind its end."""
-    found = array("I")
-    for number, positions in runs:
-        if found and found[-1] == number:
-            found[-1] = number + len(positions)
+def bounds(stretches: Iterable[tuple[int, int]]) -> array[int]:
+    """Stretches of places or positions, joined where one begins at the end of the one before it.
+
+    Args:
+        stretches: Where each begins, and the place behind its end.
+
+    Returns:
+        The same of those that are left, one behind the other.
+    """
+    found: list[int] = []
+    end = -1
+    for start, stop in stretches:
+        if start == end:
+            found[-1] = stop
         else:
-            found.extend((number, number + len(positions)))
-    return found
+            found += (start, stop)
+        end = stop
+    return array("I", found)
+
+
+def numbers_of(runs: Iterable[Run]) -> array[int]:
+    """The `bounds` of items' places in the shard."""
+    return bounds((number, number + len(positions)) for number, positions in runs)
+
+
+def positions_of(runs: Iterable[Run]) -> array[int]:
+    """The `bounds` of items' positions in the listing."""
+    return bounds((positions.start, positions.stop) for _, positions in runs)
+
+
+def count_within(stretches: Sequence[int]) -> int:
+    """How many `bounds` have between them."""
+    return sum(stretches[1::2]) - sum(stretches[::2])
 
 
 def within(stretches: Sequence[int]) -> list[int]:
     """The places that `bounds` gave the ends of."""
     return [place for at in range(0, len(stretches), 2) for place in range(stretches[at], stretches[at + 1])]
-
-
-def stretches_of(ranges: Iterable[range]) -> list[Sequence[int]]:
-    """Positions, in their order: as ranges where many follow each other, else one by one."""
-    joined: list[range] = []
-    for each in ranges:
-        if joined and joined[-1].stop == each.start:
-            joined[-1] = range(joined[-1].start, each.stop)
-        else:
-            joined.append(each)
-    found: list[Sequence[int]] = []
-    for each in joined:
-        if len(each) >= _LONG:
-            found.append(each)
-        elif found and isinstance(found[-1], array):
-            found[-1].extend(each)
-        else:
-            found.append(array("I", each))
-    return found
