@@ -27,6 +27,8 @@ COMMAND_IMAGES = ("command", "busybox")
 _RUN = re.compile(r"/_millrace/([A-Za-z0-9_-]{1,80})/")
 """The run that a job's command names a file of."""
 _READ_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG")
+AT_ONCE = min(max(4, os.cpu_count() or 1), 16)
+"""How many items a job begins to work at once. S3 answers it within a millisecond: more threads wait for each other."""
 _READ_BYTES = 65536
 _LAST_OUTPUT_SECONDS = 5.0
 
@@ -193,9 +195,8 @@ def _of_the_machine(directory: Path | None) -> dict[str, str]:
         "PATH": os.environ.get("PATH", os.defpath),
         **own,
         "LANG": "C.UTF-8",
-        # S3 answers within a millisecond: more threads only wait for each other. The first number is obstore's.
-        "TOKIO_WORKER_THREADS": "1",
-        "MILLRACE_CONCURRENCY": str(max(4, os.cpu_count() or 1)),
+        "TOKIO_WORKER_THREADS": "1",  # obstore's
+        "MILLRACE_CONCURRENCY": str(AT_ONCE),
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "layer/python")]),
     }
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from local_aws.executors.process_executor import AT_ONCE
 from tests.workflow.fault_proxy import Exchange, FaultProxy
 from tests.workflow.faults import Gate, call_behind, call_instead
 from tests.workflow.runs import Run, Runs, a_child_each, exit_codes
@@ -109,7 +110,7 @@ def test_sigterm_in_mid_shard(runs: Runs, proxy: FaultProxy, source: str, destin
     """
     bodies = texts(60)
     runs.put(source, bodies)
-    in_flight, later = Gate(), Gate()  # a job has 16 items in flight
+    in_flight, later = Gate(), Gate()
     with (
         proxy.when("GET", "/0(3[0-9]|4[0-5]).txt$", in_flight) as held,
         proxy.when("GET", "/0(4[6-9]|5[0-9]).txt$", later),
@@ -118,7 +119,7 @@ def test_sigterm_in_mid_shard(runs: Runs, proxy: FaultProxy, source: str, destin
     ):
         run = runs.start(source, destination, pace={"seconds_per_item": 0.1})  # a small job has no second attempt
         finished.wait_for_answers(30)
-        held.wait_for_hits(16)
+        held.wait_for_hits(AT_ONCE)
         job_id = runs.job(run, "migrate-and-merge")["jobId"]
         if by == "SIGTERM":
             runs.kill(job_id, signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from local_aws.executors.process_executor import AT_ONCE
 from tests.workflow.fault_proxy import FaultProxy
 from tests.workflow.faults import Gate
 from tests.workflow.runs import Run, Runs, a_child_each, exit_codes, until
@@ -23,7 +24,7 @@ def stopped_midway(runs: Runs, proxy: FaultProxy, source: str, destination: str)
     ):
         run = runs.start(source, destination, **a_child_each(5))
         committed.wait_for_answers(4)
-        held.wait_for_hits(20)
+        held.wait_for_hits(4 * min(AT_ONCE, 5))
         runs.aws.step_functions.stop_execution(executionArn=run.execution, error="Enough", cause="for today")
         until("the end of all jobs", lambda: not runs.unended(run, "migrate"))
         gate.open()
