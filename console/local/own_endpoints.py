@@ -17,7 +17,7 @@ from millrace.layout import S3Uri
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _NOT_FOUND = 404
-_TOGETHER = 256
+TOGETHER = 128
 """How many objects are asked for at once."""
 
 
@@ -59,7 +59,7 @@ class ObjectsTogether:
         self._aws, self._uris = aws, uris
         self._places = {uri: place for place, uri in enumerate(uris)}
         self._bodies: dict[S3Uri, bytes | None] = {}
-        self._lock = Lock()
+        self._locks = [Lock() for _ in range(0, len(uris), TOGETHER)]
 
     @contextmanager
     def open(self, uri: S3Uri) -> Iterator[Iterable[bytes]]:
@@ -68,9 +68,10 @@ class ObjectsTogether:
         Raises:
             ObjectNotFoundError: There is none.
         """
-        with self._lock:
+        block = self._places[uri] // TOGETHER
+        with self._locks[block]:  # other threads are at other blocks
             if uri not in self._bodies:
-                self._ask_from(self._places[uri])
+                self._ask_for(block, uri.bucket)
             body = self._bodies.pop(uri)
         if body is not None:
             yield (body,)
@@ -78,9 +79,9 @@ class ObjectsTogether:
         with self._aws.s3.open(uri) as chunks:
             yield chunks
 
-    def _ask_from(self, place: int) -> None:
-        bucket = self._uris[place].bucket
-        uris = [each for each in self._uris[place : place + _TOGETHER] if each.bucket == bucket]
+    def _ask_for(self, block: int, bucket: str) -> None:
+        some = self._uris[block * TOGETHER : (block + 1) * TOGETHER]
+        uris = [each for each in some if each.bucket == bucket]
         asked = {"bucket": bucket, "keys": [each.key for each in uris]}
         bodies = ask(str(self._aws.endpoint_url), "bodies", asked)["bodies"]
         for each, body in zip(uris, bodies, strict=True):

@@ -25,7 +25,7 @@ Open = Callable[[S3Uri], AbstractContextManager[Iterable[bytes]]]
 
 Reader = Callable[[Sequence[S3Uri]], Open]
 
-_TOGETHER = 32
+_TOGETHER = 128
 """So many objects that come together are written by one thread: to come back for each would cost as much as some."""
 
 _REPOSITORIES = frozenset({".git", ".hg", ".svn"})
