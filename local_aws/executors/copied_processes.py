@@ -98,16 +98,25 @@ class CopiedProcesses:
             TemplateGoneError: The template does not start, or ended.
         """
         with self._lock:
-            code = self._code()
-            if self._template is None or self._template.gone or code != self._loaded:
-                if self._template is not None:
-                    self._template.leave()
-                self._template, self._loaded = Template(self._python, self._environment, LOADED_BY_JOBS), code
+            template = self._loaded_now()
             with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - as below
-                return self._template.start(
+                return template.start(
                     module, arguments, environment=environment, directory=directory,
                     descriptors=(nothing.fileno(), output, output),
                 )  # fmt: skip
+
+    def load(self) -> None:
+        """Load the code before the first start."""
+        with self._lock:
+            self._loaded_now()
+
+    def _loaded_now(self) -> "Template":
+        code = self._code()
+        if self._template is None or self._template.gone or code != self._loaded:
+            if self._template is not None:
+                self._template.leave()
+            self._template, self._loaded = Template(self._python, self._environment, LOADED_BY_JOBS), code
+        return self._template
 
     def _code(self) -> object:
         """What identifies a state of the jobs' code."""

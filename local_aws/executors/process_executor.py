@@ -112,6 +112,8 @@ class ProcessExecutor:
         # On other systems than Linux the copy of a process that has loaded system libraries may break.
         able = copies and sys.platform == "linux"
         self._copies = CopiedProcesses(job_python, _of_the_machine(None), REPOSITORY) if able else None
+        if self._copies is not None:
+            self._copies.load()
 
     def start(self, request: TaskRequest, output: Callable[[bytes], None]) -> ProcessTask:
         """Start a task in a process.

@@ -17,6 +17,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,9 +94,39 @@ def unpack_code_once(ministack: Ministack) -> None:
 
 
 def copy_workers(ministack: Ministack) -> None:
-    """Start the workers of functions as copies of one that has loaded their code."""
+    """Start the workers of functions as copies of one that has loaded their code.
+
+    It does so in the background once the first function of that code is there: Lambda, too, starts some before they
+    are called.
+    """
     processes = FunctionProcesses()
-    ministack.lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": processes.start})
+    runtime, service = ministack.lambda_runtime, ministack.lambda_service
+    runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": processes.start})
+    handlers = ministack.provisioners._RESOURCE_HANDLERS
+    create = handlers["AWS::Lambda::Function"]["create"]
+    begun: set[str] = set()
+
+    def start_first(name: str) -> None:
+        function = service._functions[name]
+        worker, _ = runtime.acquire_worker(name, function["config"], function["code_zip"])
+        try:
+            runtime.ensure_spawned(worker)
+        except RuntimeError as error:  # who calls it will be told
+            _LOG.info("%s does not start yet: %s", name, error)
+        finally:
+            runtime.release_worker(worker)
+
+    def created(*given: Any) -> Any:
+        made = create(*given)
+        config = service._functions[made[0]]["config"]
+        code = f"{config.get('CodeSha256')} {config.get('Layers')}"
+        if config.get("Layers") and code not in begun:
+            begun.add(code)
+            # ministack keeps account and Region in the context.
+            threading.Thread(target=copy_context().run, args=(start_first, made[0]), daemon=True).start()
+        return made
+
+    handlers["AWS::Lambda::Function"] = {**handlers["AWS::Lambda::Function"], "create": created}
 
 
 def gather_batches(ministack: Ministack, wait_scale: float) -> None:

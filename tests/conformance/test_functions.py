@@ -1,4 +1,4 @@
-"""Lambda functions of the embedded AWS: code unpacked once, workers copied of one that has loaded it."""
+"""Lambda functions of the embedded AWS: code unpacked once, workers that are copies of a process that has loaded it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import io
 import json
 import sys
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conformance.account import ROLE, Account, unique
+from tests.conformance.account import ROLE, Account, unique, until
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 CODE = """
@@ -76,6 +78,23 @@ class Functions:
         )  # fmt: skip
         return name
 
+    def deploy(self, account: Account, code: str) -> str:
+        """Make a function in a stack of its own; returns its name."""
+        name, stack = unique("function"), unique("stack")
+        properties = {
+            "FunctionName": name, "Runtime": RUNTIME, "Role": ROLE, "Handler": "index.handler",
+            "Code": {"ZipFile": code}, "Layers": [self.layer],
+        }  # fmt: skip
+        template = {"Resources": {"Made": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
+        cloudformation = account.client("cloudformation")
+        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
+
+        def status() -> Any:
+            return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+
+        until("the stack", lambda: status() == "CREATE_COMPLETE")
+        return name
+
     def call(self, name: str, event: Any = None) -> Any:
         """Call a function; returns what it returns, or its error."""
         return json.load(self.client.invoke(FunctionName=name, Payload=json.dumps(event))["Payload"])
@@ -122,3 +141,27 @@ def test_how_a_copied_function_fails(functions: Functions, event: str, error: st
     after = functions.call(name, "then")
     assert (after["seen"], after["copied"]) == (["then"], True)
     assert after["pid"] != before["pid"]
+
+
+def test_the_first_function_of_a_stack_starts_by_itself(functions: Functions, account: Account) -> None:
+    """A function that CloudFormation makes has a worker before anybody calls it."""
+    code = f"# {unique('marked')}\n{CODE}"
+    name = functions.deploy(account, code)
+    until("a worker", lambda: code in at_work())
+    assert functions.call(name)["copied"]
+
+
+def test_a_function_of_a_stack_that_does_not_start(functions: Functions, account: Account) -> None:
+    """A function whose code cannot be loaded does no harm to its stack, and says so when it is called."""
+    name = functions.deploy(account, f"raise LookupError({unique('broken')!r})")
+    assert "broken-" in json.dumps(functions.call(name))
+
+
+def at_work() -> str:
+    """The code of all functions that have a worker."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"process_template" in (process / "cmdline").read_bytes():
+                found.append((process / "cwd/index.py").read_text())
+    return "".join(found)
