@@ -98,6 +98,8 @@ def _first_event(answer: Any) -> Iterator[bytes]:
         if line.startswith(b"data:"):
             yield line
             return
+        if line.startswith(b":"):  # sent while there is nothing to tell
+            raise ValueError(f"no event of {answer.url}")
 
 
 @contextmanager

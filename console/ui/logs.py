@@ -83,13 +83,13 @@ class LogFeed:
             yield Line(where, "WARNING", f"no log: {reason}")
         for attempt, stream in enumerate(streams, start=1):
             name = where if len(streams) == 1 else f"{where}, attempt {attempt}"
-            followed = self._streams.setdefault(stream, Followed(self.target.aws.logs, job, stream, LINES))
+            wanted = None if self.shard is None else self._is_about_shard
+            followed = self._streams.setdefault(stream, Followed(self.target.aws.logs, job, stream, LINES, wanted))
             for text in followed.new_lines():
-                given = parsed_line(text)
-                if self.shard is None or _is_about(given, self.shard):
-                    yield Line(name, str((given or {}).get("level", "")), readable(text).plain)
+                level = (parsed_line(text) or {}).get("level", "")
+                yield Line(name, str(level), readable(text).plain)
 
-
-def _is_about(line: Mapping[str, Any] | None, shard: int) -> bool:
-    """Whether a line is about a shard, or about none in particular: what a library printed may be about it."""
-    return line is None or line.get("shard") in (None, shard)
+    def _is_about_shard(self, text: str) -> bool:
+        """Whether a line is about the shard, or about none in particular: what a library printed may be about it."""
+        line = parsed_line(text)
+        return line is None or line.get("shard") in (None, self.shard)

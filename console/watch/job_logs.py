@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,14 +27,22 @@ class Followed:
         job: Its job.
         stream: Its name.
         most: How many lines are shown of what is there at first.
+        wanted: Whether a line is shown; all of the stream is read for those that are. None: each line is.
     """
 
-    def __init__(self, logs: CloudWatchLogsClient, job: Mapping[str, Any], stream: str, most: int) -> None:
+    def __init__(
+        self,
+        logs: CloudWatchLogsClient,
+        job: Mapping[str, Any],
+        stream: str,
+        most: int,
+        wanted: Callable[[str], bool] | None = None,
+    ) -> None:
         from millrace.aws.job_failures import log_group  # noqa: PLC0415 - `millrace --help` must not wait for botocore
 
         self._logs = logs
         self._where: dict[str, Any] = {"logGroupName": log_group(job), "logStreamName": stream}
-        self._most = most
+        self._most, self._wanted = most, wanted
         self._token = ""
 
     def new_lines(self) -> list[str]:
@@ -42,20 +51,23 @@ class Followed:
 
         from millrace.aws.job_failures import PAGE_LINES  # noqa: PLC0415 - the same
 
-        lines: list[str] = []
+        lines: deque[str] = deque(maxlen=None if self._token else self._most)
         while True:
-            given: dict[str, Any] = {"limit": min(PAGE_LINES, self._most), "startFromHead": False}
+            given: dict[str, Any] = {"limit": PAGE_LINES, "startFromHead": True}
             if self._token:
-                given = {"limit": PAGE_LINES, "startFromHead": True, "nextToken": self._token}
+                given["nextToken"] = self._token
+            elif self._wanted is None:
+                given = {"limit": min(PAGE_LINES, self._most), "startFromHead": False}
             try:
                 answer = self._logs.get_log_events(**self._where, **given)
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceNotFoundException":
                     raise
-                return lines
-            lines += [event["message"] for event in answer["events"]]
+                return list(lines)
+            messages = (event["message"] for event in answer["events"])
+            lines.extend(messages if self._wanted is None else filter(self._wanted, messages))
             token = answer.get("nextForwardToken", "")
             # The same token again: the stream's end for now (CloudWatch Logs API reference, GetLogEvents).
             if not token or token == self._token:
-                return lines
+                return list(lines)
             self._token = token

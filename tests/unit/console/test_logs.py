@@ -77,9 +77,9 @@ class GrowingLog:
         """As documented: a token is a place; the same token again is the end."""
         if not self.there:
             raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": ""}}, "GetLogEvents")
-        start = int(nextToken) if nextToken else max(0, len(self.lines) - limit)
+        start = int(nextToken or 0) if startFromHead else max(0, len(self.lines) - limit)
         assert startFromHead or not nextToken
-        found = self.lines[start : start + min(limit, 2)] if nextToken else self.lines[start:]
+        found = self.lines[start : start + min(limit, 2)] if startFromHead else self.lines[start:]
         return {
             "events": [{"message": line} for line in found],
             "nextForwardToken": str(start + len(found)),
@@ -99,6 +99,17 @@ def test_a_followed_log_shows_each_line_once() -> None:
     log.lines += "efghi"
     assert followed.new_lines() == ["e", "f", "g", "h", "i"]
     assert followed.new_lines() == []
+
+
+def test_wanted_lines_are_found_however_early_they_are() -> None:
+    """A child works thousands of shards: the lines about one are shown, though its log has gone on for long since."""
+    log = GrowingLog("a1", *(f"b{number}" for number in range(9)), "a2", "a3", "b")
+    logs: Any = log
+    followed = Followed(logs, {}, "stream", 2, lambda line: line[0] == "a")
+    assert followed.new_lines() == ["a2", "a3"]
+    log.lines += ["b", "a4", "a5", "a6", "b"]
+    assert followed.new_lines() == ["a4", "a5", "a6"]
+    assert Followed(logs, {}, "stream", 10, lambda line: line == "a1").new_lines() == ["a1"]
 
 
 @pytest.mark.parametrize(
